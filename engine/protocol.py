@@ -1,0 +1,107 @@
+"""The port to a language-vision engine: what a caller asks and what comes back.
+
+Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers without any model. One behaviour suite
+(``tests/contract/engine_suite.py``) runs over every adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One encoded photo, sent to the engine byte for byte.
+
+    ``digest`` is the SHA-256 (hex) of the canonical photo: the engine's multimodal cache is keyed by it.
+    """
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn. ``temperature`` 0 is greedy; child i of ``n`` samples with ``seed + i``."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest:
+    """One chat turn: a system text, then images and texts in the order given.
+
+    ``grammar`` is GBNF that every completion must follow. A lower ``priority`` is served earlier. ``timeout_s`` is the
+    caller's deadline for the whole answer.
+    """
+
+    request_id: str
+    system: str
+    user: tuple[Image | str, ...]
+    sampling: Sampling
+    grammar: str | None = None
+    priority: int = 0
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One of the ``n`` answers. ``length`` means that it was cut at ``max_tokens``."""
+
+    index: int
+    text: str
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """All ``n`` completions, ordered by index, and the tokens they cost."""
+
+    completions: tuple[Completion, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason`` and the token counts."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is."""
+
+    ready: bool
+    reason: str
+    restarts: int = 0
+
+
+class Engine(Protocol):
+    """An engine that is cancelled by cancelling the awaiting task: the generation is then aborted and its slot freed.
+
+    Both calls raise the errors of ``engine.errors``; retryable ones have been retried once (a stream only before its
+    first delta).
+    """
+
+    async def generate(self, request: GenerateRequest) -> Generation: ...
+
+    def stream(self, request: GenerateRequest) -> AsyncIterator[Delta]: ...
+
+    async def health(self) -> Health: ...
+
+    async def aclose(self) -> None: ...

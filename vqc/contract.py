@@ -1,0 +1,51 @@
+"""Digests of everything that trainer and service must agree on (law 6).
+
+A checkpoint remembers the digests it was trained under; serving it under others would be a silent loss of accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from hashlib import sha256
+
+from vqc import grammar, image, prompts, summary, verdict
+from vqc.caption import DESC_PATTERN, MAX_OBJECTS, CaptionObject, DenseCaption
+from vqc.codec import render
+from vqc.geometry import MAX_LINE_POINTS, NORM, Kind, Shape
+from vqc.missions import missions
+
+_SAMPLE = DenseCaption(
+    (
+        CaptionObject(shape=Shape(Kind.BBOX, (1, 2, 3, 4)), desc="BBU设备/华为"),
+        CaptionObject(shape=Shape(Kind.QUAD, (9, 9, 5, 5, 7, 3, 11, 7)), desc="标签/5G"),
+        CaptionObject(shape=Shape(Kind.LINE, (30, 2, 20, 4, 10, 6)), desc="光纤/有保护措施"),
+    )
+)
+
+
+def digest(value: object) -> str:
+    """SHA-256 (hex) of a value's canonical JSON: sorted keys, no spaces, UTF-8.
+
+    >>> digest({"a": 1})[:8]
+    '015abd7f'
+    """
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+@cache
+def contract_digests() -> dict[str, str]:
+    """The digest of each part of the contract, by name."""
+    return {
+        "prompts": digest([prompts.catalogue(), [mission.model_dump() for mission in missions().values()]]),
+        "caption_codec": digest([render(_SAMPLE), DESC_PATTERN, MAX_OBJECTS, MAX_LINE_POINTS, NORM]),
+        "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.SUMMARY_GRAMMAR, grammar.VERDICT_GRAMMAR]),
+        "image_policy": digest(image.POLICY),
+        "lines": digest([summary.IRRELEVANT, summary.NOTE_PREFIX, verdict.REASON_PREFIX, list(verdict.Verdict)]),
+    }
+
+
+def prompt_digest(prompt: prompts.Prompt) -> str:
+    """SHA-256 (hex) of one rendered prompt, as responses name it."""
+    return digest([prompt.system, prompt.before, prompt.after])

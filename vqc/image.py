@@ -1,0 +1,202 @@
+"""The one canonical image: what trainer and service both take a photo to show (law 2).
+
+Canonical means: EXIF orientation applied, alpha flattened on white, 8-bit RGB. Resizing is the model's processor's and
+happens once, downstream, for training and serving alike. A photo whose bytes decode to that already passes through
+byte for byte; any other is decoded and written again without loss.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from vqc.errors import PhotoReason, PhotoRejected
+from vqc.geometry import SizeWH
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ours is checked on the header, before decoding
+
+MEDIA_TYPES: Final = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+"""Accepted formats (Pillow's names) and their media types. MPO is what phones write for a JPEG with a second picture."""
+
+POLICY: Final = {
+    "orientation": "exif transposed",
+    "alpha": "composited on white",
+    "mode": "RGB, 8 bit; 16-bit grey keeps its high byte",
+    "resize": "by the model's processor only",
+}
+"""The rules of ``canonical_image`` in words; part of the contract digest, so a change of rules is a change of contract."""
+
+MAX_ASPECT = 100
+MIN_SIDE_PX = 8
+
+_ACCEPTED = "photos are JPEG, PNG or WebP"
+_OTHER_FORMATS = {
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"<?xm": "XML",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoLimits:
+    """The largest photo that is read: encoded bytes and decoded pixels."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonicalPhoto:
+    """A photo whose bytes decode to the canonical image. ``digest`` is the SHA-256 (hex) of ``data``."""
+
+    data: bytes
+    media_type: str
+    size_wh: SizeWH
+    digest: str
+    passed_through: bool
+
+    def decode(self) -> Image.Image:
+        """The pixels, RGB."""
+        with Image.open(io.BytesIO(self.data)) as image:
+            return image.convert("RGB")
+
+
+def canonical_image(image: Image.Image) -> Image.Image:
+    """The canonical RGB image of any Pillow image.
+
+    Raises:
+        OSError: the pixel data is truncated or broken (from Pillow).
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda v: v / 256).convert("L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> CanonicalPhoto:
+    """The canonical form of an encoded photo.
+
+    Costs a header read when the photo is canonical already, a decode and a lossless encode (PNG) when it is not.
+
+    Raises:
+        PhotoRejected: not a readable photo, or over ``limits``; never any other error.
+    """
+    image = _opened(data, limits or PhotoLimits())
+    media_type = MEDIA_TYPES[str(image.format)]
+    _check_complete(data, media_type)
+    passed_through = image.mode == "RGB" and not image.has_transparency_data and _orientation(image) == 1
+    size_wh = image.size
+    if not passed_through:
+        try:
+            pixels = canonical_image(image)
+        except (OSError, SyntaxError, ValueError, zlib.error, struct.error, EOFError) as error:
+            raise PhotoRejected(
+                PhotoReason.TRUNCATED, _described(data), f"its pixels must be readable: {error}"
+            ) from error
+        encoded = io.BytesIO()
+        pixels.save(encoded, "PNG", compress_level=1)
+        data, media_type, size_wh = encoded.getvalue(), "image/png", pixels.size
+    return CanonicalPhoto(
+        data=data,
+        media_type=media_type,
+        size_wh=size_wh,
+        digest=sha256(data).hexdigest(),
+        passed_through=passed_through,
+    )
+
+
+def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
+    """The image with its header read and checked, pixels not yet decoded."""
+    if not data:
+        raise PhotoRejected(PhotoReason.EMPTY, "0 bytes", _ACCEPTED)
+    if len(data) > limits.max_bytes:
+        raise PhotoRejected(
+            PhotoReason.TOO_MANY_BYTES, _described(data), f"at most {limits.max_bytes:,} bytes are read"
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
+    except UnidentifiedImageError as error:
+        raise _unidentified(data) from error
+    except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError) as error:
+        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), f"its header must be readable: {error}") from error
+    width, height = image.size
+    found = f"{image.format} of {width} × {height} px"
+    if width * height > limits.max_pixels:
+        raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, found, f"at most {limits.max_pixels:,} pixels are read")
+    if min(width, height) < MIN_SIDE_PX or max(width, height) > MAX_ASPECT * min(width, height):
+        valid = f"both sides must be at least {MIN_SIDE_PX} px, one at most {MAX_ASPECT} times the other"
+        raise PhotoRejected(PhotoReason.UNUSABLE_SIZE, found, valid)
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise PhotoRejected(PhotoReason.ANIMATED, found, "a photo has one frame")
+    return image
+
+
+def _unidentified(data: bytes) -> PhotoRejected:
+    other = "HEIF" if data[4:8] == b"ftyp" else next((v for k, v in _OTHER_FORMATS.items() if data.startswith(k)), None)
+    if other:
+        return PhotoRejected(PhotoReason.UNSUPPORTED_FORMAT, f"{other} of {len(data):,} bytes", _ACCEPTED)
+    return PhotoRejected(PhotoReason.NOT_AN_IMAGE, _described(data), _ACCEPTED)
+
+
+def _orientation(image: Image.Image) -> int:
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _check_complete(data: bytes, media_type: str) -> None:
+    """Raises ``PhotoRejected`` for a file that ends early, found from its structure without decoding it."""
+    complete = {"image/jpeg": _jpeg_is_complete, "image/png": _png_is_complete, "image/webp": _webp_is_complete}
+    if not complete[media_type](data):
+        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), "the file must be complete and intact")
+
+
+def _jpeg_is_complete(data: bytes) -> bool:
+    """Whether the end marker follows the scan. Entropy-coded data escapes FF, so FF D9 there can only be the end."""
+    position = 2
+    while data[position : position + 1] == b"\xff":
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4])
+        if length < 2:
+            return False
+        position += 2 + length
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", position) >= 0
+    return False
+
+
+def _png_is_complete(data: bytes) -> bool:
+    """Whether the chunks, checksums included, run through to IEND."""
+    position, view = 8, memoryview(data)
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data) or zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
+            return False
+        if name == b"IEND":
+            return True
+        position = end
+    return False
+
+
+def _webp_is_complete(data: bytes) -> bool:
+    return int.from_bytes(data[4:8], "little") + 8 <= len(data)
+
+
+def _described(data: bytes) -> str:
+    return f"{len(data):,} bytes"
