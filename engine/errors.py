@@ -1,11 +1,11 @@
 """What can go wrong between a caller and its engine; a branch of the tree in ``vqc.errors``.
 
-    EngineError
-    ├── EngineUnavailable   no engine answers: starting, restarting, dead, draining (``reason``); retry later
-    ├── EngineOverloaded    the engine's queue is full; retry later
-    ├── EngineTimeout       the deadline passed; the generation was aborted
-    ├── EngineRefused       the engine says the request itself is wrong (an image it cannot decode, too long a prompt)
-    └── EngineFailed        the engine failed on this request and a retry did not help
+EngineError
+├── EngineUnavailable   no engine answers: starting, restarting, dead, draining (``reason``); retry later
+├── EngineOverloaded    the engine's queue is full; retry later
+├── EngineTimeout       the deadline passed; the generation was aborted
+├── EngineRefused       the engine says the request itself is wrong (an image it cannot decode, too long a prompt)
+└── EngineFailed        the engine failed on this request and a retry did not help
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -98,10 +98,18 @@ class Engine(Protocol):
     first delta).
     """
 
-    async def generate(self, request: GenerateRequest) -> Generation: ...
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """The complete answer."""
+        ...
 
-    def stream(self, request: GenerateRequest) -> AsyncIterator[Delta]: ...
+    def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """The answer piece by piece; closing the generator aborts the rest."""
+        ...
 
-    async def health(self) -> Health: ...
+    async def health(self) -> Health:
+        """Whether a request would be answered now; asks the engine itself."""
+        ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Lets go of the engine; a managed one is stopped."""
+        ...

@@ -1,1 +1,1 @@
-"""."""
+"""Draws telecom scenes with exact labels: demo data, sample tickets, load and tests."""

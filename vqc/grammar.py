@@ -31,6 +31,11 @@ def _line(points: int) -> str:
     return f'"\\"line_points\\": {points}, \\"{Kind.LINE}\\": [" n ", " n (", " n ", " n){{{points - 1}}} "]"'
 
 
+def _spaced(character_class: str, length: int) -> str:
+    """1 to ``length`` characters with single spaces between some."""
+    return f'{character_class} (" "? {character_class}){{0,{length - 1}}}'
+
+
 CAPTION_GRAMMAR = "\n".join(
     [
         'root ::= "{" o1? "}"',
@@ -42,10 +47,8 @@ CAPTION_GRAMMAR = "\n".join(
         'n ::= "0" | [1-9] [0-9]? [0-9]? | "1000"',
         f"desc ::= value tail{{0,{MAX_SEPARATORS}}} | tail{{1,{MAX_SEPARATORS}}}",
         "tail ::= separator value?",
-        f"value ::= character following{{0,{MAX_VALUE_LENGTH - 1}}}",
-        'following ::= " "? character',
+        f"value ::= {_spaced(VALUE_CLASS, MAX_VALUE_LENGTH)}",
         f"separator ::= {SEPARATOR_CLASS}",
-        f"character ::= {VALUE_CLASS}",
     ]
 )
 """GBNF of ``vqc.codec.render``: ``object_1`` to at most ``object_64``, numbered without gaps, each line as long as it says."""
@@ -54,14 +57,12 @@ SUMMARY_GRAMMAR = "\n".join(
     [
         f'root ::= "{IRRELEVANT}" | item ("，" item){{0,{MAX_ITEMS - 1}}} note?',
         f'item ::= {ITEM_CLASS}{{1,{ITEM_LENGTH}}} "×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}',
-        f'note ::= "{NOTE_PREFIX}" {NOTE_CLASS}{{1,{NOTE_LENGTH}}}',
+        f'note ::= "{NOTE_PREFIX}" {_spaced(NOTE_CLASS, NOTE_LENGTH)}',
     ]
 )
 """GBNF of ``vqc.summary.render``."""
 
-VERDICT_GRAMMAR = "\n".join(
-    [
-        f'root ::= ("{Verdict.PASS}" | "{Verdict.FAIL}") "\\n{REASON_PREFIX}" {REASON_CLASS}{{1,{REASON_LENGTH}}}',
-    ]
+VERDICT_GRAMMAR = (
+    f'root ::= ("{Verdict.PASS}" | "{Verdict.FAIL}") "\\n{REASON_PREFIX}" {_spaced(REASON_CLASS, REASON_LENGTH)}'
 )
 """GBNF of ``vqc.verdict.render``."""

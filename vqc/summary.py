@@ -27,10 +27,11 @@ NOTE_LENGTH = 120
 NOTE_PREFIX = "，备注: "
 ITEM_CLASS = r"[^\x00-\x20，×\x7f-\x9f]"
 """A character of an item: no controls, no spaces, neither the separator nor the count sign."""
-NOTE_CLASS = r"[^\x00-\x1f\x7f-\x9f]"
+NOTE_CLASS = r"[^\x00-\x20\x7f-\x9f]"
+"""A character of a note; single spaces may stand between two."""
 
 _ITEM = re.compile(f"({ITEM_CLASS}{{1,{ITEM_LENGTH}}})×([1-9][0-9]{{0,{MAX_COUNT_DIGITS - 1}}})")
-_NOTE = re.compile(f"{NOTE_CLASS}{{1,{NOTE_LENGTH}}}")
+_NOTE = re.compile(f"{NOTE_CLASS}(?: ?{NOTE_CLASS}){{0,{NOTE_LENGTH - 1}}}")
 _LOOSE_ITEM = re.compile(r"(.+?)\s*(?:[×xX*✕]\s*([1-9]\d?))?")
 
 
@@ -148,7 +149,7 @@ def _loose(text: str) -> SummaryOutcome:
             items.append(item)
     if not items:
         return SummaryOutcome(status=Status.MALFORMED, summary=None, notes=(*notes, "no item in the answer"))
-    note = re.sub(f"(?!{NOTE_CLASS}).", "", note).strip()[:NOTE_LENGTH]
+    note = re.sub(f"(?!{NOTE_CLASS}| ).", "", " ".join(note.split()))[:NOTE_LENGTH].strip()
     return SummaryOutcome(
         status=Status.REPAIRED,
         summary=Summary(items=tuple(items), note=note if note and is_utf8(note) else None),

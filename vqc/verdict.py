@@ -18,8 +18,9 @@ from vqc.parser import Status
 
 REASON_PREFIX = "理由: "
 REASON_LENGTH = 200
-REASON_CLASS = r"[^\x00-\x1f\x7f-\x9f]"
-_REASON = re.compile(f"{REASON_CLASS}{{1,{REASON_LENGTH}}}")
+REASON_CLASS = r"[^\x00-\x20\x7f-\x9f]"
+"""A character of a reason; single spaces may stand between two."""
+_REASON = re.compile(f"{REASON_CLASS}(?: ?{REASON_CLASS}){{0,{REASON_LENGTH - 1}}}")
 
 
 class Verdict(StrEnum):
@@ -40,14 +41,14 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictAnswer:
-    """A verdict and why, in one line of at most ``REASON_LENGTH`` characters."""
+    """A verdict and why, in one line of at most ``REASON_LENGTH`` characters, single spaces not counted."""
 
     verdict: Verdict
     reason: str
 
     def __post_init__(self) -> None:
         if not _REASON.fullmatch(self.reason) or not is_utf8(self.reason):
-            raise InvalidValue("reason", self.reason, f"must be 1 to {REASON_LENGTH} characters on one line")
+            raise InvalidValue("reason", self.reason, f"must be one line of 1 to {REASON_LENGTH} characters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def parse(text: str) -> VerdictOutcome:
         return VerdictOutcome(status=Status.MALFORMED, answer=None, note=note)
     reason = re.sub(r"^(?:理由|reason)\s*[:：]\s*", "", lines[1], count=1, flags=re.IGNORECASE)
     try:
-        answer = VerdictAnswer(verdict=verdict, reason=reason[:REASON_LENGTH])
+        answer = VerdictAnswer(verdict=verdict, reason=" ".join(reason.split())[:REASON_LENGTH].rstrip())
     except InvalidValue as error:
         return VerdictOutcome(status=Status.MALFORMED, answer=None, note=str(error))
     if render(answer) == text:

@@ -1,0 +1,1 @@
+"""The demonstration: the sample photos through the whole product on this machine."""

@@ -1,0 +1,141 @@
+"""``make demo``: starts the service with a real vLLM on the CPU and shows what it says of the sample photos.
+
+Prints each photo's objects and Stage-A line and where the pictures with the objects drawn are. On a terminal the API stays up
+until Enter is pressed; otherwise everything is stopped at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ROOT / "deploy" / "demo" / "photos"
+OUTPUT = ROOT / "output" / "demo"
+MODEL = ROOT / "build" / "demo-model"
+MISSION = "挡风板安装检查"
+CAPTION = {"max_new_tokens": "400"}
+
+console = Console()
+
+
+def main() -> None:
+    """Runs the demonstration."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    photos = sorted(PHOTOS.glob("*.jpg"))
+    with serving(demo_model()) as client:
+        show_captions(client, photos)
+        show_stage_a(client, photos)
+        console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
+        console.print(f"the API: [bold]{client.base_url}[/]  (OpenAPI: {client.base_url}openapi.json)")
+        console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {client.base_url}caption")
+        if sys.stdin.isatty():
+            console.input("\npress Enter to stop it ")
+
+
+def demo_model() -> Path:
+    """The checkpoint to show: a tiny Qwen3-VL with random weights until a trained one is shipped."""
+    if not (MODEL / "config.json").exists():
+        from trainer.tiny_checkpoint import build_tiny_checkpoint
+
+        with console.status("making a tiny Qwen3-VL with random weights (its captions are well-formed, not true)"):
+            build_tiny_checkpoint(MODEL)
+    return MODEL
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[httpx.Client]:
+    """A client of the service, which is up inside the block and drained after it."""
+    port = int(os.environ.get("VQC_PORT") or free_port(8080))
+    environment = os.environ | {
+        "VQC_MODEL": str(model),
+        "VQC_MODEL_ALIAS": "demo",
+        "VQC_PORT": str(port),
+        "VQC_ENGINE_LOG": str(OUTPUT / "engine.log"),
+    }
+    command = [sys.executable, "-m", "service.cli", "api"]
+    with (
+        (OUTPUT / "api.log").open("w") as log,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client,
+    ):
+        process = subprocess.Popen(command, env=environment, stderr=log, cwd=ROOT, start_new_session=True)
+        try:
+            wait_until_ready(client, process)
+            yield client
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port if nobody has it, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise AssertionError("port 0 always binds")
+
+
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen) -> None:
+    """Shows how far the start is until the service is ready."""
+    started = time.monotonic()
+    with console.status("starting the service") as status:
+        while process.poll() is None:
+            try:
+                health = client.get("/readyz").json()
+            except httpx.ConnectError:
+                time.sleep(0.2)
+                continue
+            if health["ready"]:
+                console.print(f"service and engine up after {time.monotonic() - started:.0f} s")
+                return
+            status.update(f"engine: {'; '.join(health['reasons'])}")
+            if health["engine_restarts"]:
+                break
+            time.sleep(0.5)
+    sys.exit(f"the service did not come up; see {OUTPUT / 'api.log'} and {OUTPUT / 'engine.log'}")
+
+
+def show_captions(client: httpx.Client, photos: list[Path]) -> None:
+    """Prints the objects of each photo and writes the pictures."""
+    for photo in photos:
+        answer = client.post("/caption", files={"photo": photo.open("rb")}, params=CAPTION).raise_for_status().json()
+        table = Table(title=f"{photo.name}  ({answer['timings']['total_ms'] / 1000:.1f} s)", title_justify="left")
+        for column in ("", "description", "where (0..1000)"):
+            table.add_column(column)
+        for key, item in answer["caption"].items():
+            kind = next(kind for kind in ("bbox_2d", "quad", "line") if kind in item)
+            table.add_row(key, item["desc"], f"{kind} {item[kind]}")
+        console.print(table)
+        drawn = client.post("/caption", files={"photo": photo.open("rb")}, params=CAPTION | {"render": "overlay"})
+        (OUTPUT / f"{photo.stem}.overlay.png").write_bytes(drawn.raise_for_status().content)
+
+
+def show_stage_a(client: httpx.Client, photos: list[Path]) -> None:
+    """Prints the Stage-A line of each photo."""
+    files = [("photos", (photo.name, photo.read_bytes())) for photo in photos]
+    answer = client.post("/stage-a", data={"mission": MISSION}, files=files).raise_for_status().json()
+    table = Table(title=f"Stage-A lines, mission {MISSION}", title_justify="left")
+    table.add_column("photo")
+    table.add_column("line")
+    for entry in answer["photos"]:
+        table.add_row(entry["name"], entry.get("summary") or entry["problem"]["detail"])
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

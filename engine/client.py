@@ -1,0 +1,219 @@
+"""The engine port over HTTP: vLLM's OpenAI-compatible server, at a URL or on a Unix socket.
+
+Owns connections, deadlines, the one retry and the translation of errors. What the bytes mean is ``engine.wire``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
+from engine.protocol import Delta, GenerateRequest, Generation, Health
+from engine.wire import RETRY_AFTER_S, Failure, chat_body, failure_of, finish_reason_of, generation_of
+
+RETRY_PAUSE_S = 0.2
+CONNECT_TIMEOUT_S = 5.0
+HEALTH_TIMEOUT_S = 5.0
+KEEPALIVE_S = 3.0
+"""Shorter than vLLM's own 5 s, so that a pooled connection is seldom one that the server is just closing."""
+
+
+class VllmClient:
+    """An engine that somebody else runs.
+
+    ``endpoint`` is a base URL (``http://engine:8000``) or the path of a Unix socket; ``model`` the name it serves.
+    ``send_priority`` is for servers started without ``--scheduling-policy priority``, which refuse priorities.
+    ``known_down`` says why no retry can help at the moment, or None.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | Path,
+        model: str,
+        *,
+        api_key: str | None = None,
+        send_priority: bool = True,
+        known_down: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        uds = str(endpoint) if isinstance(endpoint, Path) else None
+        self._model = model
+        self._send_priority = send_priority
+        self._known_down = known_down
+        self._name = str(endpoint)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEPALIVE_S)
+        self._http = httpx.AsyncClient(
+            base_url="http://engine" if uds else str(endpoint),
+            transport=httpx.AsyncHTTPTransport(uds=uds, limits=limits, trust_env=False),
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            trust_env=False,
+        )
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """The complete answer, within the request's deadline."""
+        body = chat_body(request, self._model, stream=False, send_priority=self._send_priority)
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                return await self._retrying(lambda: self._generate(body))
+        except TimeoutError as error:
+            raise EngineTimeout(request.timeout_s) from error
+        except _FailedAttempt as failed:
+            raise failed.failure.error from failed.__cause__
+
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """The answer piece by piece. The deadline counts on while the caller works on a piece."""
+        body = chat_body(request, self._model, stream=True, send_priority=self._send_priority)
+        deadline = asyncio.get_running_loop().time() + request.timeout_s
+        try:
+            # No timeout is open across a yield: it would cancel whatever the caller is doing.
+            async with asyncio.timeout_at(deadline):
+                delta, deltas = await self._retrying(lambda: self._opened(body))
+            async with aclosing(deltas):
+                yield delta
+                while delta.finish_reason is None:
+                    async with asyncio.timeout_at(deadline):
+                        delta = await anext(deltas)
+                    yield delta
+        except TimeoutError as error:
+            raise EngineTimeout(request.timeout_s) from error
+        except _FailedAttempt as failed:
+            raise failed.failure.error from failed.__cause__
+
+    async def health(self) -> Health:
+        """Whether the server says that its engine lives."""
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                response = await self._http.get("/health")
+        except TimeoutError:
+            return Health(ready=False, reason=f"{self._name} did not answer within {HEALTH_TIMEOUT_S:g} s")
+        except httpx.HTTPError as error:
+            return Health(ready=False, reason=f"{self._name} does not answer: {_words(error)}")
+        if response.status_code == 200:
+            return Health(ready=True, reason="ready")
+        return Health(ready=False, reason=f"{self._name} says that its engine is dead (HTTP {response.status_code})")
+
+    async def metrics(self) -> str:
+        """The engine's own metrics (``vllm:…``) in Prometheus' text format.
+
+        Raises:
+            EngineUnavailable: the server does not answer.
+        """
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                response = await self._http.get("/metrics")
+                response.raise_for_status()
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise EngineUnavailable(f"no metrics from {self._name}: {_words(error)}", RETRY_AFTER_S) from error
+        return response.text
+
+    async def aclose(self) -> None:
+        """Closes the connections; whoever runs the server goes on running it."""
+        await self._http.aclose()
+
+    async def _retrying(self, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What the attempt returns, or the second one where trying again may help."""
+        try:
+            return await attempt()
+        except _FailedAttempt as failed:
+            if not failed.failure.retryable or self._known_down():
+                raise
+        await asyncio.sleep(RETRY_PAUSE_S)
+        return await attempt()
+
+    async def _generate(self, body: bytes) -> Generation:
+        async with self._response(body) as response:
+            content = await response.aread()
+        return generation_of(_parsed(content))
+
+    async def _opened(self, body: bytes) -> tuple[Delta, AsyncGenerator[Delta, None]]:
+        """The first delta and the rest of them."""
+        deltas = self._deltas(body)
+        return await anext(deltas), deltas
+
+    async def _deltas(self, body: bytes) -> AsyncGenerator[Delta, None]:
+        """Deltas that carry text, then the last one with the finish reason and the token counts."""
+        text, finish_reason, usage = "", None, {}
+        async with self._response(body) as response:
+            async for event in _events(response):
+                usage = event.get("usage") or usage
+                for choice in event["choices"]:
+                    text += choice["delta"].get("content") or ""
+                    if choice["finish_reason"] is not None:
+                        finish_reason = finish_reason_of(choice["finish_reason"])
+                if text and finish_reason is None:
+                    yield Delta(text=text)
+                    text = ""
+        if finish_reason is None:
+            raise _FailedAttempt(_lost("the engine ended the answer before it was complete"))
+        yield Delta(
+            text=text,
+            finish_reason=finish_reason,
+            prompt_tokens=usage.get("prompt_tokens", 0),
+            completion_tokens=usage.get("completion_tokens", 0),
+        )
+
+    @asynccontextmanager
+    async def _response(self, body: bytes) -> AsyncIterator[httpx.Response]:
+        """A response with status 200; leaving before its end closes the connection, which makes vLLM abort."""
+        if self._http.is_closed:
+            raise EngineUnavailable("the engine client is closed")
+        try:
+            async with self._http.stream("POST", "/v1/chat/completions", content=body, headers=_HEADERS) as response:
+                if response.status_code != 200:
+                    retry_after = response.headers.get("Retry-After")
+                    raise _FailedAttempt(failure_of(response.status_code, await response.aread(), retry_after))
+                yield response
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _FailedAttempt(_lost(f"{self._name} does not answer: {_words(error)}")) from error
+        except httpx.TransportError as error:
+            raise _FailedAttempt(_lost(f"the connection to {self._name} was lost: {_words(error)}")) from error
+
+
+class _FailedAttempt(Exception):
+    """One attempt that did not work out; the caller gets ``failure.error``."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.error.reason)
+
+
+_Answer = TypeVar("_Answer")
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON of each server-sent event. Lines end at a line feed only: answers may hold other separators unescaped."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            data = line.removeprefix(b"data:").strip()
+            if not line.startswith(b"data:") or data == b"[DONE]":
+                continue
+            event = _parsed(data)
+            if "error" in event:
+                raise _FailedAttempt(failure_of(int(event["error"].get("code") or 500), data))
+            yield event
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise EngineFailed(f"the engine's answer is no JSON but {content[:80]!r}") from error
+
+
+def _lost(reason: str) -> Failure:
+    return Failure(error=EngineUnavailable(reason, RETRY_AFTER_S), retryable=True)
+
+
+def _words(error: Exception) -> str:
+    """What an exception says, or its name where it says nothing."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,84 @@
+"""Made-up answers in the product's formats, for an engine without a model: the same question gets the same answer.
+
+What a request asks for is told from its grammar. An answer means nothing; it only has the right form.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from hashlib import sha256
+from typing import Literal
+
+from engine.protocol import GenerateRequest, Image
+from vqc.caption import CaptionObject, DenseCaption
+from vqc.codec import render as render_caption
+from vqc.geometry import NORM, Kind, Shape
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.summary import render as render_summary
+from vqc.summary import summarise
+from vqc.verdict import Verdict, VerdictAnswer
+from vqc.verdict import render as render_verdict
+
+_Task = Literal["caption", "summary", "verdict", "text"]
+_TASKS: dict[str | None, _Task] = {CAPTION_GRAMMAR: "caption", SUMMARY_GRAMMAR: "summary", VERDICT_GRAMMAR: "verdict"}
+
+_DESCS: dict[Kind, tuple[str, ...]] = {
+    Kind.BBOX: (
+        "BBU设备/华为,显示完整,机柜空间充足需要安装/这个BBU设备按要求配备了挡风板",
+        "BBU设备/中兴,只显示部分,无需安装",
+        "挡风板/华为,显示完整,安装方向正确",
+        "螺丝、光纤插头/BBU安装螺丝,显示完整,符合要求",
+        "螺丝、光纤插头/地排处接地螺丝,显示完整,不符合要求/未拧紧",
+    ),
+    Kind.QUAD: ("标签/5G-BBU", "标签/无法识别"),
+    Kind.LINE: ("光纤/有保护措施,弯曲半径合理/蛇形管", "电线/捆扎整齐", "电线/分布散乱"),
+}
+_REASONS = {
+    Verdict.PASS: ("图片1中BBU设备与BBU安装螺丝均符合要求", "挡风板已按要求配备，安装方向正确"),
+    Verdict.FAIL: ("图片2中接地螺丝未拧紧", "挡风板缺失", "电线分布散乱"),
+}
+
+
+def plausible_answer(request: GenerateRequest, index: int) -> str:
+    """The answer of child ``index``: a function of photos, texts and the child's own seed (none when greedy)."""
+    digest = sha256(request.system.encode())
+    for part in request.user:
+        digest.update((part.digest if isinstance(part, Image) else part).encode())
+        digest.update(b"\0")
+    sampling = request.sampling
+    seed = (sampling.seed or 0) + index if sampling.temperature else 0
+    return _answer(_TASKS.get(request.grammar, "text"), f"{digest.hexdigest()}/{seed}")
+
+
+@lru_cache(maxsize=4096)
+def _answer(task: _Task, key: str) -> str:
+    rng = random.Random(key)
+    match task:
+        case "caption":
+            return render_caption(_caption(rng))
+        case "summary":
+            return render_summary(summarise(_caption(rng)))
+        case "verdict":
+            verdict = rng.choice(list(Verdict))
+            return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])))
+        case "text":
+            return f"好的，这是第{rng.randint(1, 999)}号回答。"
+
+
+def _caption(rng: random.Random) -> DenseCaption:
+    """Nothing at all for one photo in ten, else one to eight objects."""
+    count = 0 if rng.random() < 0.1 else rng.randint(1, 8)
+    return DenseCaption(tuple(_object(rng) for _ in range(count)))
+
+
+def _object(rng: random.Random) -> CaptionObject:
+    kind = rng.choice(list(Kind))
+    x1, y1 = rng.randint(0, NORM - 100), rng.randint(0, NORM - 100)
+    x2, y2 = rng.randint(x1 + 20, NORM), rng.randint(y1 + 20, NORM)
+    xy = {
+        Kind.BBOX: (x1, y1, x2, y2),
+        Kind.QUAD: (x1, y1, x2, y1, x2, y2, x1, y2),
+        Kind.LINE: (x1, y1, (x1 + x2) // 2, y2, x2, y1),
+    }[kind]
+    return CaptionObject(shape=Shape(kind, xy), desc=rng.choice(_DESCS[kind]))

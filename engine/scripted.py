@@ -1,0 +1,128 @@
+"""An engine without a model: deterministic answers, delays and failures on demand. For dry runs, tests and load tests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+
+from engine.errors import EngineError, EngineRefused, EngineTimeout, EngineUnavailable
+from engine.plausible import plausible_answer
+from engine.protocol import Completion, Delta, FinishReason, GenerateRequest, Generation, Health, Image
+
+PROMPT_TOKENS_PER_IMAGE = 256
+_TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|.", re.DOTALL)
+
+
+class ScriptedEngine:
+    """Answers ``script(request, index)`` for completion ``index``, cut at ``max_tokens`` pieces.
+
+    ``latency_s`` passes before an answer, ``token_interval_s`` between the pieces of a streamed one. ``fail`` may name
+    an error to raise instead. What happened is kept for tests: the last ``remember`` requests, how many are in flight,
+    how many were ``aborted`` (cancelled or closed by the caller).
+    """
+
+    def __init__(
+        self,
+        script: Callable[[GenerateRequest, int], str] = plausible_answer,
+        *,
+        latency_s: float = 0.0,
+        token_interval_s: float = 0.0,
+        fail: Callable[[GenerateRequest], EngineError | None] = lambda request: None,
+        remember: int = 16,
+    ) -> None:
+        self._script = script
+        self._latency_s = latency_s
+        self._token_interval_s = token_interval_s
+        self._fail = fail
+        self._closed = False
+        self.requests: deque[GenerateRequest] = deque(maxlen=remember)
+        self.answered = 0
+        self.in_flight = 0
+        self.aborted = 0
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """The complete answer after ``latency_s``."""
+        with self._counted(request):
+            await self._wait(request)
+            completions = tuple(self._completion(request, index) for index in range(request.sampling.n))
+            return Generation(
+                completions=completions,
+                prompt_tokens=_prompt_tokens(request),
+                completion_tokens=sum(len(_TOKEN.findall(completion.text)) for completion in completions),
+            )
+
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """The pieces of completion 0, ``token_interval_s`` apart."""
+        with self._counted(request):
+            deadline = asyncio.get_running_loop().time() + request.timeout_s
+            await self._wait(request)
+            completion = self._completion(request, 0)
+            pieces = _TOKEN.findall(completion.text)
+            for piece in pieces[:-1]:
+                yield Delta(text=piece)
+                await _pause(self._token_interval_s, request, deadline)
+            yield Delta(
+                text="".join(pieces[-1:]),
+                finish_reason=completion.finish_reason,
+                prompt_tokens=_prompt_tokens(request),
+                completion_tokens=len(pieces),
+            )
+
+    async def health(self) -> Health:
+        """Ready until closed."""
+        return Health(ready=not self._closed, reason="closed" if self._closed else "ready")
+
+    async def aclose(self) -> None:
+        """From now on every request is refused as by an engine that is gone."""
+        self._closed = True
+
+    @contextmanager
+    def _counted(self, request: GenerateRequest) -> Iterator[None]:
+        self.requests.append(request)
+        self.in_flight += 1
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            self.aborted += 1
+            raise
+        else:
+            self.answered += 1
+        finally:
+            self.in_flight -= 1
+
+    async def _wait(self, request: GenerateRequest) -> None:
+        """Passes the latency, then raises what a real engine or the script of failures would."""
+        await _pause(self._latency_s, request, asyncio.get_running_loop().time() + request.timeout_s)
+        if self._closed:
+            raise EngineUnavailable("the engine is closed")
+        if error := self._fail(request):
+            raise error
+        if request.sampling.n > 1 and not request.sampling.temperature:
+            raise EngineRefused(f"n must be 1 when using greedy sampling, got {request.sampling.n}.")
+
+    def _completion(self, request: GenerateRequest, index: int) -> Completion:
+        text = self._script(request, index)
+        pieces = _TOKEN.findall(text)
+        cut = len(pieces) > request.sampling.max_tokens
+        finish_reason: FinishReason = "length" if cut else "stop"
+        return Completion(
+            index=index,
+            text="".join(pieces[: request.sampling.max_tokens]) if cut else text,
+            finish_reason=finish_reason,
+        )
+
+
+async def _pause(seconds: float, request: GenerateRequest, deadline: float) -> None:
+    """Lets others run for ``seconds``; raises ``EngineTimeout`` at the deadline."""
+    left = deadline - asyncio.get_running_loop().time()
+    await asyncio.sleep(max(min(seconds, left), 0))
+    if seconds >= left:
+        raise EngineTimeout(request.timeout_s)
+
+
+def _prompt_tokens(request: GenerateRequest) -> int:
+    texts = (request.system, *request.user)
+    return sum(PROMPT_TOKENS_PER_IMAGE if isinstance(text, Image) else 1 + len(text) // 2 for text in texts)

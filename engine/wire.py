@@ -1,0 +1,153 @@
+"""What goes over the wire to vLLM's chat endpoint and how its answers read; no input or output happens here."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import (
+    EngineError,
+    EngineFailed,
+    EngineOverloaded,
+    EngineRefused,
+    EngineUnavailable,
+)
+from engine.protocol import Completion, FinishReason, GenerateRequest, Generation, Image
+
+RETRY_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A request that did not work out: the error for the caller, and whether trying again may help."""
+
+    error: EngineError
+    retryable: bool
+
+
+def chat_body(request: GenerateRequest, model: str, *, stream: bool, send_priority: bool = True) -> bytes:
+    """The JSON body of a chat completion. Each photo's base64 text is copied once more, into the body."""
+    chunks = [b'{"messages":[']
+    if request.system:
+        chunks += [_dumps({"role": "system", "content": request.system}), b","]
+    chunks.append(b'{"role":"user","content":[')
+    for n, part in enumerate(request.user):
+        chunks += [b","] if n else []
+        chunks += _part(part)
+    chunks += [b"]}],", _dumps(_parameters(request, model, stream, send_priority))[1:]]
+    return b"".join(chunks)
+
+
+def _part(part: Image | str) -> list[bytes]:
+    if isinstance(part, str):
+        return [_dumps({"type": "text", "text": part})]
+    head = _dumps({"type": "image_url", "uuid": part.digest})[:-1]
+    url = _dumps(f"data:{part.media_type};base64,")[:-1]
+    return [head, b',"image_url":{"url":', url, b64encode(part.data), b'"}}']
+
+
+def _parameters(request: GenerateRequest, model: str, stream: bool, send_priority: bool) -> dict[str, object]:
+    """Everything but the messages. Sampling is spelled out in full, so that no server-side default joins in."""
+    sampling = request.sampling
+    body: dict[str, object] = {
+        "model": model,
+        "request_id": request.request_id,
+        "max_completion_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "repetition_penalty": sampling.repetition_penalty,
+        "n": sampling.n,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if request.grammar is not None:
+        body["structured_outputs"] = {"grammar": request.grammar}
+    if request.priority and send_priority:
+        body["priority"] = request.priority
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def generation_of(answer: dict[str, Any]) -> Generation:
+    """The answer of a completed request.
+
+    Raises:
+        EngineUnavailable: the engine aborted a completion (it is shutting down).
+        EngineFailed: the answer is not what vLLM answers.
+    """
+    try:
+        completions = sorted(
+            (
+                Completion(
+                    index=choice["index"],
+                    text=choice["message"]["content"] or "",
+                    finish_reason=finish_reason_of(choice["finish_reason"]),
+                )
+                for choice in answer["choices"]
+            ),
+            key=lambda completion: completion.index,
+        )
+        usage = answer["usage"]
+        return Generation(
+            completions=tuple(completions),
+            prompt_tokens=usage["prompt_tokens"],
+            completion_tokens=usage["completion_tokens"] or 0,
+        )
+    except (KeyError, TypeError) as error:
+        raise EngineFailed(f"the engine's answer lacks {error}") from error
+
+
+def finish_reason_of(reason: str | None) -> FinishReason:
+    """The finish reason as the port knows it. Raises as ``generation_of`` does."""
+    if reason in ("stop", "length"):
+        return reason
+    if reason == "abort":
+        raise EngineUnavailable("the engine aborted the generation; it is shutting down or restarting", RETRY_AFTER_S)
+    raise EngineFailed(f"the generation ended for an unknown reason {reason!r}")
+
+
+def failure_of(status: int, body: bytes, retry_after: str | None = None) -> Failure:
+    """What a response with an error status (or an error inside a stream, by its code) means.
+
+    >>> failure_of(400, b'{"error": {"message": "too long"}}').error
+    EngineRefused('too long')
+    >>> failure_of(503, b'{"error": {"message": "queue", "type": "Service Unavailable"}}').retryable
+    False
+    """
+    kind, message = _error_of(body)
+    message = message or f"the engine answered HTTP {status}"
+    wait_s = _seconds(retry_after)
+    if status in (400, 413, 415, 422):
+        return Failure(error=EngineRefused(message), retryable=False)
+    if status == 429 or (status == 503 and kind == "Service Unavailable"):  # vLLM's spelling of a full queue
+        return Failure(error=EngineOverloaded(message, wait_s), retryable=False)
+    if status in (502, 503, 504):
+        return Failure(error=EngineUnavailable(message, wait_s), retryable=True)
+    if status >= 500:
+        return Failure(error=EngineFailed(message), retryable=True)
+    return Failure(error=EngineUnavailable(f"the engine refuses us (HTTP {status}): {message}", 60.0), retryable=False)
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    """The type and message of vLLM's error body; empty where a proxy answered something else."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return "", ""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("type") or ""), str(error.get("message") or "")
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after and retry_after.isdigit() else RETRY_AFTER_S
+
+
+def _dumps(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

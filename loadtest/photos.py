@@ -1,0 +1,26 @@
+"""The photos that load is made of: drawn scenes, encoded as a phone would."""
+
+from __future__ import annotations
+
+import io
+
+from vqc.geometry import SizeWH
+
+JPEG_QUALITY = 88
+"""Gives 100 to 150 KB at 1024x768."""
+
+
+def jpeg_photos(count: int, size_wh: SizeWH) -> list[bytes]:
+    """``count`` distinct JPEG photos, the same ones every time. Raises ``InvalidValue`` for a size below 256x192."""
+    from scenes.scene import draw_scene
+
+    return [_jpeg(draw_scene(seed, size_wh=size_wh).image) for seed in range(count)]
+
+
+def _jpeg(image: object) -> bytes:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=JPEG_QUALITY)
+    return encoded.getvalue()

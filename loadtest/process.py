@@ -1,0 +1,67 @@
+"""What a process and its children have used, from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.errors import BenchFailed
+
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """CPU seconds of a process tree, user and system, and the peak resident memory of its root in MiB."""
+
+    cpu_s: float
+    peak_rss_mb: float
+
+
+def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
+    """What the tree under ``pid`` has used so far, children that ended included.
+
+    Raises:
+        BenchFailed: no such process, or no /proc.
+    """
+    if not (proc / "self").exists():
+        raise BenchFailed("CPU and memory are read from /proc, which only Linux has")
+    stats = _stats(proc)
+    if pid not in stats:
+        raise BenchFailed(f"no process {pid} to measure")
+    members, ticks = {pid}, 0
+    while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
+        members |= found
+    ticks = sum(stats[member][1] for member in members)
+    return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=_peak_rss_mb(proc / str(pid) / "status"))
+
+
+def parse_stat(text: str) -> tuple[int, int]:
+    """Parent and CPU ticks (own and of reaped children) in a line of /proc/PID/stat; see proc(5).
+
+    >>> parse_stat("7 (a (b) c) S 1 7 7 0 -1 0 0 0 0 0 30 12 5 3 20 0 1")
+    (1, 50)
+    """
+    fields = text[text.rindex(")") + 2 :].split()
+    return int(fields[1]), sum(map(int, fields[11:15]))
+
+
+def _stats(proc: Path) -> dict[int, tuple[int, int]]:
+    stats = {}
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            try:
+                stats[int(entry.name)] = parse_stat((entry / "stat").read_text("utf-8", "replace"))
+            except OSError:
+                continue  # it ended meanwhile
+    return stats
+
+
+def _peak_rss_mb(status: Path) -> float:
+    try:
+        match = _PEAK.search(status.read_text("utf-8", "replace"))
+    except OSError as error:
+        raise BenchFailed(f"the measured process is gone: {error}") from error
+    return round(int(match[1]) / 1024, 1) if match else 0.0

@@ -1,0 +1,57 @@
+"""Rows of a benchmark as a table for people or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from loadtest.gateway import Report, Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_COLUMNS = {
+    "connections": "conns",
+    "requests_per_s": "req/s",
+    "cpu_ms_per_request": "CPU ms",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "errors": "errors",
+    "server_cores": "cores",
+    "client_cores": "client",
+    "answers_so_far": "answers",
+    "peak_rss_mb": "RSS MB",
+}
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """One JSON document: a list with an object per row."""
+    return json.dumps([asdict(row) for row in rows], indent=2)
+
+
+def table(report: Report) -> Table:
+    """The rows for a terminal; what was not measured is a dash."""
+    from rich.table import Table
+
+    smallest, largest = report.photo_bytes
+    result = Table(
+        title=f"POST /caption, scripted engine, photos of {smallest // 1000} to {largest // 1000} KB",
+        caption=growth(report.rows),
+    )
+    for heading in _COLUMNS.values():
+        result.add_column(heading, justify="right")
+    for row in report.rows:
+        values = asdict(row)
+        result.add_row(*("–" if values[name] is None else f"{values[name]:,}" for name in _COLUMNS))
+    return result
+
+
+def growth(rows: Sequence[Row]) -> str | None:
+    """How the CPU cost of a request grows from the fewest to the most connections; None when that was not measured."""
+    measured = sorted((row.connections, row.cpu_ms_per_request) for row in rows if row.cpu_ms_per_request)
+    if len(measured) < 2:
+        return None
+    (fewest, first), (most, last) = measured[0], measured[-1]
+    return f"CPU per request at {most} connections is {last / first:.2f} times that at {fewest}"

@@ -1,0 +1,148 @@
+"""HTTP/1.1 as the load generator needs it: where to send, requests as ready bytes, answers read with least work."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from loadtest.errors import BenchFailed
+from vqc.errors import InvalidValue
+
+_BOUNDARY: Final = "vqc-bench-5f0c2a7d"
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
+
+
+class Body(StrEnum):
+    """How a request carries its photo."""
+
+    MULTIPART = "multipart"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The server that is measured. ``api_key`` is None where it asks for none."""
+
+    host: str
+    port: int
+    api_key: str | None = None
+
+    @classmethod
+    def from_url(cls, url: str, api_key: str | None = None) -> Target:
+        """The target behind a base URL.
+
+        >>> Target.from_url("http://127.0.0.1:8080")
+        Target(host='127.0.0.1', port=8080, api_key=None)
+
+        Raises:
+            InvalidValue: anything but ``http://host[:port]``.
+        """
+        valid = "must be http://host[:port] without a path"
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 80
+        except ValueError as error:
+            raise InvalidValue("url", url, f"{valid}: {error}") from error
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+            raise InvalidValue("url", url, valid)
+        return cls(host=parts.hostname, port=port, api_key=api_key)
+
+    def head(self, method: str, path: str, **headers: str | int) -> bytes:
+        """The head of a request up to and with its empty line. ``Content_Type=…`` names the header Content-Type."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
+        if self.api_key:
+            lines.append(f"Authorization: Bearer {self.api_key}")
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+def caption_request(target: Target, jpeg: bytes, body: Body) -> bytes:
+    """One whole ``POST /caption`` with the photo in it."""
+    if body is Body.JSON:
+        content_type = "application/json"
+        content = json.dumps({"photo": {"base64": base64.b64encode(jpeg).decode("ascii")}}).encode("ascii")
+    else:
+        content_type = f"multipart/form-data; boundary={_BOUNDARY}"
+        part = 'Content-Disposition: form-data; name="photo"; filename="photo.jpg"\r\nContent-Type: image/jpeg'
+        content = b"".join([f"--{_BOUNDARY}\r\n{part}\r\n\r\n".encode(), jpeg, f"\r\n--{_BOUNDARY}--\r\n".encode()])
+    head = target.head(
+        "POST", "/caption", Accept="application/json", Content_Type=content_type, Content_Length=len(content)
+    )
+    return head + content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A complete answer."""
+
+    status: int
+    body: bytes
+
+
+class AnswerReader:
+    """Reads answers off one connection, one at a time, from status line and Content-Length alone."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._status = 0
+        self._body_at = 0
+        self._end = 0
+
+    def feed(self, data: bytes) -> Answer | None:
+        """The answer that ``data`` completes.
+
+        >>> reader = AnswerReader()
+        >>> reader.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n")
+        >>> reader.feed(b"hi")
+        Answer(status=200, body=b'hi')
+
+        Raises:
+            BenchFailed: no HTTP, no Content-Length, or more than one answer.
+        """
+        self._received += data
+        if not self._end and not self._read_head():
+            return None
+        if len(self._received) < self._end:
+            return None
+        if len(self._received) > self._end:
+            raise BenchFailed(f"{len(self._received) - self._end} bytes came after the end of an answer")
+        answer = Answer(status=self._status, body=bytes(memoryview(self._received)[self._body_at :]))
+        self._received, self._end = bytearray(), 0
+        return answer
+
+    def _read_head(self) -> bool:
+        head_ends = self._received.find(b"\r\n\r\n")
+        if head_ends < 0:
+            return False
+        status = _STATUS.match(self._received)
+        length = _LENGTH.search(self._received, 0, head_ends + 2)
+        if not status or not length:
+            head = bytes(self._received[: min(head_ends, 200)])
+            raise BenchFailed(f"an answer must be HTTP/1.1 with a Content-Length; got {head!r}")
+        self._status = int(status[1])
+        self._body_at = head_ends + 4
+        self._end = self._body_at + int(length[1])
+        return True
+
+
+def caption_fault(body: bytes) -> str | None:
+    """Why an answer's body is no valid caption; None when it is one."""
+    from vqc.parser import parse
+
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    caption = document.get("caption") if isinstance(document, dict) else None
+    if not isinstance(caption, dict):
+        return f"no 'caption' object in {body[:200]!r}"
+    outcome = parse(json.dumps(caption, ensure_ascii=False))
+    if outcome.caption is None or len(outcome.caption.objects) != len(caption):
+        return f"not a dense caption: {'; '.join(outcome.notes)}"
+    return None

@@ -1,0 +1,80 @@
+"""Where a point of the drawn plane lands on the photo.
+
+Scenes are laid out on a plane measured in *units*: a 512x384 photo shows 512 by 384 of them, a larger one shows the
+same plane with more pixels per unit. A camera maps plane units to photo pixels (edge convention) by a homography.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from vqc.geometry import Point, SizeWH
+
+REFERENCE_WH = (512, 384)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A view of the plane: turned by ``angle_deg`` about the photo's centre, zoomed, with keystone per photo width.
+
+    >>> Camera(size_wh=(1024, 768)).at((10, 20))
+    (20.0, 40.0)
+    """
+
+    size_wh: SizeWH
+    angle_deg: float = 0.0
+    zoom: float = 1.0
+    keystone_xy: tuple[float, float] = (0.0, 0.0)
+    scale: float = 0.0
+    """Photo pixels per unit at the centre, derived."""
+    _cos: float = 1.0
+    _sin: float = 0.0
+
+    def __post_init__(self) -> None:
+        scale = min(side / reference for side, reference in zip(self.size_wh, REFERENCE_WH, strict=True))
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "_cos", math.cos(math.radians(self.angle_deg)) * scale * self.zoom)
+        object.__setattr__(self, "_sin", math.sin(math.radians(self.angle_deg)) * scale * self.zoom)
+
+    @property
+    def frontal(self) -> bool:
+        """Whether the plane's axes stay the photo's axes, so that a rectangle is a box."""
+        return self.angle_deg == 0 and self.keystone_xy == (0.0, 0.0)
+
+    @property
+    def plane_wh(self) -> tuple[float, float]:
+        """Width and height of the plane that an untilted photo shows, in units."""
+        return self.size_wh[0] / self.scale, self.size_wh[1] / self.scale
+
+    def at(self, point: Point) -> Point:
+        """The photo pixel position of a plane point."""
+        plane_w, plane_h = self.plane_wh
+        dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
+        depth = 1 + self.keystone_xy[0] * dx / plane_w + self.keystone_xy[1] * dy / plane_w
+        return (
+            self.size_wh[0] / 2 + (dx * self._cos - dy * self._sin) / depth,
+            self.size_wh[1] / 2 + (dx * self._sin + dy * self._cos) / depth,
+        )
+
+    def all(self, points: Iterable[Point]) -> list[Point]:
+        """The photo pixel positions of plane points."""
+        return [self.at(point) for point in points]
+
+    def scale_at(self, point: Point) -> float:
+        """Photo pixels per unit near a plane point."""
+        plane_w, plane_h = self.plane_wh
+        dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
+        return self.scale * self.zoom / (1 + (self.keystone_xy[0] * dx + self.keystone_xy[1] * dy) / plane_w)
+
+    def supersampled(self, factor: int) -> Self:
+        """The same view on a photo with ``factor`` times the pixels on each side."""
+        width, height = self.size_wh
+        return type(self)(
+            size_wh=(width * factor, height * factor),
+            angle_deg=self.angle_deg,
+            zoom=self.zoom,
+            keystone_xy=self.keystone_xy,
+        )

@@ -1,0 +1,1 @@
+"""Layouts: each puts the things of one kind of photo on a stage."""

@@ -1,0 +1,1 @@
+"""Painters: each draws one thing on a canvas, all of its parameters given."""

@@ -1,0 +1,174 @@
+"""A drawn photo with its exact labels: the one entry point of the drawn world.
+
+``draw_scene`` is a pure function of its arguments: the same ones give the same bytes wherever the same Pillow runs.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from PIL import Image, ImageFilter
+
+from scenes.camera import REFERENCE_WH, Camera
+from scenes.layouts.ground import lay_ground_bar, lay_ground_cabinet
+from scenes.layouts.irrelevant import KINDS, lay_irrelevant
+from scenes.layouts.plugs import lay_odf, lay_ports
+from scenes.layouts.rack import lay_rack
+from scenes.layouts.rru import lay_rru
+from scenes.line import stage_a_summary
+from scenes.odds import NATURAL, Hidden, Odds, Theme
+from scenes.stage import Stage
+from scenes.vocabulary import Domain
+from vqc.caption import CaptionObject, DenseCaption
+from vqc.errors import InvalidValue
+from vqc.geometry import SizeWH
+from vqc.summary import Summary
+
+TILTED_SHARE = 0.3
+SMALLEST_WH = (256, 192)
+MIX = {
+    Theme.RACK: 0.36,
+    Theme.PORTS: 0.14,
+    Theme.ODF: 0.12,
+    Theme.GROUND_CABINET: 0.1,
+    Theme.GROUND_BAR: 0.1,
+    Theme.RRU: 0.1,
+    Theme.IRRELEVANT: 0.08,
+}
+"""Share of each theme when none is asked for."""
+
+LAYOUTS = {
+    Theme.RACK: lay_rack,
+    Theme.PORTS: lay_ports,
+    Theme.ODF: lay_odf,
+    Theme.GROUND_CABINET: lay_ground_cabinet,
+    Theme.GROUND_BAR: lay_ground_bar,
+    Theme.RRU: lay_rru,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A drawn photo. ``objects`` are in pixel space (edge convention, 0.1 px) and reading order; irrelevant photos have
+    none and a summary without items. ``seed``, ``theme``, ``domain`` and ``hidden`` say what drew it.
+    """
+
+    image: Image.Image
+    objects: tuple[CaptionObject, ...]
+    summary: Summary
+    size_wh: SizeWH
+    seed: int
+    theme: Theme
+    domain: Domain
+    hidden: Hidden | None = None
+
+    @property
+    def caption(self) -> DenseCaption:
+        """The dense caption that a model should answer with."""
+        return DenseCaption.from_pixels(self.objects, self.size_wh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A scene that is laid out but not painted yet: cheap to make, its labels known."""
+
+    seed: int
+    theme: Theme
+    stage: Stage
+    hidden: Hidden | None = None
+    blur_px: float = 0.0
+    """Blurred so much that nothing can be read: the photo is irrelevant."""
+
+    @property
+    def objects(self) -> tuple[CaptionObject, ...]:
+        """The labels that the painted photo will have."""
+        return () if self.blur_px else self.stage.objects()
+
+    def painted(self) -> Scene:
+        """The scene."""
+        stage = self.stage
+        light = random.Random(f"light/{stage.domain}/{self.seed}")
+        image = stage.painted().finished(light)
+        if self.blur_px:
+            image = image.filter(ImageFilter.BoxBlur(self.blur_px))
+        return Scene(
+            image=image,
+            objects=self.objects,
+            summary=stage_a_summary(self.objects, stage.camera.size_wh),
+            size_wh=stage.camera.size_wh,
+            seed=self.seed,
+            theme=self.theme,
+            domain=stage.domain,
+            hidden=self.hidden,
+        )
+
+
+def draw_scene(
+    seed: int,
+    *,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    theme: Theme | None = None,
+    odds: Odds = NATURAL,
+    hidden: Hidden | None = None,
+) -> Scene:
+    """A photo of the theme (None: drawn from ``MIX``) with flaws as likely as ``odds`` says.
+
+    Raises:
+        InvalidValue: a photo smaller than ``SMALLEST_WH``.
+    """
+    return plan_scene(seed, size_wh=size_wh, domain=domain, theme=theme, odds=odds, hidden=hidden).painted()
+
+
+def plan_scene(
+    seed: int,
+    *,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    theme: Theme | None = None,
+    odds: Odds = NATURAL,
+    hidden: Hidden | None = None,
+) -> Plan:
+    """The same scene before it is painted."""
+    if size_wh[0] < SMALLEST_WH[0] or size_wh[1] < SMALLEST_WH[1]:
+        raise InvalidValue("size_wh", size_wh, f"a drawn photo has at least {SMALLEST_WH} pixels")
+    rng = random.Random(f"scenes/{domain}/{seed}")
+    theme = theme or rng.choices(tuple(MIX), tuple(MIX.values()))[0]
+    if theme is Theme.IRRELEVANT:
+        return _irrelevant(rng, seed, size_wh, domain)
+    stage = _laid_out(rng, theme, size_wh, domain, odds, hidden)
+    return Plan(seed=seed, theme=theme, stage=stage, hidden=hidden)
+
+
+def _laid_out(
+    rng: random.Random, theme: Theme, size_wh: SizeWH, domain: Domain, odds: Odds, hidden: Hidden | None
+) -> Stage:
+    """The theme's layout, tilted or frontal; one that does not fit a tilted photo is laid out from the front."""
+    stage = Stage(_camera(rng, size_wh), rng, domain)
+    LAYOUTS[theme](stage, odds, hidden)
+    while stage.spoiled or not stage.objects():
+        stage = Stage(Camera(size_wh=size_wh), rng, domain)
+        LAYOUTS[theme](stage, odds, hidden)
+    return stage
+
+
+def _camera(rng: random.Random, size_wh: SizeWH) -> Camera:
+    if rng.random() >= TILTED_SHARE:
+        return Camera(size_wh=size_wh)
+    return Camera(
+        size_wh=size_wh,
+        angle_deg=rng.choice((-1, 1)) * rng.uniform(4, 9),
+        zoom=rng.uniform(0.98, 1.06),
+        keystone_xy=(rng.uniform(-0.16, 0.16), rng.uniform(-0.12, 0.12)),
+    )
+
+
+def _irrelevant(rng: random.Random, seed: int, size_wh: SizeWH, domain: Domain) -> Plan:
+    kind, stage = rng.choice(KINDS), Stage(_camera(rng, size_wh), rng, domain)
+    if kind == "blurred":
+        lay_rack(stage, NATURAL)
+    else:
+        lay_irrelevant(stage, kind)
+    blur_px = 13 * stage.camera.scale if kind == "blurred" else 0.0
+    return Plan(seed=seed, theme=Theme.IRRELEVANT, stage=stage, blur_px=blur_px)

@@ -1,0 +1,163 @@
+"""The scene while it is laid out: what will be painted and what it will be called.
+
+Layouts work in plane units and put things on the stage; nothing is painted before the whole layout is known. Owns the
+label geometry: each ``*_shape`` gives the pixel-space shape that covers what the matching painter draws.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from scenes.camera import Camera
+from scenes.canvas import RGB, Canvas
+from scenes.curves import evenly, inside_part, length
+from scenes.vocabulary import Domain
+from vqc.caption import CaptionObject, in_reading_order
+from vqc.geometry import Kind, Point, Shape
+
+Painter = Callable[[Canvas], None]
+Box = tuple[float, float, float, float]
+MOST_OBJECTS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something to paint: higher ``depth`` is nearer to the viewer. Without a label it is clutter."""
+
+    depth: int
+    paint: Painter
+    label: CaptionObject | None = None
+
+
+@dataclass(slots=True)
+class Stage:
+    """A scene being laid out for one camera."""
+
+    camera: Camera
+    rng: random.Random
+    domain: Domain = "base"
+    background: RGB = (120, 122, 126)
+    things: list[Thing] = field(default_factory=list)
+    taken: list[Box] = field(default_factory=list)
+    """Plane rectangles that no label may cover."""
+    paths: list[Sequence[Point]] = field(default_factory=list)
+    """Plane paths of the cables so far."""
+    spoiled: bool = False
+    """Whether a unit did not fit into a tilted photo, so that the layout must be drawn again from the front."""
+
+    def clutter(self, paint: Painter, depth: int = 0) -> None:
+        """Adds something that has no label."""
+        self.things.append(Thing(depth, paint))
+
+    def item(self, shape: Shape | None, desc: str, paint: Painter, depth: int) -> bool:
+        """Adds a labelled thing; one that has no shape (outside the photo) is left out. Says whether it was added."""
+        if shape is None:
+            return False
+        rounded = Shape(shape.kind, tuple(round(v, 1) for v in shape.xy))
+        self.things.append(Thing(depth, paint, CaptionObject(shape=rounded, desc=desc)))
+        return True
+
+    def unit(self, box: Box, desc: Callable[[bool], str], paint: Painter, depth: int) -> None:
+        """Adds a rack unit, whose description depends on whether all of it is in the photo."""
+        width, height = self.camera.size_wh
+        shape, corners = self.unit_shape(box), self.camera.all(corners_of(box))
+        whole = all(0 <= x <= width and 0 <= y <= height for x, y in corners)
+        self.spoiled |= not self.item(shape, desc(whole), paint, depth) and not self.camera.frontal
+
+    def free(self, box: Box, margin: float) -> bool:
+        """Whether nothing taken and no cable is within ``margin`` of a plane rectangle."""
+        x0, y0, x1, y1 = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+        if any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self.taken):
+            return False
+        steps = (evenly(path, max(2, int(length(path) / 10))) for path in self.paths)
+        return not any(x0 < x < x1 and y0 < y < y1 for points in steps for x, y in points)
+
+    def clear(self, path: Sequence[Point], distance: float) -> bool:
+        """Whether a path, its first steps aside, stays away from the cables so far and from what is taken."""
+        mine = evenly(path, max(5, int(length(path) / 14)))[2:]
+        if any(b[0] < x < b[2] and b[1] < y < b[3] for x, y in mine for b in self.taken):
+            return False
+        theirs = [point for other in self.paths for point in evenly(other, max(2, int(length(other) / 14)))]
+        return all(abs(x - u) > distance or abs(y - v) > distance for x, y in mine for u, v in theirs)
+
+    @property
+    def full(self) -> bool:
+        """Whether the photo holds as many objects as it may; small things are left out then."""
+        return sum(thing.label is not None for thing in self.things) >= MOST_OBJECTS
+
+    def objects(self) -> tuple[CaptionObject, ...]:
+        """The labels in reading order."""
+        return tuple(in_reading_order(thing.label for thing in self.things if thing.label))
+
+    def painted(self) -> Canvas:
+        """The things painted from back to front."""
+        canvas = Canvas(self.camera, self.background)
+        for thing in sorted(self.things, key=lambda thing: thing.depth):
+            thing.paint(canvas)
+        return canvas
+
+    def unit_shape(self, box: Box) -> Shape | None:
+        """A rectangle of the plane: a box cut at the photo's edge, or on a tilted plane a quad that must lie inside."""
+        corners = self.camera.all(corners_of(box))
+        if not self.camera.frontal:
+            return self._inside(Shape.from_points(Kind.QUAD, corners))
+        width, height = self.camera.size_wh
+        (x0, y0), (x1, y1) = corners[0], corners[2]
+        xy = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
+        return Shape(Kind.BBOX, xy) if xy[0] < xy[2] and xy[1] < xy[3] else None
+
+    def whole_unit_shape(self, box: Box) -> Shape | None:
+        """The same for a unit that is only drawn when all of it is in the photo."""
+        shape = self.unit_shape(box)
+        return shape if self.quad_shape(corners_of(box)) else None
+
+    def quad_shape(self, corners: Sequence[Point]) -> Shape | None:
+        """Four plane points as a quad inside the photo."""
+        return self._inside(Shape.from_points(Kind.QUAD, self.camera.all(corners)))
+
+    def disc_shape(self, circles: Sequence[tuple[Point, float]]) -> Shape | None:
+        """The box round circles (centre, radius), inside the photo."""
+        boxes = [(*self.camera.at(center), radius * self.camera.scale_at(center)) for center, radius in circles]
+        xy = (
+            min(x - r for x, _, r in boxes),
+            min(y - r for _, y, r in boxes),
+            max(x + r for x, _, r in boxes),
+            max(y + r for _, y, r in boxes),
+        )
+        return self._inside(Shape(Kind.BBOX, xy))
+
+    def line_shape(self, path: Sequence[Point], vertices: int | None) -> Shape | None:
+        """The label of a drawn path: ``vertices`` even points of what is inside the photo.
+
+        With None it is all of the path's own points, which must then be inside but for the last.
+        """
+        inside = inside_part(self.camera.all(path), self.camera.size_wh)
+        if len(inside) < (2 if vertices else len(path)) or length(inside) < 40 * self.camera.scale:
+            return None
+        return Shape.from_points(Kind.LINE, evenly(inside, vertices) if vertices else inside)
+
+    def _inside(self, shape: Shape) -> Shape | None:
+        width, height = self.camera.size_wh
+        inside = all(0 <= x <= width and 0 <= y <= height for x, y in shape.points)
+        return shape if inside else None
+
+
+def corners_of(box: Box) -> tuple[Point, Point, Point, Point]:
+    """The corners of a plane rectangle, clockwise from its top left."""
+    x0, y0, x1, y1 = box
+    return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+
+
+def turned(box: Box, center: Point, angle_deg: float) -> list[Point]:
+    """The corners of a plane rectangle turned clockwise about a point."""
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    return [
+        (
+            center[0] + (x - center[0]) * cos - (y - center[1]) * sin,
+            center[1] + (x - center[0]) * sin + (y - center[1]) * cos,
+        )
+        for x, y in corners_of(box)
+    ]

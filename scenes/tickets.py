@@ -1,0 +1,159 @@
+"""Sample tickets: a few photos for one mission, the verdict an operator filed and the true one.
+
+Two things are planted on purpose: label noise (filed verdict differs from the true one) and hidden failures (a flaw
+that the photo shows and no Stage-A line mentions), so that text-only and image evidence can be compared.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from scenes.camera import REFERENCE_WH
+from scenes.odds import NATURAL, Hidden, Theme
+from scenes.rules import Rules, judge, rules_of
+from scenes.scene import Plan, Scene, plan_scene
+from scenes.vocabulary import BBU, FIBRE, SHIELD, WIRE, Domain
+from vqc.geometry import SizeWH
+from vqc.verdict import Verdict, VerdictAnswer
+
+MOST_PHOTOS = 5
+ATTEMPTS = 400
+MISSING_SHARE = 0.25
+"""Share of visible failures that lack a key item, where the mission has photos of two kinds."""
+
+CARRIER = {
+    Hidden.BROKEN_SHIELD: f"{SHIELD}/",
+    Hidden.UPSIDE_DOWN: f"{BBU}/",
+    Hidden.CUT_WIRE: f"{WIRE}/",
+    Hidden.TORN_FIBRE: f"{FIBRE}/",
+}
+"""What a photo must show for the hidden flaw to be seen on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketMix:
+    """Shares of tickets, each 0..1: that fail visibly, that fail by a hidden flaw, whose label is flipped; and the
+    chance that an irrelevant photo is among a ticket's photos.
+    """
+
+    fail: float = 0.45
+    hidden: float = 0.0
+    noise: float = 0.0
+    irrelevant: float = 0.15
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not 0 <= getattr(self, field.name) <= 1:
+                raise ValueError(f"{field.name} is a share of 0 to 1, not {getattr(self, field.name)!r}")
+        if self.fail + self.hidden > 1:
+            raise ValueError("fail and hidden together exceed 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A group of photos filed for one mission. ``reason`` argues for ``true_label``."""
+
+    mission: str
+    group_id: str
+    photos: tuple[Scene, ...]
+    label: Verdict
+    true_label: Verdict
+    noise: bool
+    hidden: bool
+    reason: str
+
+
+def draw_ticket(
+    seed: int,
+    mission: str,
+    *,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    mix: TicketMix | None = None,
+) -> Ticket:
+    """A ticket of 2 to 5 photos, a pure function of its arguments.
+
+    Raises:
+        InvalidValue: a mission whose tickets cannot be drawn.
+    """
+    rules, mix = rules_of(mission), mix or TicketMix()
+    rng = random.Random(f"tickets/{domain}/{mission}/{seed}")
+    draw = rng.random()
+    hidden = draw >= 1 - mix.hidden and rules.hidden is not None
+    fails = draw < mix.fail
+    noise = rng.random() < mix.noise
+    plans, truth = _plans(rng, mission, rules, fails=fails, hidden=hidden, mix=mix, size_wh=size_wh, domain=domain)
+    label = truth.verdict if not noise else (Verdict.PASS if truth.verdict is Verdict.FAIL else Verdict.FAIL)
+    return Ticket(
+        mission=mission,
+        group_id=f"QC-DEMO-20261122-{seed % 10_000_000:07d}",
+        photos=tuple(plan.painted() for plan in plans),
+        label=label,
+        true_label=truth.verdict,
+        noise=noise,
+        hidden=hidden,
+        reason=truth.reason,
+    )
+
+
+def _plans(
+    rng: random.Random,
+    mission: str,
+    rules: Rules,
+    *,
+    fails: bool,
+    hidden: bool,
+    mix: TicketMix,
+    size_wh: SizeWH,
+    domain: Domain,
+) -> tuple[list[Plan], VerdictAnswer]:
+    """Photos whose true verdict is the wanted one: plans are made until the rules say so."""
+    themes = _themes(rng, rules, lacking=fails and len(rules.themes) > 1 and rng.random() < MISSING_SHARE)
+    flawed = rng.randrange(len(themes))
+    if rng.random() < mix.irrelevant and len(themes) < MOST_PHOTOS:
+        place = rng.randint(0, len(themes))
+        themes.insert(place, Theme.IRRELEVANT)
+        flawed += place <= flawed
+    clean = replace(NATURAL, **dict.fromkeys(rules.flaws, 0.0))
+    wanted = Verdict.FAIL if fails or hidden else Verdict.PASS
+    for _ in range(ATTEMPTS):
+        spoilt = replace(clean, **{rng.choice(rules.flaws): 0.6}) if fails else clean
+        plans = [
+            plan_scene(
+                rng.getrandbits(40),
+                size_wh=size_wh,
+                domain=domain,
+                theme=theme,
+                odds=spoilt if k == flawed else clean,
+                hidden=rules.hidden if hidden and k == flawed else None,
+            )
+            for k, theme in enumerate(themes)
+        ]
+        truth = _truth(mission, plans, flawed)
+        if truth is not None and truth.verdict is wanted:
+            return plans, truth
+    raise RuntimeError(f"no ticket of {mission!r} came out as {wanted} in {ATTEMPTS} attempts")
+
+
+def _truth(mission: str, plans: Sequence[Plan], flawed: int) -> VerdictAnswer | None:
+    """The true verdict; None where a hidden flaw would not be seen or the ticket would fail without it."""
+    photos = [[item.desc for item in plan.objects] for plan in plans]
+    flaw = plans[flawed].hidden
+    if flaw is None:
+        return judge(mission, photos)
+    seen = any(desc.startswith(CARRIER[flaw]) for desc in photos[flawed])
+    passes_without = judge(mission, photos).verdict is Verdict.PASS
+    return judge(mission, photos, hidden=(flawed, flaw)) if seen and passes_without else None
+
+
+def _themes(rng: random.Random, rules: Rules, *, lacking: bool) -> list[Theme]:
+    """Two to four relevant photos that show every key item, or, when ``lacking``, all but one kind's."""
+    count = rng.choices((2, 3, 4), (0.45, 0.4, 0.15))[0]
+    kinds = [theme for theme in rules.themes if not lacking]
+    if lacking:
+        kinds = [rng.choice(rules.themes)]
+    themes = [*kinds, *(rng.choice(kinds) for _ in range(count - len(kinds)))]
+    rng.shuffle(themes)
+    return themes

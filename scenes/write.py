@@ -1,0 +1,160 @@
+"""Writes drawn photos to disk: data sets for the trainer and tickets for Stage-B.
+
+The same arguments give the same files whatever the number of workers: scene n depends on the seed and n only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+
+from scenes.camera import REFERENCE_WH
+from scenes.scene import Scene, draw_scene
+from scenes.tickets import Ticket, TicketMix, draw_ticket
+from scenes.vocabulary import Domain
+from vqc.codec import as_dict
+from vqc.geometry import SizeWH
+from vqc.summary import render
+from vqc.verdict import Verdict
+
+JPEG_QUALITY = 92
+SEEDS_APART = 1_000_003
+"""Distance between two data sets' seeds, so that they share no scene below a million photos."""
+
+DIRECTORY_OF = {Verdict.PASS: "审核通过", Verdict.FAIL: "审核不通过"}
+"""Where a ticket lies says its label, as operators file them."""
+
+Progress = Callable[[int, int], None]
+"""Called with (written, asked for) after each photo or ticket."""
+
+
+def write_dataset(
+    out: Path,
+    *,
+    seed: int,
+    count: int,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """``count`` photos under ``out/images`` and their records in ``out/data.jsonl``, whose path comes back."""
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    make = partial(_write_photo, out=out, seed=seed, size_wh=size_wh, domain=domain)
+    return _write_lines(out / "data.jsonl", _mapped(make, count, workers), count, progress)
+
+
+def write_tickets(
+    out: Path,
+    *,
+    seed: int,
+    missions: Iterable[str],
+    count: int,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    mix: TicketMix | None = None,
+    summaries: bool = True,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """``count`` tickets, missions in turn, as ``out/<mission>/<审核通过|审核不通过>/<group_id>/<n>.jpg``.
+
+    Their records are in ``out/tickets.jsonl``, whose path comes back. ``summaries`` false leaves the Stage-A lines out.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    make = partial(
+        _write_ticket,
+        out=out,
+        seed=seed,
+        missions=tuple(missions),
+        size_wh=size_wh,
+        domain=domain,
+        mix=mix or TicketMix(),
+        summaries=summaries,
+    )
+    return _write_lines(out / "tickets.jsonl", _mapped(make, count, workers), count, progress)
+
+
+def record(scene: Scene, image: str) -> dict[str, object]:
+    """A photo's record as the trainer reads it: pixel coordinates, the image's path as given."""
+    return {
+        "images": [image],
+        "objects": [as_dict(item) for item in scene.objects],
+        "width": scene.size_wh[0],
+        "height": scene.size_wh[1],
+        "summary": render(scene.summary),
+    }
+
+
+def ticket_record(ticket: Ticket, photos: list[str], *, summaries: bool = True) -> dict[str, object]:
+    """A ticket's record: what was filed, what is true, and why."""
+    lines = {"summaries": [render(scene.summary) for scene in ticket.photos]} if summaries else {}
+    return {
+        "mission": ticket.mission,
+        "group_id": ticket.group_id,
+        "label": ticket.label.value,
+        "true_label": ticket.true_label.value,
+        "noise": ticket.noise,
+        "hidden": ticket.hidden,
+        "reason": ticket.reason,
+        "photos": photos,
+        **lines,
+    }
+
+
+def save_jpeg(image: Image.Image, path: Path) -> None:
+    """Writes a photo as the data sets hold it."""
+    image.save(path, quality=JPEG_QUALITY)
+
+
+def _write_photo(index: int, *, out: Path, seed: int, size_wh: SizeWH, domain: Domain) -> str:
+    scene = draw_scene(seed * SEEDS_APART + index, size_wh=size_wh, domain=domain)
+    name = f"images/{index + 1:06d}.jpg"
+    save_jpeg(scene.image, out / name)
+    return json.dumps(record(scene, name), ensure_ascii=False)
+
+
+def _write_ticket(
+    index: int,
+    *,
+    out: Path,
+    seed: int,
+    missions: tuple[str, ...],
+    size_wh: SizeWH,
+    domain: Domain,
+    mix: TicketMix,
+    summaries: bool,
+) -> str:
+    mission = missions[index % len(missions)]
+    ticket = draw_ticket(seed * SEEDS_APART + index, mission, size_wh=size_wh, domain=domain, mix=mix)
+    folder = Path(mission) / DIRECTORY_OF[ticket.label] / ticket.group_id
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    photos = [(folder / f"{n}.jpg").as_posix() for n in range(1, len(ticket.photos) + 1)]
+    for scene, photo in zip(ticket.photos, photos, strict=True):
+        save_jpeg(scene.image, out / photo)
+    return json.dumps(ticket_record(ticket, photos, summaries=summaries), ensure_ascii=False)
+
+
+def _mapped(make: Callable[[int], str], count: int, workers: int) -> Iterator[str]:
+    """``make`` of 0..count-1 in order, on ``workers`` processes (1: in this one)."""
+    if workers <= 1:
+        yield from map(make, range(count))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(make, range(count), chunksize=16)
+
+
+def _write_lines(path: Path, lines: Iterator[str], count: int, progress: Progress | None) -> Path:
+    partial_path = path.with_name(f"{path.name}.part")
+    with partial_path.open("w", encoding="utf-8", newline="\n") as file:
+        for n, line in enumerate(lines, start=1):
+            file.write(f"{line}\n")
+            if progress:
+                progress(n, count)
+    return partial_path.replace(path)

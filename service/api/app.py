@@ -1,0 +1,42 @@
+"""Puts the HTTP application together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Lifespan
+
+from service.api import problems
+from service.api.context import Context
+from service.api.gate import Gate
+from service.api.openapi import document
+from service.api.routes import router
+from service.version import VERSION
+
+
+def create_app(context: Context, lifespan: Lifespan[FastAPI] | None = None) -> ASGIApp:
+    """The application as a server runs it: the routes behind the gate."""
+    app = create_routes(lifespan)
+    app.state.context = context
+    return Gate(
+        app,
+        keys=context.keys,
+        intake=context.intake,
+        metrics=context.metrics,
+        max_body_bytes=context.max_body_bytes,
+    )
+
+
+def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The routes alone, enough to write down their OpenAPI document."""
+    app = FastAPI(
+        title="VQC",
+        version=VERSION,
+        summary="Visual quality control for telecom installations",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(router)
+    problems.install(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app

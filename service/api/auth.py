@@ -1,0 +1,88 @@
+"""API keys: default deny over every path, an explicit public list, scopes, expiry.
+
+A key reads ``vqc_<id>_<secret>``; only its SHA-256 is kept. The file that holds the keys is YAML, a list of
+``{id, sha256, scopes, expires_at?}``, written by ``vqc keys create``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from service.domain.errors import Unauthenticated
+from vqc.errors import InvalidValue
+
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+"""Answered without a key; everything else, existing or not, needs one."""
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    CAPTION = "caption"
+    STAGE_A = "stage-a"
+
+
+class ApiKey(BaseModel):
+    """One key as it is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    sha256: str
+    scopes: frozenset[Scope]
+    expires_at: AwareDatetime | None = None
+
+
+class KeyRing:
+    """The keys in force. An empty ring (``None``) admits everybody: only ever on loopback."""
+
+    def __init__(self, keys: Iterable[ApiKey] | None) -> None:
+        self._keys = None if keys is None else {key.id: key for key in keys}
+
+    def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> frozenset[Scope]:
+        """The scopes of the presented ``Bearer`` key. Raises ``Unauthenticated``."""
+        if self._keys is None:
+            return frozenset(Scope)
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("send the header Authorization: Bearer vqc_<id>_<secret>")
+        key = self._keys.get(token.removeprefix("vqc_").partition("_")[0])
+        presented = _hashed(token.strip())
+        if not hmac.compare_digest(presented, key.sha256 if key else "0" * 64) or key is None:
+            raise Unauthenticated("the API key is not known")
+        if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
+            raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
+        return key.scopes
+
+
+def read_keys(path: Path) -> list[ApiKey]:
+    """The keys of a key file. Raises ``InvalidValue`` that names the file."""
+    try:
+        return TypeAdapter(list[ApiKey]).validate_python(yaml.safe_load(path.read_text("utf-8")) or [])
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise InvalidValue("api_keys_file", str(path), f"must be a readable key file: {error}") from error
+
+
+def create_key(path: Path, scopes: Iterable[Scope], expires_at: datetime | None) -> str:
+    """A new key, added to the file (created with mode 0600). The returned text is the only copy of the secret."""
+    keys = read_keys(path) if path.exists() else []
+    key_id = secrets.token_hex(4)
+    token = f"vqc_{key_id}_{secrets.token_urlsafe(24)}"
+    keys.append(ApiKey(id=key_id, sha256=_hashed(token), scopes=frozenset(scopes), expires_at=expires_at))
+    lines = [key.model_dump(mode="json", exclude_none=True) for key in keys]
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(lines, sort_keys=False), "utf-8")
+    return token
+
+
+def _hashed(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

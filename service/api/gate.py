@@ -1,0 +1,107 @@
+"""What every request passes before any route: request id, key, drain, admission, body limit; and the log line after.
+
+Plain ASGI, because a framework middleware would hide the client's disconnect from the routes.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from time import perf_counter
+from typing import cast
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.auth import PUBLIC_PATHS, KeyRing
+from service.api.problems import problem_response
+from service.application.intake import Intake
+from service.domain.errors import BodyTooLarge
+from service.metrics import Metrics
+from vqc.errors import VqcError
+
+WORK_PATHS = frozenset({"/caption", "/stage-a"})
+"""The paths whose POST is admitted and drained."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger("vqc.http")
+
+
+class Gate:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, intake: Intake, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._keys = keys
+        self._intake = intake
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request; anything but HTTP goes through untouched."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        started, headers, status = perf_counter(), Headers(scope=scope), 0
+        request_id = headers.get("x-request-id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = uuid4().hex
+        scope["vqc_request_id"] = request_id
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                await self._guarded(scope, headers, receive, send_named)
+        except Exception as error:
+            _log.exception("unhandled", request_id=request_id, path=scope["path"])
+            if status == 0:
+                await problem_response(error, request_id)(scope, receive, send_named)
+        finally:
+            self._record(scope, status, perf_counter() - started, request_id)
+
+    async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
+        try:
+            if scope["path"] not in PUBLIC_PATHS:
+                scope["vqc_scopes"] = self._keys.authenticate(headers.get("authorization"))
+            if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
+                raise BodyTooLarge(int(declared), self._max_body_bytes)
+            with self._intake.admitted() if work else nullcontext():
+                await self._app(scope, _limited(receive, self._max_body_bytes), send)
+        except VqcError as error:
+            await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
+
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.request(route, scope["method"], status, seconds)
+        if scope["path"] not in PUBLIC_PATHS:
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                status=status or "disconnected",
+                ms=round(seconds * 1000, 1),
+            )
+
+
+def _limited(receive: Receive, max_bytes: int) -> Receive:
+    """``receive`` that raises ``BodyTooLarge`` once the body is longer than it may be, whatever was declared."""
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(cast(bytes, message.get("body", b"")))
+        if received > max_bytes:
+            raise BodyTooLarge(received, max_bytes)
+        return message
+
+    return limited

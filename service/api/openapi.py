@@ -1,0 +1,88 @@
+"""The OpenAPI document: what the framework cannot see of the routes is added here, once for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from service.api.auth import PUBLIC_PATHS
+from service.api.problems import MEDIA_TYPE, Problem
+from service.api.schemas import CaptionIn, PhotoIn, StageAIn, StreamedObject
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+_ERRORS = {
+    "400": "The request cannot be read",
+    "401": "No valid API key",
+    "403": "The key lacks the scope",
+    "413": "The body or the photo is too large",
+    "415": "A body or photo of a kind that is not read",
+    "422": "A value is not valid; `field` and `valid` say which and what would be",
+    "429": "As much work as is admitted is in flight; retry after the seconds in `Retry-After`",
+    "500": "Something broke on our side",
+    "502": "The engine failed or its answer could not be read",
+    "503": "The engine does not answer, or the service is shutting down; retry after `Retry-After`",
+    "504": "The deadline passed",
+}
+_BINARY = {"type": "string", "format": "binary"}
+_BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "/caption": (CaptionIn, {"photo": _BINARY}),
+    "/stage-a": (StageAIn, {"mission": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
+}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The complete document of ``app``."""
+    spec = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    schemas = spec["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject):
+        schema = model.model_json_schema(ref_template=_REF)
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    spec["components"]["securitySchemes"] = {
+        "api_key": {"type": "http", "scheme": "bearer", "description": "An API key, `vqc_<id>_<secret>`."}
+    }
+    for path, operations in spec["paths"].items():
+        for operation in operations.values():
+            _complete(path, operation)
+    return spec
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    """Adds body, errors and security to one operation."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    if path in PUBLIC_PATHS:
+        if path == "/readyz":
+            responses["503"] = {**responses["200"], "description": "Not ready; `reasons` says why"}
+        if path == "/metrics":
+            responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+        return
+    operation["security"] = [{"api_key": []}]
+    model, form = _BODIES[path]
+    schema = {"type": "object", "properties": form, "required": list(form), "additionalProperties": False}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}},
+            "multipart/form-data": {"schema": schema},
+        },
+    }
+    if path == "/caption":
+        responses["200"]["content"]["image/png"] = {"schema": _BINARY}
+        responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    for status, description in _ERRORS.items():
+        responses[status] = {"description": description, "content": _PROBLEM}
+
+
+if __name__ == "__main__":
+    import json
+
+    from service.api.app import create_routes
+
+    print(json.dumps(create_routes().openapi(), ensure_ascii=False, indent=2))

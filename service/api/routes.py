@@ -1,0 +1,213 @@
+"""The routes: read the request, call the use case, write the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator
+from time import perf_counter
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from scenes.overlay import draw_overlay
+from service.api import answers
+from service.api.auth import Scope
+from service.api.bodies import caption_photo, stage_a_photos
+from service.api.context import Context, context_of
+from service.api.disconnect import ClientGone, while_connected
+from service.api.problems import problem_of
+from service.api.schemas import CaptionOut, CaptionQuery, HealthOut, KnobsIn, StageAOut
+from service.api.sse import event, event_stream
+from service.domain.errors import Forbidden
+from service.domain.generation import Knobs
+from service.domain.results import CaptionResult
+from vqc.caption import CaptionObject
+from vqc.errors import InvalidValue, VqcError
+from vqc.image import CanonicalPhoto
+from vqc.missions import mission_named
+
+router = APIRouter()
+
+_GONE = 499
+"""Logged for a client that left; nobody receives it."""
+
+
+@router.post("/caption", summary="What is in a photo", tags=["inspection"], response_model=CaptionOut)
+async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> Response:
+    """Every object of a photo with its box, quad or line and its description.
+
+    ``Accept: text/event-stream`` sends ``object`` events as objects complete, then one ``done`` event with the whole
+    answer (or ``error`` with a problem). ``render=overlay`` answers the picture with the objects drawn.
+    """
+    started, context = perf_counter(), context_of(request)
+    _require(request, Scope.CAPTION)
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    if streamed and query.render == "overlay":
+        raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
+    knobs, timeout_s = _decoding(query, context, context.defaults.caption_max_new_tokens)
+    source = await caption_photo(request, context.fetch)
+    request_id: str = request.scope["vqc_request_id"]
+    try:
+        data = await while_connected(request, source())
+        if streamed:
+            parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+            photo = await while_connected(request, anext(parts))
+            first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
+            events = _caption_events(context, request_id, query, started, cast(CanonicalPhoto, photo), first, parts)
+            return event_stream(request, events, answers.model_header(context.model))
+        result = await while_connected(
+            request, context.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        )
+    except ClientGone:
+        return Response(status_code=_GONE)
+    total_ms = _ms_since(started)
+    timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
+    headers = answers.headers(context.model, result.prompt_digest, timings)
+    if query.render == "overlay":
+        return Response(await asyncio.to_thread(_overlay_png, result), media_type="image/png", headers=headers)
+    return _json(
+        answers.caption_out(
+            result,
+            request_id=request_id,
+            model=context.model,
+            coordinates=query.coordinates,
+            total_ms=total_ms,
+        ),
+        headers,
+    )
+
+
+@router.post("/stage-a", summary="One line per photo", tags=["inspection"], response_model=StageAOut)
+async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Response:
+    """One Chinese line for each of 1 to 16 photos of a mission, in the order given.
+
+    A photo that is itself at fault gets a ``problem`` in its place; the others get their lines.
+    """
+    started, context = perf_counter(), context_of(request)
+    _require(request, Scope.STAGE_A)
+    knobs, timeout_s = _decoding(query, context, context.defaults.stage_a_max_new_tokens)
+    name, photos = await stage_a_photos(request, context.fetch)
+    mission, request_id = mission_named(name), request.scope["vqc_request_id"]
+    try:
+        result = await while_connected(
+            request,
+            context.stage_a(
+                [source for _, source in photos],
+                mission=mission,
+                request_id=request_id,
+                knobs=knobs,
+                timeout_s=timeout_s,
+            ),
+        )
+    except ClientGone:
+        return Response(status_code=_GONE)
+    total_ms = _ms_since(started)
+    return _json(
+        answers.stage_a_out(
+            result,
+            [photo_name for photo_name, _ in photos],
+            request_id=request_id,
+            model=context.model,
+            mission=mission.name,
+            total_ms=total_ms,
+        ),
+        answers.headers(context.model, result.prompt_digest, {"total": total_ms}),
+    )
+
+
+@router.get("/healthz", summary="Whether the process lives", tags=["operations"])
+async def healthz() -> dict[str, str]:
+    """Answers as long as the process can answer at all; says nothing of the engine."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Whether requests would be answered", tags=["operations"], response_model=HealthOut)
+async def readyz(request: Request) -> Response:
+    """200 when work is taken and the engine answers; 503 with the reasons when not."""
+    context = context_of(request)
+    health = await context.engine.health()
+    reasons = [] if health.ready else [health.reason]
+    if context.intake.draining:
+        reasons.append("shutting down: no new work is taken")
+    body = HealthOut(
+        ready=not reasons,
+        reasons=reasons,
+        model=answers.model_out(context.model),
+        engine_restarts=health.restarts,
+    )
+    return Response(body.model_dump_json(), 503 if reasons else 200, media_type="application/json")
+
+
+@router.get("/metrics", summary="Prometheus metrics", tags=["operations"], response_class=Response)
+async def metrics(request: Request) -> Response:
+    """The metrics in Prometheus text format."""
+    context = context_of(request)
+    return Response(context.metrics.page(await context.engine.health()), media_type="text/plain; version=0.0.4")
+
+
+async def _caption_events(
+    context: Context,
+    request_id: str,
+    query: CaptionQuery,
+    started: float,
+    photo: CanonicalPhoto,
+    part: CanonicalPhoto | CaptionObject | CaptionResult,
+    rest: AsyncGenerator[CanonicalPhoto | CaptionObject | CaptionResult, None],
+) -> AsyncGenerator[bytes, None]:
+    """The events of one streamed caption."""
+    n = 0
+    try:
+        while isinstance(part, CaptionObject):
+            n += 1
+            yield event("object", answers.streamed_object(n, part, query.coordinates, photo.size_wh))
+            part = await anext(rest)
+        yield event(
+            "done",
+            answers.caption_out(
+                cast(CaptionResult, part),
+                request_id=request_id,
+                model=context.model,
+                coordinates=query.coordinates,
+                total_ms=_ms_since(started),
+            ),
+        )
+    except VqcError as error:
+        yield event("error", problem_of(error, request_id))
+    finally:
+        await rest.aclose()
+
+
+def _require(request: Request, scope: Scope) -> None:
+    if scope not in request.scope["vqc_scopes"]:
+        raise Forbidden(f"this call needs a key with the scope {scope.value!r}")
+
+
+def _decoding(query: KnobsIn, context: Context, max_new_tokens: int) -> tuple[Knobs, float]:
+    knobs = Knobs(
+        max_new_tokens=query.max_new_tokens or max_new_tokens,
+        temperature=query.temperature,
+        top_p=query.top_p,
+        repetition_penalty=query.repetition_penalty,
+        seed=query.seed,
+    )
+    return knobs, min(query.timeout_s or context.defaults.timeout_s, context.defaults.timeout_s)
+
+
+def _overlay_png(result: CaptionResult) -> bytes:
+    """The upright photo with its objects drawn."""
+    caption = result.outcome.caption
+    objects = [item.to_pixels(result.photo.size_wh) for item in caption.objects] if caption else []
+    encoded = io.BytesIO()
+    draw_overlay(result.photo.decode(), objects).save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
+
+
+def _json(body: BaseModel, headers: dict[str, str]) -> Response:
+    return Response(body.model_dump_json(exclude_none=True), media_type="application/json", headers=headers)
+
+
+def _ms_since(started: float) -> float:
+    return (perf_counter() - started) * 1000

@@ -1,0 +1,117 @@
+"""Use case: the dense caption of one photo, whole or object by object."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from time import perf_counter
+
+from engine.protocol import Delta, Engine, GenerateRequest
+from service.application.ask import photo_request, read_photo
+from service.application.observe import Observer
+from service.application.photos import PhotoReader
+from service.domain.errors import AnswerMalformed
+from service.domain.generation import Knobs
+from service.domain.results import CaptionResult, Timings
+from vqc.caption import CaptionObject
+from vqc.contract import prompt_digest
+from vqc.grammar import CAPTION_GRAMMAR
+from vqc.image import CanonicalPhoto
+from vqc.parser import CaptionOutcome, CaptionReader, Status, parse
+from vqc.prompts import dense_prompt
+
+PRIORITY = 0
+"""Somebody waits for a caption: it is served before Stage-A and Stage-B."""
+
+
+class CaptionPhoto:
+    """Captions photos with one engine."""
+
+    def __init__(self, engine: Engine, reader: PhotoReader, observer: Observer) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._observer = observer
+        self._prompt = dense_prompt()
+        self._prompt_digest = prompt_digest(self._prompt)
+
+    async def __call__(self, data: bytes, *, request_id: str, knobs: Knobs, timeout_s: float) -> CaptionResult:
+        """The caption of an encoded photo.
+
+        Raises:
+            PhotoRejected: the photo cannot be used.
+            EngineError: no answer from the engine.
+            AnswerMalformed: an answer that is no caption.
+        """
+        photo, photo_ms = await read_photo(self._reader, data, self._observer)
+        started = perf_counter()
+        generation = await self._engine.generate(self._request(photo, request_id, knobs, timeout_s))
+        return self._result(
+            photo,
+            photo_ms,
+            started,
+            outcome=parse(generation.completions[0].text),
+            prompt_tokens=generation.prompt_tokens,
+            completion_tokens=generation.completion_tokens,
+        )
+
+    async def stream(
+        self, data: bytes, *, request_id: str, knobs: Knobs, timeout_s: float
+    ) -> AsyncGenerator[CanonicalPhoto | CaptionObject | CaptionResult, None]:
+        """The photo as read, each object as soon as it is complete, then the whole result. Raises as the call does.
+
+        Closing the generator aborts the generation.
+        """
+        photo, photo_ms = await read_photo(self._reader, data, self._observer)
+        yield photo
+        started, reader, last, seen = perf_counter(), CaptionReader(), Delta(text=""), False
+        async with aclosing(self._engine.stream(self._request(photo, request_id, knobs, timeout_s))) as deltas:
+            async for last in deltas:
+                for item in reader.feed(last.text):
+                    if not seen:
+                        seen = True
+                        self._observer.first_object(perf_counter() - started)
+                    yield item
+        yield self._result(
+            photo,
+            photo_ms,
+            started,
+            outcome=reader.outcome(),
+            prompt_tokens=last.prompt_tokens,
+            completion_tokens=last.completion_tokens,
+        )
+
+    def _request(self, photo: CanonicalPhoto, request_id: str, knobs: Knobs, timeout_s: float) -> GenerateRequest:
+        return photo_request(
+            photo,
+            self._prompt,
+            request_id=request_id,
+            knobs=knobs,
+            grammar=CAPTION_GRAMMAR,
+            priority=PRIORITY,
+            timeout_s=timeout_s,
+        )
+
+    def _result(
+        self,
+        photo: CanonicalPhoto,
+        photo_ms: float,
+        started: float,
+        *,
+        outcome: CaptionOutcome,
+        prompt_tokens: int,
+        completion_tokens: int,
+    ) -> CaptionResult:
+        seconds = perf_counter() - started
+        self._observer.answered(
+            "caption", seconds, status=outcome.status, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+        )
+        if outcome.status is Status.MALFORMED:
+            raise AnswerMalformed(outcome.notes[0])
+        return CaptionResult(
+            photo=photo,
+            outcome=outcome,
+            prompt_digest=self._prompt_digest,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
+        )

@@ -1,0 +1,105 @@
+"""Use case: the Stage-A line of each photo of a ticket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+
+from engine.errors import EngineRefused
+from engine.protocol import Engine
+from service.application.ask import photo_request, read_photo
+from service.application.observe import Observer
+from service.application.photos import PhotoReader, PhotoSource
+from service.domain.errors import AnswerMalformed, FetchFailed
+from service.domain.generation import Knobs
+from service.domain.results import PhotoFailure, StageAResult, SummaryResult, Timings
+from vqc.contract import prompt_digest
+from vqc.errors import InvalidValue
+from vqc.grammar import SUMMARY_GRAMMAR
+from vqc.missions import Mission
+from vqc.parser import Status
+from vqc.prompts import stage_a_prompt
+from vqc.summary import parse
+
+PRIORITY = 5
+"""After captions that somebody waits for, before Stage-B."""
+
+MAX_PHOTOS = 16
+"""Most photos of one request."""
+
+
+class SummarisePhotos:
+    """Writes Stage-A lines with one engine."""
+
+    def __init__(self, engine: Engine, reader: PhotoReader, observer: Observer) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._observer = observer
+
+    async def __call__(
+        self, sources: Sequence[PhotoSource], *, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
+    ) -> StageAResult:
+        """One line per photo, concurrently, order kept. A photo that is itself at fault fails alone.
+
+        Raises:
+            InvalidValue: no photo or more than ``MAX_PHOTOS``.
+            EngineError: the engine does not answer; the whole request is worth retrying.
+        """
+        if not 1 <= len(sources) <= MAX_PHOTOS:
+            raise InvalidValue("photos", len(sources), f"a request holds 1 to {MAX_PHOTOS} photos")
+
+        async def line(position: int, source: PhotoSource) -> SummaryResult | PhotoFailure:
+            try:
+                return await self.line(
+                    await source(),
+                    mission=mission,
+                    request_id=f"{request_id}-{position}",
+                    knobs=knobs,
+                    timeout_s=timeout_s,
+                )
+            except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
+                return PhotoFailure(error=error)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(line(n, source)) for n, source in enumerate(sources, start=1)]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        photos = tuple(task.result() for task in tasks)
+        return StageAResult(photos=photos, prompt_digest=prompt_digest(stage_a_prompt(mission)))
+
+    async def line(
+        self, data: bytes, *, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
+    ) -> SummaryResult:
+        """The line of one encoded photo. Raises ``PhotoRejected``, ``EngineError`` or ``AnswerMalformed``."""
+        photo, photo_ms = await read_photo(self._reader, data, self._observer)
+        started = perf_counter()
+        generation = await self._engine.generate(
+            photo_request(
+                photo,
+                stage_a_prompt(mission),
+                request_id=request_id,
+                knobs=knobs,
+                grammar=SUMMARY_GRAMMAR,
+                priority=PRIORITY,
+                timeout_s=timeout_s,
+            )
+        )
+        seconds, outcome = perf_counter() - started, parse(generation.completions[0].text)
+        self._observer.answered(
+            "stage_a",
+            seconds,
+            status=outcome.status,
+            prompt_tokens=generation.prompt_tokens,
+            completion_tokens=generation.completion_tokens,
+        )
+        if outcome.status is Status.MALFORMED:
+            raise AnswerMalformed(outcome.notes[0])
+        return SummaryResult(
+            photo=photo,
+            outcome=outcome,
+            prompt_tokens=generation.prompt_tokens,
+            completion_tokens=generation.completion_tokens,
+            timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
+        )

@@ -1,0 +1,42 @@
+"""The command ``vqc``. Modules here import what is heavy inside their functions: ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from service.cli.api import api
+from service.cli.caption import caption
+from service.cli.keys import keys
+from service.cli.settings import settings
+from service.cli.stage_a import stage_a
+from vqc.errors import VqcError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vqc")
+def vqc() -> None:
+    """Visual quality control for telecom installations.
+
+    Settings come from VQC_… environment variables: `vqc settings` lists them.
+    """
+
+
+for command in (api, caption, stage_a, keys, settings):
+    vqc.add_command(command)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command; an error that the user can act on is one sentence and exit code 2."""
+    try:
+        sys.exit(vqc.main(args, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except VqcError as error:
+        click.echo(f"vqc: {error}", err=True)
+        sys.exit(2)

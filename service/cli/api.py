@@ -1,0 +1,19 @@
+"""``vqc api``: the HTTP service, with the engine its settings name."""
+
+from __future__ import annotations
+
+import click
+
+from service.cli.options import engine_options
+
+
+@click.command()
+@click.option("--host", help="Address to listen on [VQC_HOST, 127.0.0.1].")
+@click.option("--port", type=int, help="Port to listen on [VQC_PORT, 8080].")
+@engine_options
+def api(**overrides: object) -> None:
+    """Serve POST /caption and POST /stage-a until SIGTERM, then drain."""
+    from service.bootstrap import serve
+    from service.settings import read_settings
+
+    serve(read_settings(**overrides))

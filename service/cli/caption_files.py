@@ -1,0 +1,54 @@
+"""Captions files through the same use case as the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+from service.api.answers import caption_out, in_space
+from service.api.context import Context
+from service.api.problems import problem_of
+from service.api.schemas import Coordinates
+from service.cli.progress import in_order
+from service.domain.generation import Knobs
+from vqc.errors import VqcError
+
+
+async def caption_files(
+    context: Context, photos: Sequence[Path], knobs: Knobs, coordinates: Coordinates, overlay: Path | None
+) -> list[dict[str, Any]]:
+    """The answers of ``POST /caption`` for each file, in the order given, each with its ``photo_file``."""
+
+    async def one(path: Path) -> dict[str, Any]:
+        started, request_id = perf_counter(), uuid4().hex
+        try:
+            result = await context.caption(
+                await asyncio.to_thread(path.read_bytes),
+                request_id=request_id,
+                knobs=knobs,
+                timeout_s=context.defaults.timeout_s,
+            )
+        except VqcError as error:
+            return {"photo_file": str(path), "problem": problem_of(error).model_dump(exclude_none=True)}
+        answer = caption_out(
+            result,
+            request_id=request_id,
+            model=context.model,
+            coordinates=coordinates,
+            total_ms=(perf_counter() - started) * 1000,
+        ).model_dump(exclude_none=True)
+        if overlay is not None and result.outcome.caption is not None:
+            from scenes.overlay import draw_overlay
+
+            size_wh = result.photo.size_wh
+            objects = [in_space(item, "pixel", size_wh) for item in result.outcome.caption.objects]
+            picture = overlay / f"{path.stem}.overlay.png"
+            await asyncio.to_thread(lambda: draw_overlay(result.photo.decode(), objects).save(picture))
+            answer["overlay_file"] = str(picture)
+        return {"photo_file": str(path), **answer}
+
+    return [answer async for _, answer in in_order(photos, one, title="captions")]

@@ -1,0 +1,69 @@
+"""``vqc stage-a``: Stage-A lines of a folder of photos, as JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from service.cli.options import engine_options, knob_options
+
+
+@click.command("stage-a")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--mission", required=True, help="Exact name of the mission the photos were taken for.")
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSONL to write or resume."
+)
+@click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Photos in flight.")
+@knob_options
+@engine_options
+def stage_a(
+    directory: Path,
+    mission: str,
+    output: Path,
+    concurrency: int,
+    max_new_tokens: int | None,
+    temperature: float,
+    top_p: float,
+    repetition_penalty: float,
+    seed: int | None,
+    **overrides: object,
+) -> None:
+    """Write one line {"image_id": …, "summary": …} for each photo below DIRECTORY.
+
+    Photos whose line OUTPUT already has are not asked again. A photo that cannot be used gets no line, is reported, and
+    the exit code is then 1.
+    """
+    from service.cli.session import run_with_engine
+    from service.cli.stage_a_files import photos_below, read_done
+    from service.cli.stage_a_run import write_summaries
+    from service.domain.generation import Knobs
+    from service.settings import read_settings
+    from vqc.missions import mission_named
+
+    wanted = mission_named(mission)
+    settings = read_settings(**overrides)
+    knobs = Knobs(
+        max_new_tokens=settings.stage_a_max_new_tokens if max_new_tokens is None else max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    photos = photos_below(directory)
+    done = read_done(output)
+    todo = {image_id: path for image_id, path in photos.items() if image_id not in done}
+    failed: dict[str, str] = {}
+    if todo:
+        failed = run_with_engine(
+            settings, lambda context: write_summaries(context, todo, wanted, knobs, output, concurrency)
+        )
+    written = len(todo) - len(failed)
+    click.echo(
+        f"{written} lines written to {output}, {len(photos) - len(todo)} were there, {len(failed)} photos failed"
+    )
+    for image_id, reason in failed.items():
+        click.echo(f"  {image_id}: {reason}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)

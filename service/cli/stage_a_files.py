@@ -1,0 +1,64 @@
+"""The files around a Stage-A run: which photos there are, which lines are written already."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from vqc.errors import InvalidValue
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def photos_below(directory: Path) -> dict[str, Path]:
+    """The photos below a directory by image id (the path below it, without suffix), naturally sorted.
+
+    Raises:
+        InvalidValue: no such directory, no photos in it, or two photos of one id.
+    """
+    if not directory.is_dir():
+        raise InvalidValue("directory", str(directory), "must be an existing directory")
+    paths = (path for path in directory.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: _natural(path.relative_to(directory).as_posix())):
+        image_id = path.relative_to(directory).with_suffix("").as_posix()
+        if image_id in found:
+            raise InvalidValue("directory", str(path), f"has the same image id as {found[image_id].name!r}; rename one")
+        found[image_id] = path
+    if not found:
+        raise InvalidValue("directory", str(directory), f"must hold photos ({', '.join(sorted(_SUFFIXES))})")
+    return found
+
+
+def read_done(output: Path) -> set[str]:
+    """The image ids that an earlier run wrote. A last line cut by a kill is removed from the file.
+
+    Raises:
+        InvalidValue: the folder does not exist, or a line that is not one of ours.
+    """
+    if not output.parent.is_dir():
+        raise InvalidValue("output", str(output), "its folder must exist")
+    if not output.exists():
+        return set()
+    text = output.read_text("utf-8")
+    complete = text[: text.rfind("\n") + 1]
+    done = set()
+    for number, line in enumerate(complete.splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            done.add(str(entry["image_id"]))
+            entry["summary"]
+        except (ValueError, KeyError, TypeError) as error:
+            place = f"{output}:{number}"
+            raise InvalidValue(
+                "output", place, 'must be a line {"image_id": …, "summary": …}, or name a new file'
+            ) from error
+    if complete != text:
+        output.write_text(complete, "utf-8")
+    return done
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key under which img2 comes before IMG10."""
+    return [(0, int(part)) if part.isdigit() else (1, part.lower()) for part in re.split(r"([0-9]+)", name) if part]

@@ -1,0 +1,54 @@
+"""Writes Stage-A lines through the same use case as the API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from engine.errors import EngineRefused
+from service.api.context import Context
+from service.cli.progress import in_order
+from service.domain.errors import AnswerMalformed
+from service.domain.generation import Knobs
+from vqc.errors import InvalidValue
+from vqc.missions import Mission
+from vqc.summary import render
+
+
+async def write_summaries(
+    context: Context, photos: Mapping[str, Path], mission: Mission, knobs: Knobs, output: Path, concurrency: int
+) -> dict[str, str]:
+    """Appends a line per photo to ``output``, in order, as each is ready. Returns why which photos have none.
+
+    Raises:
+        EngineError: the engine does not answer; what is written stays and a second run goes on from there.
+    """
+
+    async def summarise(item: tuple[str, Path]) -> str | Exception:
+        try:
+            result = await context.stage_a.line(
+                await asyncio.to_thread(item[1].read_bytes),
+                mission=mission,
+                request_id=uuid4().hex,
+                knobs=knobs,
+                timeout_s=context.defaults.timeout_s,
+            )
+        except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:
+            return error
+        assert result.outcome.summary is not None  # the use case raises instead
+        return render(result.outcome.summary)
+
+    failed: dict[str, str] = {}
+    with output.open("a", encoding="utf-8") as lines:
+        async for (image_id, _), summary in in_order(
+            list(photos.items()), summarise, title="stage-a", concurrency=concurrency
+        ):
+            if isinstance(summary, Exception):
+                failed[image_id] = str(summary)
+                continue
+            lines.write(json.dumps({"image_id": image_id, "summary": summary}, ensure_ascii=False) + "\n")
+            lines.flush()
+    return failed

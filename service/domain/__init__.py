@@ -1,0 +1,1 @@
+"""What the service decides, without I/O."""

@@ -1,0 +1,64 @@
+"""What the use cases answer, before anyone decides how to write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vqc.errors import VqcError
+from vqc.image import CanonicalPhoto
+from vqc.parser import CaptionOutcome
+from vqc.summary import SummaryOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """Which checkpoint answers: the alias it is served under and the digest of its files."""
+
+    alias: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Milliseconds spent reading the photo and waiting for the engine."""
+
+    photo_ms: float
+    engine_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionResult:
+    """The caption of one photo. ``outcome.caption`` is never None here."""
+
+    photo: CanonicalPhoto
+    outcome: CaptionOutcome
+    prompt_digest: str
+    prompt_tokens: int
+    completion_tokens: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryResult:
+    """The Stage-A line of one photo."""
+
+    photo: CanonicalPhoto
+    outcome: SummaryOutcome
+    prompt_tokens: int
+    completion_tokens: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoFailure:
+    """Why one photo of several has no line; the others have theirs."""
+
+    error: VqcError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageAResult:
+    """One entry per photo, in the order given."""
+
+    photos: tuple[SummaryResult | PhotoFailure, ...] = field(default_factory=tuple)
+    prompt_digest: str = ""

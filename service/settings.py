@@ -1,0 +1,131 @@
+"""Every setting of the service: environment variables ``VQC_…``, the text under each is its documentation."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from vqc.errors import InvalidValue
+
+
+class Settings(BaseSettings):
+    """The settings in force; read by the bootstrap and the commands only."""
+
+    model_config = SettingsConfigDict(env_prefix="VQC_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
+    api_keys_file: Path | None = Field(
+        None, description="File of API keys (`vqc keys create`). Without one the API listens on loopback only."
+    )
+
+    engine: Literal["managed", "external", "scripted"] = Field(
+        "managed",
+        description="managed starts vLLM; external uses VQC_ENGINE_URL; scripted answers without a model, for trying out.",
+    )
+    engine_url: str | None = Field(
+        None,
+        description="A running vLLM, e.g. http://engine:8000 or unix:///run/engine.sock; makes engine external.",
+    )
+    engine_profile: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Hardware profile that chooses vLLM's flags; auto looks for an NVIDIA device."
+    )
+    engine_args: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further vLLM flags, separated by spaces; they win over the profile's."
+    )
+    engine_log: Path = Field(Path("output/engine.log"), description="Where the managed engine's own log goes.")
+    model: Path | None = Field(None, description="Directory of the checkpoint that the managed engine serves.")
+    model_alias: str = Field("default", description="Name under which the checkpoint is served and answers name it.")
+    model_digest: str = Field(
+        "unknown", description="Digest that answers name for an external engine; computed for a managed one."
+    )
+    max_model_len: int = Field(8192, ge=256, description="Longest prompt plus answer, in tokens.")
+
+    max_in_flight: int = Field(256, ge=1, description="Most requests worked on at once; more get 429.")
+    max_body_bytes: int = Field(64 * 2**20, ge=1024, description="Largest request body, in bytes.")
+    max_photo_bytes: int = Field(20 * 2**20, ge=1024, description="Largest encoded photo, in bytes.")
+    max_photo_pixels: int = Field(50_000_000, ge=1024, description="Largest photo, in pixels.")
+    photo_threads: int = Field(
+        min(4, os.cpu_count() or 1), ge=1, description="Photos read at once; each converted one holds 10 bytes a pixel."
+    )
+    url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts that photos may be fetched from, separated by commas; *.example.com allows all below."
+    )
+
+    timeout_s: float = Field(120.0, gt=0, description="Deadline of a request, in seconds.")
+    caption_max_new_tokens: int = Field(2048, ge=1, description="Most tokens of a caption, unless the request says.")
+    stage_a_max_new_tokens: int = Field(
+        256, ge=1, description="Most tokens of a Stage-A line, unless the request says."
+    )
+    drain_delay_s: float = Field(
+        0.0, ge=0, description="On SIGTERM, time between /readyz turning 503 and the listening socket closing."
+    )
+    drain_timeout_s: float = Field(60.0, gt=0, description="On SIGTERM, most time for requests in flight to finish.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written."
+    )
+
+    @field_validator("url_hosts", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("engine_args", mode="before")
+    @classmethod
+    def _split_spaces(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_means_external(cls, values: dict[str, object]) -> dict[str, object]:
+        return {"engine": "external", **values} if values.get("engine_url") else values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.engine == "external" and self.engine_url is None:
+            raise ValueError("engine external needs engine_url (VQC_ENGINE_URL)")
+        if self.api_keys_file is None and not is_loopback(self.host):
+            raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "example.com")]
+    [True, True, True, False, False]
+    """
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings from the environment, ``overrides`` (that are not None) on top.
+
+    Raises:
+        InvalidValue: names the variable, its value and what is valid; an unknown ``VQC_…`` variable counts.
+    """
+    known = {f"VQC_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("VQC_") and name not in known:
+            raise InvalidValue(name, os.environ[name], f"unknown setting; nearest: {_nearest(name, known)}")
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        field = "VQC_" + "_".join(map(str, detail["loc"])).upper() if detail["loc"] else "settings"
+        value = detail.get("input") if detail["loc"] else "as given"
+        raise InvalidValue(field, value, detail["msg"].removeprefix("Value error, ")) from error
+
+
+def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
+    from difflib import get_close_matches
+
+    return ", ".join(get_close_matches(name, known, n=1, cutoff=0)) or "none"

@@ -1,0 +1,102 @@
+"""Law 5: the grammar accepts what render produces, and nothing that the parser would not take as it is.
+
+A context-free grammar cannot compare numbers (ADR 0003), so a text that only has corners, quads or objects in another
+order than the canonical one is accepted; the parser then mends the order and drops nothing.
+"""
+
+import json
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contract.strategies import ANSWERS, CAPTIONS, FULL_CAPTION, SUMMARIES
+from vqc import codec, parser, summary, verdict
+from vqc.caption import checked_desc
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.parser import Status
+
+xgrammar = pytest.importorskip("xgrammar", reason="xgrammar comes with the engine (extra cpu or gpu)")
+from xgrammar.testing import _is_grammar_accept_string  # noqa: E402
+
+CAPTION, SUMMARY, VERDICT = map(xgrammar.Grammar.from_ebnf, (CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR))
+ORDER_ONLY = re.compile(r"spelling or order|swapped corners")
+
+
+def accepts(grammar, text: str) -> bool:
+    return _is_grammar_accept_string(grammar, text)
+
+
+@given(CAPTIONS)
+def test_every_rendered_caption_is_accepted(caption):
+    assert accepts(CAPTION, codec.render(caption))
+
+
+@settings(max_examples=3)
+@given(FULL_CAPTION)
+def test_a_caption_of_the_most_objects_is_accepted_and_one_more_is_not(caption):
+    text = codec.render(caption)
+    assert accepts(CAPTION, text)
+    assert not accepts(CAPTION, text[:-1] + ', "object_65": {"bbox_2d": [1, 2, 3, 4], "desc": "x"}}')
+
+
+@given(SUMMARIES)
+def test_every_rendered_summary_is_accepted(value):
+    assert accepts(SUMMARY, summary.render(value))
+
+
+@given(ANSWERS)
+def test_every_rendered_verdict_is_accepted(answer):
+    assert accepts(VERDICT, verdict.render(answer))
+
+
+def mutated(text: str, rng: random.Random) -> str:
+    position = rng.randrange(len(text))
+    piece = rng.choice(["", " ", '"', "}", "1", "01", ",", "光", "\\", "\n", text[position] * 2, text[:position][-9:]])
+    return text[:position] + piece + text[position + 1 :]
+
+
+@settings(max_examples=300)
+@given(CAPTIONS.filter(lambda c: c.objects), st.randoms(use_true_random=False))
+def test_a_changed_caption_is_accepted_only_if_it_is_one(caption, rng):
+    text = mutated(codec.render(caption), rng)
+    outcome = parser.parse(text)
+    complete = outcome.status is Status.PARSED or (
+        outcome.status is Status.REPAIRED
+        and all(ORDER_ONLY.search(note) for note in outcome.notes)
+        and not outcome.truncated
+        and respelled(text)
+    )
+    assert accepts(CAPTION, text) == complete
+
+
+def respelled(text: str) -> bool:
+    """Whether the only thing not canonical is the order of numbers or objects: read raw, written again, it is equal."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    keys = [f"object_{n}" for n in range(1, len(value) + 1)]
+    fields = [["line_points", "line", "desc"] if "line" in item else [next(iter(item)), "desc"] for item in value.values()]
+    return (
+        codec.dumps(value) == text
+        and list(value) == keys
+        and [list(item) for item in value.values()] == fields
+        and all(checked_desc(item["desc"]) == item["desc"] for item in value.values())
+    )
+
+
+@settings(max_examples=200)
+@given(SUMMARIES, st.randoms(use_true_random=False))
+def test_a_changed_summary_is_accepted_only_if_it_is_one(value, rng):
+    text = mutated(summary.render(value), rng)
+    assert accepts(SUMMARY, text) == (summary.parse(text).status is Status.PARSED)
+
+
+@settings(max_examples=200)
+@given(ANSWERS, st.randoms(use_true_random=False))
+def test_a_changed_verdict_is_accepted_only_if_it_is_one(answer, rng):
+    text = mutated(verdict.render(answer), rng)
+    assert accepts(VERDICT, text) == (verdict.parse(text).status is Status.PARSED)

@@ -1,0 +1,77 @@
+"""The import rules hold, are seen to fail on a planted violation, and nothing heavy loads before it is needed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("vqc", "engine", "scenes", "service", "trainer", "loadtest")
+HEAVY = {"torch", "transformers", "vllm", "xgrammar"}
+SERVER = {"fastapi", "starlette", "uvicorn", "httpx"}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as c; c()",
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_import_rules_hold():
+    result = lint(ROOT)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "rule"),
+    [
+        ("vqc/geometry.py", "import httpx", "The domain language needs no framework"),
+        ("vqc/caption.py", "import engine.protocol", "Packages import downwards only"),
+        ("engine/protocol.py", "import service.settings", "Packages import downwards only"),
+        ("service/domain/results.py", "import service.api.app", "The service's layers import downwards only"),
+        ("service/api/routes.py", "import service.settings", "Only bootstrap and commands read settings"),
+        ("service/metrics.py", "import torch", "Service, engine and scenes run without torch"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    planted = tmp_path / module
+    planted.write_text(f"{planted.read_text('utf-8')}\n{statement}\n", "utf-8")
+    result = lint(tmp_path)
+    assert result.returncode == 1
+    assert f"{rule} BROKEN" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import vqc, vqc.contract", HEAVY | SERVER),
+        ("import engine, engine.protocol, engine.scripted", HEAVY | SERVER),
+        ("from service.cli import main; main(['--help'])", HEAVY | SERVER),
+        ("from service.cli import main; main(['api', '--help'])", HEAVY | SERVER),
+        ("from service.cli import main; main(['caption', '--help'])", HEAVY | SERVER),
+        ("from service.cli import main; main(['stage-a', '--help'])", HEAVY | SERVER),
+        ("from loadtest.cli import main; main(['--help'])", HEAVY | SERVER),
+        ("from trainer.cli import main; main(['--help'])", HEAVY | SERVER),
+        ("from service.bootstrap import serve", HEAVY),
+    ],
+)
+def test_nothing_heavy_loads_before_it_is_needed(statement, unwanted):
+    code = f"""
+import sys
+try:
+    {statement}
+except SystemExit:
+    pass
+print("loaded:", *sorted({unwanted!r} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "loaded:"

@@ -1,0 +1,267 @@
+"""The trainer's laws on the smallest model there is. Each is exact up to the order of floating-point sums."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+
+from tests.unit.trainer import tiny
+from trainer.config import TrainConfig, resolved_yaml
+from trainer.export import export
+from trainer.model import network, tuners
+from trainer.model.collate import ModelFacts, packed, padded
+from trainer.model.encode import IGNORED, Encoder
+from trainer.training.run import run
+from vqc.missions import missions
+from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
+
+ANSWER = '{"object_1": {"bbox_2d": [1, 20, 300, 1000], "desc": "BBU设备/华为"}}'
+SIZES = [(96, 64), (20, 30), (400, 300), (65, 63)]
+"""Below, under, over and beside the processor's pixel limits (64² to 160²)."""
+pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("laws") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.data(tmp_path_factory.mktemp("laws_data") / "photos", 16)
+
+
+@pytest.fixture(scope="session")
+def encoder(checkpoint: Path) -> Encoder:
+    return Encoder.load(checkpoint)
+
+
+def samples() -> list[tiny.Sample]:
+    mission = next(iter(missions().values()))
+    photos = [tiny.photo(*size, seed=number) for number, size in enumerate(SIZES)]
+    return [
+        tiny.Sample(dense_prompt(), photos[:1], ANSWER),
+        tiny.Sample(stage_a_prompt(mission), photos[1:2], "BBU设备×1，标签×2"),
+        tiny.Sample(stage_b_prompt(mission, ["BBU设备×1"]), (), "通过\n理由: 齐全"),
+        tiny.Sample(stage_b_prompt(mission), photos[2:], "不通过\n理由: 缺少标签"),
+    ]
+
+
+def model(checkpoint: Path, encoder: Encoder, attn_impl: str = "sdpa") -> network.Qwen3VLForConditionalGeneration:
+    return network.load(
+        checkpoint, dtype=torch.float32, attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV
+    ).train()
+
+
+def facts(encoder: Encoder, of: network.Qwen3VLForConditionalGeneration) -> ModelFacts:
+    return of.facts(encoder.pad_token)
+
+
+def gradients(of: torch.nn.Module) -> dict[str, torch.Tensor]:
+    found = {name: p.grad.clone() for name, p in of.named_parameters() if p.grad is not None}
+    of.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("attn_impl", ["sdpa", "eager", "varlen"])
+def test_packed_equals_separate(checkpoint: Path, encoder: Encoder, attn_impl: str):
+    net = model(checkpoint, encoder, attn_impl)
+    encoded = [encoder.encode(sample) for sample in samples()]
+    tokens = sum(int((item.labels_T != IGNORED).sum()) for item in encoded)
+    alone = 0.0
+    for item in encoded:
+        loss = net(**packed([item], facts(encoder, net)), num_items_in_batch=tokens).loss
+        loss.backward()
+        alone += loss.item()
+    separate = gradients(net)
+    loss = net(**packed(encoded, facts(encoder, net)), num_items_in_batch=tokens).loss
+    loss.backward()
+    assert loss.item() == pytest.approx(alone, abs=2e-6)
+    together = gradients(net)
+    assert separate.keys() == together.keys()
+    for name, gradient in separate.items():
+        torch.testing.assert_close(together[name], gradient, atol=2e-6, rtol=1e-3, msg=name)
+
+
+def test_padded_equals_packed(checkpoint: Path, encoder: Encoder):
+    net = model(checkpoint, encoder)
+    encoded = [encoder.encode(sample) for sample in samples()]
+    assert net(**padded(encoded, facts(encoder, net))).loss.item() == pytest.approx(
+        net(**packed(encoded, facts(encoder, net))).loss.item(), abs=2e-6
+    )
+
+
+def test_loss_equals_transformers_own(checkpoint: Path, encoder: Encoder):
+    net, sample = model(checkpoint, encoder), samples()[0]
+    batch = packed([encoder.encode(sample)], facts(encoder, net))
+    upstream = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+    theirs = upstream(
+        input_ids=batch["input_ids"],
+        labels=batch["labels"],
+        pixel_values=net.pixel_values(batch["pixel_levels"]),
+        image_grid_thw=batch["image_grid_thw"],
+        mm_token_type_ids=(batch["input_ids"] == encoder.image_token).int(),
+    )
+    assert net(**batch).loss.item() == pytest.approx(theirs.loss.item(), abs=2e-6)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_tokens_and_pixels_are_the_servers(checkpoint: Path, encoder: Encoder, number: int):
+    sample = samples()[number]
+    processor = AutoProcessor.from_pretrained(checkpoint)
+    served = processor.apply_chat_template(
+        sample.prompt.messages(sample.images), add_generation_prompt=True, tokenize=True, return_dict=True,
+        return_tensors="np",
+    )  # fmt: skip
+    encoded = encoder.encode(sample)
+    prompt = encoded.input_ids_T[encoded.labels_T == IGNORED]
+    assert prompt.tolist() == served["input_ids"][0].tolist()
+    if sample.images:
+        net = model(checkpoint, encoder)
+        pixels = net.pixel_values(torch.from_numpy(encoded.levels)).numpy()
+        assert np.array_equal(pixels, served["pixel_values"])
+        assert [list(grid) for grid in encoded.grids] == served["image_grid_thw"].tolist()
+
+
+def test_labels_are_the_answer_and_its_end(encoder: Encoder):
+    for sample in samples():
+        encoded = encoder.encode(sample)
+        trained = encoded.labels_T[encoded.labels_T != IGNORED]
+        assert encoder.tokenizer.decode(trained.tolist()) == sample.answer + "<|im_end|>"
+        assert np.array_equal(encoded.input_ids_T[-len(trained) :], trained)
+
+
+def test_lengths_need_no_pixels(encoder: Encoder):
+    for sample in samples():
+        sizes = [image.size for image in sample.images]
+        assert encoder.length(sample.prompt, sizes, sample.answer) == len(encoder.encode(sample))
+
+
+def test_special_tokens_in_an_answer_are_an_error_of_the_data_not_of_the_law(encoder: Encoder):
+    sample = tiny.Sample(Prompt(system="s", after="u"), (), "plain")
+    assert encoder.encode(sample).labels_T[-1] == encoder.end_token
+
+
+def test_accumulation_equals_one_batch(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    one = {"max_steps": 3, "learning_rate": 1e-3, "group_by_length": False}
+    run(tiny.config(checkpoint, jsonl, tmp_path / "a", per_device_train_batch_size=4, **one))
+    run(
+        tiny.config(
+            checkpoint, jsonl, tmp_path / "b", per_device_train_batch_size=1, gradient_accumulation_steps=4, **one
+        )
+    )
+    assert tiny.log(tmp_path / "a") == pytest.approx(tiny.log(tmp_path / "b"), abs=2e-6)
+    assert tiny.log(tmp_path / "a", "train/grad_norm") == pytest.approx(
+        tiny.log(tmp_path / "b", "train/grad_norm"), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("tuner", [{}, {"tuner_type": "full", "freeze_vit": False}])
+def test_resumed_equals_uninterrupted(checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, object]):
+    options = {"max_steps": 12, "learning_rate": 1e-3, "lr_scheduler_type": "cosine", "save_strategy": "steps"}
+    options |= {"save_steps": 3, "packing": True, "packing_length": 420, "per_device_train_batch_size": 1}
+    tuner = {"lora_dropout": 0.1, **tuner}
+    run(tiny.config(checkpoint, jsonl, tmp_path / "a", tuner=tuner, **options))
+    whole = tiny.log(tmp_path / "a")
+    again = tiny.config(
+        checkpoint, jsonl, tmp_path / "b", tuner=tuner, resume_from_checkpoint=str(tmp_path / "a/checkpoint-9"),
+        **options,
+    )  # fmt: skip
+    run(again)
+    assert len(whole) == 12
+    assert tiny.log(tmp_path / "b") == whole[9:]
+
+
+def test_merged_equals_adapter(checkpoint: Path, jsonl: Path, encoder: Encoder, tmp_path: Path):
+    tuner = {"freeze_vit": False, "use_dora": True, "modules_to_save": ["model.visual.deepstack_merger_list.0"]}
+    result = run(tiny.config(checkpoint, jsonl, tmp_path / "run", tuner=tuner, save_strategy="steps"))
+    assert result.checkpoint is not None
+    merged_dir = export(result.checkpoint, tmp_path / "merged", dtype="float32")
+    from peft import PeftModel
+
+    batch = packed([encoder.encode(sample) for sample in samples()], facts(encoder, model(checkpoint, encoder)))
+    with torch.no_grad():
+        plain = model(checkpoint, encoder).eval()(**batch).loss.item()
+        adapted = PeftModel.from_pretrained(model(checkpoint, encoder), str(result.checkpoint)).eval()(**batch).loss
+        merged = model(merged_dir, encoder).eval()(**batch).loss
+    assert merged.item() == pytest.approx(adapted.item(), abs=5e-6)
+    assert abs(adapted.item() - plain) > 1e-3
+    manifest = json.loads((merged_dir / "vqc_manifest.json").read_text("utf-8"))
+    assert manifest["adapter"]
+    assert (merged_dir / "tokenizer.json").read_bytes() == (checkpoint / "tokenizer.json").read_bytes()
+
+
+PLAYBOOK = {
+    "freeze_llm": True, "freeze_vit": True, "freeze_aligner": True, "target_regex": "^$",
+    "modules_to_save": ["model.visual.merger", "model.visual.deepstack_merger_list.0",
+                        "model.visual.deepstack_merger_list.1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tuner",
+    [PLAYBOOK, {"freeze_llm": True}, {"tuner_type": "full", "freeze_llm": True}],
+    ids=["playbook", "lora", "full"],
+)
+def test_aligner_only_changes_nothing_else(
+    checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, object]
+):
+    result = run(tiny.config(checkpoint, jsonl, tmp_path / "run", tuner=tuner, save_strategy="steps"))
+    assert result.checkpoint is not None
+    before = load_file(checkpoint / "model.safetensors")
+    after = load_file(export(result.checkpoint, tmp_path / "out") / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    aligner = {name for name in before if ".merger." in name or ".deepstack_merger_list." in name}
+    assert changed
+    assert changed <= aligner
+    if tuner is PLAYBOOK:
+        assert {name.rsplit(".", 2)[0] for name in changed} == set(PLAYBOOK["modules_to_save"])
+
+
+def test_two_ranks_equal_one(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    options = {"max_steps": 3, "learning_rate": 1e-3, "per_device_train_batch_size": 2, "eval_strategy": "steps"}
+    options["eval_steps"] = 3
+    run(tiny.config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options))
+    two = tiny.config(checkpoint, jsonl, tmp_path / "two", **options)
+    _in_two_processes(two, tmp_path)
+    assert tiny.log(tmp_path / "two") == pytest.approx(tiny.log(tmp_path / "one"), abs=5e-6)
+    assert tiny.log(tmp_path / "two", "eval/loss") == pytest.approx(tiny.log(tmp_path / "one", "eval/loss"), abs=5e-6)
+
+
+def _in_two_processes(config: TrainConfig, directory: Path) -> None:
+    path = directory / "two.yaml"
+    path.write_text(resolved_yaml(config), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, "-m", "trainer.cli", "run", str(path)]
+    ranks = [
+        subprocess.Popen(
+            command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        _, error = rank.communicate(timeout=300)
+        assert rank.returncode == 0, error[-3000:]
+
+
+def test_adapter_lands_on_exactly_the_modules_named(checkpoint: Path, encoder: Encoder, jsonl: Path, tmp_path: Path):
+    for flags in ({"freeze_llm": True}, {"freeze_vit": False}, {"freeze_aligner": True}):
+        tuner = tiny.config(checkpoint, jsonl, tmp_path, tuner=flags).tuner
+        wanted = set(tuners.targets(model(checkpoint, encoder), tuner).adapted)
+        tuned = tuners.tuned(model(checkpoint, encoder), tuner)
+        assert set(tuned.base_model.targeted_module_names) == wanted

@@ -1,0 +1,207 @@
+"""The HTTP service on the real vLLM: what a client sees, in good times and in bad ones."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from scenes.scene import draw_scene
+from service.api.app import create_app
+from service.api.schemas import CaptionOut, StageAOut, StreamedObject
+from service.server import server
+from tests import photos
+from tests.unit.service.conftest import context_with
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
+
+SHORT = {"max_new_tokens": "200"}
+
+
+def photo(seed: int) -> bytes:
+    return photos.encoded(draw_scene(seed, size_wh=(512, 384)).image, "JPEG", quality=90)
+
+
+@pytest.fixture(scope="session")
+def scene() -> bytes:
+    return photo(1)
+
+
+@asynccontextmanager
+async def served(engine) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """A client of the API served on a real socket."""
+    context = context_with(engine, max_body_bytes=2**25)
+    http = server(create_app(context), context.intake, host="127.0.0.1", port=0, drain_delay_s=0, drain_timeout_s=30)
+    http.capture_signals = nullcontext  # the test process keeps its own
+    task = asyncio.ensure_future(http.serve())
+    while not http.started:
+        await asyncio.sleep(0.01)
+    port = http.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+            yield client
+    finally:
+        http.should_exit = True
+        await task
+
+
+async def captioned(client: httpx.AsyncClient, data: bytes, **options) -> httpx.Response:
+    return await client.post(
+        "/caption", files={"photo": ("a.jpg", data)}, params=SHORT | options.pop("params", {}), **options
+    )
+
+
+async def test_caption_as_json_stream_and_overlay(managed_engine, scene):
+    async with served(managed_engine) as client:
+        whole = CaptionOut.model_validate_json((await captioned(client, scene)).content)
+        streamed = await captioned(client, scene, headers={"Accept": "text/event-stream"})
+        overlay = await captioned(client, scene, params={"render": "overlay"})
+    events = [dict(line.split(": ", 1) for line in block.splitlines()) for block in streamed.text.strip().split("\n\n")]
+    objects = [StreamedObject.model_validate_json(event["data"]) for event in events if event["event"] == "object"]
+    done = CaptionOut.model_validate_json(events[-1]["data"])
+    assert whole.usage.prompt_tokens > 100
+    assert done.caption == whole.caption
+    assert len(objects) == len(whole.caption)
+    with Image.open(io.BytesIO(overlay.content)) as image:
+        assert image.width >= 512
+
+
+async def test_thirty_two_at_once_all_follow_the_grammar(managed_engine):
+    async with served(managed_engine) as client:
+        answers = await asyncio.gather(*(captioned(client, photo(seed)) for seed in range(32)))
+    captions = [CaptionOut.model_validate_json(answer.content) for answer in answers]
+    assert len(captions) == 32
+    for caption in captions:
+        assert (
+            caption.truncated
+            or set(caption.notes) <= {"spelling or order differs from the canonical form"}
+            or all("swapped corners" in note for note in caption.notes)
+        )
+
+
+async def test_stage_a_lines_follow_the_grammar_and_the_order(managed_engine, scene):
+    files = [("photos", (f"{n}.jpg", photo(n))) for n in range(3)] + [("photos", ("bad.jpg", scene[:900]))]
+    async with served(managed_engine) as client:
+        answer = await client.post("/stage-a", data={"mission": "挡风板安装检查"}, files=files)
+    entries = StageAOut.model_validate_json(answer.content).photos
+    assert [entry.name for entry in entries] == ["0.jpg", "1.jpg", "2.jpg", "bad.jpg"]
+    assert all(entry.summary for entry in entries[:3])
+    assert entries[3].problem is not None
+
+
+async def running_requests(engine) -> int:
+    page = await engine.metrics()
+    lines = [
+        line
+        for line in page.splitlines()
+        if line.startswith(("vllm:num_requests_running", "vllm:num_requests_waiting{"))
+    ]
+    return sum(int(float(line.split()[-1])) for line in lines)
+
+
+async def until(condition, seconds: float = 30):
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_client_that_leaves_frees_its_slot_in_the_engine(managed_engine, scene, accept):
+    async with served(managed_engine) as client:
+        task = asyncio.ensure_future(
+            captioned(client, scene, params={"max_new_tokens": "4000", "temperature": "1"}, headers={"Accept": accept})
+        )
+
+        async def is_running():
+            return await running_requests(managed_engine) == 1
+
+        async def is_free():
+            return await running_requests(managed_engine) == 0
+
+        await until(is_running)
+        task.cancel()
+        await until(is_free)
+
+
+def flag(engine, name: str) -> str:
+    """The value of a flag that the engine's process was started with."""
+    words = Path(f"/proc/{engine.pid}/cmdline").read_bytes().decode().split("\0")
+    return words[words.index(name) + 1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene, free_port):
+    env = os.environ | {
+        "VQC_ENGINE_URL": f"unix://{flag(managed_engine, '--uds')}",
+        "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
+        "VQC_PORT": str(free_port),
+        "VQC_DRAIN_DELAY_S": "0.5",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", "api", env=env, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as client:
+
+            async def is_ready():
+                try:
+                    return (await client.get("/readyz")).status_code == 200
+                except httpx.ConnectError:
+                    return False
+
+            async def is_busy():
+                return "vqc_requests_in_flight 8.0" in (await client.get("/metrics")).text
+
+            await until(is_ready)
+            tasks = [asyncio.ensure_future(captioned(client, scene)) for _ in range(8)]
+            await until(is_busy)
+            process.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*tasks)
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_an_engine_killed_under_load_answers_503_and_comes_back(managed_engine, scene):
+    async with served(managed_engine) as client:
+        tasks = [asyncio.ensure_future(captioned(client, scene, params={"max_new_tokens": "2000"})) for _ in range(4)]
+
+        async def is_running():
+            return await running_requests(managed_engine) == 4
+
+        await until(is_running)
+        os.killpg(managed_engine.pid, signal.SIGKILL)
+        answers = await asyncio.gather(*tasks)
+        assert [answer.status_code for answer in answers] == [503] * 4
+        assert {answer.json()["type"] for answer in answers} == {"urn:vqc:problem:engine-unavailable"}
+        meanwhile, ready = await captioned(client, scene), await client.get("/readyz")
+        assert (meanwhile.status_code, ready.status_code) == (503, 503)
+        assert "engine" in json.dumps(ready.json()["reasons"])
+        assert int(meanwhile.headers["retry-after"]) >= 1
+
+        async def is_ready():
+            return (await client.get("/readyz")).status_code == 200
+
+        await until(is_ready, 240)
+        assert (await captioned(client, scene)).status_code == 200
+        assert (await client.get("/readyz")).json()["engine_restarts"] == 1

@@ -1,0 +1,166 @@
+"""What every request passes first: keys, scopes, admission, limits, drain, ids, health, metrics."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineUnavailable
+from engine.scripted import ScriptedEngine
+from service.api.auth import Scope, create_key, read_keys
+from tests import photos
+from tests.unit.service.conftest import client_of, context_with
+from vqc.errors import InvalidValue
+
+PHOTO = {"photo": ("a.jpg", photos.jpeg())}
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    """A key file with one key of each kind, and the tokens by name."""
+    file, now = tmp_path / "keys.yaml", datetime.now(UTC)
+    tokens = {
+        "caption": create_key(file, [Scope.CAPTION], None),
+        "stage-a": create_key(file, [Scope.STAGE_A], now + timedelta(days=1)),
+        "expired": create_key(file, [Scope.CAPTION], now - timedelta(seconds=1)),
+    }
+    return read_keys(file), tokens
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_keys_and_scopes(keyed):
+    keys, tokens = keyed
+    async with client_of(context_with(ScriptedEngine(), keys=keys)) as client:
+
+        async def status(headers) -> tuple[int, str]:
+            answer = await client.post("/caption", files=PHOTO, headers=headers)
+            return answer.status_code, answer.json().get("type", "")
+
+        assert await status(bearer(tokens["caption"])) == (200, "")
+        assert await status({}) == (401, "urn:vqc:problem:unauthenticated")
+        assert await status(bearer(tokens["expired"])) == (401, "urn:vqc:problem:unauthenticated")
+        assert await status(bearer(tokens["caption"][:-1] + "x")) == (401, "urn:vqc:problem:unauthenticated")
+        assert await status(bearer("vqc_zzz_zzz")) == (401, "urn:vqc:problem:unauthenticated")
+        assert await status({"Authorization": "Basic abc"}) == (401, "urn:vqc:problem:unauthenticated")
+        assert await status(bearer(tokens["stage-a"])) == (403, "urn:vqc:problem:forbidden")
+
+
+async def test_every_path_but_the_public_ones_needs_a_key(keyed):
+    async with client_of(context_with(ScriptedEngine(), keys=keyed[0])) as client:
+        for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+            assert (await client.get(path)).status_code == 200
+        for path in ("/caption", "/nothing-here", "/docs"):
+            answer = await client.get(path)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_the_key_file_keeps_no_secret_and_is_private(tmp_path):
+    file = tmp_path / "keys.yaml"
+    token = create_key(file, [Scope.CAPTION], None)
+    assert token.split("_", 2)[2] not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text("- id: x\n  scopes: [everything]\n")
+    with pytest.raises(InvalidValue, match="keys.yaml"):
+        read_keys(file)
+
+
+async def test_overload_is_refused_before_any_work():
+    engine = ScriptedEngine(latency_s=0.2)
+    async with client_of(context_with(engine, max_in_flight=2)) as client:
+        answers = await asyncio.gather(*(client.post("/caption", files=PHOTO) for _ in range(5)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 3
+    assert len(engine.requests) == 2
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert refused[0].json()["type"] == "urn:vqc:problem:overloaded"
+
+
+async def test_places_are_given_back_after_errors():
+    context = context_with(ScriptedEngine(), max_in_flight=1)
+    async with client_of(context) as client:
+        for data in (b"", photos.jpeg(), b"junk", photos.jpeg()):
+            await client.post("/caption", files={"photo": ("a", data)})
+        assert (await client.post("/caption", files=PHOTO)).status_code == 200
+    assert context.intake.in_flight == 0
+
+
+async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_length():
+    async with client_of(context_with(ScriptedEngine(), max_body_bytes=1000)) as client:
+
+        async def chunks():
+            for _ in range(20):
+                yield bytes(100)
+
+        declared = await client.post("/caption", files=PHOTO)
+        chunked = await client.post("/caption", content=chunks(), headers={"Content-Type": "application/json"})
+    for answer in (declared, chunked):
+        assert (answer.status_code, answer.json()["type"]) == (413, "urn:vqc:problem:body-too-large")
+
+
+async def test_draining_refuses_new_work_and_says_so():
+    context = context_with(ScriptedEngine())
+    async with client_of(context) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        context.intake.draining = True
+        refused, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
+        assert (await client.get("/healthz")).status_code == 200
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:vqc:problem:draining")
+    assert ready.status_code == 503
+    assert "shutting down" in ready.json()["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (EngineUnavailable("restarting"), 503, "engine-unavailable"),
+        (EngineOverloaded("queue full"), 429, "engine-overloaded"),
+        (EngineTimeout(5), 504, "engine-timeout"),
+        (EngineFailed("boom"), 502, "engine-failed"),
+        (RuntimeError("secret detail"), 500, "internal"),
+    ],
+)
+async def test_engine_errors_have_their_status(error, status, slug):
+    async with client_of(context_with(ScriptedEngine(fail=lambda request: error))) as client:
+        for headers in ({}, {"Accept": "text/event-stream"}):
+            answer = await client.post("/caption", files=PHOTO, headers=headers)
+            assert (answer.status_code, answer.json()["type"]) == (status, f"urn:vqc:problem:{slug}")
+            assert "secret" not in answer.text
+
+
+async def test_unknown_paths_and_methods_are_problems(client):
+    for answer, status in ((await client.get("/nothing"), 404), (await client.get("/caption"), 405)):
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_a_request_id_that_could_break_a_log_is_replaced(client):
+    answer = await client.post("/caption", files=PHOTO, headers={"X-Request-Id": "a b\tc"})
+    assert answer.headers["x-request-id"] not in ("a b\tc", "")
+
+
+async def test_metrics_count_requests_photos_answers_and_tokens(engine):
+    from dataclasses import replace
+
+    from service.application.caption import CaptionPhoto
+    from service.application.photos import PhotoReader
+    from vqc.image import PhotoLimits
+
+    context = context_with(engine)
+    counted = CaptionPhoto(engine, PhotoReader(PhotoLimits(), 1), context.metrics)
+    async with client_of(replace(context, caption=counted)) as client:
+        await client.post("/caption", files=PHOTO)
+        await client.post("/caption", files={"photo": ("a", b"junk")})
+        page = (await client.get("/metrics")).text
+    for line in (
+        'vqc_http_requests_total{method="POST",route="/caption",status="200"} 1.0',
+        'vqc_http_requests_total{method="POST",route="/caption",status="422"} 1.0',
+        'vqc_photos_rejected_total{reason="not-an-image"} 1.0',
+        'vqc_answers_total{status="parsed",task="caption"} 1.0',
+        "vqc_engine_ready 1.0",
+        "vqc_requests_in_flight 0.0",
+        f'vqc_model_info{{alias="champion",digest="{"d" * 12}"}} 1.0',
+    ):
+        assert line in page

@@ -1,0 +1,93 @@
+"""Keys that contradict each other are errors with advice."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from trainer.config import ConfigError, TrainConfig, config_from
+
+MINIMAL = {"model": {"model": "m"}, "training": {"output_dir": "o"}, "custom": {"train_jsonl": "t.jsonl"}}
+
+
+def made(**sections: dict[str, object]) -> TrainConfig:
+    tree: dict[str, dict[str, object]] = copy.deepcopy(MINIMAL)  # type: ignore[assignment]
+    for name, keys in sections.items():
+        tree.setdefault(name, {}).update(keys)
+    return config_from(tree)  # type: ignore[arg-type]
+
+
+VAL = {"val_jsonl": "v.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "key", "says"),
+    [
+        ({"tuner": {"tuner_type": "full", "lora_rank": 4}}, "tuner.lora_rank", "tuner_type 'lora'"),
+        ({"tuner": {"tuner_type": "full", "modules_to_save": ["a"]}}, "tuner.modules_to_save", "whole towers"),
+        ({"tuner": {"boft_dropout": 0.1}}, "tuner.boft_dropout", "tuner_type 'boft'"),
+        ({"tuner": {"tuner_type": "adalora", "use_dora": True}}, "tuner.use_dora", "tuner_type 'lora'"),
+        ({"tuner": {"tuner_type": "boft", "boft_block_num": 2}}, "tuner.boft_block_size", "exactly one"),
+        ({"tuner": {"freeze_llm": True}}, "tuner.freeze_llm", "nothing would be trained"),
+        (
+            {"tuner": {"modules_to_save": ["model.visual.deepstack_merger_list"]}},
+            "tuner.modules_to_save",
+            "model.visual.deepstack_merger_list.0",
+        ),
+        ({"tuner": {"target_regex": "x", "target_modules": ["q_proj"]}}, "tuner.target_regex", "replaces"),
+        ({"training": {"vit_lr": 1e-4}}, "training.vit_lr", "freeze_vit"),
+        ({"training": {"vit_lr": 1e-4, "optimizer": "adamw"}}, "training.vit_lr", "multimodal"),
+        (
+            {"training": {"lr_scheduler_type": "linear", "lr_scheduler_kwargs": {"min_lr": 1e-6}}},
+            "training.lr_scheduler_kwargs.min_lr",
+            "cosine_warmup_with_min_lr",
+        ),
+        ({"training": {"lr_scheduler_kwargs": {"min_lr": 1.0}}}, "training.lr_scheduler_kwargs.min_lr", "above"),
+        ({"training": {"warmup_ratio": 0.1, "warmup_steps": 3}}, "training.warmup_steps", "keep one"),
+        ({"training": {"packing": True, "group_by_length": True}}, "training.group_by_length", "packing"),
+        ({"training": {"packing_length": 9000}}, "training.packing_length", "packing: true"),
+        ({"training": {"packing": True, "packing_length": 64}}, "training.packing_length", "shorter"),
+        ({"training": {"max_steps": 3, "num_train_epochs": 2.0}}, "training.num_train_epochs", "max_steps"),
+        ({"training": {"eval_strategy": "steps"}}, "training.eval_strategy", "val_jsonl"),
+        ({"training": {"eval_steps": 3}}, "training.eval_steps", "eval_strategy"),
+        ({"training": {"save_strategy": "epoch", "save_steps": 3}}, "training.save_steps", "null"),
+        ({"training": {"save_strategy": "best"}}, "training.save_strategy", "metric_for_best_model"),
+        ({"training": {"save_strategy": "no", "save_delay_steps": 3}}, "training.save_delay_steps", "null"),
+        ({"training": {"save_delay_epochs": 1.0, "save_delay_steps": 3}}, "training.save_delay_epochs", "keep one"),
+        ({"training": {"resume_only_model": True}}, "training.resume_only_model", "resume_from_checkpoint"),
+        ({"training": {"report_to": ["wandb"]}}, "training.report_to", "'tensorboard'"),
+        ({"custom": {"use_summary": True, "summary_ratio": 0.5}}, "custom.summary_ratio", "use_summary"),
+        ({"custom": {"dump_conversation_path": "x"}}, "custom.dump_conversation_path", "dump_conversation_text"),
+        ({"custom": {"bypass_prob": 0.5}}, "custom.bypass_prob", "augmentation"),
+        ({"custom": {"augmentation": {"enabled": True}}}, "custom.augmentation.ops", "empty"),
+        ({"custom": {"train_jsonl": None}}, "custom.train_jsonl", "exactly one"),
+        ({"data": {"dataset": ["coco"]}}, "data.dataset", "custom.train_jsonl"),
+        ({"prompts": {"missions": ["挡风板"]}}, "prompts.missions", "挡风板安装检查"),
+        ({"deepspeed": {"enabled": True}}, "deepspeed.config", "zero2"),
+        ({"deepspeed": {"enabled": True, "config": "zero2"}, "training": {"fsdp": "fsdp2"}}, "training.fsdp", "one of"),
+        ({"model": {"max_model_len": 7}}, "model.max_model_len", "global_max_length"),
+    ],
+)
+def test_a_meaningless_key_is_named_with_advice(sections: dict[str, dict[str, object]], key: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(**sections)
+    found = [problem for problem in caught.value.problems if problem.key == key]
+    assert found, caught.value
+    assert says in found[0].message
+
+
+def test_what_belongs_together_is_accepted() -> None:
+    made(tuner={"tuner_type": "adalora", "lora_alpha": 16, "adalora_init_r": 16})
+    made(tuner={"freeze_vit": False}, training={"vit_lr": 1e-5, "optimizer": "multimodal"})
+    made(tuner={"freeze_llm": True, "modules_to_save": ["model.visual.merger"]}, training={"aligner_lr": 1e-4})
+    made(training={"save_strategy": "best", "metric_for_best_model": "eval_loss", "eval_strategy": "steps"}, custom=VAL)
+
+
+def test_values_that_follow_from_others() -> None:
+    config = made(tuner={"freeze_aligner": False}, training={"aligner_lr": 1e-5, "run_name": "r"})
+    assert config.training.optimizer_name == "multimodal"
+    assert str(config.training.run_dir) == "o/r"
+    assert made(custom={"use_summary": True}).custom.summary_share == 1.0
+    assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.val_limit == 2
+    assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.train_limit == 9

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Makes .venv with everything the Makefile's commands need; a second run with nothing changed does nothing.
+
+    python3 tools/setup_venv.py [EXTRA …]        default extras: cpu train dev
+
+Versions come from constraints.txt. PyTorch's own CPU index is used where it answers (a few hundred MB instead of a
+CUDA build of several GB); where it does not, pip takes torch from wherever it is configured to look, and a start-up
+hook lets PyPI's torchvision import beside a CPU torch. Standard library only.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import venv
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TORCH_HOST = "download.pytorch.org"
+
+# PyPI has no CPU torchvision, and its CUDA build cannot load its compiled operators beside a CPU torch: the import dies
+# with "operator torchvision::nms does not exist". Resizing and normalising, all that Qwen3-VL's processor uses, need no
+# compiled operator, so declaring the two that the import looks for is enough. With a CPU torchvision it does nothing.
+TORCHVISION_HOOK = """
+import importlib.abc, importlib.machinery, pathlib, sys
+
+class _DeclareOperators(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name != "torchvision":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        version = pathlib.Path(spec.origin).with_name("version.py").read_text() if spec else ""
+        import torch
+        if "+cu" in version and not torch.backends.cuda.is_built():
+            library = torch.library.Library("torchvision", "DEF")
+            for operator in ("nms", "qnms"):
+                library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            sys._torchvision_operators = library
+        return None
+
+sys.meta_path.insert(0, _DeclareOperators())
+"""
+
+
+def main(extras: list[str]) -> None:
+    """Sets the environment up unless its stamp says that it is."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"vqc needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
+    inputs = [ROOT / "pyproject.toml", ROOT / "constraints.txt", Path(__file__)]
+    wanted = sha256(b"".join(path.read_bytes() for path in inputs) + " ".join(extras).encode()).hexdigest()
+    stamp = VENV / "setup-stamp"
+    if stamp.exists() and stamp.read_text() == f"{wanted} {ROOT}":
+        return
+    if not (VENV / "bin" / "python").exists():
+        print("creating .venv")
+        venv.create(VENV, with_pip=True)
+    print(f"installing vqc[{','.join(extras)}]: about 3.5 GB and two minutes the first time")
+    pip("install", "-c", "constraints.txt", *torch_index(), "-e", f".[{','.join(extras)}]")
+    pip(
+        "uninstall", "-y", "torchaudio", "torchcodec"
+    )  # need CUDA's libraries to import, and nothing here hears or films
+    install_torchvision_hook()
+    stamp.write_text(f"{wanted} {ROOT}")
+
+
+def pip(*arguments: str) -> None:
+    """Runs the environment's pip; its chatter goes to a log that is shown only if it fails."""
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if ran.returncode:
+        sys.exit(f"{ran.stdout[-4000:]}\nfailed: {' '.join(command)}")
+
+
+def torch_index() -> list[str]:
+    """pip's option for PyTorch's CPU index, where that can be reached."""
+    try:
+        socket.create_connection((TORCH_HOST, 443), timeout=3).close()
+    except OSError:
+        return []
+    return ["--extra-index-url", f"https://{TORCH_HOST}/whl/cpu"]
+
+
+def install_torchvision_hook() -> None:
+    """Writes the start-up hook into the environment."""
+    site = next((VENV / "lib").glob("python3.*")) / "site-packages"
+    (site / "_torchvision_cpu.py").write_text(TORCHVISION_HOOK)
+    (site / "_torchvision_cpu.pth").write_text("import _torchvision_cpu\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["cpu", "train", "dev"])

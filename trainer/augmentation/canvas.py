@@ -1,0 +1,194 @@
+"""The canvas that geometric operations change: its size, the labels on it, and the steps its pixels will take."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import shapely
+
+from trainer.augmentation import pixels
+from trainer.augmentation.labels import Label, cut_labels, moved_labels
+from trainer.augmentation.plan import PixelStep
+from trainer.config.augmentation import CropOp, ExpandOp, PadOp, ResizeOp
+from trainer.geometry import Affine, Window, identity, moved_points, photo_window, polygon_area, scaling, translation
+from vqc.geometry import Kind, Point, SizeWH
+
+BarrierOp = ExpandOp | PadOp | ResizeOp | CropOp
+
+_ROUNDING = 1e-6
+"""px by which a computed size may exceed a whole number without needing another pixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """The state between two operations. ``pending`` is the affine map that the pixels have not taken yet.
+
+    ``outline`` are the corners of the area that shows photo (px, before ``pending``): convex, within the canvas.
+    """
+
+    size_wh: SizeWH
+    labels: tuple[Label, ...]
+    outline: tuple[Point, ...]
+    pending: Affine
+    steps: tuple[PixelStep, ...] = ()
+
+    @property
+    def padding_ratio(self) -> float:
+        """Share of the canvas that shows no photo, 0..1."""
+        photo = polygon_area(self.outline) if self.outline else 0.0
+        return min(max(1 - photo / (self.size_wh[0] * self.size_wh[1]), 0.0), 1.0)
+
+
+def fresh(size_wh: SizeWH, labels: tuple[Label, ...]) -> Canvas:
+    """The canvas of an untouched photo."""
+    width, height = size_wh
+    outline = ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
+    return Canvas(size_wh=size_wh, labels=labels, outline=outline, pending=identity())
+
+
+def flushed(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
+    """The canvas with its pending map applied, on a canvas of ``size_wh`` px; labels are moved and cut to it."""
+    size_wh = size_wh or canvas.size_wh
+    still = np.allclose(canvas.pending, identity(), atol=1e-12)
+    if still and size_wh == canvas.size_wh:
+        return canvas
+    step = partial(pixels.warped, matrix=canvas.pending, size_wh=size_wh)
+    return replace(
+        canvas,
+        size_wh=size_wh,
+        labels=cut_labels(moved_labels(canvas.labels, canvas.pending), photo_window(size_wh)),
+        outline=_within(moved_points(canvas.outline, canvas.pending), photo_window(size_wh)),
+        pending=identity(),
+        steps=(*canvas.steps, step),
+    )
+
+
+def passed(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Canvas, str | None]:
+    """The canvas after a barrier and None, or the flushed canvas and the reason why the barrier was left out."""
+    match op:
+        case ExpandOp():
+            return _expanded(canvas, op), None
+        case PadOp():
+            return _padded(flushed(canvas), op), None
+        case ResizeOp():
+            return _resized(flushed(canvas), op, rng)
+        case CropOp():
+            return _cropped(flushed(canvas), op, rng)
+
+
+def _expanded(canvas: Canvas, op: ExpandOp) -> Canvas:
+    """The pending map with a canvas around all of it, or scaled down until that fits ``max_pixels``."""
+    width, height = canvas.size_wh
+    corners = moved_points(((0, 0), (width, 0), (width, height), (0, height)), canvas.pending)
+    left, top = min(x for x, _ in corners), min(y for _, y in corners)
+    range_w, range_h = max(x for x, _ in corners) - left, max(y for _, y in corners) - top
+    full = (_up(range_w, op.params.multiple), _up(range_h, op.params.multiple))
+    matrix = translation(-left, -top) @ canvas.pending
+    if full[0] * full[1] > op.params.max_pixels:
+        full = _shrunk(full, op)
+        factor = min(full[0] / range_w, full[1] / range_h)
+        matrix = scaling(factor, factor) @ matrix
+    return flushed(replace(canvas, pending=matrix), full)
+
+
+def _shrunk(size_wh: SizeWH, op: ExpandOp) -> SizeWH:
+    """The largest multiples with about the same proportions and at most ``max_pixels`` pixels."""
+    factor = math.sqrt(op.params.max_pixels / (size_wh[0] * size_wh[1]))
+    width, height = (
+        max(op.params.multiple, math.floor(side * factor / op.params.multiple) * op.params.multiple) for side in size_wh
+    )
+    while width * height > op.params.max_pixels and max(width, height) > op.params.multiple:
+        if width >= height:
+            width -= op.params.multiple
+        else:
+            height -= op.params.multiple
+    return width, height
+
+
+def _padded(canvas: Canvas, op: PadOp) -> Canvas:
+    size_wh = (_up(canvas.size_wh[0], op.params.multiple), _up(canvas.size_wh[1], op.params.multiple))
+    if size_wh == canvas.size_wh:
+        return canvas
+    return replace(canvas, size_wh=size_wh, steps=(*canvas.steps, partial(pixels.padded, size_wh=size_wh)))
+
+
+def _resized(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, str | None]:
+    chance, amount = rng.random(), rng.random()
+    params = op.params
+    if chance >= params.prob:
+        return canvas, "prob"
+    factor = params.lo + amount * (params.hi - params.lo)
+    if params.scales:
+        factor = params.scales[int(amount * len(params.scales))]
+    multiple = params.align_multiple or 1
+    width, height = canvas.size_wh
+    size_wh = (_up(round(width * factor), multiple), _up(round(height * factor), multiple))
+    if size_wh == canvas.size_wh:
+        return canvas, None
+    matrix = scaling(size_wh[0] / width, size_wh[1] / height)
+    return (
+        replace(
+            canvas,
+            size_wh=size_wh,
+            labels=cut_labels(moved_labels(canvas.labels, matrix), photo_window(size_wh)),
+            outline=_within(moved_points(canvas.outline, matrix), photo_window(size_wh)),
+            steps=(*canvas.steps, partial(pixels.resized, size_wh=size_wh)),
+        ),
+        None,
+    )
+
+
+def _cropped(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, str | None]:
+    chance, draws = rng.random(), tuple(rng.random() for _ in range(4))
+    params = op.params
+    if chance >= params.prob:
+        return canvas, "prob"
+    window = _drawn_window(canvas.size_wh, op, draws)
+    kept = cut_labels(canvas.labels, window, params.min_coverage, params.completeness_threshold)
+    if len(kept) < params.min_objects:
+        return canvas, "min_objects"
+    if params.skip_if_line and any(label.shape.kind is Kind.LINE for label in kept):
+        return canvas, "line_object"
+    shift = translation(-window[0], -window[1])
+    size_wh = (window[2] - window[0], window[3] - window[1])
+    return (
+        replace(
+            canvas,
+            size_wh=size_wh,
+            labels=moved_labels(kept, shift),
+            outline=_within(moved_points(canvas.outline, shift), photo_window(size_wh)),
+            steps=(*canvas.steps, partial(pixels.cropped, window=window)),
+        ),
+        None,
+    )
+
+
+def _drawn_window(size_wh: SizeWH, op: CropOp, draws: tuple[float, ...]) -> tuple[int, int, int, int]:
+    """A window of whole px: a share of the area, a change of proportions, a place."""
+    (low, high), (narrow, wide) = op.params.scale, op.params.aspect
+    side = math.sqrt(size_wh[0] * size_wh[1] * (low + draws[0] * (high - low)))
+    stretch = math.sqrt((narrow + draws[1] * (wide - narrow)) * size_wh[0] / size_wh[1])
+    width = min(max(round(side * stretch), 1), size_wh[0])
+    height = min(max(round(side / stretch), 1), size_wh[1])
+    left = round(draws[2] * (size_wh[0] - width))
+    top = round(draws[3] * (size_wh[1] - height))
+    return (left, top, left + width, top + height)
+
+
+def _within(outline: tuple[Point, ...], window: Window) -> tuple[Point, ...]:
+    """The corners of the part of a convex outline inside the window; empty when there is none."""
+    if not outline:
+        return ()
+    part = shapely.Polygon(outline).intersection(shapely.box(*window))
+    if not isinstance(part, shapely.Polygon) or part.is_empty:
+        return ()
+    return tuple((float(x), float(y)) for x, y in part.exterior.coords[:-1])
+
+
+def _up(side: float, multiple: int) -> int:
+    """The side rounded up to a multiple, at least one."""
+    return max(1, math.ceil((side - _ROUNDING) / multiple)) * multiple

@@ -1,0 +1,59 @@
+"""Operations on colours: each draws its amounts and gives the step that applies them. Labels never change."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+from trainer.augmentation import pixels
+from trainer.augmentation.plan import PixelStep
+from trainer.config.augmentation import (
+    AutoContrastOp,
+    ClaheOp,
+    GammaOp,
+    HsvOp,
+    JitterOp,
+    PosterizeOp,
+    SharpnessOp,
+    SolarizeOp,
+)
+
+ColorOp = JitterOp | GammaOp | HsvOp | ClaheOp | AutoContrastOp | SolarizeOp | PosterizeOp | SharpnessOp
+
+
+def drawn_step(op: ColorOp, rng: random.Random) -> PixelStep | None:
+    """The operation with its amounts drawn; None when chance leaves it out."""
+    chance, draws = rng.random(), tuple(rng.random() for _ in range(3))
+    if chance >= op.params.prob:
+        return None
+
+    def within(bounds: tuple[float, float], n: int = 0) -> float:
+        return bounds[0] + draws[n] * (bounds[1] - bounds[0])
+
+    match op:
+        case JitterOp(params=p):
+            return partial(
+                pixels.jittered,
+                brightness=within(p.brightness),
+                contrast=within(p.contrast, 1),
+                saturation=within(p.saturation, 2),
+            )
+        case GammaOp(params=p):
+            return partial(pixels.gamma_corrected, gamma=within(p.gamma), gain=p.gain)
+        case HsvOp(params=p):
+            return partial(
+                pixels.hsv_shifted,
+                hue_deg=within(p.hue_delta_deg),
+                saturation=within(p.sat, 1),
+                value=within(p.val, 2),
+            )
+        case ClaheOp(params=p):
+            return partial(pixels.equalised, clip_limit=p.clip_limit, tiles=p.tile_grid_size)
+        case AutoContrastOp(params=p):
+            return partial(pixels.stretched, cutoff=p.cutoff)
+        case SolarizeOp(params=p):
+            return partial(pixels.solarized, threshold=p.threshold)
+        case PosterizeOp(params=p):
+            return partial(pixels.posterized, bits=p.bits)
+        case SharpnessOp(params=p):
+            return partial(pixels.sharpened, factor=within(p.factor))

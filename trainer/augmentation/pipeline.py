@@ -1,0 +1,103 @@
+"""A sequence of operations: draws first, as a ``Plan``; pixels when the plan is applied.
+
+Affine operations multiply up and are applied in one resampling at the next barrier (expand, pad, resize, crop) or at
+the end; colours come last, in their own order. Geometry and colour draw from sources of their own, so adding a colour
+operation never moves a label.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trainer.augmentation.affine import drawn_matrix
+from trainer.augmentation.canvas import flushed, fresh, passed
+from trainer.augmentation.color import drawn_step
+from trainer.augmentation.labels import Label
+from trainer.augmentation.plan import PixelStep, Plan, Telemetry
+from trainer.config.augmentation import (
+    CropOp,
+    ExpandOp,
+    HFlipOp,
+    OpConfig,
+    PadOp,
+    ResizeOp,
+    RotateOp,
+    ScaleOp,
+    VFlipOp,
+)
+from vqc.caption import CaptionObject, in_reading_order
+from vqc.geometry import SizeWH
+
+_AFFINE = (HFlipOp, VFlipOp, RotateOp, ScaleOp)
+_BARRIERS = (ExpandOp, PadOp, ResizeOp, CropOp)
+_CHANGE_LAYOUT = (HFlipOp, VFlipOp, RotateOp, ScaleOp, CropOp)
+"""Operations after which objects may be gone or in another reading order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Operations in order; ``bypass_prob`` is the share of samples that are left as they are."""
+
+    ops: Sequence[OpConfig]
+    bypass_prob: float = 0.0
+
+    def plan(
+        self,
+        objects: Sequence[CaptionObject],
+        size_wh: SizeWH,
+        rng: random.Random,
+        *,
+        keep_layout: bool = False,
+    ) -> Plan:
+        """What will happen to a photo of ``size_wh`` px with these objects (px).
+
+        ``keep_layout`` leaves out every operation after which objects may be gone or in another order, for answers
+        that cannot be rewritten to follow.
+        """
+        bypass, geometry, color = rng.random(), random.Random(rng.getrandbits(64)), random.Random(rng.getrandbits(64))
+        labels = tuple(Label(index=n, shape=item.shape, desc=item.desc) for n, item in enumerate(objects))
+        canvas = fresh(size_wh, labels)
+        if bypass < self.bypass_prob:
+            return _planned(canvas.steps, canvas.labels, size_wh, Telemetry(bypassed=True))
+        applied: list[str] = []
+        skips: Counter[str] = Counter()
+        colors: list[PixelStep] = []
+        for op in self.ops:
+            if keep_layout and isinstance(op, _CHANGE_LAYOUT):
+                skips["layout"] += 1
+                continue
+            if isinstance(op, _AFFINE):
+                matrix = drawn_matrix(op, canvas.size_wh, geometry)
+                if matrix is not None:
+                    canvas = replace(canvas, pending=matrix @ canvas.pending)
+                    applied.append(op.name)
+            elif isinstance(op, _BARRIERS):
+                canvas, reason = passed(canvas, op, geometry)
+                if reason is None:
+                    applied.append(op.name)
+                elif reason != "prob":
+                    skips[reason] += 1
+            else:
+                step = drawn_step(op, color)
+                if step is not None:
+                    colors.append(step)
+                    applied.append(op.name)
+        canvas = flushed(canvas)
+        telemetry = Telemetry(applied=tuple(applied), padding_ratio=canvas.padding_ratio, skips=dict(skips))
+        return _planned((*canvas.steps, *colors), canvas.labels, canvas.size_wh, telemetry)
+
+
+def _planned(steps: tuple[PixelStep, ...], labels: tuple[Label, ...], size_wh: SizeWH, telemetry: Telemetry) -> Plan:
+    return Plan(
+        steps=steps,
+        objects=tuple(in_reading_order(label.as_object() for label in labels)),
+        size_wh=size_wh,
+        telemetry=replace(
+            telemetry,
+            kept_indices=tuple(label.index for label in labels),
+            coverages=tuple(label.coverage for label in labels),
+        ),
+    )

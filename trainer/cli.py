@@ -1,0 +1,180 @@
+"""``vqc-train``: everything the trainer does, as commands. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vqc.errors import VqcError
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+_OUT = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """Turns the product's errors into one message and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except VqcError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Train, evaluate and export the model that the service serves."""
+
+
+@main.command()
+@click.argument("config", type=_FILE)
+@click.option("--base", type=_FILE, help="Configuration that CONFIG is laid over.")
+@click.option("--debug", is_flag=True, help="Log more, and write the first conversation as the model reads it.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bool) -> None:
+    """Train as CONFIG (YAML) says. Under torchrun, one process for each device."""
+    from trainer.config import load_config, notes, resolved_yaml
+
+    loaded = load_config(config, base)
+    for note in notes(loaded):
+        click.echo(f"note: {note}", err=True)
+    if dry_run:
+        click.echo(resolved_yaml(loaded), nl=False)
+        return
+    from trainer.training.logs import configure, is_first_rank
+
+    configure(debug=debug)
+    from trainer.training.run import run as start
+
+    result = start(loaded, debug=debug)
+    if not is_first_rank():
+        return
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+    else:
+        click.echo(f"{result.steps} steps; checkpoint: {result.checkpoint or 'none saved'}")
+
+
+@main.command()
+@click.argument("checkpoint", type=_DIRECTORY)
+@click.argument("out", type=_OUT)
+@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
+def export(checkpoint: Path, out: Path, dtype: str) -> None:
+    """Merge CHECKPOINT into OUT, the model directory that the service serves."""
+    from trainer.export import export as write
+
+    click.echo(write(checkpoint, out, dtype=dtype))
+
+
+@main.command()
+@click.argument("model_dir", type=_DIRECTORY, required=False)
+@click.option("--url", help="Score the running service at this address instead of MODEL_DIR.")
+@click.option("--api-key", envvar="VQC_API_KEY", help="Key for the service.")
+@click.option("--data", type=_FILE, required=True, help="Photos with labels (JSONL).")
+@click.option("--tickets", type=_FILE, help="Tickets with labels (JSONL), for verdict accuracy.")
+@click.option("--limit", type=click.IntRange(min=1), help="Score the first N records only.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Photos at a time.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Of a caption.")
+@click.option("--report", type=_OUT, help="Directory for report.json and a page with the worst photos.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as one JSON document.")
+def evaluate(
+    model_dir: Path | None,
+    url: str | None,
+    api_key: str | None,
+    data: Path,
+    tickets: Path | None,
+    limit: int | None,
+    batch_size: int,
+    max_new_tokens: int,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Score MODEL_DIR, or the service at --url, on labelled photos."""
+    if (model_dir is None) == (url is None):
+        raise click.UsageError("name either MODEL_DIR or --url")
+    from trainer.evaluation import evaluation
+
+    result = evaluation(
+        model_dir,
+        url=url,
+        api_key=api_key,
+        data=data,
+        tickets=tickets,
+        limit=limit,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+    )
+    if report is not None:
+        from trainer.evaluation.page import write_report
+
+        click.echo(f"report: {write_report(result, report)}", err=True)
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+    else:
+        click.echo(result.table())
+
+
+@main.command()
+@click.argument("out", type=_OUT)
+@click.option("--seed", type=int, default=0, show_default=True, help="First scene seed.")
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Number of photos.")
+@click.option("--tickets", type=click.IntRange(min=0), default=0, show_default=True, help="Tickets beside the photos.")
+@click.option("--domain", type=click.Choice(["base", "shifted"]), default="base", show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Drawing processes.")
+def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers: int) -> None:
+    """Draw COUNT labelled photos into OUT: OUT/images and OUT/data.jsonl."""
+    from scenes.write import write_dataset, write_tickets
+    from vqc.missions import missions
+
+    with click.progressbar(length=count + tickets, label="drawing", file=click.get_text_stream("stderr")) as bar:
+        path = write_dataset(
+            out, seed=seed, count=count, domain=domain, workers=workers, progress=lambda done, total: bar.update(1)  # type: ignore[arg-type]
+        )  # fmt: skip
+        click.echo(path)
+        if tickets:
+            path = write_tickets(
+                out / "tickets", seed=seed, missions=missions(), count=tickets, domain=domain, workers=workers,  # type: ignore[arg-type]
+                progress=lambda done, total: bar.update(1),
+            )  # fmt: skip
+            click.echo(path)
+
+
+@main.command()
+@click.argument("data", type=_FILE)
+@click.option("--summary", is_flag=True, help="Every photo needs a summary (summary or mixed mode).")
+@click.option("--decode", is_flag=True, help="Decode every pixel, which finds files that end early.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def validate(data: Path, summary: bool, decode: bool, as_json: bool) -> None:
+    """Check every record of DATA (JSONL); exit status 1 when one cannot be used."""
+    from trainer.data import validate as check
+
+    report = check(data, summary_share=1.0 if summary else 0.0, decode=decode)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        for problem in report.problems:
+            click.echo(str(problem))
+        click.echo(f"{report.usable} of {report.records} records can be used")
+    if report.errors:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("out", type=_OUT)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
+def tiny(out: Path, seed: int) -> None:
+    """Make OUT, a complete Qwen3-VL checkpoint of a few million random parameters."""
+    from trainer.tiny_checkpoint import build_tiny_checkpoint
+
+    try:
+        click.echo(build_tiny_checkpoint(out, seed=seed))
+    except FileExistsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Sections ``data``, ``custom``, ``prompts`` and ``deepspeed``: what is learnt from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainer.config.augmentation import AugmentationSection
+from trainer.config.section import Positive, Probability, Section, Strings
+
+
+class DataSection(Section):
+    """Kept for files written for ms-swift; the data is named by ``custom``."""
+
+    dataset: Strings = Field(
+        default=(), description='`["dummy"]` is accepted and ignored; the data is custom.train_jsonl.'
+    )
+    val_dataset: Strings = Field(default=(), description='`["dummy"]` is accepted and ignored; see custom.val_jsonl.')
+
+
+class SceneSet(Section):
+    """A set of drawn photos and tickets."""
+
+    seed: Annotated[int, Field(ge=0)] = Field(description="Seed of the set; sets of different seeds share no scene.")
+    count: Positive = Field(description="Number of photos.")
+    tickets: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Number of tickets beside the photos: by turns with summaries, with photos, with both."
+    )
+
+
+class ScenesSection(Section):
+    """Synthetic data drawn before training, instead of JSONL files."""
+
+    train: SceneSet = Field(description="Scenes to train on.")
+    val: SceneSet | None = Field(default=None, description="Scenes to evaluate on.")
+    size_wh: Annotated[tuple[Positive, Positive], Field(strict=False)] | None = Field(
+        default=None, description="Width and height of a photo, px; default: the generator's."
+    )
+    domain: Literal["base", "shifted"] = Field(
+        default="base", description="`shifted` draws a new brand and a new item (for adaptation demos)."
+    )
+
+
+class CustomSection(Section):
+    """The data set, its tasks and its augmentation."""
+
+    train_jsonl: str | None = Field(
+        default=None, description="Training records (JSONL), relative to the working directory; old name: jsonl."
+    )
+    val_jsonl: str | None = Field(default=None, description="Evaluation records (JSONL).")
+    scenes: ScenesSection | None = Field(
+        default=None, description="Draw synthetic data instead of reading JSONL files."
+    )
+    root_image_dir: str | None = Field(
+        default=None,
+        description="Directory that relative image paths start from; default: the environment's ROOT_IMAGE_DIR, else "
+        "the JSONL file's own directory.",
+    )
+    max_image_bytes: Positive = Field(
+        default=20 * 2**20, description="Largest image file, bytes; the service's default."
+    )
+    emit_norm: Literal["norm1000"] = Field(
+        default="norm1000", description="Coordinate space of answers: integers 0..1000."
+    )
+    use_summary: bool = Field(
+        default=False, description="Learn the Stage-A line of every photo instead of its caption."
+    )
+    summary_ratio: Probability | None = Field(
+        default=None,
+        description="Mixed mode: probability that a photo's line is learnt instead of its caption, drawn anew per "
+        "sample and epoch from the seed.",
+    )
+    augmentation: AugmentationSection = Field(
+        default=AugmentationSection(enabled=False), description="Changes of photo and labels while training."
+    )
+    bypass_prob: Probability = Field(default=0.0, description="Probability that a sample is not augmented.")
+    sample_limit: Positive | None = Field(default=None, description="Use only the first N records of each file.")
+    train_sample_limit: Positive | None = Field(
+        default=None, description="The same for training; wins over sample_limit."
+    )
+    val_sample_limit: Positive | None = Field(
+        default=None, description="The same for evaluation; wins over sample_limit."
+    )
+    dump_conversation_text: bool = Field(
+        default=False, description="Write the first conversation as text before training."
+    )
+    dump_conversation_path: str | None = Field(
+        default=None, description="Where it is written; default conversation_text.txt in the run directory."
+    )
+
+    @property
+    def train_limit(self) -> int | None:
+        """Most training records; None: all."""
+        return self.train_sample_limit or self.sample_limit
+
+    @property
+    def val_limit(self) -> int | None:
+        """Most evaluation records; None: all."""
+        return self.val_sample_limit or self.sample_limit
+
+    @property
+    def summary_share(self) -> float:
+        """Probability that a photo's sample is a summary: 0 dense, 1 summary, between: mixed."""
+        return 1.0 if self.use_summary else (self.summary_ratio or 0.0)
+
+    @property
+    def bypass_share(self) -> float:
+        """Probability that a sample is left as it is; the augmentation's own value wins."""
+        own = self.augmentation.bypass_prob
+        return self.bypass_prob if own is None else own
+
+
+class PromptsSection(Section):
+    """Which prompts are used. Their words are ``vqc/prompts.yaml``'s, shared with the service."""
+
+    missions: Strings = Field(
+        default=(),
+        description="Missions to draw from for Stage-A records that name none (per seed, epoch and index); "
+        "default: all of vqc/missions.yaml.",
+    )
+
+
+class DeepspeedSection(Section):
+    """Sharded training through DeepSpeed."""
+
+    enabled: bool = Field(description="Whether DeepSpeed is used.")
+    config: Literal["zero2", "zero3"] | None = Field(
+        default=None, description="zero2 shards optimizer and gradients, zero3 the parameters too."
+    )

@@ -1,0 +1,92 @@
+"""Old names that are accepted, and keys that are refused with what replaces them.
+
+Both tables are keyed by dotted path. Names are applied per file, before files are merged, so that a file may override
+a base that used the other spelling.
+"""
+
+from __future__ import annotations
+
+ALIASES = {
+    "inherit": "extends",
+    "model.dtype": "model.torch_dtype",
+    "model.attn_implementation": "model.attn_impl",
+    "template.truncation": "template.truncation_strategy",
+    "tuner.train_type": "tuner.tuner_type",
+    "tuner.target_module": "tuner.target_modules",
+    "tuner.packing": "training.packing",
+    "training.optim": "training.optimizer",
+    "training.evaluation_strategy": "training.eval_strategy",
+    "data.dataloader_num_workers": "training.dataloader_num_workers",
+    "data.dataloader_pin_memory": "training.dataloader_pin_memory",
+    "data.dataloader_prefetch_factor": "training.dataloader_prefetch_factor",
+    "data.dataloader_persistent_workers": "training.dataloader_persistent_workers",
+    "custom.jsonl": "custom.train_jsonl",
+    "custom.save_delay_steps": "training.save_delay_steps",
+    "custom.save_delay_epochs": "training.save_delay_epochs",
+    "custom.save_last_epoch": "training.save_last_epoch",
+    "deepspeed.stage": "deepspeed.config",
+}
+"""Accepted name → the schema's name."""
+
+VALUE_ALIASES = {
+    ("model.torch_dtype", "bf16"): "bfloat16",
+    ("model.torch_dtype", "fp32"): "float32",
+    ("model.attn_impl", "flash_attn"): "flash_attention_2",
+    ("training.optimizer", "adamw_torch"): "adamw",
+    ("training.optimizer", "adamw_torch_fused"): "adamw",
+    ("tuner.init_weights", True): "true",
+}
+"""(key, accepted value) → the schema's value."""
+
+_WORDS = (
+    "the words are the prompt catalogue vqc/prompts.yaml, which the service sends too; a checkpoint trained with other "
+    "words would be refused by its digest. Change them there"
+)
+_DISTILLATION = "comes with distillation (GKD and visual KD), which this version does not have yet; remove it"
+_PIXELS = (
+    "the pixel budget is the checkpoint's own preprocessor_config.json, for training and serving alike; change it there"
+)
+
+REFUSED = {
+    "rlhf": "distillation (rlhf_type gkd and its teacher, beta, lmbda, sft_alpha, llm_kd_weight) " + _DISTILLATION,
+    "quantization": "training starts from bfloat16 or float32 weights; remove this section",
+    "model.trust_remote_code": "code from a checkpoint is never run; remove it",
+    "model.model_type": "the checkpoint's config.json names its type; remove it",
+    "model.max_pixels": _PIXELS,
+    "model.device_map": "placement is accelerate's (launch with torchrun or accelerate launch); remove it",
+    "template.system": _WORDS,
+    "template.max_pixels": _PIXELS,
+    "template.padding_side": "padding never changes a result here (labels and attention are masked); remove it",
+    "tuner.use_swift_lora": "adapters are peft's; remove it",
+    "tuner.adapters": "name the earlier stage in tuner.resume_from_checkpoint",
+    "tuner.freeze_parameters": "choose towers with freeze_llm, freeze_vit, freeze_aligner or use target_regex",
+    "tuner.trainable_parameters": "choose towers with freeze_llm, freeze_vit, freeze_aligner or use modules_to_save",
+    "training.fp16": "use bf16: true (or torch_dtype: float32 with bf16: false); float16 overflows in this model",
+    "training.padding_free": "use packing: true, which packs without padding",
+    "training.lazy_tokenize": "samples are always encoded in the loading processes; remove it",
+    "training.logging_dir": "TensorBoard files go to the run directory (training.output_dir/run_name); remove it",
+    "training.remove_unused_columns": "batches carry only what the model takes; remove it",
+    "training.use_liger_kernel": "the loss is chunked by this trainer itself; remove it",
+    "training.deepspeed": "use the section `deepspeed: {enabled: true, config: zero2}`",
+    "training.data_seed": "training.seed is the one seed; remove it",
+    "training.effective_batch_size": "set per_device_train_batch_size and gradient_accumulation_steps",
+    "data.lazy_tokenize": "samples are always encoded in the loading processes; remove it",
+    "data.packing": "write it under training",
+    "data.split_dataset_ratio": "write the evaluation records to a file of their own and name it in custom.val_jsonl",
+    "data.dataset_num_proc": "use training.dataloader_num_workers",
+    "custom.user_prompt": _WORDS,
+    "custom.system_prompt_summary": _WORDS,
+    "custom.json_format": "answers have one format, vqc.codec's; remove it",
+    "custom.assistant_prefix_format": "answers have one format, vqc.codec's; remove it",
+    "custom.object_ordering_policy": "objects are always in reading order by their reference point; remove it",
+    "custom.output_variant": "use custom.use_summary (all summaries) or custom.summary_ratio (mixed)",
+    "custom.images_per_user_turn": "a photo is a sample of its own; tickets carry several photos by themselves",
+    "custom.visual_kd": "feature distillation " + _DISTILLATION,
+    "custom.trainer_variant": "the distillation monitor " + _DISTILLATION,
+    "custom.fusion_config": "concatenate the JSONL files instead",
+    "custom.augmentation_curriculum": "train in stages with `extends` and tuner.resume_from_checkpoint instead",
+    "prompts.system": _WORDS,
+    "prompts.user": _WORDS,
+    "prompts.output_variant": "use custom.use_summary (all summaries) or custom.summary_ratio (mixed)",
+}
+"""Refused key → the sentence that says what replaces it."""

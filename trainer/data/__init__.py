@@ -1,0 +1,29 @@
+"""The trainer's data: records, their validation, and samples reproducible by (seed, epoch, index). Imports no torch."""
+
+from trainer.data.dataset import SampleDataset, dataset_from_config
+from trainer.data.drawn import draw_data
+from trainer.data.example import Example, Outline, conversation_text
+from trainer.data.problems import DataError, Problem, Rule, Severity
+from trainer.data.records import Chat, Photo, Record, Task, Ticket, parse_record
+from trainer.data.validate import DataReport, validate
+
+__all__ = [
+    "Chat",
+    "DataError",
+    "DataReport",
+    "Example",
+    "Outline",
+    "Photo",
+    "Problem",
+    "Record",
+    "Rule",
+    "SampleDataset",
+    "Severity",
+    "Task",
+    "Ticket",
+    "conversation_text",
+    "dataset_from_config",
+    "draw_data",
+    "parse_record",
+    "validate",
+]

@@ -1,0 +1,69 @@
+"""Synthetic data for runs that name no files: photos and tickets drawn by ``scenes`` into one JSONL file per split."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.config import SceneSet, ScenesSection
+from vqc.contract import digest
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Split
+
+DONE = "drawn.json"
+"""Written last: names what the directory holds, so that a second run draws nothing."""
+
+
+def draw_data(section: ScenesSection, directory: Path, workers: int = 1) -> dict[Split, Path]:
+    """The JSONL file of each split under ``directory``, drawn unless the same data is there already.
+
+    Call it on one process of a run only; the others wait.
+    """
+    sets: dict[Split, SceneSet | None] = {"train": section.train, "val": section.val}
+    return {split: _drawn(part, section, directory / split, workers) for split, part in sets.items() if part}
+
+
+def _drawn(part: SceneSet, section: ScenesSection, directory: Path, workers: int) -> Path:
+    path, done = directory / "data.jsonl", directory / DONE
+    wanted = digest([part.model_dump(), section.domain, section.size_wh])
+    if done.exists() and json.loads(done.read_text("utf-8")) == wanted:
+        return path
+    from scenes.camera import REFERENCE_WH
+    from scenes.rules import RULES
+    from scenes.write import write_dataset, write_tickets
+
+    shutil.rmtree(directory, ignore_errors=True)
+    size_wh = section.size_wh or REFERENCE_WH
+    photos = write_dataset(
+        directory, seed=part.seed, count=part.count, size_wh=size_wh, domain=section.domain, workers=workers
+    )
+    if part.tickets:
+        tickets = write_tickets(
+            directory,
+            seed=part.seed,
+            missions=RULES,
+            count=part.tickets,
+            size_wh=size_wh,
+            domain=section.domain,
+            workers=workers,
+        )
+        with photos.open("a", encoding="utf-8") as file:
+            file.writelines(_by_turns(tickets))
+    done.write_text(json.dumps(wanted), "utf-8")
+    return path
+
+
+def _by_turns(tickets: Path) -> Iterator[str]:
+    """Ticket records with summaries only, photos only, and both, by turns."""
+    with tickets.open(encoding="utf-8") as file:
+        for n, line in enumerate(file):
+            record = {"task": "verdict", **json.loads(line)}
+            if n % 3 == 0:
+                record["photos"] = []
+            elif n % 3 == 1:
+                record["summaries"] = []
+            yield json.dumps(record, ensure_ascii=False) + "\n"

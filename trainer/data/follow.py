@@ -1,0 +1,48 @@
+"""Stage-A lines that follow their photo: a line that only counts the objects can be written anew when they move or go.
+
+An item of a line stands for the objects whose description is the item's text or begins with it and a ``/`` (so that
+``标签`` stands for ``标签/5G`` and ``标签/无法识别``, unless the line has an item of its own for the latter).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from trainer.augmentation.labels import incomplete
+from vqc import summary as stage_a
+from vqc.caption import CaptionObject, in_reading_order
+from vqc.geometry import SizeWH
+
+
+def item_names(line: str | None, objects: Sequence[CaptionObject] | None) -> Mapping[str, str] | None:
+    """Which item of the line stands for each description, reworded ones included; None when the line is not just a
+    count of these objects (a person's words, a remark), so that the photo must keep its layout.
+    """
+    summary = stage_a.parse(line).summary if line else None
+    if summary is None or objects is None or summary.note is not None:
+        return None
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    texts = sorted((text for text, _ in summary.items), key=len, reverse=True)
+    for item in objects:
+        desc = _spelled(item.desc)
+        text = next((text for text in texts if desc == text or desc.startswith(f"{text}/")), None)
+        if text is None:
+            return None
+        counts[text] += 1
+        names[desc] = text
+        names[incomplete(desc)] = incomplete(text) if text == desc else text
+    return names if counts == Counter(dict(summary.items)) else None
+
+
+def line_of(objects: Sequence[CaptionObject], names: Mapping[str, str], size_wh: SizeWH) -> str:
+    """The line of these objects (px of a photo of ``size_wh``): items counted, in reading order of the first of each."""
+    ordered = in_reading_order(item.to_norm1000(size_wh) for item in objects)
+    counts = Counter(names[_spelled(item.desc)] for item in ordered)
+    return stage_a.render(stage_a.Summary(items=tuple(counts.items())))
+
+
+def _spelled(desc: str) -> str:
+    """A description as a line's item writes it: without spaces."""
+    return desc.replace(" ", "")

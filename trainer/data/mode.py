@@ -1,0 +1,43 @@
+"""Chance of a sample, as pure functions of (seed, epoch, index), whatever the worker and the order of calls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from trainer.data.records import Task
+from vqc.missions import Mission
+
+
+def sample_random(seed: int, epoch: int, index: int, purpose: str) -> random.Random:
+    """A source of chance of its own for each purpose of each sample in each epoch.
+
+    >>> sample_random(1, 0, 5, "crop").random() == sample_random(1, 0, 5, "crop").random()
+    True
+    """
+    return random.Random(f"{seed}/{epoch}/{index}/{purpose}")
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> list[int]:
+    """The order of ``count`` records in an epoch: a permutation of 0..count-1.
+
+    >>> sorted(epoch_order(7, 0, 5))
+    [0, 1, 2, 3, 4]
+    """
+    order = list(range(count))
+    random.Random(f"{seed}/{epoch}/order").shuffle(order)
+    return order
+
+
+def photo_task(seed: int, epoch: int, index: int, summary_share: float) -> Task:
+    """Whether a photo's sample is its caption or its Stage-A line; ``summary_share`` is the probability of the line.
+
+    >>> photo_task(1, 0, 0, 0.0), photo_task(1, 0, 0, 1.0)
+    (<Task.DENSE: 'dense'>, <Task.STAGE_A: 'stage_a'>)
+    """
+    return Task.STAGE_A if sample_random(seed, epoch, index, "task").random() < summary_share else Task.DENSE
+
+
+def drawn_mission(seed: int, epoch: int, index: int, missions: Sequence[Mission]) -> Mission:
+    """The mission under which a photo that names none is summarised."""
+    return sample_random(seed, epoch, index, "mission").choice(missions)

@@ -1,0 +1,66 @@
+"""What is wrong with a data set, said as ``file:line: rule: message``, and the error that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vqc.errors import VqcError
+
+MOST_SHOWN = 50
+"""Most problems written out in an error's text; ``problems`` holds all."""
+
+
+class Rule(StrEnum):
+    """What a record broke. Values are stable: people filter reports by them."""
+
+    JSON = "json"
+    FIELD = "field"
+    TASK = "task"
+    IMAGES = "images"
+    IMAGE_MISSING = "image-missing"
+    IMAGE_UNREADABLE = "image-unreadable"
+    SIZE = "size"
+    GEOMETRY = "geometry"
+    COORDINATES = "coordinates"
+    BOUNDS = "bounds"
+    LINE_POINTS = "line-points"
+    DEGENERATE = "degenerate"
+    DESC = "desc"
+    OBJECTS = "objects"
+    SUMMARY = "summary"
+    MISSION = "mission"
+    VERDICT = "verdict"
+    MESSAGES = "messages"
+
+
+class Severity(StrEnum):
+    """Whether training may start."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing to correct in a record. ``source`` is its ``file:line``."""
+
+    source: str
+    rule: Rule
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.rule}: {self.message}"
+
+
+class DataError(VqcError):
+    """Records that cannot be trained on. ``problems`` holds every one found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        if len(self.problems) > MOST_SHOWN:
+            lines.append(f"… and {len(self.problems) - MOST_SHOWN} more")
+        super().__init__("\n".join(lines))

@@ -1,0 +1,160 @@
+"""Checking a data set before anything is trained: every record, every problem, and what the set holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.data.images import ImageRef, canonical_pixels, header_size_wh, image_root
+from trainer.data.jsonl import JsonlIndex
+from trainer.data.problems import DataError, Problem, Rule, Severity
+from trainer.data.records import Chat, Photo, Record, Task, Ticket, parse_record
+from vqc.errors import PhotoRejected
+from vqc.geometry import SizeWH
+from vqc.image import PhotoLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """What a data set holds and what is wrong with it.
+
+    ``records`` counts lines, ``usable`` those without an error. ``categories`` count objects by the first level of
+    their description, ``kinds`` by geometry, ``tasks`` records by what can be learnt from them.
+    """
+
+    path: Path
+    records: int = 0
+    usable: int = 0
+    tasks: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep training from starting."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that training can live with."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
+
+    def raise_if_broken(self) -> None:
+        """Nothing, or ``DataError`` with every error."""
+        if self.errors:
+            raise DataError(self.errors)
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON values."""
+        return {
+            "path": str(self.path),
+            "records": self.records,
+            "usable": self.usable,
+            "tasks": dict(self.tasks.most_common()),
+            "geometries": dict(self.kinds.most_common()),
+            "categories": dict(self.categories.most_common()),
+            "errors": [str(problem) for problem in self.errors],
+            "warnings": [str(problem) for problem in self.warnings],
+        }
+
+
+def validate(
+    path: Path,
+    *,
+    root: Path | None = None,
+    summary_share: float = 0.0,
+    limit: int | None = None,
+    decode: bool = False,
+    limits: PhotoLimits | None = None,
+) -> DataReport:
+    """The report of a JSONL file.
+
+    ``summary_share`` above 0 makes a missing summary an error. Image headers are always read; ``decode`` also decodes
+    every pixel, which finds files that end early.
+
+    Raises:
+        DataError: the file itself cannot be read or holds no record.
+    """
+    root = root if root is not None else image_root(path)
+    try:
+        index = JsonlIndex(path, limit)
+    except OSError as error:
+        raise DataError([Problem(source=str(path), rule=Rule.JSON, message=f"cannot be read: {error}")]) from error
+    if not len(index):
+        raise DataError([Problem(source=str(path), rule=Rule.JSON, message="holds no record")])
+    usable, problems = 0, []
+    tasks, kinds, categories = Counter[str](), Counter[str](), Counter[str]()
+    for source, line in index:
+        record, found = parse_record(line, source, root)
+        if record is not None:
+            found = (
+                *found,
+                *_mode_problems(record, source, summary_share),
+                *_image_problems(record, source, decode, limits or PhotoLimits()),
+            )
+        problems += found
+        if record is None or any(problem.severity is Severity.ERROR for problem in found):
+            continue
+        usable += 1
+        tasks.update(learnable(record))
+        for item in record.objects or () if isinstance(record, Photo) else ():
+            kinds[item.shape.kind.value] += 1
+            categories[item.desc.split("/")[0]] += 1
+    return DataReport(
+        path=path,
+        records=len(index),
+        usable=usable,
+        tasks=tasks,
+        kinds=kinds,
+        categories=categories,
+        problems=tuple(problems),
+    )
+
+
+def learnable(record: Record) -> tuple[Task, ...]:
+    """What can be learnt from a record."""
+    match record:
+        case Ticket():
+            return (Task.VERDICT,)
+        case Chat():
+            return (Task.CHAT,)
+        case Photo(task=Task() as task):
+            return (task,)
+        case Photo():
+            dense = (Task.DENSE,) if record.objects is not None else ()
+            return (*dense, Task.STAGE_A) if record.summary else dense
+
+
+def images_of(record: Record) -> tuple[ImageRef, ...]:
+    """The images of a record, in order."""
+    return (record.image,) if isinstance(record, Photo) else record.images
+
+
+def _mode_problems(record: Record, source: str, summary_share: float) -> Iterator[Problem]:
+    if isinstance(record, Photo) and record.task is None and summary_share > 0 and not record.summary:
+        message = "the summary is empty; summary and mixed mode need one in every photo record"
+        yield Problem(source=source, rule=Rule.SUMMARY, message=message)
+
+
+def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimits) -> Iterator[Problem]:
+    for ref in images_of(record):
+        try:
+            size_wh = canonical_pixels(ref, limits).size if decode else header_size_wh(ref, limits)
+        except FileNotFoundError:
+            yield Problem(source=source, rule=Rule.IMAGE_MISSING, message=f"image {str(ref)!r} does not exist")
+        except (OSError, PhotoRejected) as error:
+            yield Problem(source=source, rule=Rule.IMAGE_UNREADABLE, message=f"image {str(ref)!r}: {error}")
+        else:
+            if isinstance(record, Photo) and record.size_wh not in (None, size_wh):
+                yield Problem(source=source, rule=Rule.SIZE, message=_size_message(record.size_wh, size_wh))
+
+
+def _size_message(said: SizeWH | None, found: SizeWH) -> str:
+    assert said is not None
+    turned = (
+        "; the sides are swapped, as in a photo whose EXIF orientation was not applied" if said == found[::-1] else ""
+    )
+    return f"width and height say {said[0]} × {said[1]} px, the image has {found[0]} × {found[1]}{turned}"

@@ -1,0 +1,5 @@
+"""How good a model is on labelled photos and tickets, whether asked directly or through the running service."""
+
+from trainer.evaluation.evaluate import Evaluation, evaluation
+
+__all__ = ["Evaluation", "evaluation"]

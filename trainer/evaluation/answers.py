@@ -1,0 +1,70 @@
+"""Who answers: a model directory, or the running service. Both give the same outcome values.
+
+``Photo`` and ``TicketCase`` are what is asked about; outcomes are the domain's own (``vqc.parser``, ``vqc.summary``,
+``vqc.verdict``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from vqc.caption import DenseCaption
+from vqc.geometry import SizeWH
+from vqc.missions import Mission
+from vqc.parser import CaptionOutcome
+from vqc.summary import Summary, SummaryOutcome
+from vqc.verdict import Verdict, VerdictOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """A labelled photo. ``caption`` or ``summary`` is None when that is not labelled."""
+
+    path: Path
+    size_wh: SizeWH
+    caption: DenseCaption | None
+    summary: Summary | None
+    mission: Mission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketCase:
+    """A labelled ticket, judged from its photos, their lines, or both."""
+
+    photos: tuple[Path, ...]
+    summaries: tuple[str, ...]
+    mission: Mission
+    verdict: Verdict
+
+
+class Answerer(Protocol):
+    """Answers in the order asked."""
+
+    @property
+    def name(self) -> str:
+        """The model or address, for the report."""
+        ...
+
+    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+        """What is in each photo."""
+        ...
+
+    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+        """Each photo's Stage-A line."""
+        ...
+
+    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+        """Each ticket's verdict."""
+        ...
+
+
+def batches(items: Sequence[object], size: int) -> Iterable[range]:
+    """Positions of ``items`` in runs of ``size``.
+
+    >>> list(batches("abc", 2))
+    [range(0, 2), range(2, 3)]
+    """
+    return (range(start, min(start + size, len(items))) for start in range(0, len(items), size))

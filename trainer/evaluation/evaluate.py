@@ -1,0 +1,244 @@
+"""Labelled data in, one report out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trainer.data.jsonl import JsonlIndex
+from trainer.data.images import image_root
+from trainer.data.problems import DataError
+from trainer.data.records import Photo as PhotoRecord
+from trainer.data.records import Ticket, parse_record
+from trainer.evaluation.answers import Answerer, Photo, TicketCase
+from trainer.evaluation.matching import Matching, is_line, matched
+from trainer.evaluation.scores import (
+    AttributeScore,
+    FactScore,
+    RegionScore,
+    attribute_score,
+    by_category,
+    fact_score,
+    region_score,
+)
+from vqc import summary as stage_a
+from vqc.caption import DenseCaption
+from vqc.missions import missions
+from vqc.parser import CaptionOutcome, Status
+from vqc.summary import SummaryOutcome
+from vqc.verdict import Verdict
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoResult:
+    """One photo: what was labelled, answered and matched. ``matching`` is None when no caption is labelled."""
+
+    photo: Photo
+    caption: CaptionOutcome | None
+    line: SummaryOutcome | None
+    matching: Matching | None
+
+    @property
+    def errors(self) -> int:
+        """Objects at IoU 0.5 that were missed or made up."""
+        if self.matching is None:
+            return 0
+        hits = sum(iou >= 0.5 for _, _, iou in self.matching.pairs)
+        return len(self.matching.labelled) + len(self.matching.answered) - 2 * hits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The report. Shares are 0..1; None where the data labels nothing of the kind."""
+
+    model: str
+    data: str
+    box: RegionScore
+    line: RegionScore
+    categories: dict[str, RegionScore]
+    attributes: AttributeScore
+    facts: FactScore
+    malformed: float | None
+    repaired: float | None
+    verdict_accuracy: float | None
+    num_tickets: int
+    photos: tuple[PhotoResult, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON values, headline numbers at the top level."""
+        report = {
+            "model": self.model,
+            "data": self.data,
+            "num_images": len(self.photos),
+            "f1_50_box": self.box.f1_50,
+            "f1_50_line": self.line.f1_50,
+            "f1_box": self.box.f1,
+            "f1_line": self.line.f1,
+            "malformed": self.malformed,
+            "repaired": self.repaired,
+            "stage_a_recall": self.facts.recall,
+            "stage_a_precision": self.facts.precision,
+            "stage_a_count_recall": self.facts.count_recall,
+            "attribute_recall": self.attributes.recall,
+            "desc_exact": self.attributes.exact,
+            "categories": {name: asdict(score) for name, score in self.categories.items()},
+        }
+        if self.num_tickets:
+            report |= {"verdict_accuracy": self.verdict_accuracy, "num_tickets": self.num_tickets}
+        return report
+
+    def table(self) -> str:
+        """The report for people."""
+        rows = [(key, value) for key, value in self.as_dict().items() if not isinstance(value, dict)]
+        lines = [f"{key:22} {_shown(value)}" for key, value in rows]
+        for name, score in self.categories.items():
+            lines.append(f"  {name}: F1@0.5 {_shown(score.f1_50)} of {score.labelled} labelled")
+        return "\n".join(lines)
+
+
+def evaluation(
+    model_dir: Path | None,
+    *,
+    url: str | None = None,
+    api_key: str | None = None,
+    data: Path,
+    tickets: Path | None = None,
+    limit: int | None = None,
+    batch_size: int = 16,
+    max_new_tokens: int = 2048,
+) -> Evaluation:
+    """The score of a model directory, or of the service at ``url``.
+
+    Raises:
+        DataError: a record that cannot be used.
+        ServiceRefused: the service did not answer.
+    """
+    answerer: Answerer
+    if url is not None:
+        from trainer.evaluation.remote import Service
+
+        answerer = Service(url, api_key=api_key, concurrency=batch_size)
+    else:
+        from trainer.evaluation.local import LocalModel
+
+        assert model_dir is not None
+        answerer = LocalModel(model_dir, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    photos, found = labelled(data, limit)
+    if tickets is not None:
+        found += labelled(tickets, limit)[1]
+    return scored(answerer, photos, found, data=str(data))
+
+
+def scored(
+    answerer: Answerer,
+    photos: Sequence[Photo],
+    tickets: Sequence[TicketCase] = (),
+    *,
+    data: str = "",
+    progress: bool = True,
+) -> Evaluation:
+    """The report of an answerer on labelled photos and tickets."""
+    with_caption = [photo for photo in photos if photo.caption is not None]
+    with_line = [photo for photo in photos if photo.summary is not None]
+    watched: Callable[..., Iterator[Any]] = _with_progress if progress else lambda items, *_: items
+    captions = dict(
+        zip(map(id, with_caption), watched(answerer.captions(with_caption), len(with_caption), "captions"), strict=True)
+    )
+    lines = dict(zip(map(id, with_line), watched(answerer.lines(with_line), len(with_line), "lines"), strict=True))
+    verdicts = list(watched(answerer.verdicts(tickets), len(tickets), "verdicts")) if tickets else []
+    results = tuple(_result(photo, captions.get(id(photo)), lines.get(id(photo))) for photo in photos)
+    matchings = [result.matching for result in results if result.matching is not None]
+    right = sum(
+        outcome.answer is not None and outcome.answer.verdict is ticket.verdict
+        for ticket, outcome in zip(tickets, verdicts, strict=True)
+    )
+    return Evaluation(
+        model=answerer.name,
+        data=data,
+        box=region_score(matchings, lambda item: not is_line(item)),
+        line=region_score(matchings, is_line),
+        categories=by_category(matchings),
+        attributes=attribute_score(matchings),
+        facts=fact_score(
+            (result.photo.summary, result.line.summary)
+            for result in results
+            if result.photo.summary is not None and result.line is not None
+        ),
+        malformed=_share([_is_malformed(outcome) for outcome in captions.values()]),
+        repaired=_share([outcome.status is Status.REPAIRED for outcome in captions.values()]),
+        verdict_accuracy=right / len(tickets) if tickets else None,
+        num_tickets=len(tickets),
+        photos=results,
+    )
+
+
+def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[TicketCase]]:
+    """The photos and tickets of a JSONL file. A drawn ticket's true label counts, not the noisy one.
+
+    Raises:
+        DataError: a record that cannot be used.
+    """
+    photos: list[Photo] = []
+    tickets: list[TicketCase] = []
+    every = list(missions().values())
+    for number, (source, line) in enumerate(JsonlIndex(path, limit)):
+        record, problems = parse_record(line, source, image_root(path))
+        if isinstance(record, PhotoRecord) and record.image.path is not None and record.size_wh is not None:
+            caption = DenseCaption.from_pixels(record.objects, record.size_wh) if record.objects is not None else None
+            photos.append(
+                Photo(
+                    path=record.image.path,
+                    size_wh=record.size_wh,
+                    caption=caption,
+                    summary=stage_a.parse(record.summary).summary if record.summary else None,
+                    mission=record.mission or every[number % len(every)],
+                )
+            )
+        elif isinstance(record, Ticket):
+            true_label = json.loads(line).get("true_label")
+            paths = tuple(ref.path for ref in record.images if ref.path is not None)
+            tickets.append(
+                TicketCase(
+                    photos=paths,
+                    summaries=record.summaries,
+                    mission=record.mission,
+                    verdict=Verdict(true_label) if true_label else record.answer.verdict,
+                )
+            )
+        elif problems:
+            raise DataError(problems)
+    return photos, tickets
+
+
+def _result(photo: Photo, caption: CaptionOutcome | None, line: SummaryOutcome | None) -> PhotoResult:
+    matching = None
+    if photo.caption is not None and caption is not None:
+        matching = matched(photo.caption.objects, caption.caption.objects if caption.caption else ())
+    return PhotoResult(photo=photo, caption=caption, line=line, matching=matching)
+
+
+def _is_malformed(outcome: CaptionOutcome) -> bool:
+    """Unreadable, or cut off before its end."""
+    return outcome.status is Status.MALFORMED or outcome.truncated
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None
+
+
+def _with_progress(items: Iterator[T], count: int, what: str) -> Iterator[T]:
+    """The items, with a progress bar on standard error when that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(items, description=what, total=count, console=console, disable=not console.is_terminal)
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,105 @@
+"""Answers from a model directory: greedy decoding with transformers, batched with left padding."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from trainer.evaluation.answers import Photo, TicketCase, batches
+from trainer.model.encode import Encoder
+from trainer.training.logs import without_loading_bars
+from vqc import parser, summary, verdict
+from vqc.image import canonical_image
+from vqc.parser import CaptionOutcome
+from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
+from vqc.summary import SummaryOutcome
+from vqc.verdict import VerdictOutcome
+
+LINE_TOKENS = 512
+"""Most tokens of a Stage-A line or a verdict."""
+
+
+class LocalModel:
+    """A checkpoint directory on this machine's GPU (bfloat16) or CPU (float32)."""
+
+    def __init__(self, directory: Path, *, batch_size: int = 16, max_new_tokens: int = 2048) -> None:
+        from transformers import Qwen3VLForConditionalGeneration
+
+        without_loading_bars()
+        self.name = str(directory)
+        self._batch_size = batch_size
+        self._max_new_tokens = max_new_tokens
+        self._encoder = Encoder.load(directory)
+        cuda = torch.cuda.is_available()
+        model: Any = Qwen3VLForConditionalGeneration.from_pretrained(
+            directory, dtype=torch.bfloat16 if cuda else torch.float32
+        )
+        self._model = model.to("cuda" if cuda else "cpu").eval()
+
+    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+        """Greedy captions."""
+        asked = [(dense_prompt(), (photo.path,)) for photo in photos]
+        yield from map(parser.parse, self._texts(asked, self._max_new_tokens))
+
+    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+        """Greedy Stage-A lines."""
+        asked = [(stage_a_prompt(photo.mission), (photo.path,)) for photo in photos]
+        yield from map(summary.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
+
+    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+        """Greedy verdicts."""
+        asked = [(stage_b_prompt(ticket.mission, ticket.summaries), ticket.photos) for ticket in tickets]
+        yield from map(verdict.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
+
+    def _texts(self, asked: Sequence[tuple[Prompt, tuple[Path, ...]]], most: int) -> Iterator[str]:
+        for places in batches(asked, self._batch_size):
+            yield from self._batch([asked[place] for place in places], most)
+
+    def _batch(self, asked: Sequence[tuple[Prompt, tuple[Path, ...]]], most: int) -> list[str]:
+        encoder = self._encoder
+        images = [[_opened(path) for path in paths] for _, paths in asked]
+        prompts = [
+            encoder.prompt_ids(prompt, [image.size for image in found])
+            for (prompt, _), found in zip(asked, images, strict=True)
+        ]
+        longest = max(map(len, prompts))
+        ids = torch.full((len(prompts), longest), encoder.pad_token)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = torch.from_numpy(prompt)
+            mask[row, longest - len(prompt) :] = 1
+        inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+        flat = [image for found in images for image in found]
+        if flat:
+            inputs |= self._pixels(flat)
+            inputs["mm_token_type_ids"] = ((ids == encoder.image_token) & (mask == 1)).int()
+        inputs = {key: value.to(self._model.device) for key, value in inputs.items()}
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs, max_new_tokens=most, do_sample=False, pad_token_id=encoder.pad_token,
+                eos_token_id=encoder.end_token,
+            )  # fmt: skip
+        return encoder.tokenizer.batch_decode(output[:, longest:].tolist(), skip_special_tokens=True)
+
+    def _pixels(self, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
+        table_CV = self._encoder.pixels.table_CV
+        made = [self._encoder.pixels.levels(image) for image in images]
+        levels_NCP = np.concatenate([levels for levels, _ in made]).reshape(-1, 3, self._encoder.pixels.patch_size**2)
+        values_NCP = np.stack([table_CV[channel][levels_NCP[:, channel]] for channel in range(3)], axis=1)
+        frames = self._encoder.pixels.temporal_patch_size
+        values_NCTP = np.repeat(values_NCP[:, :, None], frames, axis=2)
+        return {
+            "pixel_values": torch.from_numpy(values_NCTP.reshape(len(values_NCTP), -1)),
+            "image_grid_thw": torch.tensor([grid for _, grid in made]),
+        }
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        return canonical_image(image)

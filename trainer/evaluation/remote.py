@@ -1,0 +1,134 @@
+"""Answers from the running service, over its public HTTP surface."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from trainer.evaluation.answers import Photo, TicketCase
+from vqc import summary, verdict
+from vqc.caption import CaptionObject, DenseCaption
+from vqc.errors import VqcError
+from vqc.geometry import Kind, Shape
+from vqc.parser import CaptionOutcome, Status
+from vqc.summary import SummaryOutcome
+from vqc.verdict import VerdictAnswer, VerdictOutcome
+
+TIMEOUT_S = 300.0
+MALFORMED = "model-answer"
+"""Part of a problem's type that says the model's answer could not be read."""
+
+
+class ServiceRefused(VqcError):
+    """The service did not answer. ``status`` is its HTTP status (0: no connection), ``detail`` its own words."""
+
+    def __init__(self, url: str, status: int, detail: str) -> None:
+        self.url = url
+        self.status = status
+        self.detail = detail
+        super().__init__(f"{url}: {status or 'no connection'}: {detail}")
+
+
+class Service:
+    """The service at ``url``, asked with up to ``concurrency`` photos at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        concurrency: int = 16,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.name = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx.Client(base_url=self.name, headers=headers, timeout=TIMEOUT_S, transport=transport)
+        self._concurrency = concurrency
+
+    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+        """``POST /caption`` for each photo."""
+        yield from self._each(self._caption, photos)
+
+    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+        """``POST /stage-a`` for each photo."""
+        yield from self._each(self._line, photos)
+
+    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+        """``POST /stage-b/groups`` for each ticket, waiting for its verdict."""
+        yield from self._each(self._verdict, tickets)
+
+    def _each(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            yield from pool.map(ask, items)
+
+    def _caption(self, photo: Photo) -> CaptionOutcome:
+        with photo.path.open("rb") as file:
+            answer = self._post("/caption", files={"photo": (photo.path.name, file.read())})
+        if answer is None:
+            return CaptionOutcome(status=Status.MALFORMED, caption=None, notes=("the service could not read it",))
+        objects = tuple(_object(value) for value in answer["caption"].values())
+        return CaptionOutcome(
+            status=Status(answer.get("status", Status.PARSED)),
+            caption=DenseCaption(objects),
+            truncated=bool(answer.get("truncated")),
+        )
+
+    def _line(self, photo: Photo) -> SummaryOutcome:
+        with photo.path.open("rb") as file:
+            answer = self._post(
+                "/stage-a", data={"mission": photo.mission.name}, files={"photos": (photo.path.name, file.read())}
+            )
+        line = answer["photos"][0].get("summary") if answer else None
+        return summary.parse(line or "")
+
+    def _verdict(self, ticket: TicketCase) -> VerdictOutcome:
+        data: dict[str, Any] = {"mission": ticket.mission.name, "summaries": list(ticket.summaries)}
+        files = [("photos", (path.name, path.read_bytes())) for path in ticket.photos]
+        response = self._request("POST", "/stage-b/groups", data=data, files=files or None)
+        location = response.headers["Location"]
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            group = self._request("GET", location).json()
+            said = group.get("verdict")
+            if said is not None:
+                said = said if isinstance(said, str) else said.get("verdict")
+                reason = group.get("reason") or "-"
+                if said in (item.value for item in verdict.Verdict):
+                    answer = VerdictAnswer(verdict=verdict.Verdict(said), reason=reason)
+                    return VerdictOutcome(status=Status.PARSED, answer=answer)
+            if group.get("state") in ("failed", "cancelled", "needs_review", "done"):
+                break
+            time.sleep(0.2)
+        return VerdictOutcome(status=Status.MALFORMED, answer=None, note="the service gave no verdict")
+
+    def _post(self, path: str, **parts: Any) -> dict[str, Any] | None:
+        """The answer's JSON; None when the model's answer was unreadable."""
+        try:
+            return self._request("POST", path, **parts).json()
+        except ServiceRefused as error:
+            if error.status == httpx.codes.BAD_GATEWAY and MALFORMED in error.detail:
+                return None
+            raise
+
+    def _request(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        for attempt in range(8):
+            try:
+                response = self._client.request(method, path, **parts)
+            except httpx.HTTPError as error:
+                raise ServiceRefused(f"{self.name}{path}", 0, str(error)) from error
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            time.sleep(float(response.headers.get("Retry-After", 2**attempt / 4)))
+        if response.is_error:
+            raise ServiceRefused(f"{self.name}{path}", response.status_code, response.text[:500])
+        return response
+
+
+def _object(value: dict[str, Any]) -> CaptionObject:
+    kind = next(kind for kind in Kind if value.get(kind.value) is not None)
+    return CaptionObject(shape=Shape(kind, tuple(round(v) for v in value[kind.value])), desc=value["desc"])
+

@@ -1,0 +1,118 @@
+"""From a checkpoint to what the service serves: path in, path out.
+
+The exported directory holds merged bfloat16 weights, tokenizer, processors, chat template and generation config (byte
+for byte the base's) and ``vqc_manifest.json``, which names the digests of the contract it was trained under.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from trainer.training.logs import without_loading_bars
+from trainer.training.provenance import Provenance, copy_processor, file_digest, git_revision, local_directory
+from vqc.contract import contract_digests
+from vqc.errors import InvalidValue, VqcError
+
+MANIFEST = "vqc_manifest.json"
+ADAPTER = "adapter_config.json"
+
+
+class ContractChanged(VqcError):
+    """A checkpoint trained under another contract (prompts, codec, …) than the running code's. ``parts`` names which."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.parts = parts
+        super().__init__(
+            f"the checkpoint was trained under another {', '.join(parts)}; export it with the code it was trained with"
+        )
+
+
+def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
+    """``out``, now a complete model directory. Appears all at once: a failed export leaves nothing behind.
+
+    Raises:
+        InvalidValue: ``checkpoint`` is no checkpoint, or ``out`` exists and is not empty.
+        ContractChanged: it was trained under another contract.
+    """
+    _check(checkpoint, out)
+    without_loading_bars()
+    provenance = Provenance.read(checkpoint)
+    if provenance is not None:
+        running = contract_digests()
+        changed = [name for name in running if provenance.contract.get(name) != running[name]]
+        if changed:
+            raise ContractChanged(changed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        base = _base_directory(checkpoint)
+        _write_weights(checkpoint, base, partial, dtype)
+        copy_processor(base, partial)
+        copy_processor(checkpoint, partial)
+        manifest = _manifest(checkpoint, base, partial, provenance)
+        text = json.dumps(manifest, ensure_ascii=False, indent=2)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        for path in partial.iterdir():
+            path.chmod(0o644)
+        partial.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        partial.replace(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return out
+
+
+def _check(checkpoint: Path, out: Path) -> None:
+    if not (checkpoint / ADAPTER).exists() and not (checkpoint / "config.json").exists():
+        raise InvalidValue("checkpoint", str(checkpoint), "name a checkpoint directory, such as runs/x/checkpoint-100")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidValue("out", str(out), "name a directory that does not exist")
+
+
+def _base_directory(checkpoint: Path) -> Path:
+    adapter = checkpoint / ADAPTER
+    if not adapter.exists():
+        return checkpoint
+    return local_directory(json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"])
+
+
+def _write_weights(checkpoint: Path, base: Path, out: Path, dtype: str) -> None:
+    """Merges in float32, then rounds once."""
+    import torch
+    from transformers import Qwen3VLForConditionalGeneration
+
+    model: Any = Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    if (checkpoint / ADAPTER).exists():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload(safe_merge=True)
+    model.to(getattr(torch, dtype)).save_pretrained(out)
+
+
+def _manifest(checkpoint: Path, base: Path, out: Path, provenance: Provenance | None) -> dict[str, object]:
+    weights = sorted(out.glob("*.safetensors"))
+    template = out / "chat_template.jinja"
+    adapter = checkpoint / "adapter_model.safetensors"
+    return {
+        "schema": 1,
+        "contract": {
+            **contract_digests(),
+            "chat_template": file_digest(template) if template.exists() else None,
+        },
+        "weights": {path.name: file_digest(path) for path in weights},
+        "base": {
+            "name": provenance.base if provenance else str(base),
+            "weights": {path.name: file_digest(path) for path in sorted(base.glob("*.safetensors"))},
+        },
+        "adapter": file_digest(adapter) if adapter.exists() else None,
+        "dataset": provenance.dataset_digest if provenance else None,
+        "config": provenance.config_digest if provenance else None,
+        "git_revision": provenance.git_revision if provenance else git_revision(),
+        "checkpoint": checkpoint.name,
+    }

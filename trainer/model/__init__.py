@@ -1,0 +1,1 @@
+"""The model side of training: examples to tensors, packing, attention, the loss inside ``forward``, tuners."""

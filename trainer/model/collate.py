@@ -1,0 +1,126 @@
+"""Samples as one batch of tensors: a row without padding (exact packing), or padded rows.
+
+A row holds samples end to end; attention stays inside each (``cu_seq_lens_*`` for varlen kernels, restarting text
+positions for transformers' masks), photos stay inside themselves (``vision_cu_seqlens``).
+
+Axes: B rows, T tokens, N patches, I photos, S samples, 4 = text position, time, height, width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer.model.encode import IGNORED, Encoded
+from trainer.model.pixels import GridTHW
+from trainer.model.positions import patch_positions, rope_positions
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What collation must know of the model. ``position_side`` is the side of the learned vision position grid."""
+
+    image_token: int
+    pad_token: int
+    merge_size: int
+    position_side: int
+
+
+def packed(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
+    """The samples in one row: input_ids_1T, labels_1T, position_ids_41T, boundaries, and the photos."""
+    bounds = [0, *accumulate(len(sample) for sample in samples)]
+    boundaries = torch.tensor(bounds, dtype=torch.int32)
+    longest = max(map(len, samples))
+    positions = np.concatenate([_positions(sample, facts) for sample in samples], axis=1)
+    return {
+        "input_ids": _joined(sample.input_ids_T for sample in samples),
+        "labels": _joined(sample.labels_T for sample in samples),
+        "position_ids": torch.from_numpy(positions)[:, None],
+        "cu_seq_lens_q": boundaries,
+        "cu_seq_lens_k": boundaries,
+        "max_length_q": longest,
+        "max_length_k": longest,
+        "num_samples": len(samples),
+        "num_tokens": bounds[-1],
+        **_photos(samples, facts),
+    }
+
+
+def padded(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
+    """The samples in one row each, padded on the right: input_ids_BT, labels_BT, attention_mask_BT, position_ids_3BT."""
+    rows, longest = len(samples), max(map(len, samples))
+    ids = torch.full((rows, longest), facts.pad_token)
+    labels = torch.full((rows, longest), IGNORED)
+    mask = torch.zeros((rows, longest), dtype=torch.long)
+    positions = torch.zeros((3, rows, longest), dtype=torch.long)
+    for row, sample in enumerate(samples):
+        length = len(sample)
+        ids[row, :length] = torch.from_numpy(sample.input_ids_T)
+        labels[row, :length] = torch.from_numpy(sample.labels_T)
+        mask[row, :length] = 1
+        positions[:, row, :length] = torch.from_numpy(_positions(sample, facts)[1:])
+    return {
+        "input_ids": ids,
+        "labels": labels,
+        "attention_mask": mask,
+        "position_ids": positions,
+        "num_samples": rows,
+        "num_tokens": sum(map(len, samples)),
+        **_photos(samples, facts),
+    }
+
+
+COUNTS = ("num_samples", "num_tokens")
+"""Keys of a batch that are plain numbers for the logs, not inputs of the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collator:
+    """Makes a batch of encoded samples: one packed row, or padded rows. Samples left out (None) are skipped."""
+
+    facts: ModelFacts
+    row: bool
+
+    def __call__(self, samples: Sequence[Encoded | None]) -> Batch:
+        """The batch.
+
+        Raises:
+            ValueError: every sample of the batch was left out.
+        """
+        present = [sample for sample in samples if sample is not None]
+        if not present:
+            raise ValueError("every sample of a batch is longer than global_max_length; raise it")
+        return packed(present, self.facts) if self.row else padded(present, self.facts)
+
+
+def _photos(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
+    """pixel_levels_N(CP) uint8, image_grid_thw_I3 and the vision tower's positions; empty without photos."""
+    grids: list[GridTHW] = [grid for sample in samples for grid in sample.grids]
+    if not grids:
+        return {}
+    parts = [patch_positions(grid, side=facts.position_side, merge=facts.merge_size) for grid in grids]
+    sizes = [rows * columns for _, rows, columns in grids]
+    return {
+        "pixel_levels": torch.from_numpy(np.concatenate([sample.levels for sample in samples])),
+        "image_grid_thw": torch.tensor(grids),
+        "vision_positions": torch.cat([part[0] for part in parts]),
+        "vision_taps": torch.cat([part[1] for part in parts]),
+        "vision_weights": torch.cat([part[2] for part in parts]),
+        "vision_cu_seqlens": torch.tensor([0, *accumulate(sizes)], dtype=torch.int32),
+        "vision_max_seqlen": max(sizes),
+    }
+
+
+def _positions(sample: Encoded, facts: ModelFacts) -> np.ndarray:
+    return rope_positions(sample.input_ids_T, sample.grids, facts.image_token, facts.merge_size)
+
+
+def _joined(parts: Any) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(list(parts)).astype(np.int64))[None]

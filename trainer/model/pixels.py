@@ -1,0 +1,92 @@
+"""A photo as the model's patches of 8-bit levels, a sixth of the processor's floats in size and exactly as good.
+
+The checkpoint's image processor makes float patches, each pixel twice (two equal frames). Every float is one of 256
+values per channel, so the loader ships the levels and the device looks the floats up (``pixel_table``). Equality with
+the processor, bit for bit, is a test.
+
+Axes: N patches, C channels, P = patch_size², T = temporal_patch_size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+from vqc.geometry import SizeWH
+
+GridTHW = tuple[int, int, int]
+"""Patches of one photo: (1, rows, columns)."""
+
+
+class PixelSource:
+    """Patches of photos under one image processor's rules (size limits, patch and merge size).
+
+    ``processor`` is the checkpoint's own (``AutoImageProcessor``), either backend.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        self.patch_size: int = processor.patch_size
+        self.merge_size: int = processor.merge_size
+        self.temporal_patch_size: int = processor.temporal_patch_size
+        self._min_pixels: int = processor.size["shortest_edge"]
+        self._max_pixels: int = processor.size["longest_edge"]
+        self.table_CV = self._pixel_table()
+
+    def resized_wh(self, size_wh: SizeWH) -> SizeWH:
+        """The size the processor resizes a photo of ``size_wh`` px to."""
+        width, height = size_wh
+        rows, columns = smart_resize(
+            height,
+            width,
+            factor=self.patch_size * self.merge_size,
+            min_pixels=self._min_pixels,
+            max_pixels=self._max_pixels,
+        )
+        return columns, rows
+
+    def grid(self, size_wh: SizeWH) -> GridTHW:
+        """The patch grid of a photo of ``size_wh`` px, without its pixels."""
+        width, height = self.resized_wh(size_wh)
+        return 1, height // self.patch_size, width // self.patch_size
+
+    def tokens(self, size_wh: SizeWH) -> int:
+        """Placeholders of a photo of ``size_wh`` px: patches / merge_size²."""
+        _, rows, columns = self.grid(size_wh)
+        return rows * columns // self.merge_size**2
+
+    def levels(self, image: Image.Image) -> tuple[np.ndarray, GridTHW]:
+        """uint8 levels_N(CP) of a canonical RGB photo in the processor's patch order, and its grid."""
+        grid = self.grid(image.size)
+        if self.resized_wh(image.size) == image.size:
+            return self._patches(np.asarray(image)), grid
+        values = self._processor(images=[image], return_tensors="np")["pixel_values"]
+        values_NCTP = values.reshape(len(values), 3, self.temporal_patch_size, -1)
+        low, high = self.table_CV[:, :1, None], self.table_CV[:, -1:, None]
+        values_CNP = values_NCTP[:, :, 0].transpose(1, 0, 2)
+        levels_CNP = np.rint((values_CNP - low) * (255 / (high - low))).astype(np.uint8)
+        return np.ascontiguousarray(levels_CNP.transpose(1, 0, 2)).reshape(len(values), -1), grid
+
+    def _patches(self, pixels_HWC: np.ndarray) -> np.ndarray:
+        """Levels of the photo in blocks of merge_size² patches, as the vision tower's merger wants them."""
+        patch, merge = self.patch_size, self.merge_size
+        height, width, channels = pixels_HWC.shape
+        blocks = pixels_HWC.reshape(
+            height // (patch * merge), merge, patch, width // (patch * merge), merge, patch, channels
+        )
+        return np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 6, 2, 5)).reshape(-1, channels * patch * patch)
+
+    def _pixel_table(self) -> np.ndarray:
+        """float32 table_CV: what the processor makes of level V in channel C, read off the processor itself."""
+        side = -(-16 // (self.patch_size * self.merge_size)) * self.patch_size * self.merge_size
+        ramp = np.resize(np.arange(256, dtype=np.uint8), (side, side, 1)).repeat(3, axis=2)
+        values = self._processor(images=[Image.fromarray(ramp)], do_resize=False, return_tensors="np")["pixel_values"]
+        values_NCP = values.reshape(len(values), 3, self.temporal_patch_size, -1)[:, :, 0]
+        levels_NCP = self._patches(ramp).reshape(values_NCP.shape)
+        table = np.empty((3, 256), np.float32)
+        for channel in range(3):
+            table[channel, levels_NCP[:, channel]] = values_NCP[:, channel]
+        return table

@@ -1,0 +1,249 @@
+"""Makes a complete Qwen3-VL checkpoint of a few million random parameters, so that every path runs offline on CPU.
+
+    python -m trainer.tiny_checkpoint OUT
+
+The directory opens with ``AutoProcessor`` and ``AutoModelForImageTextToText`` and is served by vLLM. Its weights are
+random: what it says means nothing until it is trained. The same seed writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.tiny_corpus import domain_corpus
+from trainer.tiny_tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+CHAT_TEMPLATE = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.content is string %}
+        {{- message.content }}
+    {%- else %}
+        {%- for item in message.content %}
+            {%- if item.type == 'image' or 'image' in item or 'image_url' in item %}
+                {{- '<|vision_start|><|image_pad|><|vision_end|>' }}
+            {%- elif 'text' in item %}
+                {{- item.text }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+"""Qwen's ChatML: one placeholder per photo, which the processor repeats once per vision token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """The sizes of a Qwen3-VL. The defaults give 3 M parameters.
+
+    ``deepstack`` names the vision layers whose features are added to the first text layers. Photos are resized to
+    between ``min_pixels`` and ``max_pixels``, in steps of 32 px; each 32 x 32 px is one token.
+    """
+
+    text_layers: int = 4
+    text_width: int = 128
+    text_heads: int = 4
+    text_kv_heads: int = 2
+    head_dim: int = 32
+    text_mlp: int = 384
+    rope_theta: float = 100_000.0
+    max_position_embeddings: int = 32_768
+
+    vision_layers: int = 4
+    vision_width: int = 128
+    vision_heads: int = 4
+    vision_mlp: int = 256
+    vision_grid: int = 32
+    """Side of the learned grid of position embeddings, interpolated to each photo's own."""
+    deepstack: tuple[int, ...] = (0, 1, 2)
+
+    min_pixels: int = 65_536
+    max_pixels: int = 786_432
+
+
+def build_tiny_checkpoint(
+    out: Path,
+    *,
+    seed: int = 0,
+    architecture: Architecture | None = None,
+    corpus: Iterable[str] | None = None,
+) -> Path:
+    """``out``, now a complete checkpoint directory: bfloat16 weights, tokenizer, processors, chat template.
+
+    ``corpus`` is the text that the tokenizer learns its pieces from; the domain's own by default. The files appear all
+    at once: a build that fails leaves no directory behind.
+
+    Raises:
+        FileExistsError: ``out`` is there already and not empty.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{str(out)!r} exists; name a directory that does not")
+    architecture = architecture or Architecture()
+    tokenizer = train_tokenizer(domain_corpus(seed=0) if corpus is None else corpus)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        tokenizer.save(str(partial / "tokenizer.json"))
+        (partial / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+        config = _model_config(architecture, tokenizer)
+        for name, content in {
+            **_processor_files(architecture),
+            **_token_files(tokenizer),
+            "config.json": config,
+        }.items():
+            (partial / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        _write_weights(partial, seed=seed)
+        for path in partial.iterdir():
+            path.chmod(0o644)
+        partial.chmod(0o755)
+        partial.replace(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return out
+
+
+def _write_weights(directory: Path, *, seed: int) -> None:
+    """Writes ``model.safetensors``: what transformers draws for ``config.json`` after seeding, in bfloat16."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoConfig, Qwen3VLForConditionalGeneration
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(directory))
+    weights = {
+        name: tensor.to(torch.bfloat16).contiguous()
+        for name, tensor in model.state_dict().items()
+        if name != "lm_head.weight"  # tied to the embeddings
+    }
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def _model_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, object]:
+    """``config.json``; the rotary keys are there in the spellings of transformers 4 and 5."""
+    a, token = architecture, tokenizer.token_to_id
+    rope = {
+        "rope_type": "default",
+        "rope_theta": a.rope_theta,
+        "mrope_section": _mrope_section(a.head_dim),
+        "mrope_interleaved": True,
+    }
+    return {
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "dtype": "bfloat16",
+        "tie_word_embeddings": True,
+        "image_token_id": token("<|image_pad|>"),
+        "video_token_id": token("<|video_pad|>"),
+        "vision_start_token_id": token("<|vision_start|>"),
+        "vision_end_token_id": token("<|vision_end|>"),
+        "text_config": {
+            "model_type": "qwen3_vl_text",
+            "vocab_size": tokenizer.get_vocab_size(),
+            "hidden_size": a.text_width,
+            "num_hidden_layers": a.text_layers,
+            "num_attention_heads": a.text_heads,
+            "num_key_value_heads": a.text_kv_heads,
+            "head_dim": a.head_dim,
+            "intermediate_size": a.text_mlp,
+            "hidden_act": "silu",
+            "max_position_embeddings": a.max_position_embeddings,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": a.rope_theta,
+            "rope_scaling": rope,
+            "rope_parameters": rope,
+            "tie_word_embeddings": True,
+            "dtype": "bfloat16",
+            "eos_token_id": token("<|im_end|>"),
+            "bos_token_id": token("<|endoftext|>"),
+            "pad_token_id": token("<|endoftext|>"),
+        },
+        "vision_config": {
+            "model_type": "qwen3_vl",
+            "depth": a.vision_layers,
+            "hidden_size": a.vision_width,
+            "intermediate_size": a.vision_mlp,
+            "num_heads": a.vision_heads,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": a.text_width,
+            "num_position_embeddings": a.vision_grid**2,
+            "deepstack_visual_indexes": list(a.deepstack),
+            "hidden_act": "gelu_pytorch_tanh",
+            "in_channels": 3,
+        },
+    }
+
+
+def _mrope_section(head_dim: int) -> list[int]:
+    """The half head's frequencies shared out to time, height and width in Qwen3-VL's proportion (24, 20, 20 of 64)."""
+    half = head_dim // 2
+    space = half * 20 // 64
+    return [half - 2 * space, space, space]
+
+
+def _token_files(tokenizer: Tokenizer) -> dict[str, dict[str, object]]:
+    end, pad = tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")
+    return {
+        "tokenizer_config.json": {
+            # Not Qwen2Tokenizer, which would put Qwen's own splitting in place of the file's.
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>",
+            "bos_token": None,
+            "unk_token": None,
+            "add_bos_token": False,
+            "add_prefix_space": False,
+            "clean_up_tokenization_spaces": False,
+            "errors": "replace",
+            "model_max_length": 32_768,
+            "split_special_tokens": False,
+        },
+        "generation_config.json": {"eos_token_id": [end, pad], "pad_token_id": pad, "do_sample": False},
+    }
+
+
+def _processor_files(architecture: Architecture) -> dict[str, dict[str, object]]:
+    shared = {
+        "size": {"shortest_edge": architecture.min_pixels, "longest_edge": architecture.max_pixels},
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "processor_class": "Qwen3VLProcessor",
+    }
+    return {
+        "preprocessor_config.json": {**shared, "image_processor_type": "Qwen2VLImageProcessorFast"},
+        "video_preprocessor_config.json": {**shared, "video_processor_type": "Qwen3VLVideoProcessor"},
+    }
+
+
+def main() -> None:
+    """The command: writes a checkpoint and says where."""
+    parser = argparse.ArgumentParser(prog="python -m trainer.tiny_checkpoint", description=main.__doc__)
+    parser.add_argument("out", type=Path, help="directory to make")
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights (default: %(default)s)")
+    arguments = parser.parse_args()
+    print(build_tiny_checkpoint(arguments.out, seed=arguments.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The run: arguments, batches, optimizer, schedule, checks before, loop, checkpoints and logs."""

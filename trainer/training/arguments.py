@@ -1,0 +1,97 @@
+"""A configuration as transformers' ``TrainingArguments``. What the trainer does itself is switched off there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainingArguments
+
+from trainer.model.tuners import frozen_towers
+from trainer.model.towers import Tower
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+
+_BLOCKS = ["Qwen3VLTextDecoderLayer", "Qwen3VLVisionBlock"]
+
+
+def on_cuda() -> bool:
+    """Whether the run has a GPU; without one everything is computed in float32."""
+    return torch.cuda.is_available()
+
+
+def autocasts(config: TrainConfig) -> bool:
+    """Whether the run computes in bfloat16 autocast."""
+    return config.training.bf16 and on_cuda()
+
+
+def weight_dtype(config: TrainConfig) -> torch.dtype:
+    """The precision that weights are loaded in."""
+    return getattr(torch, config.model.torch_dtype) if on_cuda() else torch.float32
+
+
+def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) -> TrainingArguments:
+    """The arguments of a run. ``text_only_samples`` says that some batches may leave the vision towers without work."""
+    training = config.training
+    vision_trains = not {Tower.VIT, Tower.ALIGNER} <= frozen_towers(config.tuner) or bool(config.tuner.modules_to_save)
+    workers = training.dataloader_num_workers
+    options: dict[str, Any] = {}
+    if training.fsdp == "fsdp2":
+        options["fsdp"] = "full_shard"
+        options["fsdp_config"] = {"fsdp_version": 2, "transformer_layer_cls_to_wrap": _BLOCKS}
+    if config.deepspeed.enabled:
+        options["deepspeed"] = deepspeed_config(str(config.deepspeed.config), bf16=training.bf16)
+    return TrainingArguments(
+        output_dir=str(training.run_dir),
+        run_name=training.run_name,
+        seed=training.seed,
+        num_train_epochs=training.num_train_epochs,
+        max_steps=training.max_steps or -1,
+        per_device_train_batch_size=training.per_device_train_batch_size,
+        per_device_eval_batch_size=training.per_device_eval_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        average_tokens_across_devices=True,
+        bf16=autocasts(config),
+        use_cpu=not on_cuda(),
+        eval_strategy=training.eval_strategy,
+        eval_steps=training.eval_steps or training.logging_steps,
+        save_strategy=training.save_strategy,
+        save_steps=training.save_steps,
+        save_total_limit=training.save_total_limit,
+        metric_for_best_model=training.metric_for_best_model,
+        greater_is_better=training.greater_is_better,
+        logging_steps=training.logging_steps,
+        logging_first_step=training.logging_first_step,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=training.dataloader_pin_memory and on_cuda(),
+        dataloader_persistent_workers=training.dataloader_persistent_workers and workers > 0,
+        dataloader_prefetch_factor=training.dataloader_prefetch_factor if workers else None,
+        ddp_find_unused_parameters=text_only_samples and vision_trains,
+        ddp_broadcast_buffers=False,
+        log_level="warning",
+        **options,
+    )
+
+
+def deepspeed_config(name: str, *, bf16: bool) -> dict[str, Any]:
+    """DeepSpeed's settings for zero2 or zero3; ``auto`` values are filled in from the arguments."""
+    stage = {"zero2": 2, "zero3": 3}[name]
+    zero: dict[str, Any] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}
+    if stage == 3:
+        zero["stage3_gather_16bit_weights_on_model_save"] = True
+    return {
+        "bf16": {"enabled": bf16},
+        "zero_optimization": zero,
+        "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto",
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "zero_allow_untested_optimizer": True,
+    }

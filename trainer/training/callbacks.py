@@ -1,0 +1,135 @@
+"""What happens beside the loop: when checkpoints are kept, where metrics go, whether the run is still sound."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from trainer.model.towers import Tower, tower_of
+from trainer.training.trouble import LossDiverged, NoGradient
+
+if TYPE_CHECKING:
+    from trainer.config import TrainingSection
+
+
+def delayed(training: TrainingSection, step: int, epoch: float | None) -> bool:
+    """Whether checkpoints are still held back; the delay in steps wins over the one in epochs."""
+    if training.save_delay_steps is not None:
+        return step < training.save_delay_steps
+    return training.save_delay_epochs is not None and (epoch or 0.0) < training.save_delay_epochs
+
+
+class SaveTiming(TrainerCallback):
+    """Holds checkpoints back during the delay, and decides about the one of the last step."""
+
+    def __init__(self, training: TrainingSection) -> None:
+        self._training = training
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """The control without a save that comes too early."""
+        return self._decide(state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """The same at the end of an epoch."""
+        return self._decide(state, control)
+
+    def _decide(self, state: TrainerState, control: TrainerControl) -> TrainerControl:
+        last = state.global_step >= state.max_steps  # the final checkpoint is the run's own, see RunTrainer
+        if last or delayed(self._training, state.global_step, state.epoch):
+            control.should_save = control.should_save and last and state.global_step % self._training.save_steps == 0
+        return control
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every log line to ``logging.jsonl`` and TensorBoard, under the names it comes with."""
+
+    def __init__(self, directory: Path, *, tensorboard: bool) -> None:
+        self._directory = directory
+        self._tensorboard = tensorboard
+        self._writer: Any = None
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Writes one line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (self._directory / "logging.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+        if self._tensorboard:
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self._directory / "tensorboard"))
+            for name, value in logs.items():
+                if name != "epoch":
+                    self._writer.add_scalar(name, value, state.global_step)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Closes TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class Soundness(TrainerCallback):
+    """Stops a run whose loss is not a number, or whose vision towers get no gradient in the first step."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Checks the numbers just logged."""
+        for name in ("train/loss", "train/grad_norm"):
+            if logs and name in logs and not math.isfinite(logs[name]):
+                raise LossDiverged(state.global_step, logs[name])
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        """Checks the gradients of the first step; sharded ones are left alone."""
+        if state.global_step or model is None or args.deepspeed or args.fsdp:
+            return
+        largest: dict[Tower, float] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                found = 0.0 if parameter.grad is None else float(parameter.grad.abs().max())
+                tower = tower_of(name)
+                largest[tower] = max(largest.get(tower, 0.0), found)
+        for tower in (Tower.VIT, Tower.ALIGNER):
+            if largest.get(tower) == 0.0:
+                raise NoGradient(tower)
+
+
+class RankAllocation(TrainerCallback):
+    """Lets AdaLoRA move rank between modules after each step."""
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+    ) -> None:
+        """Prunes by the step's gradients, before they are cleared."""
+        model.base_model.update_and_allocate(state.global_step)

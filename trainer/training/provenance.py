@@ -1,0 +1,101 @@
+"""What a checkpoint remembers of where it comes from, so that export can say it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+FILE = "vqc_training.json"
+PROCESSOR_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
+    "generation_config.json",
+)
+"""Everything a checkpoint needs beside weights and config; copied byte for byte, never rewritten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """The run behind a checkpoint. ``base`` is the directory or name it started from; digests are SHA-256 (hex)."""
+
+    base: str
+    config_digest: str
+    dataset_digest: str
+    git_revision: str | None
+    contract: dict[str, str]
+
+    def write(self, directory: Path) -> None:
+        """Writes it into a checkpoint directory."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=2)
+        (directory / FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, directory: Path) -> Provenance | None:
+        """What a checkpoint directory says; None when another tool wrote it."""
+        path = directory / FILE
+        return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 (hex) of a text."""
+    return sha256(text.encode()).hexdigest()
+
+
+def git_revision() -> str | None:
+    """The commit of the running source, ``-dirty`` when changed; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty"],  # noqa: S607
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def copy_processor(source: Path, target: Path) -> list[str]:
+    """Copies tokenizer, processors, chat template and generation config; returns the names copied."""
+    copied: list[str] = []
+    for name in PROCESSOR_FILES:
+        if (source / name).exists() and (source / name).resolve() != (target / name).resolve():
+            shutil.copyfile(source / name, target / name)
+            copied.append(name)
+    return copied
+
+
+def local_directory(model: str | Path) -> Path:
+    """The directory of a checkpoint given as a path or as a Hugging Face name (taken from the cache or downloaded)."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(str(model), allow_patterns=["*.json", "*.jinja", "*.txt", "*.safetensors"]))
+
+
+def as_dict(provenance: Provenance) -> dict[str, Any]:
+    """The provenance as JSON values."""
+    return asdict(provenance)

@@ -1,0 +1,199 @@
+"""Transformers' ``Trainer`` with this product's batches, groups, metrics and checkpoints.
+
+Exact where upstream averages: losses are summed over tokens and divided by the tokens of the whole step, over
+micro-batches and ranks; evaluation is a mean over tokens, not over batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from trainer.config import TrainingSection
+from trainer.model.collate import COUNTS
+from trainer.training import optim, schedule
+from trainer.training.callbacks import delayed
+from trainer.training.samples import EpochLoader, to_device
+
+
+class RunTrainer(Trainer):
+    """One run.
+
+    ``loaders`` are the training and (or None) evaluation batches of this rank; ``finish`` completes a checkpoint
+    directory after its weights are written.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: TrainingArguments,
+        training: TrainingSection,
+        *,
+        loaders: tuple[EpochLoader, EpochLoader | None],
+        finish: Callable[[Path], None],
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        evaluation = loaders[1].dataset if loaders[1] is not None else None
+        super().__init__(
+            model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks
+        )
+        self.training = training
+        self._loaders = loaders
+        self._finish = finish
+        self._sums: torch.Tensor | None = None  # loss, correct, tokens
+        self._seen = [0, 0]  # samples, tokens since the last log
+        self._since = time.perf_counter()
+        self._rates: dict[str, float] = {}  # of the step under way, by tower
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """This rank's training batches."""
+        return self._loaders[0]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a group for each tower."""
+        if self.optimizer is None:
+            chosen = self.model if model is None else model
+            self.optimizer = optim.adamw(chosen.named_parameters(), self.training)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The configured schedule over the run's steps."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = schedule.scheduler(optimizer or self.optimizer, self.training, num_training_steps)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The step's loss; counts what the logs need without waiting for the device."""
+        for place, key in enumerate(COUNTS):
+            self._seen[place] += inputs[key]
+        if self.optimizer is not None:
+            groups = self.optimizer.param_groups
+            self._rates = {group["name"].split("/")[0]: group["lr"] for group in groups if "name" in group}
+        inputs = {key: value for key, value in inputs.items() if key not in COUNTS}
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        self._add(outputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Means over all supervised tokens of the evaluation data: ``eval_loss``, ``eval_token_acc``."""
+        batches = self._loaders[1]
+        if batches is None:
+            raise ValueError("there is no evaluation data: set custom.val_jsonl, or training.eval_strategy to no")
+        held, self._sums = self._sums, None
+        model = self.model_wrapped
+        model.eval()
+        started, samples = time.perf_counter(), 0
+        with torch.no_grad(), self.compute_loss_context_manager(), self.accelerator.autocast():
+            for batch in batches:
+                samples += batch["num_samples"]
+                inputs = {key: value for key, value in self._prepare_inputs(batch).items() if key not in COUNTS}
+                self._add(model(**inputs))
+        model.train()
+        loss, accuracy = self._means()
+        self._sums = held
+        metrics = {
+            f"{metric_key_prefix}_loss": loss,
+            f"{metric_key_prefix}_sft_loss": loss,
+            f"{metric_key_prefix}_token_acc": accuracy,
+            f"{metric_key_prefix}_runtime_s": time.perf_counter() - started,
+        }
+        self.log(dict(metrics))
+        self._since = time.perf_counter()
+        self._seen = [0, 0]
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs under ``train/…`` and ``eval/…``, each prefixed once, with this trainer's own metrics added."""
+        if "loss" in logs:
+            logs = self._training_metrics(logs)
+        elif "train_runtime" in logs:
+            logs = {"train/runtime_s": logs["train_runtime"]}
+        else:
+            logs = {_prefixed(name): value for name, value in logs.items()}
+        super().log(logs)
+
+    def save_final(self) -> None:
+        """Saves the last step's checkpoint beyond ``save_total_limit``, unless it is there or nothing is saved."""
+        directory = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        if self.training.save_strategy == "no" or not self.training.save_last_epoch or not self.state.global_step:
+            return
+        if not directory.exists():
+            limit, self.args.save_total_limit = self.args.save_total_limit, None
+            self._save_checkpoint(self.model_wrapped, trial=None)
+            self.args.save_total_limit = limit
+
+    def load_best(self) -> None:
+        """Puts the best checkpoint's weights back, when there is one."""
+        if self.state.best_model_checkpoint is not None:
+            self._load_best_model()
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """0: the upstream estimate ignores photos."""
+        return 0
+
+    def _training_metrics(self, logs: dict[str, float]) -> dict[str, float]:
+        now = time.perf_counter()
+        elapsed, self._since = max(now - self._since, 1e-9), now
+        counts = torch.tensor(self._seen, dtype=torch.float64, device=self.args.device)
+        self._seen = [0, 0]
+        samples, tokens = self.accelerator.reduce(counts, "sum").tolist()
+        sft_loss, accuracy = self._means()
+        named = {"train/loss": logs["loss"], "train/sft_loss": sft_loss, "train/token_acc": accuracy}
+        if "grad_norm" in logs:
+            named["train/grad_norm"] = float(logs["grad_norm"])
+        named["train/lr"] = max(self._rates.values(), default=logs["learning_rate"])
+        named |= {f"train/lr_{tower}": rate for tower, rate in self._rates.items()}
+        return named | {"train/samples_per_s": samples / elapsed, "train/tokens_per_s": tokens / elapsed}
+
+    def _add(self, outputs: Any) -> None:
+        found = torch.stack([outputs["loss_total"].double(), outputs["correct"].double(), outputs["tokens"].double()])
+        self._sums = found if self._sums is None else self._sums + found
+
+    def _means(self) -> tuple[float, float]:
+        """(loss, accuracy) per supervised token over all ranks since the last call."""
+        sums = torch.zeros(3, dtype=torch.float64, device=self.args.device) if self._sums is None else self._sums
+        self._sums = None
+        loss, correct, tokens = self.accelerator.reduce(sums, "sum").tolist()
+        return loss / max(tokens, 1), correct / max(tokens, 1)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return to_device(inputs, self.args.device)
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Whether this evaluation is the best so far; evaluations during the save delay do not count."""
+        if delayed(self.training, self.state.global_step, self.state.epoch):
+            return False
+        return super()._determine_best_metric(metrics, trial)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            self._finish(Path(output_dir or str(self.args.output_dir)))
+
+
+def _prefixed(name: str) -> str:
+    """A transformers metric name with its mode as the one prefix.
+
+    >>> _prefixed("eval_loss"), _prefixed("train_runtime"), _prefixed("epoch")
+    ('eval/loss', 'train/runtime', 'epoch')
+    """
+    for mode in ("train", "eval"):
+        if name.startswith(f"{mode}_"):
+            return f"{mode}/{name.removeprefix(f'{mode}_')}"
+    return name

@@ -1,0 +1,118 @@
+"""Encoded samples for loading processes: their lengths, known before anything is decoded, and the samples themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from trainer.model.collate import Collator
+from trainer.model.encode import Encoded, Encoder, TooLong
+from trainer.model.packing import BatchSampler, Key
+from trainer.training.logs import get_logger
+
+if TYPE_CHECKING:
+    from trainer.data.example import Example, Outline
+
+LOG = get_logger("trainer.samples")
+
+
+class Samples(Protocol):
+    """A data set: ``trainer.data.SampleDataset``."""
+
+    def __len__(self) -> int: ...  # noqa: D105
+    def outline(self, index: int) -> Outline: ...  # noqa: D102
+    def example(self, record: int, epoch: int) -> Example: ...  # noqa: D102
+
+
+class EncodedSamples(Dataset[Any]):
+    """Samples by ``Key``. One that augmentation has made longer than the limit is left out (None) with a warning."""
+
+    def __init__(self, samples: Samples, encoder: Encoder) -> None:
+        self._samples = samples
+        self._encoder = encoder
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, key: Key) -> Encoded | None:
+        example = self._samples.example(*key)
+        try:
+            return self._encoder.encode(example)
+        except TooLong as error:
+            LOG.warning("%s: left out of epoch %d: %s", example.source, key[1], error)
+            return None
+
+
+class EpochLoader(DataLoader[Any]):
+    """A loader whose batches follow the epoch that the training loop announces."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch whose batches come next."""
+        assert isinstance(self.batch_sampler, BatchSampler)
+        self.batch_sampler.set_epoch(epoch)
+
+
+def loader(
+    samples: EncodedSamples,
+    sampler: BatchSampler,
+    collator: Collator,
+    *,
+    workers: int,
+    pin_memory: bool = False,
+    prefetch: int | None = None,
+    persistent: bool = False,
+) -> EpochLoader:
+    """The loader of one rank's batches."""
+    return EpochLoader(
+        samples,
+        batch_sampler=sampler,
+        collate_fn=collator,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=(prefetch or 4) if workers else None,
+        persistent_workers=persistent and workers > 0,
+    )
+
+
+class _Lengths(Dataset[Any]):
+    def __init__(self, samples: Samples, encoder: Encoder) -> None:
+        self._samples = samples
+        self._encoder = encoder
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[int, int, int]:
+        outline = self._samples.outline(index)
+        length = self._encoder.length(outline.prompt, outline.sizes_wh, outline.answer)
+        return outline.record, length, len(outline.sizes_wh)
+
+
+def lengths(samples: Samples, encoder: Encoder, *, workers: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, photos) of every record in the data set's current epoch, from headers and text alone; int64."""
+    tokens = np.zeros(len(samples), np.int64)
+    photos = np.zeros(len(samples), np.int64)
+    few = len(samples) < 2000
+    batches = DataLoader(
+        _Lengths(samples, encoder), batch_size=256, num_workers=0 if few else workers, collate_fn=_listed
+    )
+    for batch in batches:
+        for record, length, count in batch:
+            tokens[record], photos[record] = length, count
+    return tokens, photos
+
+
+def _listed(items: Sequence[Any]) -> list[Any]:
+    return list(items)
+
+
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch on the device, copied without waiting; photo grids stay where they are, the host loops over them."""
+    return {
+        key: value.to(device, non_blocking=True) if torch.is_tensor(value) and key != "image_grid_thw" else value
+        for key, value in batch.items()
+    }

@@ -1,0 +1,61 @@
+"""What goes wrong in training, said with what to do about it.
+
+    TrainingError
+    ├── LossDiverged    the loss is not a number
+    ├── OutOfMemory     the device has no memory left
+    ├── NoGradient      a tower that should learn gets no gradient
+    └── UnhealthyRun    checks before training found something (one line each in ``problems``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vqc.errors import VqcError
+
+
+class TrainingError(VqcError):
+    """A run that cannot go on."""
+
+
+class LossDiverged(TrainingError):
+    """The loss (or gradient norm) of a step is not finite."""
+
+    def __init__(self, step: int, value: float) -> None:
+        self.step = step
+        self.value = value
+        super().__init__(
+            f"the loss is {value} at step {step}: lower training.learning_rate (1e-4 suits LoRA, 5e-5 full training), "
+            "check the data with `vqc-train validate`, and keep max_grad_norm above 0"
+        )
+
+
+class OutOfMemory(TrainingError):
+    """The device ran out of memory."""
+
+    def __init__(self, step: int, detail: str) -> None:
+        self.step = step
+        super().__init__(
+            f"out of device memory at step {step} ({detail}): lower per_device_train_batch_size (and raise "
+            "gradient_accumulation_steps to keep the same effective batch), lower packing_length or global_max_length, "
+            "turn gradient_checkpointing on, or shard with deepspeed zero2/zero3 or training.fsdp"
+        )
+
+
+class NoGradient(TrainingError):
+    """A tower with trainable parameters whose gradient is exactly zero in the first step."""
+
+    def __init__(self, tower: str) -> None:
+        self.tower = tower
+        super().__init__(
+            f"the {tower} has trainable parameters but its gradient is zero: the photos do not reach the model. In chat "
+            'records an image is {"type": "image", "image": …}; `vqc-train validate` names records without one'
+        )
+
+
+class UnhealthyRun(TrainingError):
+    """Checks before training found what would make the run worthless. ``problems`` holds one sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("training was not started:\n" + "\n".join(f"- {problem}" for problem in self.problems))
