@@ -89,33 +89,35 @@ class VllmClient:
     async def health(self) -> Health:
         """Whether the server says that its engine lives."""
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                response = await self._http.get("/health")
-        except TimeoutError:
-            return Health(ready=False, reason=f"{self._name} did not answer within {HEALTH_TIMEOUT_S:g} s")
-        except httpx.HTTPError as error:
-            return Health(ready=False, reason=f"{self._name} does not answer: {_words(error)}")
+            response = await self._get("/health")
+        except EngineUnavailable as error:
+            return Health(ready=False, reason=error.reason)
         if response.status_code == 200:
             return Health(ready=True, reason="ready")
         return Health(ready=False, reason=f"{self._name} says that its engine is dead (HTTP {response.status_code})")
 
     async def metrics(self) -> str:
-        """The engine's own metrics (``vllm:…``) in Prometheus' text format.
-
-        Raises:
-            EngineUnavailable: the server does not answer.
-        """
-        try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                response = await self._http.get("/metrics")
-                response.raise_for_status()
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise EngineUnavailable(f"no metrics from {self._name}: {_words(error)}", RETRY_AFTER_S) from error
+        """The engine's own metrics (``vllm:…``) in Prometheus' text format. Raises ``EngineUnavailable``."""
+        response = await self._get("/metrics")
+        if response.status_code != 200:
+            raise EngineUnavailable(f"{self._name} has no metrics (HTTP {response.status_code})", RETRY_AFTER_S)
         return response.text
 
     async def aclose(self) -> None:
         """Closes the connections; whoever runs the server goes on running it."""
         await self._http.aclose()
+
+    async def _get(self, path: str) -> httpx.Response:
+        """The response to a question about the server itself. Raises ``EngineUnavailable``."""
+        if self._http.is_closed:
+            raise EngineUnavailable("the engine client is closed")
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                return await self._http.get(path)
+        except TimeoutError as error:
+            raise EngineUnavailable(f"{self._name} did not answer within {HEALTH_TIMEOUT_S:g} s") from error
+        except httpx.TransportError as error:
+            raise EngineUnavailable(f"{self._name} does not answer: {_words(error)}") from error
 
     async def _retrying(self, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """What the attempt returns, or the second one where trying again may help."""

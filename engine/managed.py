@@ -86,6 +86,8 @@ class ManagedEngine:
         self._failed_starts = 0
         self._changed = asyncio.Condition()
         self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._progress_at = 0.0
 
     async def __aenter__(self) -> Self:
@@ -153,7 +155,9 @@ class ManagedEngine:
         return self._process.pid if self._process else None
 
     async def aclose(self) -> None:
-        """Stops the engine. Nothing of it is left when this returns."""
+        """Stops the engine: new requests are refused, those in flight get ``stop_s``. Nothing is left afterwards."""
+        self._shut("stopping")
+        await self._drained(self._patience.stop_s)
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
@@ -170,6 +174,7 @@ class ManagedEngine:
         if not self._in_flight:
             self._progress_at = _now()
         self._in_flight += 1
+        self._idle.clear()
         try:
             yield client
         except (EngineUnavailable, EngineFailed) as error:
@@ -182,6 +187,8 @@ class ManagedEngine:
         finally:
             self._in_flight -= 1
             self._progress_at = _now()
+            if not self._in_flight:
+                self._idle.set()
 
     async def _supervise(self) -> None:
         """Runs the engine again and again until cancelled."""
@@ -210,7 +217,7 @@ class ManagedEngine:
             uds = directory / "engine.sock"
             process = self._process = await EngineProcess.start(
                 self._command(self._settings, uds),
-                environment=vllm_environment(self._settings),
+                environment={**vllm_environment(self._settings), "TMPDIR": str(directory)},
                 cwd=directory,
                 log_path=self._log_path,
             )
@@ -221,6 +228,7 @@ class ManagedEngine:
             if failed is not None:
                 return None, failed
             ready_at = _now()
+            process.note_shared_memory()
             _log.info("engine_ready", pid=process.pid)
             ended = await self._watch(client, exited)
             stop_s = 0.0
@@ -234,7 +242,8 @@ class ManagedEngine:
                 await self._process.stop(stop_s)
                 self._process = None
             if client is not None:
-                await self._let_go(client)
+                await self._drained(1.0)  # they see that the engine is gone
+                await client.aclose()
             shutil.rmtree(directory, ignore_errors=True)
 
     async def _start_up(
@@ -259,6 +268,7 @@ class ManagedEngine:
             return f"the engine failed to warm up: {error.reason}"
         self._progress_at = _now()
         self._client = client
+        self._retry_after_s = 5.0
         await self._say("ready")
         return None
 
@@ -290,13 +300,11 @@ class ManagedEngine:
         self._progress_at = _now()
         return True
 
-    async def _let_go(self, client: VllmClient) -> None:
-        """Closes the connections, after giving the requests on them a moment to see that the engine is gone."""
+    async def _drained(self, limit_s: float) -> None:
+        """Returns when no request is in flight any more, or after ``limit_s``."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                while self._in_flight:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-        await client.aclose()
+            async with asyncio.timeout(limit_s):
+                await self._idle.wait()
 
     def _shut(self, reason: str) -> None:
         """Lets no more requests through, for this reason."""

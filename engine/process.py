@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from engine.shared_memory import shared_memory_of
+
 MAX_LOG_BYTES = 16 * 2**20
 """A log file longer than this is put aside (``.1``) when the engine starts."""
 
@@ -22,9 +24,9 @@ _FOREIGN = ("VQC_", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _REAPER = """
 read -r word
 [ "$word" = done ] && exit 0
-kill -TERM -- "-$1"
+kill -TERM "-$1"
 sleep 10
-kill -KILL -- "-$1"
+kill -KILL "-$1"
 """
 """Waits on a pipe from us. When it closes unsaid we are gone, and the engine must not outlive us."""
 
@@ -35,6 +37,7 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process, reaper: asyncio.subprocess.Process, log_start: int) -> None:
         self._process = process
         self._reaper = reaper
+        self._shared_memory: frozenset[Path] = frozenset()
         self.log_start = log_start
 
     @classmethod
@@ -83,8 +86,13 @@ class EngineProcess:
         """How the first process ended, in words, once it has."""
         return exit_words(await self._process.wait())
 
+    def note_shared_memory(self) -> None:
+        """Remembers what shared memory the engine uses, to be removed after it: killed, it cannot do so itself."""
+        self._shared_memory |= shared_memory_of(self.pid)
+
     async def stop(self, grace_s: float) -> None:
         """Asks the engine to end, and after ``grace_s`` ends the whole group. Returns when nothing of it is left."""
+        self.note_shared_memory()
         try:
             if grace_s > 0 and self._process.returncode is None:
                 with suppress(ProcessLookupError):
@@ -95,6 +103,8 @@ class EngineProcess:
         finally:
             _signal_group(self.pid, signal.SIGKILL)
             await self._process.wait()
+            for path in self._shared_memory:
+                path.unlink(missing_ok=True)
             await self._dismiss_reaper()
 
     async def _dismiss_reaper(self) -> None:

@@ -27,7 +27,8 @@ class EngineSettings:
 
     ``model`` is a checkpoint directory, served under ``served_name``. ``max_model_len`` bounds prompt plus answer, in
     tokens; ``kv_cache_gib`` is a CPU engine's cache, ``gpu_memory_utilization`` a GPU engine's share of the device.
-    A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM requests have ``shutdown_s`` to finish.
+    A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
+    finish: none by default, because whoever stops it lets them finish first.
     ``extra_args`` come last and win.
     """
 
@@ -42,7 +43,7 @@ class EngineSettings:
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
-    shutdown_s: int = 10
+    shutdown_s: int = 0
     extra_args: tuple[str, ...] = field(default=())
 
     @property

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 _PHASES = (
+    (re.compile(r"Resolved architecture"), "starting the engine core"),
     (re.compile(r"Starting to load model"), "loading weights"),
     (re.compile(r"Loading safetensors checkpoint shards:\s+(?P<percent>\d+)%"), "loading weights"),
     (re.compile(r"Loading weights took"), "profiling and compiling"),

@@ -50,8 +50,6 @@ class ClosedLoop:
         self.stopping = False
         self.waiting_for_first = connections
         self._target = target
-        self._requests = requests
-        self._check = check
         self._connections = [_Connection(self, requests, n, check) for n in range(connections)]
         self._open = 0
         self._warm = asyncio.Event()

@@ -85,26 +85,30 @@ async def measure(plan: Plan, photos: Sequence[bytes], starting: Callable[[int],
         if target is None:
             server = await stack.enter_async_context(running_api(max_in_flight=2 * max(plan.connections)))
             target, pid, check_alive = server.target, server.process.pid, server.check_alive
+
+        def usage() -> Usage | None:
+            check_alive()
+            return None if pid is None else tree_usage(pid)
+
         requests = [caption_request(target, photo, plan.body) for photo in photos]
         for connections in plan.connections:
             starting(connections)
             async with ClosedLoop(target, requests, connections, caption_fault) as load:
-                window = await _window(load, plan.seconds, pid)
+                window = await _window(load, plan.seconds, usage)
             answers += load.tally.answers
-            check_alive()
             rows.append(_row(connections, window, errors=load.tally.errors, answers_so_far=answers))
             problem = problem or load.tally.problem
     sizes = [len(photo) for photo in photos]
     return Report(rows=rows, problem=problem, photo_bytes=(min(sizes), max(sizes)))
 
 
-async def _window(load: ClosedLoop, seconds: float, pid: int | None) -> _Window:
+async def _window(load: ClosedLoop, seconds: float, usage: Callable[[], Usage | None]) -> _Window:
     await load.warm_up(min(WARM_UP_S, seconds), ANSWER_TIMEOUT_S)
-    before, client_before = _usage(pid), process_time()
+    before, client_before = usage(), process_time()
     load.tally.recording, started = True, perf_counter()
     await load.hold(seconds)
     load.tally.recording, ended = False, perf_counter()
-    after, client_after = _usage(pid), process_time()
+    after, client_after = usage(), process_time()
     return _Window(
         seconds=ended - started,
         latencies_s=sorted(load.tally.latencies_s),
@@ -112,10 +116,6 @@ async def _window(load: ClosedLoop, seconds: float, pid: int | None) -> _Window:
         before=before,
         after=after,
     )
-
-
-def _usage(pid: int | None) -> Usage | None:
-    return None if pid is None else tree_usage(pid)
 
 
 def _row(connections: int, window: _Window, *, errors: int, answers_so_far: int) -> Row:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 from vqc.geometry import SizeWH
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 JPEG_QUALITY = 88
 """Gives 100 to 150 KB at 1024x768."""
@@ -17,10 +21,7 @@ def jpeg_photos(count: int, size_wh: SizeWH) -> list[bytes]:
     return [_jpeg(draw_scene(seed, size_wh=size_wh).image) for seed in range(count)]
 
 
-def _jpeg(image: object) -> bytes:
-    from PIL import Image
-
-    assert isinstance(image, Image.Image)
+def _jpeg(image: Image.Image) -> bytes:
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=JPEG_QUALITY)
     return encoded.getvalue()

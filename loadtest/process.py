@@ -31,7 +31,7 @@ def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
     stats = _stats(proc)
     if pid not in stats:
         raise BenchFailed(f"no process {pid} to measure")
-    members, ticks = {pid}, 0
+    members = {pid}
     while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
         members |= found
     ticks = sum(stats[member][1] for member in members)

@@ -25,6 +25,8 @@ _COLUMNS = {
     "peak_rss_mb": "RSS MB",
 }
 
+_LEGEND = "cores: CPU seconds per second of the server; client: of this load generator"
+
 
 def as_json(rows: Sequence[Row]) -> str:
     """One JSON document: a list with an object per row."""
@@ -33,18 +35,22 @@ def as_json(rows: Sequence[Row]) -> str:
 
 def table(report: Report) -> Table:
     """The rows for a terminal; what was not measured is a dash."""
+    from rich import box
     from rich.table import Table
 
     smallest, largest = report.photo_bytes
     result = Table(
-        title=f"POST /caption, scripted engine, photos of {smallest // 1000} to {largest // 1000} KB",
-        caption=growth(report.rows),
+        title=f"POST /caption, photos of {smallest // 1000} to {largest // 1000} KB",
+        caption="\n".join(filter(None, [_LEGEND, growth(report.rows)])),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        show_edge=False,
     )
     for heading in _COLUMNS.values():
-        result.add_column(heading, justify="right")
+        result.add_column(heading, justify="right", no_wrap=True)
     for row in report.rows:
         values = asdict(row)
-        result.add_row(*("–" if values[name] is None else f"{values[name]:,}" for name in _COLUMNS))
+        result.add_row(*(_shown(values[name]) for name in _COLUMNS))
     return result
 
 
@@ -55,3 +61,9 @@ def growth(rows: Sequence[Row]) -> str | None:
         return None
     (fewest, first), (most, last) = measured[0], measured[-1]
     return f"CPU per request at {most} connections is {last / first:.2f} times that at {fewest}"
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

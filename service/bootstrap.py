@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
+import uvloop
 
 from engine.protocol import Engine, GenerateRequest, Sampling
 from service.adapters.checkpoint import checkpoint_digest
@@ -70,7 +71,8 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
 def serve(settings: Settings) -> None:
     """Serves HTTP until SIGTERM or SIGINT, then drains and stops the engine."""
     configure(settings.log_level)
-    asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -130,7 +131,7 @@ def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers:
     from scenes.write import write_dataset, write_tickets
     from vqc.missions import missions
 
-    with click.progressbar(length=count + tickets, label="drawing", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=count + tickets, label="drawing", file=sys.stderr) as bar:
         path = write_dataset(
             out, seed=seed, count=count, domain=domain, workers=workers, progress=lambda done, total: bar.update(1)  # type: ignore[arg-type]
         )  # fmt: skip
@@ -147,12 +148,19 @@ def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers:
 @click.argument("data", type=_FILE)
 @click.option("--summary", is_flag=True, help="Every photo needs a summary (summary or mixed mode).")
 @click.option("--decode", is_flag=True, help="Decode every pixel, which finds files that end early.")
+@click.option("--report", "page", type=_OUT, help="Directory for a page and a picture that draw the annotations.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
-def validate(data: Path, summary: bool, decode: bool, as_json: bool) -> None:
+def validate(data: Path, summary: bool, decode: bool, page: Path | None, as_json: bool) -> None:
     """Check every record of DATA (JSONL); exit status 1 when one cannot be used."""
+    from trainer.data import SampleDataset
     from trainer.data import validate as check
 
     report = check(data, summary_share=1.0 if summary else 0.0, decode=decode)
+    if page is not None:
+        from trainer.data.report import write_report
+
+        written, _ = write_report(report, SampleDataset(data, shuffle=False), page)
+        click.echo(f"report: {written}", err=True)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -161,6 +169,25 @@ def validate(data: Path, summary: bool, decode: bool, as_json: bool) -> None:
         click.echo(f"{report.usable} of {report.records} records can be used")
     if report.errors:
         raise SystemExit(1)
+
+
+@main.command("contact-sheet")
+@click.argument("config", type=_FILE)
+@click.argument("out", type=_OUT)
+@click.option("--records", type=click.IntRange(min=1), default=4, show_default=True, help="Photos, one a row.")
+@click.option("--variants", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each photo.")
+def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
+    """Draw OUT (PNG): photos of CONFIG's training data as augmentation makes them, labels drawn."""
+    from trainer.config import load_config
+    from trainer.data import dataset_from_config
+    from trainer.data.drawn import draw_data
+    from trainer.data.report import write_contact_sheet
+
+    loaded = load_config(config)
+    scenes = loaded.custom.scenes
+    path = draw_data(scenes, loaded.training.run_dir / "scenes")["train"] if scenes else None
+    dataset = dataset_from_config(loaded, "train", path)
+    click.echo(write_contact_sheet(dataset, out, records=records, variants=variants))
 
 
 @main.command()

@@ -17,11 +17,8 @@ from vqc.geometry import NORM, Kind, Shape, SizeWH, canonical, reference_point, 
 MAX_OBJECTS = 64
 """Most objects of one caption."""
 
-MAX_VALUE_LENGTH = 64
-"""Most characters of one value of a description, spaces not counted."""
-
-MAX_SEPARATORS = 32
-"""Most separators of a description."""
+MAX_DESC_LENGTH = 128
+"""Most characters of a description."""
 
 SEPARATOR_CLASS = "[/,:]"
 """``/`` between levels, ``,`` inside a level, ``:`` between a name and its value."""
@@ -29,10 +26,8 @@ SEPARATOR_CLASS = "[/,:]"
 VALUE_CLASS = r'[^\x00-\x20"/,:\\\x7f-\x9f]'
 """A character of a value: anything but controls, spaces, separators and what JSON would have to escape."""
 
-_VALUE = f"{VALUE_CLASS}(?: ?{VALUE_CLASS}){{0,{MAX_VALUE_LENGTH - 1}}}"
-_TAIL = f"{SEPARATOR_CLASS}(?:{_VALUE})?"
-DESC_PATTERN = f"(?:{_VALUE}(?:{_TAIL}){{0,{MAX_SEPARATORS}}}|(?:{_TAIL}){{1,{MAX_SEPARATORS}}})"
-"""A description as a regular expression: values joined by separators, no space beside a separator."""
+DESC_PATTERN = f"(?:{VALUE_CLASS}(?: (?={VALUE_CLASS}))?|{SEPARATOR_CLASS})+"
+"""A description as a regular expression: values joined by separators, single spaces between two characters of a value."""
 
 _DESC = re.compile(DESC_PATTERN)
 _KIND_RANK = {kind: rank for rank, kind in enumerate(Kind)}
@@ -47,13 +42,14 @@ def checked_desc(desc: object) -> str:
     Raises:
         InvalidValue: not text, empty, a space beside a separator, a control character, a quote, or too long.
     """
-    if isinstance(desc, str) and _DESC.fullmatch(stripped := desc.strip(" ")) and is_utf8(stripped):
+    stripped = desc.strip(" ") if isinstance(desc, str) else ""
+    if len(stripped) <= MAX_DESC_LENGTH and _DESC.fullmatch(stripped) and is_utf8(stripped):
         return stripped
     raise InvalidValue(
         "desc",
         desc,
-        f"must be values of 1 to {MAX_VALUE_LENGTH} characters joined by at most {MAX_SEPARATORS} of '/', ',' and ':', "
-        "single spaces inside a value only, without quotes, backslashes and control characters",
+        f"must be 1 to {MAX_DESC_LENGTH} characters, values joined by '/', ',' and ':', single spaces inside a value only, "
+        "no quotes, backslashes and control characters",
     )
 
 
@@ -63,7 +59,11 @@ def is_utf8(text: str) -> bool:
     >>> is_utf8("光纤"), is_utf8("\\ud800")
     (True, False)
     """
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

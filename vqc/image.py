@@ -176,7 +176,7 @@ def _jpeg_is_complete(data: bytes) -> bool:
             return False
         position += 2 + length
         if marker == 0xDA:
-            return data.find(b"\xff\xd9", position) >= 0
+            return data.rfind(b"\xff\xd9", position) >= 0
     return False
 
 

@@ -31,7 +31,7 @@ NOTE_CLASS = r"[^\x00-\x20\x7f-\x9f]"
 """A character of a note; single spaces may stand between two."""
 
 _ITEM = re.compile(f"({ITEM_CLASS}{{1,{ITEM_LENGTH}}})×([1-9][0-9]{{0,{MAX_COUNT_DIGITS - 1}}})")
-_NOTE = re.compile(f"{NOTE_CLASS}(?: ?{NOTE_CLASS}){{0,{NOTE_LENGTH - 1}}}")
+_NOTE = re.compile(f"(?=.{{1,{NOTE_LENGTH}}}$){NOTE_CLASS}(?: ?{NOTE_CLASS})*")
 _LOOSE_ITEM = re.compile(r"(.+?)\s*(?:[×xX*✕]\s*([1-9]\d?))?")
 
 

@@ -20,7 +20,7 @@ REASON_PREFIX = "理由: "
 REASON_LENGTH = 200
 REASON_CLASS = r"[^\x00-\x20\x7f-\x9f]"
 """A character of a reason; single spaces may stand between two."""
-_REASON = re.compile(f"{REASON_CLASS}(?: ?{REASON_CLASS}){{0,{REASON_LENGTH - 1}}}")
+_REASON = re.compile(f"{REASON_CLASS}(?: ?{REASON_CLASS})*")
 
 
 class Verdict(StrEnum):
@@ -41,13 +41,13 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictAnswer:
-    """A verdict and why, in one line of at most ``REASON_LENGTH`` characters, single spaces not counted."""
+    """A verdict and why, in one line of at most ``REASON_LENGTH`` characters"""
 
     verdict: Verdict
     reason: str
 
     def __post_init__(self) -> None:
-        if not _REASON.fullmatch(self.reason) or not is_utf8(self.reason):
+        if len(self.reason) > REASON_LENGTH or not _REASON.fullmatch(self.reason) or not is_utf8(self.reason):
             raise InvalidValue("reason", self.reason, f"must be one line of 1 to {REASON_LENGTH} characters")
 
 

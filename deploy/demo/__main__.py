@@ -38,8 +38,9 @@ def main() -> None:
         show_captions(client, photos)
         show_stage_a(client, photos)
         console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
-        console.print(f"the API: [bold]{client.base_url}[/]  (OpenAPI: {client.base_url}openapi.json)")
-        console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {client.base_url}caption")
+        url = str(client.base_url).rstrip("/")
+        console.print(f"the API: [bold]{url}[/]  (OpenAPI: {url}/openapi.json)")
+        console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {url}/caption", soft_wrap=True)
         if sys.stdin.isatty():
             console.input("\npress Enter to stop it ")
 
@@ -116,7 +117,7 @@ def show_captions(client: httpx.Client, photos: list[Path]) -> None:
         answer = client.post("/caption", files={"photo": photo.open("rb")}, params=CAPTION).raise_for_status().json()
         table = Table(title=f"{photo.name}  ({answer['timings']['total_ms'] / 1000:.1f} s)", title_justify="left")
         for column in ("", "description", "where (0..1000)"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for key, item in answer["caption"].items():
             kind = next(kind for kind in ("bbox_2d", "quad", "line") if kind in item)
             table.add_row(key, item["desc"], f"{kind} {item[kind]}")
@@ -131,7 +132,7 @@ def show_stage_a(client: httpx.Client, photos: list[Path]) -> None:
     answer = client.post("/stage-a", data={"mission": MISSION}, files=files).raise_for_status().json()
     table = Table(title=f"Stage-A lines, mission {MISSION}", title_justify="left")
     table.add_column("photo")
-    table.add_column("line")
+    table.add_column("line", overflow="fold")
     for entry in answer["photos"]:
         table.add_row(entry["name"], entry.get("summary") or entry["problem"]["detail"])
     console.print(table)

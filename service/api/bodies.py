@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from service.api.disconnect import while_connected
 from service.api.problems import invalid_value
 from service.api.schemas import CaptionIn, PhotoIn, StageAIn, Wire
 from service.application.photos import FetchPhoto, PhotoSource
@@ -22,14 +23,17 @@ _DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,")
 _BodyT = TypeVar("_BodyT", bound=Wire)
 
 
-async def caption_photo(request: Request, fetch: FetchPhoto) -> PhotoSource:
-    """The photo of a caption request. Raises ``InvalidValue``."""
+async def caption_photo(request: Request, fetch: FetchPhoto) -> bytes:
+    """The encoded photo of a caption request. Raises ``InvalidValue`` and, for a URL, ``FetchFailed`` or ``ClientGone``."""
     match _content_type(request):
         case "application/json":
-            return _source((await _json(request, CaptionIn)).photo, "photo", fetch)
+            photo = (await _json(request, CaptionIn)).photo
+            if photo.url is not None:
+                return await while_connected(request, fetch(photo.url))
+            return decode_base64(photo.base64 or "", "photo.base64")
         case "multipart/form-data":
             async with request.form(max_files=1, max_fields=8) as form:
-                return _given(await _uploads(form, "photo", {"photo"})[0].read())
+                return await _uploads(form, "photo", {"photo"})[0].read()
         case other:
             raise UnsupportedBody(other)
 
@@ -58,7 +62,7 @@ def _content_type(request: Request) -> str:
 
 async def _json(request: Request, kind: type[_BodyT]) -> _BodyT:
     try:
-        return kind.model_validate_json(await request.body())
+        return kind.model_validate_json(b"".join([chunk async for chunk in request.stream()]))  # body() would keep it
     except ValidationError as error:
         raise invalid_value(error.errors(include_url=False, include_context=False)[0]) from error
 

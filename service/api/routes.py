@@ -48,10 +48,9 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     if streamed and query.render == "overlay":
         raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
     knobs, timeout_s = _decoding(query, context, context.defaults.caption_max_new_tokens)
-    source = await caption_photo(request, context.fetch)
     request_id: str = request.scope["vqc_request_id"]
     try:
-        data = await while_connected(request, source())
+        data = await caption_photo(request, context.fetch)
         if streamed:
             parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
             photo = await while_connected(request, anext(parts))

@@ -111,7 +111,7 @@ def test_the_order_of_the_reference_policy():
         "   ",
         None,
         "\ud800",
-        "a" * 65,
+        "a" * 129,
         '"',
     ],
 )

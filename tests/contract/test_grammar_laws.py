@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.contract.strategies import ANSWERS, CAPTIONS, FULL_CAPTION, SUMMARIES
 from vqc import codec, parser, summary, verdict
-from vqc.caption import checked_desc
+from vqc.caption import MAX_DESC_LENGTH, checked_desc
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.parser import Status
 
@@ -40,6 +40,21 @@ def test_a_caption_of_the_most_objects_is_accepted_and_one_more_is_not(caption):
     text = codec.render(caption)
     assert accepts(CAPTION, text)
     assert not accepts(CAPTION, text[:-1] + ', "object_65": {"bbox_2d": [1, 2, 3, 4], "desc": "x"}}')
+
+
+@pytest.mark.parametrize(
+    ("grammar", "text", "length"),
+    [
+        (CAPTION, '{{"object_1": {{"bbox_2d": [1, 2, 3, 4], "desc": "{}"}}}}', MAX_DESC_LENGTH),
+        (SUMMARY, "{}×1", summary.ITEM_LENGTH),
+        (SUMMARY, "标签×1，备注: {}", summary.NOTE_LENGTH),
+        (VERDICT, "通过\n理由: {}", verdict.REASON_LENGTH),
+    ],
+)
+def test_texts_end_at_their_bound(grammar, text, length):
+    assert accepts(grammar, text.format("光" * length))
+    assert not accepts(grammar, text.format("光" * (length + 1)))
+    assert not accepts(grammar, text.format(""))
 
 
 @given(SUMMARIES)

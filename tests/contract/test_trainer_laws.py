@@ -23,7 +23,7 @@ from trainer.model.collate import ModelFacts, packed, padded
 from trainer.model.encode import IGNORED, Encoder
 from trainer.training.run import run
 from vqc.missions import missions
-from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
+from vqc.prompts import dense_prompt, stage_a_prompt, stage_b_prompt
 
 ANSWER = '{"object_1": {"bbox_2d": [1, 20, 300, 1000], "desc": "BBU设备/华为"}}'
 SIZES = [(96, 64), (20, 30), (400, 300), (65, 63)]
@@ -147,11 +147,6 @@ def test_lengths_need_no_pixels(encoder: Encoder):
         assert encoder.length(sample.prompt, sizes, sample.answer) == len(encoder.encode(sample))
 
 
-def test_special_tokens_in_an_answer_are_an_error_of_the_data_not_of_the_law(encoder: Encoder):
-    sample = tiny.Sample(Prompt(system="s", after="u"), (), "plain")
-    assert encoder.encode(sample).labels_T[-1] == encoder.end_token
-
-
 def test_accumulation_equals_one_batch(checkpoint: Path, jsonl: Path, tmp_path: Path):
     one = {"max_steps": 3, "learning_rate": 1e-3, "group_by_length": False}
     run(tiny.config(checkpoint, jsonl, tmp_path / "a", per_device_train_batch_size=4, **one))
@@ -166,11 +161,10 @@ def test_accumulation_equals_one_batch(checkpoint: Path, jsonl: Path, tmp_path: 
     )
 
 
-@pytest.mark.parametrize("tuner", [{}, {"tuner_type": "full", "freeze_vit": False}])
+@pytest.mark.parametrize("tuner", [{"lora_dropout": 0.1}, {"tuner_type": "full", "freeze_vit": False}])
 def test_resumed_equals_uninterrupted(checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, object]):
     options = {"max_steps": 12, "learning_rate": 1e-3, "lr_scheduler_type": "cosine", "save_strategy": "steps"}
-    options |= {"save_steps": 3, "packing": True, "packing_length": 420, "per_device_train_batch_size": 1}
-    tuner = {"lora_dropout": 0.1, **tuner}
+    options |= {"save_steps": 3, "packing": True, "longest": 420, "per_device_train_batch_size": 1}
     run(tiny.config(checkpoint, jsonl, tmp_path / "a", tuner=tuner, **options))
     whole = tiny.log(tmp_path / "a")
     again = tiny.config(
@@ -213,9 +207,7 @@ PLAYBOOK = {
     [PLAYBOOK, {"freeze_llm": True}, {"tuner_type": "full", "freeze_llm": True}],
     ids=["playbook", "lora", "full"],
 )
-def test_aligner_only_changes_nothing_else(
-    checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, object]
-):
+def test_aligner_only_changes_nothing_else(checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, object]):
     result = run(tiny.config(checkpoint, jsonl, tmp_path / "run", tuner=tuner, save_strategy="steps"))
     assert result.checkpoint is not None
     before = load_file(checkpoint / "model.safetensors")

@@ -15,6 +15,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from trainer.geometry import Affine, on_pixel_indices, scaling
 from vqc.geometry import SizeWH
 
+cv2.setNumThreads(1)  # samples are made in parallel by loader processes, not inside one
+
 FILL = (128, 128, 128)
 _COARSE = 0.75
 """Below this scale a warp shrinks by area first, so that fine texture does not alias."""

@@ -18,6 +18,7 @@ from trainer.config.errors import ConfigError, ConfigProblem
 from trainer.config.legacy import ALIASES, REFUSED, VALUE_ALIASES
 
 KeyPath = tuple[str | int, ...]
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 Tree = dict[str, object]
 
 
@@ -125,7 +126,7 @@ def _read(path: Path, extended_by: Path | None) -> Source:
         if not isinstance(node, yaml.MappingNode):
             raise _error(f"{path}:{node.start_mark.line + 1}", "", "a configuration file is a mapping of sections")
         origins: dict[KeyPath, str] = {(): str(path)}
-        problems = list(_duplicates(node, (), path))
+        problems = list(_key_problems(node, (), path))
         if problems:
             raise ConfigError(problems)
         _locate(node, (), path, origins)
@@ -151,19 +152,30 @@ def _locate(node: yaml.Node, path: KeyPath, file: Path, origins: dict[KeyPath, s
             _locate(value, (*path, index), file, origins)
 
 
-def _duplicates(node: yaml.Node, path: KeyPath, file: Path) -> Iterator[ConfigProblem]:
+def _key_problems(
+    node: yaml.Node, path: KeyPath, file: Path, above: tuple[yaml.Node, ...] = ()
+) -> Iterator[ConfigProblem]:
+    """Keys written twice, keys that are not text, and anchors that contain themselves."""
+    if node in above:
+        where = f"{file}:{node.start_mark.line + 1}"
+        yield ConfigProblem(where=where, key=dotted(path), message="contains itself through an anchor")
+        return
+    if isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _key_problems(value, (*path, index), file, (*above, node))
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}
     for key, value in node.value:
-        line = key.start_mark.line + 1
-        here = (*path, str(key.value))
-        if key.value in seen:
-            yield ConfigProblem(
-                where=f"{file}:{line}", key=dotted(here), message=f"is written twice, first in line {seen[key.value]}"
-            )
-        seen[key.value] = line
-        yield from _duplicates(value, here, file)
+        where, name = f"{file}:{key.start_mark.line + 1}", key.value
+        if not isinstance(name, str) or key.tag not in _KEY_TAGS:
+            yield ConfigProblem(where=where, key=dotted(path), message=f"{name!r} is not a key; keys are text")
+            continue
+        here = (*path, name)
+        if name in seen:
+            yield ConfigProblem(where=where, key=dotted(here), message=f"is written twice, first in line {seen[name]}")
+        seen[name] = key.start_mark.line + 1
+        yield from _key_problems(value, here, file, (*above, node))
 
 
 def _renamed(tree: Tree, origins: dict[KeyPath, str]) -> Source:

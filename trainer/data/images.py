@@ -32,16 +32,20 @@ class ImageRef:
     path: Path | None = None
     data: bytes | None = None
 
-    def read(self) -> bytes:
-        """The encoded bytes.
+    @property
+    def size_bytes(self) -> int:
+        """Size of the encoded image.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file does not exist.
         """
-        if self.data is not None:
-            return self.data
+        return len(self.data) if self.data is not None else self.existing_path.stat().st_size
+
+    @property
+    def existing_path(self) -> Path:
+        """The file of a reference that is one."""
         assert self.path is not None
-        return self.path.read_bytes()
+        return self.path
 
     @property
     def value(self) -> str:
@@ -132,13 +136,15 @@ def canonical_pixels(ref: ImageRef, limits: PhotoLimits | None = None) -> Image.
 
 def _opened(ref: ImageRef, limits: PhotoLimits | None) -> Image.Image:
     limits = limits or PhotoLimits()
-    data = ref.read()
-    if len(data) > limits.max_bytes:
+    size = ref.size_bytes
+    if size > limits.max_bytes:
         raise PhotoRejected(
-            PhotoReason.TOO_MANY_BYTES, f"{len(data):,} bytes", f"at most {limits.max_bytes:,} bytes are read"
+            PhotoReason.TOO_MANY_BYTES, f"{size:,} bytes", f"at most {limits.max_bytes:,} bytes are read"
         )
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = Image.open(io.BytesIO(ref.data) if ref.data is not None else ref.existing_path, formats=_FORMATS)
+    except FileNotFoundError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise PhotoRejected(PhotoReason.NOT_AN_IMAGE, str(ref), "photos are JPEG, PNG or WebP") from error
     if image.width * image.height > limits.max_pixels:

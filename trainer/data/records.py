@@ -100,15 +100,20 @@ def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | N
     >>> print(*parse_record('{"images": ["a.jpg"]}', "d:1", Path("."))[1])
     d:1: objects: a photo record needs objects or a summary: there is nothing to learn from it
     """
+    record, problems = read_record(line, source, root)
+    broken = any(problem.severity is Severity.ERROR for problem in problems)
+    return (None if broken else record), problems
+
+
+def read_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[Problem, ...]]:
+    """As ``parse_record``, but the record holds whatever could be read, so that its images can be checked too."""
     problems: list[Problem] = []
     reader = _Reader(source, root, problems)
     try:
-        record = reader.record(_mapping(line))
+        return reader.record(_mapping(line)), tuple(problems)
     except _Broken as error:
         reader.report(error.rule, str(error))
-        record = None
-    broken = any(problem.severity is Severity.ERROR for problem in problems)
-    return (None if broken else record), tuple(problems)
+        return None, tuple(problems)
 
 
 def _mapping(line: bytes | str) -> dict[str, object]:
@@ -135,10 +140,7 @@ class _Reader:
         self._problems.append(Problem(source=self._source, rule=rule, message=message, severity=severity))
 
     def record(self, data: dict[str, object]) -> Record | None:
-        for name in data:
-            close = get_close_matches(name, _KNOWN, n=1, cutoff=0.8)
-            if name not in _KNOWN and close:
-                self.report(Rule.FIELD, f"unknown field {name!r}; did you mean {close[0]!r}?")
+        self._check_names(data, _KNOWN, "")
         task = self._task(data)
         if task is Task.CHAT:
             return self._chat(data)
@@ -154,7 +156,7 @@ class _Reader:
 
     def _photo(self, data: dict[str, object], task: Task | None) -> Photo | None:
         images = self._images(data)
-        if len(images) != 1:
+        if len(images) != 1 and not self._has_errors:
             self.report(Rule.IMAGES, f"a photo record names exactly one image, not {len(images)}")
         size_wh = self._size(data)
         if task is Task.DENSE and "objects" not in data:
@@ -178,7 +180,7 @@ class _Reader:
             summaries = []
         if not images and not summaries:
             self.report(Rule.VERDICT, "a ticket needs images, summaries or both")
-        if "mission" not in data:
+        if data.get("mission") is None:
             self.report(Rule.MISSION, "a ticket needs its mission")
         mission = self._mission(data.get("mission"))
         guidance = data.get("guidance") or {}
@@ -197,6 +199,12 @@ class _Reader:
         except InvalidValue as error:
             raise _Broken(Rule.MESSAGES, str(error)) from error
         return Chat(images=images, turn=turn)
+
+    def _check_names(self, item: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
+        """Reports names that look like a slip for a known one; others are the user's own."""
+        for name in item:
+            if name not in known and (close := get_close_matches(name, known, n=1, cutoff=0.75)):
+                self.report(Rule.FIELD, f"{prefix}unknown field {name!r}; did you mean {close[0]!r}?")
 
     @property
     def _has_errors(self) -> bool:
@@ -235,10 +243,7 @@ class _Reader:
         if not isinstance(item, dict):
             self.report(Rule.OBJECTS, f"{name} is {_short(item)}, not a JSON object")
             return
-        for key in item:
-            close = get_close_matches(key, _OBJECT_KEYS, n=1, cutoff=0.75)
-            if key not in _OBJECT_KEYS and close:
-                self.report(Rule.FIELD, f"{name}: unknown field {key!r}; did you mean {close[0]!r}?")
+        self._check_names(item, _OBJECT_KEYS, f"{name}: ")
         shape = self._shape(item, name, size_wh)
         try:
             desc = checked_desc(item.get("desc"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.data.images import ImageRef, canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.problems import DataError, Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket, parse_record
+from trainer.data.records import Chat, Photo, Record, Task, Ticket, read_record
 from vqc.errors import PhotoRejected
 from vqc.geometry import SizeWH
 from vqc.image import PhotoLimits
@@ -88,7 +88,7 @@ def validate(
     usable, problems = 0, []
     tasks, kinds, categories = Counter[str](), Counter[str](), Counter[str]()
     for source, line in index:
-        record, found = parse_record(line, source, root)
+        record, found = read_record(line, source, root)
         if record is not None:
             found = (
                 *found,

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trainer.data.jsonl import JsonlIndex
 from trainer.data.images import image_root
+from trainer.data.jsonl import JsonlIndex
 from trainer.data.problems import DataError
 from trainer.data.records import Photo as PhotoRecord
 from trainer.data.records import Ticket, parse_record

@@ -17,7 +17,8 @@ def region(shape: Shape) -> shapely.Geometry:
     200.0
     """
     if shape.kind is Kind.BBOX:
-        return shapely.box(*shape.xy)
+        x1, y1, x2, y2 = shape.xy
+        return shapely.box(x1, y1, x2, y2)
     if shape.kind is Kind.LINE:
         return shapely.LineString(shape.points).buffer(TUBE_TOLERANCE)
     polygon = shapely.Polygon(shape.points)

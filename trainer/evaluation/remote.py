@@ -19,7 +19,9 @@ from vqc.summary import SummaryOutcome
 from vqc.verdict import VerdictAnswer, VerdictOutcome
 
 TIMEOUT_S = 300.0
-MALFORMED = "model-answer"
+RETRIES = 20
+"""Times that a busy service is asked again."""
+MALFORMED = "answer-malformed"
 """Part of a problem's type that says the model's answer could not be read."""
 
 
@@ -115,20 +117,19 @@ class Service:
             raise
 
     def _request(self, method: str, path: str, **parts: Any) -> httpx.Response:
-        for attempt in range(8):
+        for attempt in range(RETRIES):
             try:
                 response = self._client.request(method, path, **parts)
             except httpx.HTTPError as error:
                 raise ServiceRefused(f"{self.name}{path}", 0, str(error)) from error
             if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                break
+                if response.is_error:
+                    raise ServiceRefused(f"{self.name}{path}", response.status_code, response.text[:500])
+                return response
             time.sleep(float(response.headers.get("Retry-After", 2**attempt / 4)))
-        if response.is_error:
-            raise ServiceRefused(f"{self.name}{path}", response.status_code, response.text[:500])
-        return response
+        raise ServiceRefused(f"{self.name}{path}", httpx.codes.TOO_MANY_REQUESTS, "busy for too long")
 
 
 def _object(value: dict[str, Any]) -> CaptionObject:
     kind = next(kind for kind in Kind if value.get(kind.value) is not None)
     return CaptionObject(shape=Shape(kind, tuple(round(v) for v in value[kind.value])), desc=value["desc"])
-

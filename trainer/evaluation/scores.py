@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trainer.evaluation.matching import Matching, attributes, category, is_line
+from trainer.evaluation.matching import Matching, attributes, category
 from vqc.caption import CaptionObject
 from vqc.summary import Summary
 

@@ -59,8 +59,8 @@ def attend(
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     dtype = _compute_dtype(query, value)
     if query.is_cuda and dtype in (torch.bfloat16, torch.float16) and _kernel_options():
-        parts = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
-        return _in_one_call(*parts, cu_seq_lens_q, max_length_q, scale=scale, causal=causal)[None], None
+        q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
+        return _in_one_call(q, k, v, cu_seq_lens_q, max_length_q, scale=scale, causal=causal)[None], None
     return _one_by_one(query, key, value, cu_seq_lens_q, scale=scale, causal=causal, dropout=dropout), None
 
 

@@ -57,7 +57,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
 
     def forward(  # type: ignore[override]
         self,
-        input_ids: torch.Tensor | None = None,
+        input_ids: Any = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         **inputs: Any,
@@ -80,7 +80,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
 
     def facts(self, pad_token: int) -> ModelFacts:
         """What collation must know of this model."""
-        vision = self.config.vision_config
+        vision: Any = self.config.vision_config
         return ModelFacts(
             image_token=self.config.image_token_id,
             pad_token=pad_token,
@@ -90,7 +90,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
 
     def pixel_values(self, levels_NX: torch.Tensor) -> torch.Tensor:
         """values_N(CTP) that the image processor would have made of uint8 levels_N(CP), on the levels' device."""
-        vision = self.config.vision_config
+        vision: Any = self.config.vision_config
         channels, frames = vision.in_channels, vision.temporal_patch_size
         if self.pixel_table_CV is None:
             raise ValueError("the model has no pixel table; load it with trainer.model.network.load")
@@ -102,15 +102,23 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         values_NCP = values.view(levels_NCP.shape)
         return values_NCP[:, :, None].expand(-1, -1, frames, -1).reshape(len(levels_NX), -1)
 
-    def _hidden(self, input_ids: torch.Tensor | None, inputs: dict[str, Any]) -> torch.Tensor:
+    def _hidden(self, input_ids: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
         """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
         text = {
             key: inputs[key]
-            for key in ("position_ids", "attention_mask", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+            for key in (
+                "position_ids",
+                "attention_mask",
+                "cu_seq_lens_q",
+                "cu_seq_lens_k",
+                "max_length_q",
+                "max_length_k",
+            )
             if inputs.get(key) is not None
         }
         if inputs.get("pixel_levels") is not None:
-            vision = self.model.get_image_features(
+            features: Any = self.model.get_image_features
+            vision = features(
                 self.pixel_values(inputs["pixel_levels"]),
                 inputs["image_grid_thw"],
                 position_ids=inputs["vision_positions"],

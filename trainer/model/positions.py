@@ -53,9 +53,7 @@ def rope_positions(input_ids_T: np.ndarray, grids: Sequence[GridTHW], image_toke
 
 
 @lru_cache(maxsize=256)
-def patch_positions(
-    grid: GridTHW, *, side: int, merge: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def patch_positions(grid: GridTHW, *, side: int, merge: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(positions_N2, taps_N4, weights_N4) of one photo's patches.
 
     ``positions`` are (row, column) for the rotary embedding; ``taps`` and ``weights`` resample the learned grid of

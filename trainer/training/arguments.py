@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainingArguments
 
-from trainer.model.tuners import frozen_towers
 from trainer.model.towers import Tower
+from trainer.model.tuners import frozen_towers
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig

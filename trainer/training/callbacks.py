@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from trainer.config import TrainingSection
 
 
+LATEST_CHECK = 100
+"""Step after which gradients of towers that never had any are no longer looked for (they are frozen)."""
+
+
 def delayed(training: TrainingSection, step: int, epoch: float | None) -> bool:
     """Whether checkpoints are still held back; the delay in steps wins over the one in epochs."""
     if training.save_delay_steps is not None:
@@ -30,23 +34,18 @@ class SaveTiming(TrainerCallback):
     def __init__(self, training: TrainingSection) -> None:
         self._training = training
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
-        """The control without a save that comes too early."""
-        return self._decide(state, control)
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Takes back a save that comes too early."""
+        self._decide(state, control)
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """The same at the end of an epoch."""
-        return self._decide(state, control)
+        self._decide(state, control)
 
-    def _decide(self, state: TrainerState, control: TrainerControl) -> TrainerControl:
+    def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         last = state.global_step >= state.max_steps  # the final checkpoint is the run's own, see RunTrainer
         if last or delayed(self._training, state.global_step, state.epoch):
             control.should_save = control.should_save and last and state.global_step % self._training.save_steps == 0
-        return control
 
 
 class MetricsFile(TrainerCallback):
@@ -88,7 +87,10 @@ class MetricsFile(TrainerCallback):
 
 
 class Soundness(TrainerCallback):
-    """Stops a run whose loss is not a number, or whose vision towers get no gradient in the first step."""
+    """Stops a run whose loss is not a number, or whose vision towers get no gradient from the first photos."""
+
+    def __init__(self) -> None:
+        self._unchecked = {Tower.VIT, Tower.ALIGNER}
 
     def on_log(
         self,
@@ -111,18 +113,20 @@ class Soundness(TrainerCallback):
         model: torch.nn.Module | None = None,
         **_: Any,
     ) -> None:
-        """Checks the gradients of the first step; sharded ones are left alone."""
-        if state.global_step or model is None or args.deepspeed or args.fsdp:
+        """Checks the gradients of the first step that has any; sharded ones are left alone."""
+        if not self._unchecked or model is None or args.deepspeed or args.fsdp:
             return
-        largest: dict[Tower, float] = {}
+        moved: dict[Tower, bool] = {}
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                found = 0.0 if parameter.grad is None else float(parameter.grad.abs().max())
-                tower = tower_of(name)
-                largest[tower] = max(largest.get(tower, 0.0), found)
-        for tower in (Tower.VIT, Tower.ALIGNER):
-            if largest.get(tower) == 0.0:
+            tower = tower_of(name)
+            if tower in self._unchecked and parameter.grad is not None:
+                moved[tower] = moved.get(tower, False) or bool(parameter.grad.count_nonzero())
+        for tower, any_moved in moved.items():
+            if not any_moved:
                 raise NoGradient(tower)
+        self._unchecked -= moved.keys()
+        if state.global_step >= LATEST_CHECK:
+            self._unchecked = set()
 
 
 class RankAllocation(TrainerCallback):

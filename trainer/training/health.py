@@ -11,6 +11,7 @@ import numpy as np
 from trainer.model.collate import ModelFacts
 from trainer.model.encode import IGNORED, Encoded, Encoder, ExampleLike, TooLong
 from trainer.model.positions import rope_positions
+from trainer.model.towers import Tower, tower_of
 from trainer.model.tuners import is_adapter
 from trainer.training.trouble import UnhealthyRun
 from vqc import parser
@@ -100,17 +101,25 @@ def encoding_problems(encoded: Encoded, facts: ModelFacts) -> Iterator[str]:
         yield "a label differs from its own token"
 
 
-def check_model(model: Any, config: TrainConfig) -> None:
+def check_model(model: Any, config: TrainConfig, *, photos: int) -> None:
     """Nothing, or why what the tuner section asks for is not what would be trained and saved.
 
+    ``photos`` counts the photos of the training data.
+
     Raises:
-        UnhealthyRun: no adapter where there should be one, or a module to save that is not trained.
+        UnhealthyRun: no adapter where there should be one, a module to save that is not trained, or vision towers to
+            train without a single photo.
     """
     problems: list[str] = []
     tuner = config.tuner
     if tuner.tuner_type != "full" and not is_adapter(model) and not tuner.modules_to_save:
         problems.append("the model has no adapter; it must be prepared with trainer.model.tuners.tuned")
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if not photos and any(tower_of(name) is not Tower.LLM for name in trained):
+        problems.append(
+            "vision encoder or aligner are to be trained, but no record has a photo; in chat records an image is "
+            '{"type": "image", "image": …}'
+        )
     problems += [
         f"{module!r} of modules_to_save has no trainable parameter"
         for module in tuner.modules_to_save

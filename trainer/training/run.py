@@ -98,9 +98,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     base = base_checkpoint(config)
     paths = data_files(config)
     data = datasets(config, paths)
-    encoder = Encoder.load(
-        base, max_length=config.max_length, truncate=config.template.truncation_strategy == "right"
-    )
+    encoder = Encoder.load(base, max_length=config.max_length, truncate=config.template.truncation_strategy == "right")
     workers = training.dataloader_num_workers
     tokens, photos = lengths(data[0], encoder, workers=workers)
     records = health.usable_records(tokens, config, data[0])
@@ -109,9 +107,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         len(records), len(tokens), tokens[records].mean(), tokens[records].max(),
     )  # fmt: skip
     attn_impl = network.chosen_attention(config.model.attn_impl, packing=training.packing)
-    model = network.load(
-        base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV
-    )
+    model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
     facts = model.facts(encoder.pad_token)
     health.check_samples(data[0], encoder, facts, records)
     if debug or config.custom.dump_conversation_text:
@@ -124,7 +120,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     steps = _steps(config, len(loaders[0]))
     model = tuners.tuned(model, config.tuner, total_steps=steps, masters=autocasts(config))
     _take_over(model, config)
-    health.check_model(model, config)
+    health.check_model(model, config, photos=int(photos[records].sum()))
     _checkpointing(model, config)
     _report(model, attn_impl, steps)
     provenance = _provenance(config, base, paths[0])

@@ -40,9 +40,7 @@ class RunTrainer(Trainer):
         callbacks: list[TrainerCallback],
     ) -> None:
         evaluation = loaders[1].dataset if loaders[1] is not None else None
-        super().__init__(
-            model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks
-        )
+        super().__init__(model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks)
         self.training = training
         self._loaders = loaders
         self._finish = finish
@@ -58,7 +56,7 @@ class RunTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a group for each tower."""
         if self.optimizer is None:
-            chosen = self.model if model is None else model
+            chosen: Any = self.model if model is None else model
             self.optimizer = optim.adamw(chosen.named_parameters(), self.training)
         return self.optimizer
 
@@ -95,7 +93,7 @@ class RunTrainer(Trainer):
         if batches is None:
             raise ValueError("there is no evaluation data: set custom.val_jsonl, or training.eval_strategy to no")
         held, self._sums = self._sums, None
-        model = self.model_wrapped
+        model: Any = self.model_wrapped
         model.eval()
         started, samples = time.perf_counter(), 0
         with torch.no_grad(), self.compute_loss_context_manager(), self.accelerator.autocast():
@@ -130,12 +128,13 @@ class RunTrainer(Trainer):
 
     def save_final(self) -> None:
         """Saves the last step's checkpoint beyond ``save_total_limit``, unless it is there or nothing is saved."""
-        directory = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        directory = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
         if self.training.save_strategy == "no" or not self.training.save_last_epoch or not self.state.global_step:
             return
         if not directory.exists():
             limit, self.args.save_total_limit = self.args.save_total_limit, None
-            self._save_checkpoint(self.model_wrapped, trial=None)
+            model: Any = self.model_wrapped
+            self._save_checkpoint(model, trial=None)
             self.args.save_total_limit = limit
 
     def load_best(self) -> None:
@@ -152,7 +151,7 @@ class RunTrainer(Trainer):
         elapsed, self._since = max(now - self._since, 1e-9), now
         counts = torch.tensor(self._seen, dtype=torch.float64, device=self.args.device)
         self._seen = [0, 0]
-        samples, tokens = self.accelerator.reduce(counts, "sum").tolist()
+        samples, tokens = self._over_ranks(counts)
         sft_loss, accuracy = self._means()
         named = {"train/loss": logs["loss"], "train/sft_loss": sft_loss, "train/token_acc": accuracy}
         if "grad_norm" in logs:
@@ -169,8 +168,12 @@ class RunTrainer(Trainer):
         """(loss, accuracy) per supervised token over all ranks since the last call."""
         sums = torch.zeros(3, dtype=torch.float64, device=self.args.device) if self._sums is None else self._sums
         self._sums = None
-        loss, correct, tokens = self.accelerator.reduce(sums, "sum").tolist()
+        loss, correct, tokens = self._over_ranks(sums)
         return loss / max(tokens, 1), correct / max(tokens, 1)
+
+    def _over_ranks(self, sums: torch.Tensor) -> list[float]:
+        reduced: Any = self.accelerator.reduce(sums, "sum")
+        return reduced.tolist()
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return to_device(inputs, self.args.device)

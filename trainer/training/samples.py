@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +24,7 @@ LOG = get_logger("trainer.samples")
 class Samples(Protocol):
     """A data set: ``trainer.data.SampleDataset``."""
 
-    def __len__(self) -> int: ...  # noqa: D105
+    def __len__(self) -> int: ...
     def outline(self, index: int) -> Outline: ...  # noqa: D102
     def example(self, record: int, epoch: int) -> Example: ...  # noqa: D102
 
@@ -74,8 +75,15 @@ def loader(
         num_workers=workers,
         pin_memory=pin_memory,
         prefetch_factor=(prefetch or 4) if workers else None,
+        worker_init_fn=_one_thread,
         persistent_workers=persistent and workers > 0,
     )
+
+
+def _one_thread(worker: int) -> None:
+    """Keeps a loading process on one core: OpenCV would start a thread for each core in each of them."""
+    if (cv2 := sys.modules.get("cv2")) is not None:
+        cv2.setNumThreads(0)
 
 
 class _Lengths(Dataset[Any]):

@@ -1,10 +1,10 @@
 """What goes wrong in training, said with what to do about it.
 
-    TrainingError
-    ├── LossDiverged    the loss is not a number
-    ├── OutOfMemory     the device has no memory left
-    ├── NoGradient      a tower that should learn gets no gradient
-    └── UnhealthyRun    checks before training found something (one line each in ``problems``)
+TrainingError
+├── LossDiverged    the loss is not a number
+├── OutOfMemory     the device has no memory left
+├── NoGradient      a tower that should learn gets no gradient
+└── UnhealthyRun    checks before training found something (one line each in ``problems``)
 """
 
 from __future__ import annotations

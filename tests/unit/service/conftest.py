@@ -25,7 +25,7 @@ async def no_fetch(url: str) -> bytes:
     raise UrlRejected(url, "off in this test")
 
 
-def context_with(engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_fetch, max_body_bytes=2**20) -> Context:
+def context_with(engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_fetch, max_body_bytes=2**20, timeout_s=5) -> Context:
     intake = Intake(max_in_flight)
     model = ServedModel(alias="champion", digest="d" * 64)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)
@@ -38,7 +38,7 @@ def context_with(engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_f
         keys=KeyRing(keys),
         intake=intake,
         metrics=Metrics(intake, model),
-        defaults=Defaults(timeout_s=5),
+        defaults=Defaults(timeout_s=timeout_s),
         max_body_bytes=max_body_bytes,
     )
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from trainer.config import TrainConfig, config_from
 from trainer.tiny_checkpoint import Architecture, build_tiny_checkpoint
-from vqc.prompts import Prompt
+from vqc.prompts import Prompt, catalogue
 
 SMALLEST = Architecture(
     text_layers=2, text_width=64, text_heads=4, text_kv_heads=2, head_dim=16, text_mlp=96,
@@ -30,7 +30,8 @@ class Sample:
 
 
 def checkpoint(directory: Path) -> Path:
-    return build_tiny_checkpoint(directory, architecture=SMALLEST, corpus=["BBU设备/华为 标签 {\"object_1\": }"] * 3)
+    words = [text for part in catalogue().values() for text in part.values()]
+    return build_tiny_checkpoint(directory, architecture=SMALLEST, corpus=[*words, '{"object_1": {"bbox_2d": []}}'] * 3)
 
 
 def photo(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -71,12 +72,17 @@ def data(directory: Path, count: int, seed: int = 0) -> Path:
     return path
 
 
-def config(model: Path, jsonl: Path, out: Path, *, tuner: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
+def config(
+    model: Path, jsonl: Path, out: Path, *, tuner: dict[str, Any] | None = None, longest: int = 1024, **training: Any
+) -> TrainConfig:
+    tuner = {"freeze_aligner": False, **(tuner or {})}
+    if tuner.get("tuner_type", "lora") == "lora" and tuner.get("target_regex") != "^$":
+        tuner = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.0, **tuner}
     return config_from(
         {
             "model": {"model": str(model), "torch_dtype": "float32", "attn_impl": "sdpa"},
-            "global_max_length": 1024,
-            "tuner": {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.0, "freeze_aligner": False, **(tuner or {})},
+            "global_max_length": longest,
+            "tuner": tuner,
             "training": {
                 "output_dir": str(out),
                 "max_steps": 4,

@@ -8,7 +8,11 @@ import pytest
 
 from trainer.config import ConfigError, TrainConfig, config_from
 
-MINIMAL = {"model": {"model": "m"}, "training": {"output_dir": "o"}, "custom": {"train_jsonl": "t.jsonl"}}
+MINIMAL: dict[str, object] = {
+    "model": {"model": "m"},
+    "training": {"output_dir": "o"},
+    "custom": {"train_jsonl": "t.jsonl"},
+}
 
 
 def made(**sections: dict[str, object]) -> TrainConfig:
@@ -18,7 +22,7 @@ def made(**sections: dict[str, object]) -> TrainConfig:
     return config_from(tree)  # type: ignore[arg-type]
 
 
-VAL = {"val_jsonl": "v.jsonl"}
+VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,11 @@ import pytest
 from trainer.config import ConfigError, TrainConfig, config_from, documented_keys, load_config, notes, resolved_yaml
 
 CONFIGS = Path(__file__).parents[4] / "configs"
-MINIMAL = {"model": {"model": "m"}, "training": {"output_dir": "o"}, "custom": {"train_jsonl": "t.jsonl"}}
+MINIMAL: dict[str, object] = {
+    "model": {"model": "m"},
+    "training": {"output_dir": "o"},
+    "custom": {"train_jsonl": "t.jsonl"},
+}
 HEAD = "model: {model: m}\ntraining: {output_dir: o}\ncustom: {train_jsonl: t.jsonl}\n"
 
 
@@ -101,50 +105,47 @@ def test_numbers_and_booleans_follow_yaml_1_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "key", "says"),
+    ("text", "row", "key", "says"),
     [
-        ("training: {output_dir: o,\n  lerning_rate: 1}", 4, "training.lerning_rate", "did you mean 'learning_rate'?"),
-        ("modle: {}", 3, "modle", "did you mean 'model'?"),
-        ("tuner: {lora_rank: '8'}", 3, "tuner.lora_rank", "'8' is not valid; must be a whole number"),
-        ("tuner: {tuner_type: lore}", 3, "tuner.tuner_type", "valid: 'lora', 'full'"),
-        ("training: {output_dir: o, bf16: 1}", 3, "training.bf16", "must be true or false"),
-        ("tuner: 3", 3, "tuner", "must be a mapping of keys"),
+        ("training: {output_dir: o,\n  lerning_rate: 1}", 2, "training.lerning_rate", "did you mean 'learning_rate'?"),
+        ("modle: {}", 1, "modle", "did you mean 'model'?"),
+        ("tuner: {lora_rank: '8'}", 1, "tuner.lora_rank", "'8' is not valid; must be a whole number"),
+        ("tuner: {tuner_type: lore}", 1, "tuner.tuner_type", "valid: 'lora', 'full'"),
+        ("training: {output_dir: o, bf16: 1}", 1, "training.bf16", "must be true or false"),
+        ("tuner: 3", 1, "tuner", "must be a mapping of keys"),
         (
             "custom:\n  train_jsonl: t\n  augmentation:\n    ops:\n      - {name: rotat}",
-            7,
+            5,
             "custom.augmentation.ops[0].name",
             "unknown operation 'rotat'; did you mean 'rotate'?",
         ),
         (
             "custom:\n  train_jsonl: t\n  augmentation:\n    ops:\n      - {name: hflip, params: {prop: 1}}",
-            7,
+            5,
             "custom.augmentation.ops[0].params.prop",
             "did you mean 'prob'?",
         ),
         (
             "custom:\n  train_jsonl: t\n  augmentation:\n    ops:\n      - {name: gamma, params: {gamma: [2, 1]}}",
-            7,
+            5,
             "custom.augmentation.ops[0].params",
             "low <= high",
         ),
-        ("custom: {train_jsonl: t, emit_norm: none}", 3, "custom.emit_norm", "'none' is not valid; valid: 'norm1000'"),
-        ("rlhf: {rlhf_type: gkd}", 3, "rlhf", "comes with distillation"),
-        ("custom: {train_jsonl: t, visual_kd: {enabled: true}}", 3, "custom.visual_kd", "comes with distillation"),
-        ("custom: {train_jsonl: t, user_prompt: hi}", 3, "custom.user_prompt", "vqc/prompts.yaml"),
-        ("quantization: {bits: 4}", 3, "quantization", "remove this section"),
-        ("training: {output_dir: o, learning_rate: .nan}", 3, "training.learning_rate", "a finite number"),
+        ("custom: {train_jsonl: t, emit_norm: none}", 1, "custom.emit_norm", "'none' is not valid; valid: 'norm1000'"),
+        ("rlhf: {rlhf_type: gkd}", 1, "rlhf", "comes with distillation"),
+        ("custom: {train_jsonl: t, visual_kd: {enabled: true}}", 1, "custom.visual_kd", "comes with distillation"),
+        ("custom: {train_jsonl: t, user_prompt: hi}", 1, "custom.user_prompt", "vqc/prompts.yaml"),
+        ("quantization: {bits: 4}", 1, "quantization", "remove this section"),
+        ("training: {output_dir: o, learning_rate: .nan}", 1, "training.learning_rate", "a finite number"),
     ],
 )
 def test_an_error_names_file_line_key_and_what_is_valid(
-    tmp_path: Path, text: str, line: int, key: str, says: str
+    tmp_path: Path, text: str, row: int, key: str, says: str
 ) -> None:
-    name = text.split(":")[0]
-    head = "\n".join(row for row in HEAD.splitlines() if not row.startswith(f"{name}:"))
-    rows = head.splitlines()
-    rows = [*rows[:2], text, *rows[2:]]
-    (problem,) = problems(write(tmp_path, main="\n".join(rows) + "\n"))
-    where = next(n for n, row in enumerate("\n".join(rows).splitlines(), 1) if row == text.splitlines()[line - 3])
-    assert problem.startswith(f"{tmp_path}/main.yaml:{where}: {key}: ")
+    section = text.split(":")[0]
+    above = [line for line in HEAD.splitlines() if not line.startswith(f"{section}:")]
+    (problem,) = problems(write(tmp_path, main="\n".join([*above, text])))
+    assert problem.startswith(f"{tmp_path}/main.yaml:{len(above) + row}: {key}: ")
     assert says in problem
 
 
@@ -167,6 +168,26 @@ def test_a_key_written_twice_is_an_error(tmp_path: Path) -> None:
 def test_text_that_is_not_yaml_names_the_line(tmp_path: Path) -> None:
     assert problems(write(tmp_path, main="model: {model: m\ntraining: ["))[0].startswith(f"{tmp_path}/main.yaml:")
     assert "mapping of sections" in problems(write(tmp_path, main="- a"))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("? [a]\n: 1", "keys are text"),
+        ("1: 2", "'1' is not a key"),
+        ("model: &a {model: *a}", "contains itself"),
+        ("model: &a [*a]", "contains itself"),
+        ("model: !!python/object:os.system {}", "is not YAML"),
+        ("extends: {a: 1}", "is not a file name"),
+    ],
+)
+def test_odd_yaml_is_an_error_not_a_crash(tmp_path: Path, text: str, says: str) -> None:
+    assert says in problems(write(tmp_path, main=text))[0]
+
+
+def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
+    path = write(tmp_path, main=HEAD.replace("{model: m}", "&m {model: m}") + "template: {max_length: &n 77}")
+    assert load_config(path).max_length == 77
 
 
 def test_old_names_are_accepted_and_a_child_may_override_them_by_the_new(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""The scripted engine does what every engine does."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.plausible import plausible_answer
+from engine.protocol import GenerateRequest
+from engine.scripted import ScriptedEngine
+from tests.contract.engine_suite import LONG, EngineSuite, Subject
+
+
+def long_or_plausible(request: GenerateRequest, index: int) -> str:
+    return "长。" * 2000 if request.user == LONG.user else plausible_answer(request, index)
+
+
+class TestScriptedEngine(EngineSuite):
+    @pytest.fixture
+    def subject(self) -> Subject:
+        engine = ScriptedEngine(long_or_plausible, latency_s=0.05, token_interval_s=0.001)
+
+        async def running() -> int:
+            return engine.in_flight
+
+        return Subject(engine=engine, running=running)

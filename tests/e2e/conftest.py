@@ -1,0 +1,14 @@
+"""One real engine for the whole session."""
+
+import pytest_asyncio
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def managed_engine(tiny_checkpoint, tmp_path_factory):
+    from engine.managed import ManagedEngine, Patience
+    from engine.profile import EngineSettings
+
+    settings = EngineSettings(model=tiny_checkpoint, served_name="tiny", profile="cpu", max_model_len=8192)
+    log = tmp_path_factory.mktemp("engine") / "engine.log"
+    async with ManagedEngine(settings, log_path=log, patience=Patience()) as engine:
+        yield engine

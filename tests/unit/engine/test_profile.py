@@ -1,0 +1,79 @@
+"""Settings become the flags and variables that each hardware needs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import profile
+from engine.profile import EngineSettings, vllm_command, vllm_environment
+
+SOCKET = Path("/run/e.sock")
+
+
+def flag(command: list[str], name: str) -> str:
+    return command[command.index(name) + 1]
+
+
+def test_a_cpu_engine_runs_the_server_module_eagerly() -> None:
+    command = vllm_command(EngineSettings(model=Path("/m"), served_name="qc", profile="cpu"), SOCKET)
+    assert command[:5] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "/m"]
+    assert "--enforce-eager" in command
+    assert flag(command, "--uds") == "/run/e.sock"
+    assert flag(command, "--served-model-name") == "qc"
+    assert flag(command, "--scheduling-policy") == "priority"
+    assert json.loads(flag(command, "--limit-mm-per-prompt")) == {"image": 16, "video": 0}
+    assert json.loads(flag(command, "--structured-outputs-config")) == {"backend": "xgrammar"}
+
+
+def test_a_gpu_engine_prepares_photos_in_a_third_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    command = vllm_command(EngineSettings(model=Path("/m"), profile="gpu"), SOCKET)
+    assert command[:5] == [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", "/m"]
+    assert flag(command, "--api-server-count") == "5"
+    assert flag(command, "--gpu-memory-utilization") == "0.9"
+    assert "--enforce-eager" not in command
+
+
+def test_settings_win_over_the_profile_and_extra_arguments_over_both() -> None:
+    settings = EngineSettings(
+        model=Path("/m"), profile="gpu", api_server_count=2, max_num_seqs=7, extra_args=("--max-num-seqs", "9")
+    )
+    command = vllm_command(settings, SOCKET)
+    assert flag(command, "--api-server-count") == "2"
+    assert [command[i + 1] for i, word in enumerate(command) if word == "--max-num-seqs"] == ["7", "9"]
+    assert command[-2:] == ["--max-num-seqs", "9"]
+
+
+def test_the_environment_keeps_the_engine_offline_and_its_photos_bounded() -> None:
+    cpu = vllm_environment(EngineSettings(model=Path("/m"), profile="cpu", kv_cache_gib=2))
+    gpu = vllm_environment(EngineSettings(model=Path("/m"), profile="gpu"))
+    for environment in (cpu, gpu):
+        assert environment["HF_HUB_OFFLINE"] == "1"
+        assert environment["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+        assert environment["VLLM_SERVER_DEV_MODE"] == "0"
+        assert int(environment["VLLM_MAX_IMAGE_PIXELS"]) == profile.MAX_IMAGE_PIXELS
+    assert cpu["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert "VLLM_CPU_KVCACHE_SPACE" not in gpu
+
+
+@pytest.mark.parametrize(
+    ("device", "cpu_build", "expected"),
+    [(True, False, "gpu"), (True, True, "cpu"), (False, False, "cpu"), (False, True, "cpu")],
+)
+def test_auto_takes_a_device_that_the_installed_vllm_can_use(
+    monkeypatch: pytest.MonkeyPatch, device: bool, cpu_build: bool, expected: str
+) -> None:
+    monkeypatch.setattr(profile, "nvidia_device_visible", lambda: device)
+    monkeypatch.setattr(profile, "cpu_build_installed", lambda: cpu_build)
+    assert EngineSettings(model=Path("/m")).hardware == expected
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+def test_the_installed_vllm_knows_every_variable(hardware: str) -> None:
+    envs = pytest.importorskip("vllm.envs", reason="vLLM is not installed")
+    for name in vllm_environment(EngineSettings(model=Path("/m"), profile=hardware)):  # pyright: ignore[reportArgumentType]
+        assert not name.startswith("VLLM_") or name in envs.environment_variables, name

@@ -1,0 +1,49 @@
+"""A small data set on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WriteRecords = Callable[..., Path]
+
+PHOTO: dict[str, object] = {
+    "images": ["a.png"],
+    "width": 128,
+    "height": 96,
+    "objects": [
+        {"bbox_2d": [10, 10, 40, 40], "desc": "BBU设备/华为,显示完整"},
+        {"quad": [50, 10, 90, 10, 90, 40, 50, 40], "desc": "标签/5G"},
+        {"line": [5, 90, 60, 50, 120, 90], "line_points": 3, "desc": "光纤/有保护措施"},
+    ],
+    "summary": "BBU设备/华为,显示完整×1，标签×1，光纤/有保护措施×1",
+}
+TICKET: dict[str, object] = {
+    "task": "verdict",
+    "images": ["a.png", "b.png"],
+    "summaries": ["BBU设备×1", "无关图片"],
+    "mission": "挡风板安装检查",
+    "verdict": "不通过",
+    "reason": "挡风板缺失",
+}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> WriteRecords:
+    """Writes records (dicts, or raw lines) beside two photos of 128 × 96 px and gives the file's path."""
+    noise = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise.integers(0, 255, (96, 128, 3), dtype=np.uint8)).save(tmp_path / name)
+
+    def write(*items: dict[str, object] | str) -> Path:
+        lines = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in items]
+        path = tmp_path / "data.jsonl"
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return path
+
+    return write

@@ -1,0 +1,116 @@
+"""Whole runs on the smallest model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.trainer import tiny
+from trainer.data import DataError
+from trainer.model import tuners
+from trainer.training.run import run
+from trainer.training.trouble import LossDiverged, OutOfMemory
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:torch.*", "ignore:.*:DeprecationWarning")
+
+
+def checkpoints(out: Path) -> list[str]:
+    return sorted(path.name for path in out.glob("checkpoint-*"))
+
+
+def test_a_run_learns_and_says_so(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    options = {"max_steps": 12, "eval_strategy": "steps", "eval_steps": 12, "report_to": ["tensorboard"]}
+    tuner = {"tuner_type": "full", "freeze_vit": False}
+    result = run(tiny.config(checkpoint, jsonl, tmp_path, tuner=tuner, learning_rate=3e-3, **options))
+    losses = tiny.log(tmp_path)
+    assert result.steps == 12
+    assert losses[-1] < losses[0] - 0.5
+    lines = [json.loads(line) for line in (tmp_path / "logging.jsonl").read_text("utf-8").splitlines()]
+    names = {name for line in lines for name in line}
+    assert {"train/loss", "train/sft_loss", "train/token_acc", "train/grad_norm", "train/lr_vit", "train/samples_per_s",
+            "train/tokens_per_s", "eval/loss", "eval/token_acc"} <= names  # fmt: skip
+    assert not any(name.count("/") > 1 or name.startswith(("train_", "eval_")) for name in names)
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_saves_are_delayed_limited_and_end_with_the_last_step(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    options = {"max_steps": 7, "save_strategy": "steps", "save_steps": 2, "save_total_limit": 1, "save_delay_steps": 4}
+    run(tiny.config(checkpoint, jsonl, tmp_path, **options))
+    assert checkpoints(tmp_path) == ["checkpoint-6", "checkpoint-7"]
+    written = {path.name for path in (tmp_path / "checkpoint-7").iterdir()}
+    assert {"adapter_model.safetensors", "tokenizer.json", "preprocessor_config.json", "vqc_training.json"} <= written
+    assert (tmp_path / "config.yaml").exists()
+
+
+def test_the_best_checkpoint_is_kept_and_counts_after_the_delay(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    options = {"max_steps": 6, "save_strategy": "best", "metric_for_best_model": "eval_loss", "eval_strategy": "steps"}
+    options |= {"eval_steps": 2, "save_delay_steps": 3, "learning_rate": 1e-3, "save_last_epoch": False}
+    result = run(tiny.config(checkpoint, jsonl, tmp_path, **options))
+    assert checkpoints(tmp_path) == ["checkpoint-4", "checkpoint-6"]
+    assert result.best == tmp_path / "checkpoint-6"
+
+
+def test_two_stages(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    first = run(
+        tiny.config(checkpoint, jsonl, tmp_path / "1", tuner={"freeze_llm": True}, max_steps=2, save_strategy="steps")
+    )
+    assert first.checkpoint is not None
+    second = {"resume_from_checkpoint": str(first.checkpoint)}
+    result = run(tiny.config(checkpoint, jsonl, tmp_path / "2", tuner=second, max_steps=2, save_strategy="steps"))
+    assert result.checkpoint is not None
+    weights = json.loads((result.checkpoint / tuners.ADAPTER_FILE).read_text("utf-8"))
+    assert "language_model" in weights["target_modules"]
+    assert tiny.log(tmp_path / "2")[0] < tiny.log(tmp_path / "1")[0]
+
+
+def test_adalora_moves_rank(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    tuner = {"tuner_type": "adalora", "adalora_init_r": 4, "adalora_target_r": 2}
+    run(tiny.config(checkpoint, jsonl, tmp_path, tuner=tuner, max_steps=4))
+    assert len(tiny.log(tmp_path)) == 4
+
+
+def test_gradient_checkpointing_changes_no_number(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    tuner = {"tuner_type": "full", "freeze_vit": False}
+    for name, on in (("a", True), ("b", False)):
+        run(
+            tiny.config(
+                checkpoint, jsonl, tmp_path / name, tuner=tuner, max_steps=3, learning_rate=1e-3,
+                gradient_checkpointing=on,
+            )
+        )  # fmt: skip
+    assert tiny.log(tmp_path / "a") == pytest.approx(tiny.log(tmp_path / "b"), abs=1e-6)
+
+
+def test_divergence_is_explained(checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch):
+    from trainer.model.network import Qwen3VLForConditionalGeneration as Network
+
+    plain = Network.forward
+
+    def diverging(self, *args, **kwargs):
+        output = plain(self, *args, **kwargs)
+        output["loss"] = output["loss"] * float("nan")
+        return output
+
+    monkeypatch.setattr(Network, "forward", diverging)
+    with pytest.raises(LossDiverged):
+        run(tiny.config(checkpoint, jsonl, tmp_path))
+
+
+def test_running_out_of_memory_is_explained(checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch):
+    import torch
+
+    from trainer.model.network import Qwen3VLForConditionalGeneration as Network
+
+    def full(self, *args, **kwargs):
+        raise torch.OutOfMemoryError("Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(Network, "forward", full)
+    with pytest.raises(OutOfMemory, match="per_device_train_batch_size"):
+        run(tiny.config(checkpoint, jsonl, tmp_path))
+
+
+def test_broken_records_stop_the_run_before_the_model_is_loaded(checkpoint: Path, tmp_path: Path):
+    path = tiny.data(tmp_path / "data", 2)
+    path.write_text(path.read_text("utf-8") + "{broken\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.jsonl:3: json"):
+        run(tiny.config(checkpoint, path, tmp_path / "out"))
