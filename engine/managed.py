@@ -89,6 +89,8 @@ class ManagedEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._progress_at = 0.0
+        self._doubted = asyncio.Event()
+        """Set by a request that got no answer: the supervisor need not wait for its next heartbeat."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -115,12 +117,16 @@ class ManagedEngine:
             EngineUnavailable: a start failed (another one follows), or the engine is not being run.
         """
         failed = self._failed_starts
-        async with self._changed:
-            await self._changed.wait_for(
-                lambda: self._client is not None or self._failed_starts > failed or self._supervisor is None
-            )
-        if self._client is None:
-            raise self._unavailable()
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(
+                    lambda: self._client is not None or self._failed_starts > failed or self._supervisor is None
+                )
+            if self._client is None:
+                raise self._unavailable()
+            if (await self._client.health()).ready:
+                return
+            await asyncio.sleep(_POLL_S)  # it has just died, and the supervisor is about to notice
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """The complete answer."""
@@ -182,6 +188,8 @@ class ManagedEngine:
             if self._client is client and ended:  # the supervisor is about to notice
                 self._shut(f"the engine {ended}; restarting")
             if self._client is client:
+                if not isinstance(error, EngineOverloaded):
+                    self._doubted.set()
                 raise
             raise self._unavailable() from error
         finally:
@@ -275,7 +283,7 @@ class ManagedEngine:
     async def _watch(self, client: VllmClient, exited: asyncio.Task[str]) -> str:
         """Returns, with the reason, once the engine has exited or no longer works."""
         while True:
-            await asyncio.wait({exited}, timeout=self._patience.heartbeat_s)
+            await self._heartbeat(exited)
             if exited.done():
                 return f"the engine {exited.result()}"
             stalled = self._in_flight and _now() - self._progress_at >= self._patience.stall_s
@@ -287,6 +295,14 @@ class ManagedEngine:
                         return "the engine stopped answering"
                 finally:
                     canary.cancel()
+
+    async def _heartbeat(self, exited: asyncio.Task[str]) -> None:
+        """Returns after ``heartbeat_s``, when the engine exits, or soon after a request got no answer."""
+        await asyncio.wait({exited}, timeout=min(_POLL_S, self._patience.heartbeat_s))
+        doubted = asyncio.create_task(self._doubted.wait())
+        await asyncio.wait({exited, doubted}, timeout=self._patience.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+        doubted.cancel()
+        self._doubted.clear()
 
     async def _survives_canary(self, client: VllmClient) -> bool:
         """Whether the engine answers one token, or anybody got a word from it meanwhile."""

@@ -25,7 +25,7 @@ _REAPER = """
 read -r word
 [ "$word" = done ] && exit 0
 kill -TERM "-$1"
-sleep 10
+sleep 5
 kill -KILL "-$1"
 """
 """Waits on a pipe from us. When it closes unsaid we are gone, and the engine must not outlive us."""

@@ -193,12 +193,13 @@ def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
 @main.command()
 @click.argument("out", type=_OUT)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
-def tiny(out: Path, seed: int) -> None:
+@click.option("--size", type=click.Choice(["tiny", "demo"]), default="tiny", show_default=True)
+def tiny(out: Path, seed: int, size: str) -> None:
     """Make OUT, a complete Qwen3-VL checkpoint of a few million random parameters."""
-    from trainer.tiny_checkpoint import build_tiny_checkpoint
+    from trainer.tiny_checkpoint import SIZES, build_tiny_checkpoint
 
     try:
-        click.echo(build_tiny_checkpoint(out, seed=seed))
+        click.echo(build_tiny_checkpoint(out, seed=seed, architecture=SIZES[size]))
     except FileExistsError as error:
         raise click.ClickException(str(error)) from error
 

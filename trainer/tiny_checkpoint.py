@@ -75,6 +75,26 @@ class Architecture:
     max_pixels: int = 786_432
 
 
+SIZES = {
+    "tiny": Architecture(),
+    "demo": Architecture(
+        text_layers=6,
+        text_width=256,
+        text_heads=4,
+        text_kv_heads=2,
+        head_dim=64,
+        text_mlp=768,
+        vision_layers=6,
+        vision_width=192,
+        vision_heads=3,
+        vision_mlp=768,
+        deepstack=(1, 3, 5),
+        max_pixels=512 * 384,
+    ),
+}
+"""``tiny`` to run every path in seconds, ``demo`` (11 M parameters) to learn to see drawn scenes of 512 x 384 px."""
+
+
 def build_tiny_checkpoint(
     out: Path,
     *,
@@ -241,8 +261,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m trainer.tiny_checkpoint", description=main.__doc__)
     parser.add_argument("out", type=Path, help="directory to make")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights (default: %(default)s)")
+    parser.add_argument("--size", choices=SIZES, default="tiny", help="(default: %(default)s)")
     arguments = parser.parse_args()
-    print(build_tiny_checkpoint(arguments.out, seed=arguments.seed))
+    print(build_tiny_checkpoint(arguments.out, seed=arguments.seed, architecture=SIZES[arguments.size]))
 
 
 if __name__ == "__main__":

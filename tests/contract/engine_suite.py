@@ -21,10 +21,11 @@ from vqc.parser import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """An engine to be tested. ``running`` counts the generations that it is working on."""
+    """An engine to be tested, how many generations it is working on and how many it has aborted so far."""
 
     engine: Engine
     running: Callable[[], Awaitable[int]]
+    aborted: Callable[[], Awaitable[int]]
 
 
 def photo(color: str = "gray") -> Image:
@@ -44,7 +45,8 @@ def asked(*user: Image | str, grammar: str | None = None, timeout_s: float = 120
     )
 
 
-LONG = asked("请写一篇长文。", max_tokens=4000, temperature=1.0, seed=1)
+LONG = asked("请写一篇长文。", grammar='root ::= "长" root', max_tokens=6000)
+"""A request whose answer only ends at its last token."""
 
 
 class EngineSuite:
@@ -117,13 +119,16 @@ class EngineSuite:
         with pytest.raises(EngineTimeout) as raised:
             await subject.engine.generate(replace(LONG, timeout_s=0.01))
         assert raised.value.timeout_s == 0.01
-        await _until_running(subject, 0)
+        await _until(subject.running, 0)
 
     async def test_the_deadline_ends_a_stream(self, subject: Subject) -> None:
-        with pytest.raises(EngineTimeout):
-            async for _ in subject.engine.stream(replace(LONG, timeout_s=0.01)):
+        async def read() -> None:
+            async for _ in subject.engine.stream(replace(LONG, timeout_s=1)):
                 pass
-        await _until_running(subject, 0)
+
+        with pytest.raises(EngineTimeout):
+            await read()
+        await _until(subject.running, 0)
 
     async def test_the_deadline_counts_while_the_caller_works(self, subject: Subject) -> None:
         async def read_slowly() -> None:
@@ -132,33 +137,38 @@ class EngineSuite:
 
         with pytest.raises(EngineTimeout):
             await read_slowly()
-        await _until_running(subject, 0)
+        await _until(subject.running, 0)
 
-    async def test_cancelling_frees_the_slot(self, subject: Subject) -> None:
+    async def test_cancelling_aborts_the_generation(self, subject: Subject) -> None:
+        before = await subject.aborted()
         task = asyncio.create_task(subject.engine.generate(LONG))
-        await _until_running(subject, 1)
+        await _until(subject.running, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await _until_running(subject, 0)
+        await _until(subject.aborted, before + 1)
+        await _until(subject.running, 0)
 
-    async def test_closing_a_stream_frees_the_slot(self, subject: Subject) -> None:
+    async def test_closing_a_stream_aborts_the_generation(self, subject: Subject) -> None:
+        before = await subject.aborted()
         async with aclosing(subject.engine.stream(LONG)) as deltas:
             await anext(deltas)
-            await _until_running(subject, 1)
-        await _until_running(subject, 0)
+        await _until(subject.aborted, before + 1)
+        await _until(subject.running, 0)
 
-    async def test_cancelling_a_stream_frees_the_slot(self, subject: Subject) -> None:
+    async def test_cancelling_a_stream_aborts_the_generation(self, subject: Subject) -> None:
         async def read() -> None:
             async for _ in subject.engine.stream(LONG):
                 pass
 
+        before = await subject.aborted()
         task = asyncio.create_task(read())
-        await _until_running(subject, 1)
+        await _until(subject.running, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await _until_running(subject, 0)
+        await _until(subject.aborted, before + 1)
+        await _until(subject.running, 0)
 
     async def test_many_at_once_are_kept_apart(self, subject: Subject) -> None:
         requests = [asked(f"第{n}个", temperature=1.0, seed=n) for n in range(32)]
@@ -167,7 +177,7 @@ class EngineSuite:
         assert len({answer.completions[0].text for answer in together}) > 16
 
 
-async def _until_running(subject: Subject, count: int) -> None:
+async def _until(count: Callable[[], Awaitable[int]], expected: int) -> None:
     async with asyncio.timeout(60):
-        while await subject.running() != count:
+        while await count() != expected:
             await asyncio.sleep(0.01)

@@ -24,6 +24,9 @@ class TestVllmClient(EngineSuite):
         async def running() -> int:
             return fake.engine.in_flight
 
-        yield Subject(engine=client, running=running)
+        async def aborted() -> int:
+            return fake.engine.aborted
+
+        yield Subject(engine=client, running=running, aborted=aborted)
         await client.aclose()
         await fake.stop()

@@ -22,4 +22,7 @@ class TestScriptedEngine(EngineSuite):
         async def running() -> int:
             return engine.in_flight
 
-        return Subject(engine=engine, running=running)
+        async def aborted() -> int:
+            return engine.aborted
+
+        return Subject(engine=engine, running=running, aborted=aborted)

@@ -2,6 +2,8 @@
 
 import pytest_asyncio
 
+from tests.unit.engine.test_managed import members
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def managed_engine(tiny_checkpoint, tmp_path_factory):
@@ -12,3 +14,6 @@ async def managed_engine(tiny_checkpoint, tmp_path_factory):
     log = tmp_path_factory.mktemp("engine") / "engine.log"
     async with ManagedEngine(settings, log_path=log, patience=Patience()) as engine:
         yield engine
+        session = engine.pid
+    assert session
+    assert not members(session), "the engine left processes over"

@@ -26,6 +26,7 @@ from trainer.evaluation.scores import (
 )
 from vqc import summary as stage_a
 from vqc.caption import DenseCaption
+from vqc.errors import InvalidValue
 from vqc.missions import missions
 from vqc.parser import CaptionOutcome, Status
 from vqc.summary import SummaryOutcome
@@ -182,13 +183,16 @@ def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[Ti
 
     Raises:
         DataError: a record that cannot be used.
+        InvalidValue: a photo that is no file.
     """
     photos: list[Photo] = []
     tickets: list[TicketCase] = []
     every = list(missions().values())
     for number, (source, line) in enumerate(JsonlIndex(path, limit)):
         record, problems = parse_record(line, source, image_root(path))
-        if isinstance(record, PhotoRecord) and record.image.path is not None and record.size_wh is not None:
+        if isinstance(record, PhotoRecord):
+            if record.image.path is None or record.size_wh is None:
+                raise InvalidValue(source, "photo", "to be scored it must be a file, with width and height")
             caption = DenseCaption.from_pixels(record.objects, record.size_wh) if record.objects is not None else None
             photos.append(
                 Photo(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.model.towers import Tower, tower_of
+from trainer.training.logs import get_logger
 from trainer.training.trouble import LossDiverged, NoGradient
 
 if TYPE_CHECKING:
     from trainer.config import TrainingSection
 
+
+LOG = get_logger("trainer.run")
 
 LATEST_CHECK = 100
 """Step after which gradients of towers that never had any are no longer looked for (they are frozen)."""
@@ -84,6 +89,54 @@ class MetricsFile(TrainerCallback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+class Progress(TrainerCallback):
+    """A progress bar on standard error; where that is no terminal, a line for each log instead."""
+
+    SHOWN = (
+        "train/loss",
+        "train/token_acc",
+        "train/samples_per_s",
+        "train/tokens_per_s",
+        "eval/loss",
+        "eval/token_acc",
+    )
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Opens the bar."""
+        if state.is_world_process_zero and sys.stderr.isatty():
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", dynamic_ncols=True)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Shows the numbers that people watch."""
+        shown = {name: f"{value:.4g}" for name, value in (logs or {}).items() if name in self.SHOWN}
+        if self._bar is not None:
+            self._bar.set_postfix({name.removeprefix("train/"): value for name, value in shown.items()})
+        elif shown and state.is_world_process_zero:
+            numbers = " ".join(f"{name}={value}" for name, value in shown.items())
+            LOG.info("step %d of %d: %s", state.global_step, state.max_steps, numbers)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Closes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 class Soundness(TrainerCallback):

@@ -133,6 +133,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     watchers = [
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
+        callbacks.Progress(),
         callbacks.Soundness(),
         *([callbacks.RankAllocation()] if config.tuner.tuner_type == "adalora" and tuners.is_adapter(model) else []),
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from trainer.config import TrainingSection
 from trainer.model.collate import COUNTS
@@ -41,6 +41,8 @@ class RunTrainer(Trainer):
     ) -> None:
         evaluation = loaders[1].dataset if loaders[1] is not None else None
         super().__init__(model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks)
+        self.remove_callback(ProgressCallback)  # writes to standard output, which belongs to the command's result
+        self.remove_callback(PrinterCallback)
         self.training = training
         self._loaders = loaders
         self._finish = finish

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -71,17 +72,17 @@ async def test_every_answer_counts_and_latencies_only_while_recording() -> None:
 
 
 async def test_connections_rotate_through_the_requests_from_different_places() -> None:
-    seen: list[bytes] = []
+    seen: defaultdict[object, bytes] = defaultdict(bytes)
 
     def respond(request: bytes, n: int) -> bytes:
-        seen.append(request)
+        seen[asyncio.current_task()] += request  # a task serves a connection
         return ok()
 
     async with serving(respond) as target:
         await load(target, connections=3)
 
-    assert set(seen[:3]) == set(REQUESTS)
-    assert min(map(seen.count, REQUESTS)) > 1
+    assert {requests[:1] for requests in seen.values()} == set(REQUESTS)
+    assert all(requests in b"ABC" * len(requests) for requests in seen.values())
 
 
 async def test_another_status_is_an_error_with_its_text_and_no_latency() -> None:

@@ -114,3 +114,11 @@ def test_broken_records_stop_the_run_before_the_model_is_loaded(checkpoint: Path
     path.write_text(path.read_text("utf-8") + "{broken\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"data\.jsonl:3: json"):
         run(tiny.config(checkpoint, path, tmp_path / "out"))
+
+
+def test_loading_processes_change_no_number(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    packing = {"packing": True, "per_device_train_batch_size": 1, "max_steps": 10, "longest": 500}
+    for name, workers in (("a", 0), ("b", 2)):
+        persistent = {"dataloader_persistent_workers": bool(workers), "dataloader_num_workers": workers}
+        run(tiny.config(checkpoint, jsonl, tmp_path / name, learning_rate=1e-3, **packing, **persistent))
+    assert tiny.log(tmp_path / "a") == tiny.log(tmp_path / "b")
