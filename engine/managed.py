@@ -18,7 +18,14 @@ from typing import Self
 import structlog
 
 from engine.client import VllmClient
-from engine.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
+from engine.errors import (
+    EngineError,
+    EngineFailed,
+    EngineOverloaded,
+    EngineRefused,
+    EngineTimeout,
+    EngineUnavailable,
+)
 from engine.process import EngineProcess
 from engine.profile import EngineSettings, vllm_command, vllm_environment
 from engine.protocol import Delta, GenerateRequest, Generation, Health, Sampling
@@ -39,8 +46,9 @@ class Patience:
     """How long what may take, in seconds.
 
     A start gets ``start_s``. Every ``heartbeat_s`` the engine is looked at; with requests in flight and no word for
-    ``stall_s`` (or no answer to the heartbeat), a one-token canary gets ``canary_s``. Between restarts
-    ``backoff_s``, doubled each time up to ``backoff_max_s``, from the start again after ``healthy_s`` of service.
+    ``stall_s`` or for one's whole deadline (or no answer to the heartbeat), a one-token canary gets ``canary_s``.
+    Between restarts ``backoff_s``, doubled each time up to ``backoff_max_s``, from the start again after ``healthy_s``
+    of service.
     To stop, the engine gets ``stop_s`` before it is killed.
     """
 
@@ -89,6 +97,8 @@ class ManagedEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._progress_at = 0.0
+        self._suspected = False
+        """Set by a request that ran into its deadline while nobody got an answer."""
         self._doubted = asyncio.Event()
         """Set by a request that got no answer: the supervisor need not wait for its next heartbeat."""
 
@@ -181,8 +191,18 @@ class ManagedEngine:
             self._progress_at = _now()
         self._in_flight += 1
         self._idle.clear()
+        began = _now()
         try:
             yield client
+            self._progress_at = _now()
+        except EngineRefused:
+            self._progress_at = _now()
+            raise
+        except EngineTimeout:
+            if self._progress_at <= began:  # nobody got a word all the while
+                self._suspected = True
+                self._doubted.set()
+            raise
         except (EngineUnavailable, EngineFailed) as error:
             ended = self._process.ended if self._process else None
             if self._client is client and ended:  # the supervisor is about to notice
@@ -194,7 +214,6 @@ class ManagedEngine:
             raise self._unavailable() from error
         finally:
             self._in_flight -= 1
-            self._progress_at = _now()
             if not self._in_flight:
                 self._idle.set()
 
@@ -205,7 +224,7 @@ class ManagedEngine:
             ready_at, ended = await self._run_once()
             if ready_at is not None and _now() - ready_at >= self._patience.healthy_s:
                 failures = 0
-            delay_s = min(self._patience.backoff_s * 2**failures, self._patience.backoff_max_s)
+            delay_s = min(self._patience.backoff_s * 2 ** min(failures, 16), self._patience.backoff_max_s)
             failures += 1
             self._restarts += 1
             self._failed_starts += ready_at is None
@@ -219,9 +238,9 @@ class ManagedEngine:
         """One life of the engine: when it became ready, if it did, and how it ended."""
         ready_at, stop_s = None, self._patience.stop_s
         before = f"{self._reason}: " if self._restarts else ""
-        directory = Path(tempfile.mkdtemp(prefix="vqc-engine-", dir=_socket_root()))  # mode 0700
-        client = None
+        directory, client = None, None
         try:
+            directory = Path(tempfile.mkdtemp(prefix="vqc-engine-", dir=_socket_root()))  # mode 0700
             uds = directory / "engine.sock"
             process = self._process = await EngineProcess.start(
                 self._command(self._settings, uds),
@@ -252,7 +271,8 @@ class ManagedEngine:
             if client is not None:
                 await self._drained(1.0)  # they see that the engine is gone
                 await client.aclose()
-            shutil.rmtree(directory, ignore_errors=True)
+            if directory is not None:
+                shutil.rmtree(directory, ignore_errors=True)
 
     async def _start_up(
         self, log: StartupLog, client: VllmClient, exited: asyncio.Task[str], before: str
@@ -287,7 +307,8 @@ class ManagedEngine:
             if exited.done():
                 return f"the engine {exited.result()}"
             stalled = self._in_flight and _now() - self._progress_at >= self._patience.stall_s
-            if stalled or not (await client.health()).ready:
+            suspected, self._suspected = self._suspected, False
+            if suspected or stalled or not (await client.health()).ready:
                 canary = asyncio.create_task(self._survives_canary(client))
                 try:
                     await asyncio.wait({canary, exited}, return_when=asyncio.FIRST_COMPLETED)

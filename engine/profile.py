@@ -26,7 +26,8 @@ class EngineSettings:
     """What an engine serves, and on what. ``None`` takes the profile's own value.
 
     ``model`` is a checkpoint directory, served under ``served_name``. ``max_model_len`` bounds prompt plus answer, in
-    tokens; ``kv_cache_gib`` is a CPU engine's cache, ``gpu_memory_utilization`` a GPU engine's share of the device.
+    tokens. A CPU engine has ``kv_cache_gib`` of cache and computes in ``cpu_threads`` (one fewer than there are cores); a GPU
+    engine takes ``gpu_memory_utilization`` of the device.
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
     ``extra_args`` come last and win.
@@ -38,6 +39,7 @@ class EngineSettings:
     max_model_len: int = 16_384
     images_per_prompt: int = 16
     kv_cache_gib: int = 1
+    cpu_threads: int | None = None
     gpu_memory_utilization: float = 0.90
     api_server_count: int | None = None
     max_num_seqs: int | None = None
@@ -96,7 +98,14 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
     }
     if settings.hardware == "gpu":
         return {**shared, "OMP_NUM_THREADS": "1"}
-    return {**shared, "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
+    return {
+        **shared,
+        "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
+        "OMP_NUM_THREADS": str(settings.cpu_threads or max(1, (os.cpu_count() or 1) - 1)),
+        # The worker in the engine's own process: with one of its own, the two spin on sched_yield while they wait for each
+        # other, which starves everything else on a small machine for seconds (measured).
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }
 
 
 _API_SERVER = "vllm.entrypoints.openai.api_server"
@@ -120,6 +129,7 @@ def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
 def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
     return {
         "enforce-eager": True,
+        "distributed-executor-backend": "uni",
         "max-num-seqs": settings.max_num_seqs or 64,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 4096,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 0.5,

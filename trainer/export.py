@@ -49,7 +49,7 @@ def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        base = _base_directory(checkpoint)
+        base = _base_directory(checkpoint, provenance)
         _write_weights(checkpoint, base, partial, dtype)
         copy_processor(base, partial)
         copy_processor(checkpoint, partial)
@@ -75,11 +75,20 @@ def _check(checkpoint: Path, out: Path) -> None:
         raise InvalidValue("out", str(out), "name a directory that does not exist")
 
 
-def _base_directory(checkpoint: Path) -> Path:
+def _base_directory(checkpoint: Path, provenance: Provenance | None) -> Path:
+    """The directory of the weights that a checkpoint's adapter belongs to; a full checkpoint is its own."""
     adapter = checkpoint / ADAPTER
     if not adapter.exists():
         return checkpoint
-    return local_directory(json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"])
+    name = str(json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"])
+    for place in (name, provenance.base if provenance else name):
+        if Path(place).is_dir():
+            return Path(place)
+    if Path(name).is_absolute():
+        raise InvalidValue(
+            "base_model_name_or_path", name, f"the adapter's base is gone; correct it in {str(adapter)!r}"
+        )
+    return local_directory(name)
 
 
 def _write_weights(checkpoint: Path, base: Path, out: Path, dtype: str) -> None:

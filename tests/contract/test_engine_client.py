@@ -24,9 +24,9 @@ class TestVllmClient(EngineSuite):
         async def running() -> int:
             return fake.engine.in_flight
 
-        async def aborted() -> int:
-            return fake.engine.aborted
+        async def completed() -> int:
+            return fake.engine.answered
 
-        yield Subject(engine=client, running=running, aborted=aborted)
+        yield Subject(engine=client, running=running, completed=completed)
         await client.aclose()
         await fake.stop()

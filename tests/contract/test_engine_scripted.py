@@ -22,7 +22,7 @@ class TestScriptedEngine(EngineSuite):
         async def running() -> int:
             return engine.in_flight
 
-        async def aborted() -> int:
-            return engine.aborted
+        async def completed() -> int:
+            return engine.answered
 
-        return Subject(engine=engine, running=running, aborted=aborted)
+        return Subject(engine=engine, running=running, completed=completed)

@@ -17,26 +17,34 @@ from tests.contract.engine_suite import LONG, EngineSuite, Subject, asked
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def running(engine: ManagedEngine) -> int:
-    """Requests that vLLM itself says it is working on, waiting ones included."""
-    return await _metric(engine, r"vllm:num_requests_(?:running|waiting)\{.*\}")
+RUNNING = r"vllm:num_requests_(?:running|waiting)\{.*\}"
+SUCCEEDED = r"vllm:request_success_total\{.*\}"
 
 
-async def aborted(engine: ManagedEngine) -> int:
-    return await _metric(engine, r'vllm:request_success_total\{.*finished_reason="abort".*\}')
+class Gauge:
+    """vLLM's own metrics, read after one more token each time: an idle vLLM does not bring them up to date."""
 
+    def __init__(self, engine: ManagedEngine) -> None:
+        self._engine = engine
+        self._pokes = 0
 
-async def _metric(engine: ManagedEngine, name: str) -> int:
-    """The sum of the matching samples, after one more token: an idle vLLM does not bring its metrics up to date."""
-    await engine.generate(asked("1", max_tokens=1))
-    return sum(int(float(value)) for value in re.findall(rf"^{name} (\S+)$", await engine.metrics(), re.MULTILINE))
+    async def running(self) -> int:
+        return await self._sum(RUNNING)
+
+    async def completed(self) -> int:
+        return await self._sum(SUCCEEDED) - self._pokes
+
+    async def _sum(self, name: str) -> int:
+        await self._engine.generate(asked("1", max_tokens=1))
+        self._pokes += 1
+        samples = re.findall(rf"^{name} (\S+)$", await self._engine.metrics(), re.MULTILINE)
+        return sum(int(float(value)) for value in samples)
 
 
 @pytest.fixture
 def subject(managed_engine: ManagedEngine) -> Subject:
-    return Subject(
-        engine=managed_engine, running=lambda: running(managed_engine), aborted=lambda: aborted(managed_engine)
-    )
+    gauge = Gauge(managed_engine)
+    return Subject(engine=managed_engine, running=gauge.running, completed=gauge.completed)
 
 
 class TestManagedEngine(EngineSuite):
@@ -63,7 +71,7 @@ async def test_killed_under_load_it_says_so_and_comes_back(managed_engine: Manag
     restarts = (await managed_engine.health()).restarts
     tasks = [asyncio.create_task(managed_engine.generate(LONG)) for _ in range(8)]
     async with asyncio.timeout(60):
-        while await running(managed_engine) < 8:
+        while await Gauge(managed_engine).running() < 8:
             await asyncio.sleep(0.05)
     assert managed_engine.pid
     os.kill(managed_engine.pid if victim == "API server" else _engine_core(managed_engine.pid), signal.SIGKILL)

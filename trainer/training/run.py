@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from trainer.config import TINY, TrainConfig, resolved_yaml
-from trainer.data import dataset_from_config, validate
+from trainer.config import TrainConfig, resolved_yaml
 from trainer.data.dataset import SampleDataset
 from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
-from trainer.model.packing import Batching, BatchSampler
 from trainer.model.towers import Tower
-from trainer.training import callbacks, health
+from trainer.training import callbacks, health, inputs
 from trainer.training.arguments import autocasts, training_arguments, weight_dtype
 from trainer.training.logs import get_logger, without_loading_bars
 from trainer.training.provenance import (
@@ -30,15 +27,11 @@ from trainer.training.provenance import (
     text_digest,
 )
 from trainer.training.run_trainer import RunTrainer
-from trainer.training.samples import EncodedSamples, EpochLoader, lengths, loader
+from trainer.training.samples import lengths
 from trainer.training.trouble import OutOfMemory
 from vqc.contract import contract_digests
-from vqc.errors import InvalidValue
 
 LOG = get_logger("trainer.run")
-
-FEW_PHOTOS = 64
-"""Fewer photos than this are drawn in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +88,9 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     training_arguments(config)
     without_loading_bars()
     set_seed(training.seed)
-    base = base_checkpoint(config)
-    paths = data_files(config)
-    data = datasets(config, paths)
+    base = inputs.base_checkpoint(config)
+    paths = inputs.data_files(config)
+    data = inputs.datasets(config, paths)
     encoder = Encoder.load(base, max_length=config.max_length, truncate=config.template.truncation_strategy == "right")
     workers = training.dataloader_num_workers
     tokens, photos = lengths(data[0], encoder, workers=workers)
@@ -116,7 +109,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     args = training_arguments(config, text_only_samples=bool((photos[records] == 0).any()))
     if args.n_gpu > 1:
         args._n_gpu = 1  # one process a device: torchrun starts the others
-    loaders = _loaders(config, data, encoder, collator, args, (tokens, records))
+    loaders = inputs.loaders(config, data, encoder, collator, args, (tokens, records))
     steps = _steps(config, len(loaders[0]))
     model = tuners.tuned(model, config.tuner, total_steps=steps, masters=autocasts(config))
     _take_over(model, config)
@@ -143,98 +136,6 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     return RunTrainer(model, args, training, loaders=loaders, finish=finish, callbacks=watchers)
 
 
-def base_checkpoint(config: TrainConfig) -> str:
-    """Directory or name that the weights come from: the model, an earlier full stage, or a tiny one made here."""
-    earlier = _weights_from(config)
-    if earlier is not None and not (earlier / tuners.ADAPTER_FILE).exists():
-        return str(earlier)
-    if config.model.model != TINY:
-        return config.model.model
-    from trainer.tiny_checkpoint import build_tiny_checkpoint
-
-    directory = config.training.run_dir / "tiny"
-    with _first_rank_first():
-        if not (directory / "config.json").exists():
-            build_tiny_checkpoint(directory, seed=config.training.seed)
-    return str(directory)
-
-
-def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
-    """The JSONL files of training and evaluation: drawn first when scenes are asked for, validated when named."""
-    custom = config.custom
-    if custom.scenes is not None:
-        from trainer.data.drawn import draw_data
-
-        scenes = custom.scenes
-        photos = scenes.train.count + (scenes.val.count if scenes.val else 0)
-        with _first_rank_first():
-            LOG.info("drawing %d photos, unless they are there", photos)
-            workers = _cpus() if photos >= FEW_PHOTOS else 1
-            drawn = draw_data(scenes, config.training.run_dir / "scenes", workers)
-        return drawn["train"], drawn.get("val")
-    named = (custom.train_jsonl, custom.val_jsonl)
-    train, val = (Path(name).expanduser() if name else None for name in named)
-    for path, limit in ((train, custom.train_limit), (val, custom.val_limit)):
-        if path is not None:
-            report = validate(path, root=_root(config), summary_share=custom.summary_share, limit=limit)
-            for warning in report.warnings[:20]:
-                LOG.warning("%s", warning)
-            report.raise_if_broken()
-    if train is None:
-        raise InvalidValue("custom.train_jsonl", None, "name the training records")
-    return train, val
-
-
-def datasets(config: TrainConfig, paths: tuple[Path, Path | None]) -> tuple[SampleDataset, SampleDataset | None]:
-    """Training and evaluation samples of these files."""
-    own = config.custom.scenes is not None
-    train = dataset_from_config(config, "train", paths[0] if own else None)
-    if paths[1] is None:
-        return train, None
-    return train, dataset_from_config(config, "val", paths[1] if own else None)
-
-
-def _loaders(
-    config: TrainConfig,
-    data: tuple[SampleDataset, SampleDataset | None],
-    encoder: Encoder,
-    collator: Collator,
-    args: Any,
-    planned: tuple[Any, list[int]],
-) -> tuple[EpochLoader, EpochLoader | None]:
-    training = config.training
-    rank, world = args.process_index, args.world_size
-    options: dict[str, Any] = {
-        "workers": training.dataloader_num_workers,
-        "pin_memory": args.dataloader_pin_memory,
-        "prefetch": training.dataloader_prefetch_factor,
-        "persistent": training.dataloader_persistent_workers,
-    }
-    batching = Batching(
-        lengths=planned[0].tolist(),
-        size=training.per_device_train_batch_size * (config.packing_length if training.packing else 1),
-        packing=training.packing,
-        grouped=training.group_by_length,
-        seed=training.seed,
-        indices=planned[1],
-    )
-    sampler = BatchSampler(batching, rank=rank, world=world)
-    train = loader(EncodedSamples(data[0], encoder), sampler, collator, **options)
-    if data[1] is None or training.eval_strategy == "no":
-        return train, None
-    tokens, _ = lengths(data[1], encoder, workers=training.dataloader_num_workers)
-    evaluation = Batching(
-        lengths=tokens.tolist(),
-        size=training.per_device_eval_batch_size * (config.packing_length if training.packing else 1),
-        packing=training.packing,
-        seed=training.seed,
-        shuffle=False,
-        indices=[index for index, length in enumerate(tokens.tolist()) if length <= config.max_length],
-    )
-    sampler = BatchSampler(evaluation, rank=rank, world=world)
-    return train, loader(EncodedSamples(data[1], encoder), sampler, collator, **options)
-
-
 def _steps(config: TrainConfig, batches: int) -> int:
     training = config.training
     if training.max_steps:
@@ -244,7 +145,7 @@ def _steps(config: TrainConfig, batches: int) -> int:
 
 
 def _take_over(model: Any, config: TrainConfig) -> None:
-    earlier = _weights_from(config)
+    earlier = inputs.weights_from(config)
     if earlier is not None and (earlier / tuners.ADAPTER_FILE).exists():
         if not tuners.is_adapter(model):
             raise tuners.EarlierStageMismatch(
@@ -253,13 +154,6 @@ def _take_over(model: Any, config: TrainConfig) -> None:
             )
         tuners.load_earlier_stage(model, earlier)
         LOG.info("weights of the earlier stage %s taken over", earlier)
-
-
-def _weights_from(config: TrainConfig) -> Path | None:
-    """The checkpoint whose weights alone are taken, or None."""
-    training = config.training
-    named = training.resume_from_checkpoint if training.resume_only_model else config.tuner.resume_from_checkpoint
-    return Path(named).expanduser() if named else None
 
 
 def _checkpointing(model: Any, config: TrainConfig) -> None:
@@ -296,7 +190,7 @@ def _report(model: Any, attn_impl: str, steps: int) -> None:
 
 def _provenance(config: TrainConfig, base: str, data: Path) -> Provenance:
     return Provenance(
-        base=str(Path(base).resolve()) if Path(base).is_dir() else base,
+        base=base,
         config_digest=text_digest(resolved_yaml(config)),
         dataset_digest=file_digest(data),
         git_revision=git_revision(),
@@ -319,20 +213,6 @@ def _dump(config: TrainConfig, data: SampleDataset, encoder: Encoder, record: in
     LOG.info("the first conversation is in %s", path)
 
 
-def _root(config: TrainConfig) -> Path | None:
-    return Path(config.custom.root_image_dir).expanduser() if config.custom.root_image_dir else None
-
-
 def _latest(run_dir: Path) -> Path | None:
     found = sorted(run_dir.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     return found[-1] if found else None
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _first_rank_first() -> Any:
-    from accelerate import PartialState
-
-    return PartialState().main_process_first()

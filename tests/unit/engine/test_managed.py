@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineUnavailable
+from engine.errors import EngineTimeout, EngineUnavailable
 from engine.managed import ManagedEngine, Patience
 from engine.profile import EngineSettings
 from engine.protocol import GenerateRequest, Sampling
@@ -176,6 +176,27 @@ async def test_an_engine_that_no_longer_answers_is_replaced(tmp_path: Path) -> N
         assert first
         assert not alive(first)
         assert engine.pid != first
+
+
+async def test_a_deadline_that_passes_without_a_word_raises_suspicion(tmp_path: Path) -> None:
+    async with managed(tmp_path, patience=replace(QUICK, stall_s=3600, heartbeat_s=1)) as engine:
+        first = engine.pid
+        with pytest.raises(EngineTimeout):
+            await engine.generate(replace(FREEZE, timeout_s=0.2))
+        await eventually(lambda: engine._restarts == 1)
+        await engine.wait_until_ready()
+        assert engine.pid != first
+
+
+async def test_a_deadline_that_is_too_short_is_no_reason_to_restart(tmp_path: Path) -> None:
+    async with managed(tmp_path) as engine:
+        first = engine.pid
+        for _ in range(5):
+            with pytest.raises(EngineTimeout):
+                await engine.generate(replace(ASKED, timeout_s=0.01))
+            await asyncio.sleep(0.1)
+        assert (await engine.generate(ASKED)).completions
+        assert engine.pid == first
 
 
 async def test_a_slow_answer_is_no_reason_to_restart(tmp_path: Path) -> None:

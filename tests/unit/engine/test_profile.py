@@ -57,6 +57,8 @@ def test_the_environment_keeps_the_engine_offline_and_its_photos_bounded() -> No
         assert environment["VLLM_SERVER_DEV_MODE"] == "0"
         assert int(environment["VLLM_MAX_IMAGE_PIXELS"]) == profile.MAX_IMAGE_PIXELS
     assert cpu["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"  # else two processes spin and starve a small machine
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in gpu
     assert "VLLM_CPU_KVCACHE_SPACE" not in gpu
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from tests.unit.trainer import tiny
 from trainer.data import DataError
+from trainer.export import ContractChanged, export
 from trainer.model import tuners
 from trainer.training.run import run
 from trainer.training.trouble import LossDiverged, OutOfMemory
+from vqc.errors import InvalidValue
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:torch.*", "ignore:.*:DeprecationWarning")
 
@@ -61,6 +63,33 @@ def test_two_stages(checkpoint: Path, jsonl: Path, tmp_path: Path):
     weights = json.loads((result.checkpoint / tuners.ADAPTER_FILE).read_text("utf-8"))
     assert "language_model" in weights["target_modules"]
     assert tiny.log(tmp_path / "2")[0] < tiny.log(tmp_path / "1")[0]
+
+
+def test_an_adapter_stage_on_a_full_one_and_its_export(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    full = {"tuner_type": "full", "freeze_llm": True}
+    first = run(tiny.config(checkpoint, jsonl, tmp_path / "1", tuner=full, max_steps=2, save_strategy="steps"))
+    second = {"resume_from_checkpoint": str(first.checkpoint)}
+    result = run(tiny.config(checkpoint, jsonl, tmp_path / "2", tuner=second, max_steps=1, save_strategy="steps"))
+    assert first.checkpoint is not None
+    assert result.checkpoint is not None
+    config = json.loads((result.checkpoint / tuners.ADAPTER_FILE).read_text("utf-8"))
+    assert config["base_model_name_or_path"] == str(first.checkpoint)
+    assert (export(result.checkpoint, tmp_path / "out") / "vqc_manifest.json").exists()
+    first.checkpoint.rename(tmp_path / "gone")
+    with pytest.raises(InvalidValue, match="the adapter's base is gone"):
+        export(result.checkpoint, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_another_contract_is_not_exported(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    result = run(tiny.config(checkpoint, jsonl, tmp_path / "run", max_steps=1, save_strategy="steps"))
+    assert result.checkpoint is not None
+    path = result.checkpoint / "vqc_training.json"
+    said = json.loads(path.read_text("utf-8"))
+    said["contract"]["prompts"] = "other"
+    path.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(ContractChanged, match="another prompts"):
+        export(result.checkpoint, tmp_path / "out")
 
 
 def test_adalora_moves_rank(checkpoint: Path, jsonl: Path, tmp_path: Path):
