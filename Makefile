@@ -26,7 +26,13 @@ bench: setup  ## Measure the gateway on the scripted engine
 lock: setup  ## Write down the versions that .venv has
 	@$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^vqc' > constraints.txt
 
-openapi: setup  ## Rewrite the committed OpenAPI document
+docs: setup  ## Rewrite the committed OpenAPI document and the page of training keys
 	@$(BIN)/python -m service.api.openapi > docs/openapi.json
+	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
 
-.PHONY: help setup demo test check bench lock openapi
+demo-model: setup  ## Train the demo model from nothing on drawn scenes (one GPU, about ten minutes)
+	@test -d build/demo-base || $(BIN)/vqc-train tiny build/demo-base --size demo --seed 17
+	@$(BIN)/vqc-train run configs/demo.yaml
+	@$(BIN)/vqc-train export output/demo/checkpoint-2250 build/demo-model
+
+.PHONY: help setup demo test check bench lock docs demo-model

@@ -11,7 +11,7 @@ import structlog
 import uvloop
 
 from engine.protocol import Engine, GenerateRequest, Sampling
-from service.adapters.checkpoint import checkpoint_digest
+from service.adapters.checkpoint import check_contract, checkpoint_digest
 from service.adapters.fetch import PhotoFetcher
 from service.api.app import create_app
 from service.api.auth import KeyRing, read_keys
@@ -97,6 +97,7 @@ def _served_model(settings: Settings) -> ServedModel:
         case "external":
             digest = settings.model_digest
         case "managed":
+            check_contract(_checkpoint(settings))
             digest = checkpoint_digest(_checkpoint(settings))
     return ServedModel(alias=settings.model_alias, digest=digest)
 

@@ -128,8 +128,8 @@ def evaluate(
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Drawing processes.")
 def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers: int) -> None:
     """Draw COUNT labelled photos into OUT: OUT/images and OUT/data.jsonl."""
+    from scenes.rules import RULES
     from scenes.write import write_dataset, write_tickets
-    from vqc.missions import missions
 
     with click.progressbar(length=count + tickets, label="drawing", file=sys.stderr) as bar:
         path = write_dataset(
@@ -138,7 +138,7 @@ def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers:
         click.echo(path)
         if tickets:
             path = write_tickets(
-                out / "tickets", seed=seed, missions=missions(), count=tickets, domain=domain, workers=workers,  # type: ignore[arg-type]
+                out / "tickets", seed=seed, missions=tuple(RULES), count=tickets, domain=domain, workers=workers,  # type: ignore[arg-type]
                 progress=lambda done, total: bar.update(1),
             )  # fmt: skip
             click.echo(path)

@@ -17,7 +17,10 @@ from enum import StrEnum
 
 
 class VqcError(Exception):
-    """Root of every error that this product raises on purpose."""
+    """Root of every error that this product raises on purpose. Travels between processes with its data."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class InvalidValue(VqcError):
@@ -72,3 +75,10 @@ def _shortened(value: object, limit: int = 120) -> str:
     """
     text = repr(value)
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _restored(kind: type[VqcError], args: tuple[object, ...], state: dict[str, object]) -> VqcError:
+    """The error as it was, without calling its constructor, whose arguments are not its message."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

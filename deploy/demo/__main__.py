@@ -23,9 +23,9 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "deploy" / "demo" / "photos"
 OUTPUT = ROOT / "output" / "demo"
-MODEL = ROOT / "build" / "demo-model"
+MODEL = ROOT / "deploy" / "demo" / "model"
 MISSION = "挡风板安装检查"
-CAPTION = {"max_new_tokens": "400"}
+CAPTION = {"max_new_tokens": "800"}
 
 console = Console()
 
@@ -34,7 +34,7 @@ def main() -> None:
     """Runs the demonstration."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     photos = sorted(PHOTOS.glob("*.jpg"))
-    with serving(demo_model()) as client:
+    with serving(MODEL) as client:
         show_captions(client, photos)
         show_stage_a(client, photos)
         console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
@@ -43,16 +43,6 @@ def main() -> None:
         console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {url}/caption", soft_wrap=True)
         if sys.stdin.isatty():
             console.input("\npress Enter to stop it ")
-
-
-def demo_model() -> Path:
-    """The checkpoint to show: a tiny Qwen3-VL with random weights until a trained one is shipped."""
-    if not (MODEL / "config.json").exists():
-        from trainer.tiny_checkpoint import build_tiny_checkpoint
-
-        with console.status("making a tiny Qwen3-VL with random weights (its captions are well-formed, not true)"):
-            build_tiny_checkpoint(MODEL)
-    return MODEL
 
 
 @contextmanager

@@ -1,11 +1,16 @@
-"""What a checkpoint directory is, named by its bytes."""
+"""What a checkpoint directory is, named by its bytes, and whether it was trained for this code."""
 
 from __future__ import annotations
 
+import json
 from hashlib import file_digest
 from pathlib import Path
 
-from vqc.contract import digest
+from vqc.contract import contract_digests, digest
+from vqc.errors import InvalidValue
+
+MANIFEST = "vqc_manifest.json"
+"""Written by ``vqc-train export``; a checkpoint from elsewhere has none."""
 
 
 def checkpoint_digest(directory: Path) -> str:
@@ -16,3 +21,24 @@ def checkpoint_digest(directory: Path) -> str:
             with path.open("rb") as content:
                 names[path.name] = file_digest(content, "sha256").hexdigest()
     return digest(names)
+
+
+def check_contract(directory: Path) -> None:
+    """Refuses a checkpoint that was trained with other prompts, spelling, grammar or pixels (law 6).
+
+    A directory without a manifest was not made by our trainer and says nothing of its contract: it is served.
+
+    Raises:
+        InvalidValue: the manifest cannot be read, or names the parts of the contract that differ.
+    """
+    manifest = directory / MANIFEST
+    if not manifest.exists():
+        return
+    try:
+        trained = dict(json.loads(manifest.read_text("utf-8"))["contract"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidValue("VQC_MODEL", str(manifest), f"its manifest must name the contract: {error}") from error
+    differing = [part for part, ours in contract_digests().items() if trained.get(part) != ours]
+    if differing:
+        valid = "must be trained with this version's " + ", ".join(differing) + "; export it again or run its version"
+        raise InvalidValue("VQC_MODEL", str(directory), valid)

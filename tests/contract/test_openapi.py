@@ -23,7 +23,7 @@ api = schemathesis.openapi.from_asgi("/openapi.json", create_app(context_with(Sc
 
 
 def test_the_committed_document_is_fresh():
-    assert json.loads(COMMITTED.read_text("utf-8")) == create_routes().openapi(), "run `make openapi`"
+    assert json.loads(COMMITTED.read_text("utf-8")) == create_routes().openapi(), "run `make docs`"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning")

@@ -25,7 +25,9 @@ async def no_fetch(url: str) -> bytes:
     raise UrlRejected(url, "off in this test")
 
 
-def context_with(engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_fetch, max_body_bytes=2**20, timeout_s=5) -> Context:
+def context_with(
+    engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_fetch, max_body_bytes=2**20, timeout_s=5
+) -> Context:
     intake = Intake(max_in_flight)
     model = ServedModel(alias="champion", digest="d" * 64)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)

@@ -1,0 +1,40 @@
+"""A checkpoint is named by its bytes, and one trained under another contract is refused."""
+
+import json
+
+import pytest
+
+from service.adapters.checkpoint import MANIFEST, check_contract, checkpoint_digest
+from vqc.contract import contract_digests
+from vqc.errors import InvalidValue
+
+
+def test_the_digest_changes_with_any_byte_and_any_name(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"abc")
+    first = checkpoint_digest(tmp_path)
+    assert checkpoint_digest(tmp_path) == first
+    (tmp_path / "model.safetensors").write_bytes(b"abd")
+    second = checkpoint_digest(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "weights.safetensors")
+    assert len({first, second, checkpoint_digest(tmp_path)}) == 3
+
+
+def test_a_checkpoint_of_this_contract_or_of_unknown_origin_is_served(tmp_path):
+    check_contract(tmp_path)
+    (tmp_path / MANIFEST).write_text(json.dumps({"contract": contract_digests() | {"chat_template": "x"}}))
+    check_contract(tmp_path)
+
+
+@pytest.mark.parametrize("part", contract_digests())
+def test_a_checkpoint_of_another_contract_is_refused_by_name(tmp_path, part):
+    (tmp_path / MANIFEST).write_text(json.dumps({"contract": contract_digests() | {part: "other"}}))
+    with pytest.raises(InvalidValue, match=f"this version's {part};"):
+        check_contract(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"contract": 3}'])
+def test_a_broken_manifest_is_refused(tmp_path, text):
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(InvalidValue, match="manifest"):
+        check_contract(tmp_path)
