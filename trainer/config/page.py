@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from trainer.config.document import documented_keys
 
+HEAD = """\
+# Training keys
+
+Made by `make docs` from the schema in `trainer/config/`.
+
+| key | type | default | meaning |
+|---|---|---|---|
+"""
+
 
 def keys_page() -> str:
     """Markdown: one row per key, in the schema's order."""
-    rows = (f"| `{doc.key}` | {_cell(doc.type)} | {_cell(doc.default)} | {_cell(doc.description)} |" for doc in documented_keys())
-    head = "# Training keys\n\nMade by `make docs` from the schema in `trainer/config/`.\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
-    return head + "\n".join(rows) + "\n"
+    keys = documented_keys()
+    rows = (f"| `{key.key}` | {_cell(key.type)} | {_cell(key.default)} | {_cell(key.description)} |" for key in keys)
+    return HEAD + "\n".join(rows) + "\n"
 
 
 def _cell(text: str) -> str:

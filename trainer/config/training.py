@@ -19,8 +19,7 @@ class SchedulerKwargs(Section):
 
     min_lr: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="Learning rate at the end of the cosine, for the group that uses learning_rate; other groups "
-        "end at the same share of their own rate.",
+        description="Learning rate at the end of the cosine, the same for every group, whatever its own rate.",
     )
     min_lr_rate: Probability | None = Field(default=None, description="The same as a share of each group's rate.")
 
