@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from service.cli.options import engine_options, knob_options
+from service.cli.options import chosen, engine_options, knob_options
 
 
 @click.command()
@@ -24,11 +25,7 @@ def caption(
     coordinates: str,
     overlay: Path | None,
     as_json: bool,
-    max_new_tokens: int | None,
-    temperature: float,
-    top_p: float,
-    repetition_penalty: float,
-    seed: int | None,
+    knobs: dict[str, Any],
     **overrides: object,
 ) -> None:
     """Print what is in each PHOTO: every object with its box, quad or line.
@@ -37,22 +34,15 @@ def caption(
     """
     from service.cli.caption_files import caption_files
     from service.cli.session import run_with_engine
-    from service.domain.generation import Knobs
     from service.settings import read_settings
 
     settings = read_settings(**overrides)
-    knobs = Knobs(
-        max_new_tokens=settings.caption_max_new_tokens if max_new_tokens is None else max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        repetition_penalty=repetition_penalty,
-        seed=seed,
-    )
+    decoding = chosen(knobs, settings.caption_max_new_tokens)
     if overlay is not None:
         overlay.mkdir(parents=True, exist_ok=True)
     answers = run_with_engine(
         settings,
-        lambda context: caption_files(context, photos, knobs, coordinates, overlay),  # type: ignore[arg-type]
+        lambda context: caption_files(context, photos, decoding, coordinates, overlay),  # type: ignore[arg-type]
     )
     if as_json:
         click.echo(json.dumps(answers, ensure_ascii=False, indent=2))

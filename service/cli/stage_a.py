@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from service.cli.options import engine_options, knob_options
+from service.cli.options import chosen, engine_options, knob_options
 
 
 @click.command("stage-a")
@@ -23,11 +24,7 @@ def stage_a(
     mission: str,
     output: Path,
     concurrency: int,
-    max_new_tokens: int | None,
-    temperature: float,
-    top_p: float,
-    repetition_penalty: float,
-    seed: int | None,
+    knobs: dict[str, Any],
     **overrides: object,
 ) -> None:
     """Write one line {"image_id": …, "summary": …} for each photo below DIRECTORY.
@@ -38,26 +35,19 @@ def stage_a(
     from service.cli.session import run_with_engine
     from service.cli.stage_a_files import photos_below, read_done
     from service.cli.stage_a_run import write_summaries
-    from service.domain.generation import Knobs
     from service.settings import read_settings
     from vqc.missions import mission_named
 
     wanted = mission_named(mission)
     settings = read_settings(**overrides)
-    knobs = Knobs(
-        max_new_tokens=settings.stage_a_max_new_tokens if max_new_tokens is None else max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        repetition_penalty=repetition_penalty,
-        seed=seed,
-    )
+    decoding = chosen(knobs, settings.stage_a_max_new_tokens)
     photos = photos_below(directory)
     done = read_done(output)
     todo = {image_id: path for image_id, path in photos.items() if image_id not in done}
     failed: dict[str, str] = {}
     if todo:
         failed = run_with_engine(
-            settings, lambda context: write_summaries(context, todo, wanted, knobs, output, concurrency)
+            settings, lambda context: write_summaries(context, todo, wanted, decoding, output, concurrency)
         )
     written = len(todo) - len(failed)
     click.echo(

@@ -2,10 +2,10 @@
 
 import asyncio
 import ssl
-import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 
 from service.adapters.fetch import PhotoFetcher, is_public
 from service.domain.errors import FetchFailed, UrlRejected
@@ -71,21 +71,16 @@ def test_public_addresses_are_public():
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=photos.example.com",
-         "-addext", "subjectAltName=DNS:photos.example.com", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
+def authority():
+    return trustme.CA()
 
 
 @asynccontextmanager
-async def https_server(certificate, answer: bytes, hold_s: float = 0):
+async def https_server(authority, answer: bytes, hold_s: float = 0):
     """Serves ``answer`` to every request; yields a fetcher that trusts it and the requests seen."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("photos.example.com").configure_cert(context)
+    authority.configure_trust(trusting)
     seen: list[bytes] = []
 
     async def handle(reader, writer):
@@ -107,7 +102,7 @@ async def https_server(certificate, answer: bytes, hold_s: float = 0):
         timeout_s=0.5,
         resolve=resolve,
         allowed_address=lambda address: True,
-        tls=ssl.create_default_context(cafile=str(certificate / "cert.pem")),
+        tls=trusting,
     )
     try:
         yield lambda: fetcher(f"https://photos.example.com:{port}/a.jpg?x=1"), seen
@@ -116,8 +111,8 @@ async def https_server(certificate, answer: bytes, hold_s: float = 0):
         await server.wait_closed()
 
 
-async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_own_name(certificate):
-    async with https_server(certificate, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto") as (fetch, seen):
+async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_own_name(authority):
+    async with https_server(authority, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto") as (fetch, seen):
         assert await fetch() == b"photo"
     assert seen[0].startswith(b"GET /a.jpg?x=1 ")
     assert b"Host: photos.example.com:" in seen[0]
@@ -137,15 +132,15 @@ async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_ow
         (b"", 2, "within 0.5 s"),
     ],
 )
-async def test_what_is_no_photo_fails_with_the_reason(certificate, answer, hold_s, words):
-    async with https_server(certificate, answer, hold_s) as (fetch, seen):
+async def test_what_is_no_photo_fails_with_the_reason(authority, answer, hold_s, words):
+    async with https_server(authority, answer, hold_s) as (fetch, seen):
         with pytest.raises(FetchFailed, match=words):
             await fetch()
     assert len(seen) == 1
 
 
-async def test_a_certificate_of_another_name_is_refused(certificate):
-    async with https_server(certificate, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (fetch, seen):
+async def test_a_certificate_of_another_name_is_refused(authority):
+    async with https_server(authority, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (fetch, seen):
         inner = fetch.__closure__[0].cell_contents
         inner._tls = ssl.create_default_context()
         with pytest.raises(FetchFailed, match="certificate"):

@@ -98,7 +98,8 @@ def test_a_drawn_dot_lands_under_its_label(op: tuple[str, dict[str, object]], x:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    ops=st.lists(st.sampled_from(ALL_GEOMETRY), min_size=2, max_size=5),
+    # Each operation once: five halvings in a row leave nothing of the dot to find.
+    ops=st.lists(st.sampled_from(ALL_GEOMETRY), min_size=2, max_size=5, unique_by=lambda op: op[0]),
     x=st.integers(8, 111),
     y=st.integers(8, 81),
     seed=st.integers(0, 10_000),
