@@ -15,6 +15,9 @@ from vqc.codec import render
 from vqc.geometry import MAX_LINE_POINTS, NORM, Kind, Shape
 from vqc.missions import missions
 
+_PROMPTED = {"name", "domain", "focus", "requirement"}
+"""The fields of a mission that the model is told; key items only judge what it wrote."""
+
 _SAMPLE = DenseCaption(
     (
         CaptionObject(shape=Shape(Kind.BBOX, (1, 2, 3, 4)), desc="BBU设备/华为"),
@@ -38,7 +41,9 @@ def digest(value: object) -> str:
 def contract_digests() -> dict[str, str]:
     """The digest of each part of the contract, by name."""
     return {
-        "prompts": digest([prompts.catalogue(), [mission.model_dump() for mission in missions().values()]]),
+        "prompts": digest(
+            [prompts.catalogue(), [mission.model_dump(include=_PROMPTED) for mission in missions().values()]]
+        ),
         "caption_codec": digest([render(_SAMPLE), DESC_PATTERN, MAX_OBJECTS, MAX_LINE_POINTS, NORM]),
         "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.SUMMARY_GRAMMAR, grammar.VERDICT_GRAMMAR]),
         "image_policy": digest(image.POLICY),

@@ -49,11 +49,12 @@ def main() -> None:
 def serving(model: Path) -> Iterator[httpx.Client]:
     """A client of the service, which is up inside the block and drained after it."""
     port = int(os.environ.get("VQC_PORT") or free_port(8080))
-    environment = os.environ | {
+    environment = {
         "VQC_MODEL": str(model),
         "VQC_MODEL_ALIAS": "demo",
-        "VQC_PORT": str(port),
         "VQC_ENGINE_LOG": str(OUTPUT / "engine.log"),
+        **os.environ,
+        "VQC_PORT": str(port),
     }
     command = [sys.executable, "-m", "service.cli", "api"]
     with (

@@ -26,6 +26,7 @@ from tests.unit.service.conftest import context_with
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
+ROOT = Path(__file__).parents[2]
 SHORT = {"max_new_tokens": "200"}
 
 
@@ -194,6 +195,25 @@ async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene, fr
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_the_demonstration_shows_every_sample_photo(managed_engine):
+    env = os.environ | {
+        "VQC_ENGINE_URL": f"unix://{flag(managed_engine, '--uds')}",
+        "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.demo", env=env, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    printed = (await asyncio.wait_for(process.communicate(), 200))[0].decode()
+    assert process.returncode == 0, printed
+    names = [path.stem for path in (ROOT / "deploy" / "demo" / "photos").iterdir()]
+    assert len(names) >= 7
+    for name in names:
+        assert printed.count(f"{name}.jpg") >= 2  # its objects and its line
+        assert (ROOT / "output" / "demo" / f"{name}.overlay.png").exists()
+    assert "the API: http://127.0.0.1:" in printed
 
 
 async def test_an_engine_killed_under_load_answers_503_and_comes_back(managed_engine, scene):
