@@ -1,0 +1,151 @@
+"""From which score on a 通过 is released, so that few failed tickets are: learn-then-test on one risk.
+
+    risk(t) = P(the verdict is 通过 and its score is at least t | the ticket truly failed)
+
+It is the share of failed tickets released as 通过; one that was given 不通过 is never released. Candidate thresholds are
+tested from strict to lax, each with the exact binomial tail p(t) = P(Bin(failed, budget) ≤ released(t)), and the last one
+before the first p(t) > delta is taken. risk(t) only grows as t falls, so this fixed sequence needs no correction and may
+use the scores of the sample itself: with probability at least 1 - delta over the calibration tickets (independent, drawn
+as those to come) the risk at the threshold is within the budget, whatever the scores mean.
+Source: Angelopoulos et al., Learn then Test, 2021 (arXiv:2110.01052).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, fsum, isfinite, lgamma, log, log1p
+
+from vqc.errors import InvalidValue
+from vqc.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledTicket:
+    """A selected verdict, the score of its rollout and what the ticket truly was."""
+
+    verdict: Verdict
+    score: float
+    label: Verdict
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.score):
+            raise InvalidValue("score", self.score, "must be a finite number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """What one threshold would do to the sample. ``threshold`` None releases nothing.
+
+    ``coverage`` is the share of all tickets that get a verdict (every 不通过 and each released 通过), ``risk`` the share
+    of the failed ones that are released.
+    """
+
+    threshold: float | None
+    coverage: float
+    risk: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A threshold and what it rests on. ``threshold`` None: no threshold is certified, so no 通过 is released.
+
+    ``risk_bound`` is the Clopper-Pearson upper bound on the risk at confidence 1 - ``delta`` for this threshold alone.
+    """
+
+    threshold: float | None
+    budget: float
+    delta: float
+    failed: int
+    released_failed: int
+    coverage: float
+    risk_bound: float
+
+    def releases(self, verdict: Verdict, score: float) -> bool:
+        """Whether a ticket keeps its verdict; otherwise it needs review. 不通过 always stays."""
+        return verdict is Verdict.FAIL or (self.threshold is not None and score >= self.threshold)
+
+
+def calibrate(tickets: Sequence[LabelledTicket], *, budget: float = 0.05, delta: float = 0.1) -> Calibration:
+    """The laxest threshold that keeps the share of failed tickets released within ``budget``, wrong at most ``delta``.
+
+    With no failed ticket released, ``budget`` 0.05 and ``delta`` 0.1 need at least 45 failed tickets.
+
+    >>> failed = [LabelledTicket(verdict=Verdict.PASS, score=0.5, label=Verdict.FAIL)] * 45
+    >>> passed = [LabelledTicket(verdict=Verdict.PASS, score=s, label=Verdict.PASS) for s in (0.4, 0.6, 0.8)]
+    >>> found = calibrate([*failed, *passed])
+    >>> found.threshold, found.releases(Verdict.PASS, 0.5), found.releases(Verdict.FAIL, 0.5)
+    (0.6, False, True)
+    >>> print(calibrate([*failed[:44], *passed]).threshold)
+    None
+
+    Raises:
+        InvalidValue: a budget or delta outside 0 to 1 (both excluded).
+    """
+    for field, value in (("budget", budget), ("delta", delta)):
+        if not 0 < value < 1:
+            raise InvalidValue(field, value, "valid: between 0 and 1, both excluded")
+    failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
+    chosen, released_failed = risk_coverage(tickets)[0], 0
+    for point in risk_coverage(tickets)[1:]:
+        released = round(point.risk * failed)
+        if binomial_tail(released, failed, budget) > delta:
+            break
+        chosen, released_failed = point, released
+    return Calibration(
+        threshold=chosen.threshold,
+        budget=budget,
+        delta=delta,
+        failed=failed,
+        released_failed=released_failed,
+        coverage=chosen.coverage,
+        risk_bound=0.0 if chosen.threshold is None else upper_bound(released_failed, failed, delta),
+    )
+
+
+def risk_coverage(tickets: Sequence[LabelledTicket]) -> tuple[CurvePoint, ...]:
+    """A point for releasing nothing, then one for each distinct score of a 通过, from strict to lax.
+
+    >>> ticket = LabelledTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.PASS)
+    >>> [(point.threshold, point.coverage, point.risk) for point in risk_coverage([ticket])]
+    [(None, 0.0, 0.0), (0.7, 1.0, 0.0)]
+    """
+    failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
+    covered = sum(ticket.verdict is Verdict.FAIL for ticket in tickets)
+    false = 0
+    points = [CurvePoint(threshold=None, coverage=covered / max(len(tickets), 1), risk=0.0)]
+    passing = sorted((t for t in tickets if t.verdict is Verdict.PASS), key=lambda ticket: -ticket.score)
+    for place, ticket in enumerate(passing, start=1):
+        covered += 1
+        false += ticket.label is Verdict.FAIL
+        if place == len(passing) or passing[place].score < ticket.score:
+            risk = false / failed if failed else 0.0
+            points.append(CurvePoint(threshold=ticket.score, coverage=covered / len(tickets), risk=risk))
+    return tuple(points)
+
+
+def binomial_tail(k: int, n: int, p: float) -> float:
+    """P(Bin(n, p) ≤ k) for 0 < p < 1.
+
+    >>> round(binomial_tail(1, 3, 0.5), 12), binomial_tail(0, 0, 0.05)
+    (0.5, 1.0)
+    """
+    if k >= n:
+        return 1.0
+    terms = (lgamma(n + 1) - lgamma(j + 1) - lgamma(n - j + 1) + j * log(p) + (n - j) * log1p(-p) for j in range(k + 1))
+    return min(1.0, fsum(map(exp, terms)))
+
+
+def upper_bound(k: int, n: int, delta: float) -> float:
+    """The Clopper-Pearson upper bound: the largest p with P(Bin(n, p) ≤ k) ≥ delta, by bisection.
+
+    >>> round(upper_bound(0, 45, 0.1), 4)
+    0.0499
+    """
+    if k >= n:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if binomial_tail(k, n, middle) >= delta else (low, middle)
+    return high

@@ -1,0 +1,95 @@
+"""Which verdicts are sampled for a ticket, in which order, and what one of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine.protocol import Sampling
+from service.domain.generation import Knobs
+from vqc.errors import InvalidValue
+from vqc.verdict import VerdictOutcome, parse
+
+LARGEST_WAVE = 64
+"""Most samples of one engine request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEntry:
+    """One engine request: its decode settings, seed base set, and the ``n`` candidates that it brings."""
+
+    knobs: Knobs
+    n: int
+    first_candidate: int
+
+    @property
+    def candidates(self) -> range:
+        """The candidate indices of the request's completions, in their order."""
+        return range(self.first_candidate, self.first_candidate + self.n)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The request's sampling; completion i is drawn with ``seed + i``."""
+        return self.knobs.sampling(self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One sampled answer and what was read of it; one that does not parse is data, not an error."""
+
+    candidate_index: int
+    temperature: float
+    text: str
+    outcome: VerdictOutcome
+
+
+def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple[PlanEntry, ...]:
+    """The engine requests for one ticket, in grid order; candidates are numbered through.
+
+    A seed base nearer than ``samples_per_decode`` to an earlier one moves up to the next free place, so that no two
+    candidates share a seed; an entry without a seed starts at ``seed``. A greedy entry (temperature 0) has one sample:
+    more would be the same answer counted as several votes.
+
+    >>> grid = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.2, 42), (0.6, 43), (0.9, None))]
+    >>> [(entry.knobs.seed, list(entry.candidates)) for entry in plan(grid, 2, seed=7)]
+    [(42, [0, 1]), (44, [2, 3]), (7, [4, 5])]
+
+    Raises:
+        InvalidValue: an empty grid or a number of samples that no request carries.
+    """
+    if not grid:
+        raise InvalidValue("sampler.grid", list(grid), "must have at least one decode setting")
+    if not 1 <= samples_per_decode <= LARGEST_WAVE:
+        raise InvalidValue("sampler.samples_per_decode", samples_per_decode, f"valid: 1 to {LARGEST_WAVE}")
+    entries: list[PlanEntry] = []
+    bases: list[int] = []
+    for knobs in grid:
+        base = _free_base(seed if knobs.seed is None else knobs.seed, bases, samples_per_decode)
+        n = samples_per_decode if knobs.temperature > 0 else 1
+        first = entries[-1].candidates.stop if entries else 0
+        entries.append(PlanEntry(knobs=replace(knobs, seed=base), n=n, first_candidate=first))
+        bases.append(base)
+    return tuple(entries)
+
+
+def rollout(entry: PlanEntry, index: int, text: str) -> Rollout:
+    """The rollout that completion ``index`` of an entry's request wrote.
+
+    >>> entry, = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
+    >>> rollout(entry, 1, "通过\\n理由: 挡风板安装方向正确").candidate_index
+    1
+    """
+    return Rollout(
+        candidate_index=entry.candidates[index],
+        temperature=entry.knobs.temperature,
+        text=text,
+        outcome=parse(text),
+    )
+
+
+def _free_base(wanted: int, taken: Sequence[int], spacing: int) -> int:
+    base = wanted
+    for other in sorted(taken):
+        if abs(base - other) < spacing:
+            base = other + spacing
+    return base
