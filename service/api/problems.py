@@ -10,9 +10,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from engine.errors import EngineFailed, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
+from service.api.disconnect import ClientGone
 from service.domain.errors import (
     AnswerMalformed,
     BodyTooLarge,
@@ -119,6 +121,11 @@ def install(app: FastAPI) -> None:
             error = invalid_value(error.errors()[0])
         return problem_response(error, request.scope.get("vqc_request_id"))
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # for the log; the client is no longer there to read it
+
+    for kind in (ClientGone, ClientDisconnect):
+        app.add_exception_handler(kind, gone)
     for kind in (VqcError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
 

@@ -17,7 +17,7 @@ from service.api import answers
 from service.api.auth import Scope
 from service.api.bodies import caption_photo, stage_a_photos
 from service.api.context import Context, context_of
-from service.api.disconnect import ClientGone, while_connected
+from service.api.disconnect import while_connected
 from service.api.problems import problem_of
 from service.api.schemas import CaptionOut, CaptionQuery, HealthOut, KnobsIn, StageAOut
 from service.api.sse import event, event_stream
@@ -30,9 +30,6 @@ from vqc.image import CanonicalPhoto
 from vqc.missions import mission_named
 
 router = APIRouter()
-
-_GONE = 499
-"""Logged for a client that left; nobody receives it."""
 
 
 @router.post("/caption", summary="What is in a photo", tags=["inspection"], response_model=CaptionOut)
@@ -49,19 +46,16 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
         raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
     knobs, timeout_s = _decoding(query, context, context.defaults.caption_max_new_tokens)
     request_id: str = request.scope["vqc_request_id"]
-    try:
-        data = await caption_photo(request, context.fetch)
-        if streamed:
-            parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
-            photo = await while_connected(request, anext(parts))
-            first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
-            events = _caption_events(context, request_id, query, started, cast(CanonicalPhoto, photo), first, parts)
-            return event_stream(request, events, answers.model_header(context.model))
-        result = await while_connected(
-            request, context.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
-        )
-    except ClientGone:
-        return Response(status_code=_GONE)
+    data = await caption_photo(request, context.fetch)
+    if streamed:
+        parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        photo = await while_connected(request, anext(parts))
+        first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
+        events = _caption_events(context, request_id, query, started, cast(CanonicalPhoto, photo), first, parts)
+        return event_stream(request, events, answers.model_header(context.model))
+    result = await while_connected(
+        request, context.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+    )
     total_ms = _ms_since(started)
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
     headers = answers.headers(context.model, result.prompt_digest, timings)
@@ -90,19 +84,16 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
     knobs, timeout_s = _decoding(query, context, context.defaults.stage_a_max_new_tokens)
     name, photos = await stage_a_photos(request, context.fetch)
     mission, request_id = mission_named(name), request.scope["vqc_request_id"]
-    try:
-        result = await while_connected(
-            request,
-            context.stage_a(
-                [source for _, source in photos],
-                mission=mission,
-                request_id=request_id,
-                knobs=knobs,
-                timeout_s=timeout_s,
-            ),
-        )
-    except ClientGone:
-        return Response(status_code=_GONE)
+    result = await while_connected(
+        request,
+        context.stage_a(
+            [source for _, source in photos],
+            mission=mission,
+            request_id=request_id,
+            knobs=knobs,
+            timeout_s=timeout_s,
+        ),
+    )
     total_ms = _ms_since(started)
     return _json(
         answers.stage_a_out(

@@ -7,6 +7,7 @@ import pytest
 
 from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineUnavailable
 from engine.scripted import ScriptedEngine
+from service.api.app import create_app
 from service.api.auth import Scope, create_key, read_keys
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
@@ -164,3 +165,24 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
         f'vqc_model_info{{alias="champion",digest="{"d" * 12}"}} 1.0',
     ):
         assert line in page
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_error():
+    context = context_with(ScriptedEngine())
+    app, sent = create_app(context), []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/caption",
+        "raw_path": b"/caption", "root_path": "", "scheme": "http", "query_string": b"", "client": ("test", 1),
+        "server": ("test", 80), "headers": [(b"content-type", b"application/json")],
+    }  # fmt: skip
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 499
+    assert context.intake.in_flight == 0
