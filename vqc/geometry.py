@@ -87,9 +87,11 @@ def canonical(shape: Shape) -> Shape:
     if shape.kind is Kind.LINE:
         return Shape.from_points(shape.kind, min(points, points[::-1]))
     if shape.kind is Kind.QUAD:
-        if _signed_area(points) < 0:
-            points = points[::-1]
-        return Shape.from_points(shape.kind, min(_rotations(points), key=lambda ps: [(y, x) for x, y in ps]))
+        area = _signed_area(points)
+        spellings = _rotations(points) if area >= 0 else []
+        if area <= 0:  # a quad without area has no direction of its own: both are candidates
+            spellings += _rotations(points[::-1])
+        return Shape.from_points(shape.kind, min(spellings, key=lambda ps: [(y, x) for x, y in ps]))
     return shape
 
 

@@ -88,6 +88,11 @@ def test_a_shape_has_one_canonical_form(item, turn, reverse):
     assert canonical(Shape.from_points(shape.kind, points)) == shape
 
 
+def test_a_quad_without_area_has_one_canonical_form_too():
+    there, back = (0, 0, 0, 0, 0, 2, 0, 1), (0, 1, 0, 2, 0, 0, 0, 0)
+    assert canonical(Shape(Kind.QUAD, there)) == canonical(Shape(Kind.QUAD, back))
+
+
 def test_the_order_of_the_reference_policy():
     boxes = {"bottom": (50, 50, 70, 70), "mid-left": (5, 40, 15, 50)}
     objects = [CaptionObject(shape=Shape(Kind.BBOX, xy), desc=desc) for desc, xy in boxes.items()]
