@@ -14,10 +14,9 @@ from typing import Any
 
 from trainer.training.logs import without_loading_bars
 from trainer.training.provenance import Provenance, copy_processor, file_digest, git_revision, local_directory
-from vqc.contract import contract_digests
+from vqc.contract import MANIFEST, contract_digests
 from vqc.errors import InvalidValue, VqcError
 
-MANIFEST = "vqc_manifest.json"
 ADAPTER = "adapter_config.json"
 
 

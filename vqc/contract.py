@@ -18,6 +18,9 @@ from vqc.missions import missions
 _PROMPTED = {"name", "domain", "focus", "requirement"}
 """The fields of a mission that the model is told; key items only judge what it wrote."""
 
+MANIFEST = "vqc_manifest.json"
+"""The file in a checkpoint directory that names the digests it was trained under, as ``contract``."""
+
 _SAMPLE = DenseCaption(
     (
         CaptionObject(shape=Shape(Kind.BBOX, (1, 2, 3, 4)), desc="BBU设备/华为"),

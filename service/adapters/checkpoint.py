@@ -6,11 +6,8 @@ import json
 from hashlib import file_digest
 from pathlib import Path
 
-from vqc.contract import contract_digests, digest
+from vqc.contract import MANIFEST, contract_digests, digest
 from vqc.errors import InvalidValue
-
-MANIFEST = "vqc_manifest.json"
-"""Written by ``vqc-train export``; a checkpoint from elsewhere has none."""
 
 
 def checkpoint_digest(directory: Path) -> str:

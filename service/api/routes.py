@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator
 from time import perf_counter
 from typing import Annotated, cast
@@ -12,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from scenes.overlay import draw_overlay
 from service.api import answers
 from service.api.auth import Scope
 from service.api.bodies import caption_photo, stage_a_photos
 from service.api.context import Context, context_of
 from service.api.disconnect import while_connected
+from service.api.overlay import overlay_png
 from service.api.problems import problem_of
 from service.api.schemas import CaptionOut, CaptionQuery, HealthOut, KnobsIn, StageAOut
 from service.api.sse import event, event_stream
@@ -60,7 +59,7 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
     headers = answers.headers(context.model, result.prompt_digest, timings)
     if query.render == "overlay":
-        return Response(await asyncio.to_thread(_overlay_png, result), media_type="image/png", headers=headers)
+        return Response(await asyncio.to_thread(overlay_png, result), media_type="image/png", headers=headers)
     return _json(
         answers.caption_out(
             result,
@@ -184,15 +183,6 @@ def _decoding(query: KnobsIn, context: Context, max_new_tokens: int) -> tuple[Kn
         seed=query.seed,
     )
     return knobs, min(query.timeout_s or context.defaults.timeout_s, context.defaults.timeout_s)
-
-
-def _overlay_png(result: CaptionResult) -> bytes:
-    """The upright photo with its objects drawn."""
-    caption = result.outcome.caption
-    objects = [item.to_pixels(result.photo.size_wh) for item in caption.objects] if caption else []
-    encoded = io.BytesIO()
-    draw_overlay(result.photo.decode(), objects).save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
 
 
 def _json(body: BaseModel, headers: dict[str, str]) -> Response:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.problems import Problem
 from service.application.stage_a import MAX_PHOTOS
+from service.domain.generation import LARGEST_ANSWER
 from vqc.caption import MAX_OBJECTS
 
 Coordinates = Literal["norm1000", "pixel"]
@@ -51,7 +52,7 @@ class StageAIn(Wire):
 class KnobsIn(Wire):
     """How the answer is decoded; the defaults are deterministic."""
 
-    max_new_tokens: int | None = Field(None, ge=1, le=8192, description="Most tokens of the answer.")
+    max_new_tokens: int | None = Field(None, ge=1, le=LARGEST_ANSWER, description="Most tokens of the answer.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
     top_p: float = Field(1.0, gt=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0, le=2)

@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from service.api.answers import caption_out, in_space
+from service.api.answers import caption_out
 from service.api.context import Context
+from service.api.overlay import overlay_png
 from service.api.problems import problem_of
 from service.api.schemas import Coordinates
 from service.cli.progress import in_order
@@ -41,13 +42,9 @@ async def caption_files(
             coordinates=coordinates,
             total_ms=(perf_counter() - started) * 1000,
         ).model_dump(exclude_none=True)
-        if overlay is not None and result.outcome.caption is not None:
-            from scenes.overlay import draw_overlay
-
-            size_wh = result.photo.size_wh
-            objects = [in_space(item, "pixel", size_wh) for item in result.outcome.caption.objects]
+        if overlay is not None:
             picture = overlay / f"{path.stem}.overlay.png"
-            await asyncio.to_thread(lambda: draw_overlay(result.photo.decode(), objects).save(picture))
+            await asyncio.to_thread(lambda: picture.write_bytes(overlay_png(result)))
             answer["overlay_file"] = str(picture)
         return {"photo_file": str(path), **answer}
 

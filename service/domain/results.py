@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vqc.errors import VqcError
 from vqc.image import CanonicalPhoto
@@ -60,5 +60,5 @@ class PhotoFailure:
 class StageAResult:
     """One entry per photo, in the order given."""
 
-    photos: tuple[SummaryResult | PhotoFailure, ...] = field(default_factory=tuple)
-    prompt_digest: str = ""
+    photos: tuple[SummaryResult | PhotoFailure, ...]
+    prompt_digest: str

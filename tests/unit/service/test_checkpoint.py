@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from service.adapters.checkpoint import MANIFEST, check_contract, checkpoint_digest
-from vqc.contract import contract_digests
+from service.adapters.checkpoint import check_contract, checkpoint_digest
+from vqc.contract import MANIFEST, contract_digests
 from vqc.errors import InvalidValue
 
 
