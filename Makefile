@@ -11,8 +11,11 @@ setup:  ## Make .venv with everything below needs (once; seconds when nothing ch
 demo: setup  ## Caption the sample photos with a real vLLM on the CPU; prints results and where they are
 	@$(BIN)/python -m deploy.demo
 
-test: setup  ## Run the whole suite
+test: setup test-servers  ## Run the whole suite
 	@$(BIN)/python -m pytest
+
+test-servers:  ## Install the Debian packages whose servers the tests start (as root)
+	@sh tools/test_servers.sh
 
 check: setup  ## Lint, types, import rules: what is fast
 	@$(BIN)/ruff check .
@@ -30,9 +33,17 @@ docs: setup  ## Rewrite the committed OpenAPI document and the page of training 
 	@$(BIN)/python -m service.api.openapi > docs/openapi.json
 	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
 
-demo-model: setup  ## Train the demo model from nothing on drawn scenes (one GPU, about ten minutes)
-	@test -d build/demo-base || $(BIN)/vqc-train tiny build/demo-base --size demo --seed 17
-	@$(BIN)/vqc-train run configs/demo.yaml
-	@$(BIN)/vqc-train export output/demo/checkpoint-2250 build/demo-model
+swift-parity:  ## Compare tokens, pixels, labels and first loss with ms-swift (.venv-swift, 2 GB; not in the suite)
+	@$(PYTHON) tools/setup_venv.py --venv .venv-swift --constraints constraints-swift.txt train swift
+	@.venv-swift/bin/python -m tools.swift_parity
 
-.PHONY: help setup demo test check bench lock docs demo-model
+demo-model: setup  ## Train the demo model from nothing on drawn scenes (two GPUs for a quarter of an hour, then 20 CPU minutes)
+	@test -d build/demo-base || $(BIN)/vqc-train tiny build/demo-base --size demo --seed 17
+	@$(BIN)/torchrun --nproc_per_node gpu -m trainer.cli run configs/demo.yaml
+	@$(BIN)/vqc-train export output/demo/checkpoint-2260 build/demo-sees
+	@$(BIN)/vqc-train run configs/demo_shift.yaml
+	@$(BIN)/vqc-train export output/demo_shift/checkpoint-150 build/demo-shifted
+	@$(BIN)/vqc-train run configs/demo_verdict.yaml
+	@$(BIN)/vqc-train export output/demo_verdict/checkpoint-150 build/demo-model
+
+.PHONY: help setup demo test test-servers check bench lock docs swift-parity demo-model

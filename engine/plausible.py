@@ -1,11 +1,14 @@
 """Made-up answers in the product's formats, for an engine without a model: the same question gets the same answer.
 
-What a request asks for is told from its grammar. An answer means nothing; it only has the right form.
+What a request asks for is told from its grammar. An answer means nothing; it only has the right form. Verdicts of one
+ticket mostly agree, and lean towards 不通过 where the request names a flaw, so that votes, reviews and reports look alive.
 """
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
@@ -15,13 +18,14 @@ from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render as render_caption
 from vqc.geometry import NORM, Kind, Shape
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.missions import missions
 from vqc.summary import render as render_summary
 from vqc.summary import summarise
 from vqc.verdict import Verdict, VerdictAnswer
 from vqc.verdict import render as render_verdict
 
-_Task = Literal["caption", "summary", "verdict", "text"]
-_TASKS: dict[str | None, _Task] = {CAPTION_GRAMMAR: "caption", SUMMARY_GRAMMAR: "summary", VERDICT_GRAMMAR: "verdict"}
+_Task = Literal["caption", "summary", "operations", "text"]
+_TASKS: dict[str | None, _Task] = {CAPTION_GRAMMAR: "caption", SUMMARY_GRAMMAR: "summary"}
 
 _DESCS: dict[Kind, tuple[str, ...]] = {
     Kind.BBOX: (
@@ -34,6 +38,7 @@ _DESCS: dict[Kind, tuple[str, ...]] = {
     Kind.QUAD: ("标签/5G-BBU", "标签/无法识别"),
     Kind.LINE: ("光纤/有保护措施,弯曲半径合理/蛇形管", "电线/捆扎整齐", "电线/分布散乱"),
 }
+_RULES = ("只看任务重点中的物体", "备注与主句矛盾时以备注为准", "关键项只显示部分时按不通过处理")
 _REASONS = {
     Verdict.PASS: ("图片1中BBU设备与BBU安装螺丝均符合要求", "挡风板已按要求配备，安装方向正确"),
     Verdict.FAIL: ("图片2中接地螺丝未拧紧", "挡风板缺失", "电线分布散乱"),
@@ -46,9 +51,50 @@ def plausible_answer(request: GenerateRequest, index: int) -> str:
     for part in request.user:
         digest.update((part.digest if isinstance(part, Image) else part).encode())
         digest.update(b"\0")
+    asked, seed = digest.hexdigest(), _child_seed(request, index)
+    if request.grammar == VERDICT_GRAMMAR:
+        return _verdict(asked, seed, leaning(request))
+    task = _TASKS.get(request.grammar, "operations" if '"operations"' in request.system else "text")
+    return _answer(task, f"{asked}/{seed}")
+
+
+def leaning(request: GenerateRequest) -> float:
+    """The probability of 不通过 that a plausible verdict has: high where the texts name a flaw of the mission's key items."""
+    text = "\n".join(part for part in request.user if isinstance(part, str))
+    asked = (mission for name, mission in missions().items() if name in text)
+    flawed = any(flaw in text for mission in asked for item in mission.key_items for flaw in item.negative)
+    return 0.93 if flawed else 0.05
+
+
+def voting(probability: Callable[[GenerateRequest], float]) -> Callable[[GenerateRequest, int], str]:
+    """A script whose verdicts are 不通过 with a set probability for each request, each child drawn on its own.
+
+    >>> from engine.protocol import Sampling
+    >>> asked = GenerateRequest(
+    ...     request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=64, temperature=1), grammar=VERDICT_GRAMMAR
+    ... )
+    >>> voting(lambda request: 1.0)(asked, 0).splitlines()[0]
+    '不通过'
+    """
+
+    def script(request: GenerateRequest, index: int) -> str:
+        if request.grammar != VERDICT_GRAMMAR:
+            return plausible_answer(request, index)
+        texts = "\0".join(part.digest if isinstance(part, Image) else part for part in request.user)
+        return _verdict(sha256(texts.encode()).hexdigest(), _child_seed(request, index), probability(request))
+
+    return script
+
+
+def _child_seed(request: GenerateRequest, index: int) -> int:
     sampling = request.sampling
-    seed = (sampling.seed or 0) + index if sampling.temperature else 0
-    return _answer(_TASKS.get(request.grammar, "text"), f"{digest.hexdigest()}/{seed}")
+    return (sampling.seed or 0) + index if sampling.temperature else 0
+
+
+def _verdict(ticket: str, seed: int, fails: float) -> str:
+    rng = random.Random(f"{ticket}/{seed}")
+    verdict = Verdict.FAIL if rng.random() < fails else Verdict.PASS
+    return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])))
 
 
 @lru_cache(maxsize=4096)
@@ -59,9 +105,9 @@ def _answer(task: _Task, key: str) -> str:
             return render_caption(_caption(rng))
         case "summary":
             return render_summary(summarise(_caption(rng)))
-        case "verdict":
-            verdict = rng.choice(list(Verdict))
-            return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])))
+        case "operations":
+            rule = {"op": "add", "text": rng.choice(_RULES), "evidence": ["T1"]}
+            return json.dumps({"operations": [rule]}, ensure_ascii=False)
         case "text":
             return f"好的，这是第{rng.randint(1, 999)}号回答。"
 

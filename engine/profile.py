@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
+from engine.adapter import Adapter
+
 Profile = Literal["cpu", "gpu"]
 
 MAX_IMAGE_PIXELS = 50_000_000
@@ -30,10 +32,12 @@ class EngineSettings:
     engine takes ``gpu_memory_utilization`` of the device.
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
+    With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
     ``extra_args`` come last and win.
     """
 
     model: Path
+    adapter: Adapter | None = None
     served_name: str = "vqc"
     profile: Literal["auto", "cpu", "gpu"] = "auto"
     max_model_len: int = 16_384
@@ -74,14 +78,15 @@ def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
     """The command that serves ``settings.model`` on a Unix socket at ``uds_path``."""
     gpu = settings.hardware == "gpu"
     model = str(settings.model.absolute())
-    # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the module it runs
-    # starts one API process only, so a GPU engine takes the command line's own module.
-    module = ["vllm.entrypoints.cli.main", "serve", model] if gpu else [_API_SERVER, "--model", model]
+    # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the API server's module
+    # starts one API process only, so a GPU engine takes the command line's own.
+    module = ["vllm.entrypoints.cli.main", "serve", model] if gpu else [_CPU_SERVER, "--model", model]
     return [
         sys.executable,
         "-m",
         *module,
         *_flags({**_shared_flags(settings, uds_path), **(_gpu_flags(settings) if gpu else _cpu_flags(settings))}),
+        *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]
 
@@ -108,13 +113,13 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
     }
 
 
-_API_SERVER = "vllm.entrypoints.openai.api_server"
+_CPU_SERVER = "engine.cpu_server"
 _Flag = str | int | float | Literal[True]
 
 
 def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
     return {
-        "served-model-name": settings.served_name,
+        "served-model-name": f"{settings.served_name}-base" if settings.adapter else settings.served_name,
         "uds": str(uds_path),
         "max-model-len": settings.max_model_len,
         "limit-mm-per-prompt": json.dumps({"image": settings.images_per_prompt, "video": 0}),
@@ -143,6 +148,16 @@ def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-seqs": settings.max_num_seqs or 256,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,
+    }
+
+
+def _adapter_flags(adapter: Adapter, name: str) -> dict[str, _Flag]:
+    """Without the tower flag vLLM would leave out the adapter's part in the vision tower and say so in its log only."""
+    return {
+        "enable-lora": True,
+        "enable-tower-connector-lora": True,
+        "max-lora-rank": adapter.max_rank,
+        "lora-modules": json.dumps({"name": name, "path": str(adapter.directory.absolute())}),
     }
 
 

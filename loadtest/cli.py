@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from loadtest.errors import BenchFailed
+from loadtest.registry_cli import registry
+from loadtest.swap_cli import swap
 from vqc.errors import VqcError
 
 if TYPE_CHECKING:
@@ -117,6 +119,10 @@ def _print(report: Report, as_document: bool) -> None:
         from rich.console import Console
 
         Console().print(table(report))
+
+
+bench.add_command(swap)
+bench.add_command(registry)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from loadtest.wire import Answer, AnswerReader, Target
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-_NOT_OURS = ("VQC_API_KEYS_FILE", "VQC_ENGINE_URL", "VQC_MODEL")
+_NOT_OURS = ("VQC_API_KEYS_FILE", "VQC_ENGINE_URL", "VQC_MODEL", "VQC_REGISTRY", "VQC_CANARY", "VQC_SHADOW")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,10 @@ class MeasuredServer:
 
 
 @asynccontextmanager
-async def running_api(max_in_flight: int) -> AsyncGenerator[MeasuredServer, None]:
-    """Our API on the scripted engine and a free port of 127.0.0.1; stopped at the end, whatever happens.
+async def running_api(
+    max_in_flight: int, settings: Mapping[str, str] | None = None, *, ready_timeout_s: float = READY_TIMEOUT_S
+) -> AsyncGenerator[MeasuredServer, None]:
+    """Our API on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say; stopped in any case.
 
     ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
 
@@ -51,7 +53,7 @@ async def running_api(max_in_flight: int) -> AsyncGenerator[MeasuredServer, None
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.cli", "api"),
-                env=server_environment(target.port, max_in_flight),
+                env=server_environment(target.port, max_in_flight) | dict(settings or {}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -59,7 +61,7 @@ async def running_api(max_in_flight: int) -> AsyncGenerator[MeasuredServer, None
             )
         server = MeasuredServer(target=target, process=process, log=log)
         try:
-            await _ready(server)
+            await _ready(server, ready_timeout_s)
             yield server
         finally:
             await _stop(process)
@@ -71,6 +73,7 @@ def server_environment(port: int, max_in_flight: int) -> dict[str, str]:
         "VQC_HOST": "127.0.0.1",
         "VQC_PORT": str(port),
         "VQC_ENGINE": "scripted",
+        "VQC_STAGE_B": "off",
         "VQC_MAX_IN_FLIGHT": str(max_in_flight),
         "VQC_LOG_LEVEL": "warning",
     }
@@ -101,8 +104,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def _ready(server: MeasuredServer) -> None:
-    deadline, state = perf_counter() + READY_TIMEOUT_S, "nobody listens"
+async def _ready(server: MeasuredServer, timeout_s: float) -> None:
+    deadline, state = perf_counter() + timeout_s, "nobody listens"
     while perf_counter() < deadline:
         server.check_alive()
         with suppress(OSError):
@@ -111,7 +114,7 @@ async def _ready(server: MeasuredServer) -> None:
                 return
             state = f"/readyz says {answer.status} {answer.body[:300].decode('utf-8', 'replace')}"
         await asyncio.sleep(0.05)
-    raise BenchFailed(f"the API is not ready after {READY_TIMEOUT_S:g} s: {state}; its log ends:\n{tail(server.log)}")
+    raise BenchFailed(f"the API is not ready after {timeout_s:g} s: {state}; its log ends:\n{tail(server.log)}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

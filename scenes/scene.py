@@ -85,6 +85,11 @@ class Plan:
         """The labels that the painted photo will have."""
         return () if self.blur_px else self.stage.objects()
 
+    @property
+    def summary(self) -> Summary:
+        """The Stage-A line that the painted photo will have."""
+        return stage_a_summary(self.objects, self.stage.camera.size_wh)
+
     def painted(self) -> Scene:
         """The scene."""
         stage = self.stage
@@ -95,7 +100,7 @@ class Plan:
         return Scene(
             image=image,
             objects=self.objects,
-            summary=stage_a_summary(self.objects, stage.camera.size_wh),
+            summary=self.summary,
             size_wh=stage.camera.size_wh,
             seed=self.seed,
             theme=self.theme,

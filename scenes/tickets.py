@@ -65,6 +65,33 @@ class Ticket:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketPlan:
+    """A ticket whose photos are laid out but not painted: cheap to make, its labels and Stage-A lines known."""
+
+    mission: str
+    group_id: str
+    photos: tuple[Plan, ...]
+    label: Verdict
+    true_label: Verdict
+    noise: bool
+    hidden: bool
+    reason: str
+
+    def painted(self) -> Ticket:
+        """The ticket."""
+        return Ticket(
+            mission=self.mission,
+            group_id=self.group_id,
+            photos=tuple(plan.painted() for plan in self.photos),
+            label=self.label,
+            true_label=self.true_label,
+            noise=self.noise,
+            hidden=self.hidden,
+            reason=self.reason,
+        )
+
+
 def draw_ticket(
     seed: int,
     mission: str,
@@ -78,6 +105,18 @@ def draw_ticket(
     Raises:
         InvalidValue: a mission whose tickets cannot be drawn.
     """
+    return plan_ticket(seed, mission, size_wh=size_wh, domain=domain, mix=mix).painted()
+
+
+def plan_ticket(
+    seed: int,
+    mission: str,
+    *,
+    size_wh: SizeWH = REFERENCE_WH,
+    domain: Domain = "base",
+    mix: TicketMix | None = None,
+) -> TicketPlan:
+    """The same ticket before it is painted."""
     rules, mix = rules_of(mission), mix or TicketMix()
     rng = random.Random(f"tickets/{domain}/{mission}/{seed}")
     draw = rng.random()
@@ -86,10 +125,10 @@ def draw_ticket(
     noise = rng.random() < mix.noise
     plans, truth = _plans(rng, mission, rules, fails=fails, hidden=hidden, mix=mix, size_wh=size_wh, domain=domain)
     label = truth.verdict if not noise else (Verdict.PASS if truth.verdict is Verdict.FAIL else Verdict.FAIL)
-    return Ticket(
+    return TicketPlan(
         mission=mission,
         group_id=f"QC-DEMO-20261122-{seed % 10_000_000:07d}",
-        photos=tuple(plan.painted() for plan in plans),
+        photos=tuple(plans),
         label=label,
         true_label=truth.verdict,
         noise=noise,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from scenes.camera import REFERENCE_WH
 from scenes.scene import Scene, draw_scene
-from scenes.tickets import Ticket, TicketMix, draw_ticket
+from scenes.tickets import Ticket, TicketMix, TicketPlan, draw_ticket
 from scenes.vocabulary import Domain
 from vqc.codec import as_dict
 from vqc.geometry import SizeWH
@@ -92,7 +92,7 @@ def record(scene: Scene, image: str) -> dict[str, object]:
     }
 
 
-def ticket_record(ticket: Ticket, photos: list[str], *, summaries: bool = True) -> dict[str, object]:
+def ticket_record(ticket: Ticket | TicketPlan, photos: list[str], *, summaries: bool = True) -> dict[str, object]:
     """A ticket's record: what was filed, what is true, and why."""
     lines = {"summaries": [render(scene.summary) for scene in ticket.photos]} if summaries else {}
     return {

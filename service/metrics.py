@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from engine.protocol import Health
 from service.application.intake import Intake
-from service.application.observe import Observer, Task
+from service.application.observe import Observer, SwapOutcome, Task
+from service.domain.models import Agreement, Role
 from service.domain.results import ServedModel
 from vqc.parser import Status
 
@@ -17,7 +20,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"
 class Metrics(Observer):
     """The service's metrics in a registry of their own."""
 
-    def __init__(self, intake: Intake, model: ServedModel) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._registry = registry = CollectorRegistry()
         labels = ["route", "method", "status"]
         self._requests = Counter("vqc_http_requests", "Requests answered.", labels, registry=registry)
@@ -54,8 +57,30 @@ class Metrics(Observer):
         admitted.set(intake.limit)
         self._engine_ready = Gauge("vqc_engine_ready", "1 while the engine answers.", registry=registry)
         self._engine_restarts = Gauge("vqc_engine_restarts", "Restarts of the managed engine.", registry=registry)
-        info = Gauge("vqc_model_info", "The checkpoint in service; always 1.", ["alias", "digest"], registry=registry)
-        info.labels(model.alias, model.digest[:12]).set(1)
+        self._models = Gauge(
+            "vqc_model_info", "The checkpoints in force; always 1.", ["role", "alias", "digest"], registry=registry
+        )
+        self._pinned = Counter(
+            "vqc_model_requests", "Requests pinned to a model, by its role.", ["role"], registry=registry
+        )
+        self._shadow_answers = Counter(
+            "vqc_shadow_answers", "Answers compared with the shadow's, by agreement.", ["agreement"], registry=registry
+        )
+        self._swaps = Counter("vqc_model_swaps", "Models replaced, by outcome.", ["outcome"], registry=registry)
+        self._swap_seconds = Histogram(
+            "vqc_model_swap_seconds",
+            "Time from the call to the old engine's end.",
+            buckets=(1, 2.5, 5, 10, 20, 40, 60, 120, 240, 480, 960),
+            registry=registry,
+        )
+        self._double_memory = Counter(
+            "vqc_model_double_memory_seconds", "Time with two engines up for one alias.", registry=registry
+        )
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where further metrics of this process belong."""
+        return self._registry
 
     def page(self, health: Health) -> bytes:
         """The scrape page in Prometheus text format."""
@@ -88,3 +113,23 @@ class Metrics(Observer):
     def first_object(self, seconds: float) -> None:
         """See ``Observer``."""
         self._first_object.observe(seconds)
+
+    def serving(self, models: Sequence[tuple[Role, ServedModel]]) -> None:
+        """See ``Observer``."""
+        self._models.clear()
+        for role, model in models:
+            self._models.labels(role.value, model.alias, model.digest.removeprefix("sha256:")[:12]).set(1)
+
+    def pinned(self, role: Role) -> None:
+        """See ``Observer``."""
+        self._pinned.labels(role.value).inc()
+
+    def shadowed(self, agreement: Agreement) -> None:
+        """See ``Observer``."""
+        self._shadow_answers.labels(agreement.value).inc()
+
+    def swapped(self, outcome: SwapOutcome, seconds: float, double_memory_s: float) -> None:
+        """See ``Observer``."""
+        self._swaps.labels(outcome).inc()
+        self._swap_seconds.observe(seconds)
+        self._double_memory.inc(double_memory_s)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 import uvicorn
@@ -47,3 +49,27 @@ def server(
         timeout_graceful_shutdown=round(drain_timeout_s),
     )
     return DrainingServer(config, intake, drain_delay_s)
+
+
+class _Beside(uvicorn.Server):
+    """A server that leaves signals to others."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def beside(app: ASGIApp, host: str, port: int | None) -> AsyncGenerator[None, None]:
+    """Serves ``app`` while the block runs; not at all without a port."""
+    if port is None:
+        yield
+        return
+    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+    server = _Beside(config)
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

@@ -7,9 +7,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.domain.models import parse_share
 from vqc.errors import InvalidValue
 
 
@@ -39,8 +40,44 @@ class Settings(BaseSettings):
         (), description="Further vLLM flags, separated by spaces; they win over the profile's."
     )
     engine_log: Path = Field(Path("output/engine.log"), description="Where the managed engine's own log goes.")
-    model: Path | None = Field(None, description="Directory of the checkpoint that the managed engine serves.")
-    model_alias: str = Field("default", description="Name under which the checkpoint is served and answers name it.")
+    model: str | None = Field(
+        None,
+        description="What the managed engine serves: a checkpoint directory, or an alias or digest of VQC_REGISTRY.",
+    )
+    model_alias: str = Field(
+        "default", description="Name under which the checkpoint is served and answers name it; an alias has its own."
+    )
+    registry: str | None = Field(
+        None, description="Where model versions are: a directory (OCI image layout) or oci://host[:port]/repository."
+    )
+    model_cache: Path = Field(Path("output/models"), description="Where versions are materialised, verified.")
+    registry_poll_s: float = Field(
+        15.0,
+        ge=0,
+        description="How often to look whether an alias has moved, which swaps the model; 0: only on reload.",
+    )
+    swap: Literal["auto", "blue_green", "drain"] = Field(
+        "auto",
+        description="How a model is replaced: beside the old one (blue_green), or after it has stopped (drain); auto "
+        "looks whether there is room for two.",
+    )
+    swap_wait_s: float = Field(
+        120.0,
+        ge=0,
+        description="Most time that a request waits for a model while one is replaced without room for two.",
+    )
+    swap_drain_s: float = Field(
+        300.0, gt=0, description="Most time for requests and tickets on a replaced model to finish."
+    )
+    canary: str | None = Field(
+        None, description="ALIAS:SHARE that answers this share of the requests, e.g. candidate:0.05, by request id."
+    )
+    shadow: str | None = Field(
+        None, description="ALIAS or ALIAS:SHARE that is asked too and compared; nobody sees its answers."
+    )
+    gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="Part of the GPU's memory per engine; two engines at once need 0.45 or less."
+    )
     model_digest: str = Field(
         "unknown", description="Digest that answers name for an external engine; computed for a managed one."
     )
@@ -57,6 +94,46 @@ class Settings(BaseSettings):
         (), description="Hosts that photos may be fetched from, separated by commas; *.example.com allows all below."
     )
 
+    stage_b: Literal["on", "off"] = Field("on", description="off serves captions and Stage-A alone and needs no Redis.")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey 7+ for submitted tickets, e.g. redis://:password@redis:6379/0; without one a server of "
+        "our own is started in VQC_STATE_DIR.",
+    )
+    state_dir: Path = Field(
+        Path("output/state"), description="Where our own Redis, photos and guidance are kept unless told otherwise."
+    )
+    blobs: str | None = Field(
+        None, description="Where photos of tickets are kept: a directory or an fsspec URL such as s3://bucket/prefix."
+    )
+    guidance_dir: Path | None = Field(
+        None, description="Where guidance versions and thresholds are kept; API and workers must see the same."
+    )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts that may be told of finished tickets, separated by commas, as VQC_URL_HOSTS."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Shared secret that webhooks are signed with (HMAC-SHA256); without one they are off."
+    )
+    stage_b_config: Path | None = Field(
+        None,
+        description="A configuration of the training-free loop whose sampler, seed and evidence hold for submitted tickets "
+        "too, so that its thresholds apply; without one, those of configs/stage_b_training_free.yaml.",
+    )
+    stage_b_attempts: int = Field(3, ge=1, description="Attempts at a ticket before it is a dead letter.")
+    stage_b_lease_s: float = Field(
+        30.0, gt=0, description="After so long without a sign of life a worker's tickets go to another."
+    )
+    stage_b_max_queued: int = Field(10_000, ge=1, description="Most tickets that may wait; more get 429.")
+    stage_b_keep_days: float = Field(
+        30.0, gt=0, description="Days after which finished tickets and their photos are removed."
+    )
+    worker_concurrency: int = Field(16, ge=1, description="Tickets that one worker judges at once.")
+    worker_host: str = Field("127.0.0.1", description="Address the worker's /healthz, /readyz and /metrics listen on.")
+    worker_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the worker's /healthz, /readyz and /metrics; not served without one."
+    )
+
     timeout_s: float = Field(120.0, gt=0, description="Deadline of a request, in seconds.")
     caption_max_new_tokens: int = Field(2048, ge=1, description="Most tokens of a caption, unless the request says.")
     stage_a_max_new_tokens: int = Field(
@@ -70,7 +147,7 @@ class Settings(BaseSettings):
         "info", description="Least severe log line written."
     )
 
-    @field_validator("url_hosts", mode="before")
+    @field_validator("url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -89,6 +166,12 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.engine == "external" and self.engine_url is None:
             raise ValueError("engine external needs engine_url (VQC_ENGINE_URL)")
+        shares = [parse_share(f"VQC_{n.upper()}", s) for n in ("canary", "shadow") if (s := getattr(self, n))]
+        aliases = [share.alias for share in shares]
+        if aliases and (self.registry is None or self.engine == "external"):
+            raise ValueError("canary and shadow need VQC_REGISTRY and engines of our own (managed or scripted)")
+        if len({*aliases, self.model}) <= len(aliases):
+            raise ValueError(f"model, canary and shadow must be different aliases; found {self.model!r} and {aliases}")
         if self.api_keys_file is None and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
         return self
@@ -114,7 +197,7 @@ def read_settings(**overrides: object) -> Settings:
     """
     known = {f"VQC_{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
-        if name.startswith("VQC_") and name not in known:
+        if name.startswith("VQC_") and not name.startswith("VQC_CLIENT_") and name not in known:
             raise InvalidValue(name, os.environ[name], f"unknown setting; nearest: {_nearest(name, known)}")
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.docker_registry import DockerRegistry, running_registry
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -23,6 +26,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    """A real Docker Registry on a free port, empty at first. Use a repository of your own."""
+    with running_registry(tmp_path_factory.mktemp("docker-registry")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Makes .venv with everything the Makefile's commands need; a second run with nothing changed does nothing.
 
-    python3 tools/setup_venv.py [EXTRA …]        default extras: cpu train dev
+    python3 tools/setup_venv.py [--venv DIR] [--constraints FILE] [EXTRA …]        default extras: cpu train dev
 
-Versions come from constraints.txt. PyTorch's own CPU index is used where it answers (a few hundred MB instead of a
-CUDA build of several GB); where it does not, pip takes torch from wherever it is configured to look, and a start-up
-hook lets PyPI's torchvision import beside a CPU torch. Standard library only.
+Versions come from the constraints, by default constraints.txt. PyTorch's own CPU index is used where it answers (a few
+hundred MB instead of a CUDA build of several GB); where it does not, pip takes torch from wherever it is configured to
+look, and a start-up hook lets PyPI's torchvision import beside a CPU torch. Standard library only.
 """
 
 from __future__ import annotations
 
+import argparse
 import socket
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
 TORCH_HOST = "download.pytorch.org"
 
 # PyPI has no CPU torchvision, and its CUDA build cannot load its compiled operators beside a CPU torch: the import dies
@@ -46,30 +46,29 @@ sys.meta_path.insert(0, _DeclareOperators())
 """
 
 
-def main(extras: list[str]) -> None:
+def main(extras: list[str], environment: Path, constraints: Path) -> None:
     """Sets the environment up unless its stamp says that it is."""
     if sys.version_info < (3, 11):
         sys.exit(f"vqc needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
-    inputs = [ROOT / "pyproject.toml", ROOT / "constraints.txt", Path(__file__)]
+    inputs = [ROOT / "pyproject.toml", constraints, Path(__file__)]
     wanted = sha256(b"".join(path.read_bytes() for path in inputs) + " ".join(extras).encode()).hexdigest()
-    stamp = VENV / "setup-stamp"
+    stamp = environment / "setup-stamp"
     if stamp.exists() and stamp.read_text() == f"{wanted} {ROOT}":
         return
-    if not (VENV / "bin" / "python").exists():
-        print("creating .venv")
-        venv.create(VENV, with_pip=True)
-    print(f"installing vqc[{','.join(extras)}]: about 3.5 GB and two minutes the first time")
-    pip("install", "-c", "constraints.txt", *torch_index(), "-e", f".[{','.join(extras)}]")
-    pip(
-        "uninstall", "-y", "torchaudio", "torchcodec"
-    )  # need CUDA's libraries to import, and nothing here hears or films
-    install_torchvision_hook()
+    if not (environment / "bin" / "python").exists():
+        print(f"creating {environment.name}")
+        venv.create(environment, with_pip=True)
+    print(f"installing vqc[{','.join(extras)}]: a few GB and about two minutes the first time")
+    pip(environment, "install", "-c", str(constraints), *torch_index(), "-e", f".[{','.join(extras)}]")
+    # They need CUDA's libraries to import, and nothing here hears or films.
+    pip(environment, "uninstall", "-y", "torchaudio", "torchcodec")
+    install_torchvision_hook(environment)
     stamp.write_text(f"{wanted} {ROOT}")
 
 
-def pip(*arguments: str) -> None:
+def pip(environment: Path, *arguments: str) -> None:
     """Runs the environment's pip; its chatter goes to a log that is shown only if it fails."""
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
+    command = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if ran.returncode:
         sys.exit(f"{ran.stdout[-4000:]}\nfailed: {' '.join(command)}")
@@ -84,12 +83,17 @@ def torch_index() -> list[str]:
     return ["--extra-index-url", f"https://{TORCH_HOST}/whl/cpu"]
 
 
-def install_torchvision_hook() -> None:
+def install_torchvision_hook(environment: Path) -> None:
     """Writes the start-up hook into the environment."""
-    site = next((VENV / "lib").glob("python3.*")) / "site-packages"
+    site = next((environment / "lib").glob("python3.*")) / "site-packages"
     (site / "_torchvision_cpu.py").write_text(TORCHVISION_HOOK)
     (site / "_torchvision_cpu.pth").write_text("import _torchvision_cpu\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["cpu", "train", "dev"])
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("extras", nargs="*", metavar="EXTRA", help="(default: cpu train dev)")
+    parser.add_argument("--venv", type=Path, default=Path(".venv"), help="(default: %(default)s)")
+    parser.add_argument("--constraints", type=Path, default=Path("constraints.txt"), help="(default: %(default)s)")
+    options = parser.parse_args()
+    main(options.extras or ["cpu", "train", "dev"], ROOT / options.venv, ROOT / options.constraints)

@@ -64,11 +64,22 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
 @click.argument("checkpoint", type=_DIRECTORY)
 @click.argument("out", type=_OUT)
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
-def export(checkpoint: Path, out: Path, dtype: str) -> None:
+@click.option("--register", is_flag=True, help="Push OUT to the registry and print the version's digest too.")
+@click.option("--registry", "where", envvar="VQC_REGISTRY", show_envvar=True, metavar="WHERE", help="For --register.")
+@click.option("--alias", metavar="NAME", help="Point this alias at the registered version.")
+def export(checkpoint: Path, out: Path, dtype: str, register: bool, where: str | None, alias: str | None) -> None:
     """Merge CHECKPOINT into OUT, the model directory that the service serves."""
+    if register and not where:
+        raise click.UsageError("--register needs --registry or VQC_REGISTRY")
+    if alias and not register:
+        raise click.UsageError("--alias needs --register")
+    from registry import open_registry
     from trainer.export import export as write
 
+    registry = open_registry(where) if register and where else None
     click.echo(write(checkpoint, out, dtype=dtype))
+    if registry is not None:
+        click.echo(registry.push(out, alias=alias).digest)
 
 
 @main.command()

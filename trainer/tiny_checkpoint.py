@@ -127,7 +127,9 @@ def build_tiny_checkpoint(
             "config.json": config,
         }.items():
             (partial / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        _write_weights(partial, seed=seed)
+        from trainer.tiny_weights import write_weights
+
+        write_weights(partial, seed=seed)
         for path in partial.iterdir():
             path.chmod(0o644)
         partial.chmod(0o755)
@@ -136,23 +138,6 @@ def build_tiny_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return out
-
-
-def _write_weights(directory: Path, *, seed: int) -> None:
-    """Writes ``model.safetensors``: what transformers draws for ``config.json`` after seeding, in bfloat16."""
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoConfig, Qwen3VLForConditionalGeneration
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(directory))
-    weights = {
-        name: tensor.to(torch.bfloat16).contiguous()
-        for name, tensor in model.state_dict().items()
-        if name != "lm_head.weight"  # tied to the embeddings
-    }
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def _model_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, object]:

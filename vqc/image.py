@@ -72,19 +72,21 @@ class CanonicalPhoto:
 
 
 def canonical_image(image: Image.Image) -> Image.Image:
-    """The canonical RGB image of any Pillow image.
+    """The canonical RGB image of any Pillow image; the image itself, loaded, when it is canonical already.
 
     Raises:
         OSError: the pixel data is truncated or broken (from Pillow).
     """
-    image = ImageOps.exif_transpose(image)
+    if _orientation(image) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda v: v / 256).convert("L")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> CanonicalPhoto:

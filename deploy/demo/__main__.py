@@ -1,7 +1,7 @@
-"""``make demo``: starts the service with a real vLLM on the CPU and shows what it says of the sample photos.
+"""``make demo``: starts everything (Redis, a real vLLM on the CPU, API, worker) and shows what it says of the samples.
 
-Prints each photo's objects and Stage-A line and where the pictures with the objects drawn are. On a terminal the API stays up
-until Enter is pressed; otherwise everything is stopped at the end.
+Prints each photo's objects and Stage-A line, where the pictures with the objects drawn are, and how a submitted ticket is
+judged. On a terminal the API stays up until Enter is pressed; otherwise everything is stopped at the end.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ def main() -> None:
     with serving(MODEL) as client:
         show_captions(client, photos)
         show_stage_a(client, photos)
+        show_ticket(client, photos)
         console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
         url = str(client.base_url).rstrip("/")
         console.print(f"the API: [bold]{url}[/]  (OpenAPI: {url}/openapi.json)")
         console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {url}/caption", soft_wrap=True)
+        console.print(f"  curl '{url}/stage-b/groups?state=needs_review'", soft_wrap=True)
         if sys.stdin.isatty():
             console.input("\npress Enter to stop it ")
 
@@ -53,10 +55,11 @@ def serving(model: Path) -> Iterator[httpx.Client]:
         "VQC_MODEL": str(model),
         "VQC_MODEL_ALIAS": "demo",
         "VQC_ENGINE_LOG": str(OUTPUT / "engine.log"),
+        "VQC_STATE_DIR": str(OUTPUT / "state"),
         **os.environ,
         "VQC_PORT": str(port),
     }
-    command = [sys.executable, "-m", "service.cli", "api"]
+    command = [sys.executable, "-m", "service.cli", "up"]
     with (
         (OUTPUT / "api.log").open("w") as log,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client,
@@ -127,6 +130,24 @@ def show_stage_a(client: httpx.Client, photos: list[Path]) -> None:
     for entry in answer["photos"]:
         table.add_row(entry["name"], entry.get("summary") or entry["problem"]["detail"])
     console.print(table)
+
+
+def show_ticket(client: httpx.Client, photos: list[Path]) -> None:
+    """Submits the photos as one ticket, prints what happens to it as it happens, and the verdict."""
+    files = [("photos", (photo.name, photo.read_bytes())) for photo in photos]
+    answer = client.post("/stage-b/groups", data={"mission": MISSION}, files=files).raise_for_status()
+    location = answer.headers["Location"]
+    console.print(f"\nticket {location}, mission {MISSION}")
+    with client.stream("GET", f"{location}/events") as events:
+        for line in events.iter_lines():
+            if line.startswith("event: "):
+                console.print(f"  {line.removeprefix('event: ')}", style="dim")
+    group = client.get(location).raise_for_status().json()
+    verdict = group["verdict"] or f"a person has to look ({', '.join(group['review_reasons'])})"
+    console.print(f"  {group['state']}: [bold]{verdict}[/]")
+    if group["reason"]:
+        sampled = group["selection"]["sampled"]
+        console.print(f"  理由: {group['reason']}  ({group['vote_share']:.0%} of {sampled} sampled verdicts agree)")
 
 
 if __name__ == "__main__":

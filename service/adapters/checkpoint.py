@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import file_digest
 from pathlib import Path
 
@@ -35,7 +36,12 @@ def check_contract(directory: Path) -> None:
         trained = dict(json.loads(manifest.read_text("utf-8"))["contract"])
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidValue("VQC_MODEL", str(manifest), f"its manifest must name the contract: {error}") from error
+    compare_contract(trained, str(directory))
+
+
+def compare_contract(trained: Mapping[str, str | None], name: str) -> None:
+    """Refuses the checkpoint ``name`` when what it was trained under differs. Raises ``InvalidValue`` naming the parts."""
     differing = [part for part, ours in contract_digests().items() if trained.get(part) != ours]
     if differing:
         valid = "must be trained with this version's " + ", ".join(differing) + "; export it again or run its version"
-        raise InvalidValue("VQC_MODEL", str(directory), valid)
+        raise InvalidValue("VQC_MODEL", name, valid)

@@ -23,16 +23,14 @@ from vqc.image import CanonicalPhoto
 from vqc.summary import render
 
 
-def caption_out(
-    result: CaptionResult, *, request_id: str, model: ServedModel, coordinates: Coordinates, total_ms: float
-) -> CaptionOut:
+def caption_out(result: CaptionResult, *, request_id: str, coordinates: Coordinates, total_ms: float) -> CaptionOut:
     """The answer of ``POST /caption``."""
     caption = result.outcome.caption
     assert caption is not None  # the use case raises instead
     objects = [in_space(item, coordinates, result.photo.size_wh) for item in caption.objects]
     return CaptionOut(
         request_id=request_id,
-        model=model_out(model),
+        model=model_out(result.model),
         prompt_digest=result.prompt_digest,
         photo=_photo_out(result.photo),
         coordinates=coordinates,
@@ -55,7 +53,6 @@ def stage_a_out(
     names: list[str | None],
     *,
     request_id: str,
-    model: ServedModel,
     mission: str,
     total_ms: float,
 ) -> StageAOut:
@@ -63,7 +60,7 @@ def stage_a_out(
     entries = zip(names, result.photos, strict=True)
     return StageAOut(
         request_id=request_id,
-        model=model_out(model),
+        model=model_out(result.model),
         prompt_digest=result.prompt_digest,
         mission=mission,
         photos=[_stage_a_photo(f"image_{n}", name, entry) for n, (name, entry) in enumerate(entries, start=1)],

@@ -8,6 +8,9 @@ from starlette.types import ASGIApp, Lifespan
 from service.api import problems
 from service.api.context import Context
 from service.api.gate import Gate
+from service.api.groups import router as groups_router
+from service.api.guidance import router as guidance_router
+from service.api.models import router as models_router
 from service.api.openapi import document
 from service.api.routes import router
 from service.version import VERSION
@@ -37,6 +40,9 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(router)
+    app.include_router(models_router)
+    app.include_router(groups_router)
+    app.include_router(guidance_router)
     problems.install(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

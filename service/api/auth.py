@@ -9,15 +9,18 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.requests import Request
 
-from service.domain.errors import Unauthenticated
+from service.domain.errors import Forbidden, Unauthenticated
 from vqc.errors import InvalidValue
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
@@ -29,6 +32,12 @@ class Scope(StrEnum):
 
     CAPTION = "caption"
     STAGE_A = "stage-a"
+    STAGE_B = "stage-b"
+    """To submit, look at, cancel and retry tickets."""
+    REVIEW = "review"
+    """To decide on tickets that need a person."""
+    ADMIN = "admin"
+    """To replace models and change guidance."""
 
 
 class ApiKey(BaseModel):
@@ -42,16 +51,24 @@ class ApiKey(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whose request it is. ``key_id`` is None where no keys are in force."""
+
+    key_id: str | None
+    scopes: frozenset[Scope]
+
+
 class KeyRing:
     """The keys in force. An empty ring (``None``) admits everybody: only ever on loopback."""
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
         self._keys = None if keys is None else {key.id: key for key in keys}
 
-    def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> frozenset[Scope]:
-        """The scopes of the presented ``Bearer`` key. Raises ``Unauthenticated``."""
+    def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> Caller:
+        """Who presents the ``Bearer`` key. Raises ``Unauthenticated``."""
         if self._keys is None:
-            return frozenset(Scope)
+            return Caller(key_id=None, scopes=frozenset(Scope))
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send the header Authorization: Bearer vqc_<id>_<secret>")
@@ -61,7 +78,18 @@ class KeyRing:
             raise Unauthenticated("the API key is not known")
         if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
             raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
-        return key.scopes
+        return Caller(key_id=key.id, scopes=key.scopes)
+
+
+def caller_of(request: Request) -> Caller:
+    """Whose request it is, as the gate found."""
+    return cast(Caller, request.scope["vqc_caller"])
+
+
+def require(request: Request, scope: Scope) -> None:
+    """Raises ``Forbidden`` unless the request's key has the scope."""
+    if scope not in caller_of(request).scopes:
+        raise Forbidden(f"this call needs a key with the scope {scope.value!r}")
 
 
 def read_keys(path: Path) -> list[ApiKey]:

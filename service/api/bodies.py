@@ -25,49 +25,56 @@ _BodyT = TypeVar("_BodyT", bound=Wire)
 
 async def caption_photo(request: Request, fetch: FetchPhoto) -> bytes:
     """The encoded photo of a caption request. Raises ``InvalidValue`` and, for a URL, ``FetchFailed`` or ``ClientGone``."""
-    match _content_type(request):
+    match content_type(request):
         case "application/json":
-            photo = (await _json(request, CaptionIn)).photo
+            photo = (await json_body(request, CaptionIn)).photo
             if photo.url is not None:
                 return await while_connected(request, fetch(photo.url))
             return decode_base64(photo.base64 or "", "photo.base64")
         case "multipart/form-data":
             async with request.form(max_files=1, max_fields=8) as form:
-                return await _uploads(form, "photo", {"photo"})[0].read()
+                return await uploads_of(form, "photo", {"photo"})[0].read()
         case other:
             raise UnsupportedBody(other)
 
 
 async def stage_a_photos(request: Request, fetch: FetchPhoto) -> tuple[str, list[tuple[str | None, PhotoSource]]]:
     """The mission's name and the named photos of a Stage-A request. Raises ``InvalidValue``."""
-    match _content_type(request):
+    match content_type(request):
         case "application/json":
-            body = await _json(request, StageAIn)
-            photos = [(item.name, _source(item, f"photos.{n}", fetch)) for n, item in enumerate(body.photos)]
+            body = await json_body(request, StageAIn)
+            photos = [(item.name, source_of(item, f"photos.{n}", fetch)) for n, item in enumerate(body.photos)]
             return body.mission, photos
         case "multipart/form-data":
             async with request.form(max_files=MAX_PHOTOS, max_fields=8) as form:
-                uploads = _uploads(form, "photos", {"mission", "photos"})
+                uploads = uploads_of(form, "photos", {"mission", "photos"})
                 mission = form.get("mission")
                 if not isinstance(mission, str):
                     raise InvalidValue("mission", mission, "must be a text field")
-                return mission, [(upload.filename, _given(await upload.read())) for upload in uploads]
+                return mission, [(upload.filename, given(await upload.read())) for upload in uploads]
         case other:
             raise UnsupportedBody(other)
 
 
-def _content_type(request: Request) -> str:
+def content_type(request: Request) -> str:
+    """The body's media type, lower case, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _json(request: Request, kind: type[_BodyT]) -> _BodyT:
+async def json_body(request: Request, kind: type[_BodyT]) -> _BodyT:
+    """The JSON body. Raises ``InvalidValue``."""
+    return parsed_json(b"".join([chunk async for chunk in request.stream()]), kind)  # body() would keep it
+
+
+def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
+    """A JSON document. Raises ``InvalidValue``."""
     try:
-        return kind.model_validate_json(b"".join([chunk async for chunk in request.stream()]))  # body() would keep it
+        return kind.model_validate_json(text)
     except ValidationError as error:
         raise invalid_value(error.errors(include_url=False, include_context=False)[0]) from error
 
 
-def _uploads(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile]:
+def uploads_of(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile]:
     """The files of one form field; nothing but known fields may be sent."""
     if unknown := set(form) - known:
         raise InvalidValue(sorted(unknown)[0], "a form field", f"known fields: {', '.join(sorted(known))}")
@@ -77,14 +84,18 @@ def _uploads(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile
     return [upload for upload in uploads if isinstance(upload, UploadFile)]
 
 
-def _given(data: bytes) -> PhotoSource:
+def given(data: bytes) -> PhotoSource:
+    """The source of a photo that is here."""
+
     async def read() -> bytes:
         return data
 
     return read
 
 
-def _source(photo: PhotoIn, field: str, fetch: FetchPhoto) -> PhotoSource:
+def source_of(photo: PhotoIn, field: str, fetch: FetchPhoto) -> PhotoSource:
+    """The source of a photo of a JSON body; ``field`` is where it stands."""
+
     async def read() -> bytes:
         if photo.url is not None:
             return await fetch(photo.url)

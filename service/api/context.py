@@ -7,13 +7,16 @@ from typing import cast
 
 from starlette.requests import Request
 
-from engine.protocol import Engine
 from service.api.auth import KeyRing
+from service.api.groups_desk import GroupDesk
 from service.application.caption import CaptionPhoto
+from service.application.guidance import GuidanceBook
 from service.application.intake import Intake
-from service.application.photos import FetchPhoto
+from service.application.models import ModelRouter
+from service.application.models_swap import SwapModels
+from service.application.photos import FetchPhoto, PhotoReader
 from service.application.stage_a import SummarisePhotos
-from service.domain.results import ServedModel
+from service.domain.errors import QueueUnavailable
 from service.metrics import Metrics
 
 
@@ -30,8 +33,8 @@ class Defaults:
 class Context:
     """The use cases and what surrounds them."""
 
-    engine: Engine
-    model: ServedModel
+    models: ModelRouter
+    swaps: SwapModels
     caption: CaptionPhoto
     stage_a: SummarisePhotos
     fetch: FetchPhoto
@@ -40,8 +43,25 @@ class Context:
     metrics: Metrics
     defaults: Defaults
     max_body_bytes: int
+    reader: PhotoReader
+    guidance: GuidanceBook
+    groups: GroupDesk | None = None
+    """None where the service runs without Stage-B."""
 
 
 def context_of(request: Request) -> Context:
     """The context of the application that handles ``request``."""
     return cast(Context, request.app.state.context)
+
+
+def desk_of(request: Request) -> GroupDesk:
+    """The desk for submitted tickets. Raises ``QueueUnavailable`` where there is none."""
+    desk = context_of(request).groups
+    if desk is None:
+        raise QueueUnavailable("this service was started without Stage-B (VQC_STAGE_B=off)")
+    return desk
+
+
+def guidance_of(request: Request) -> GuidanceBook:
+    """The guidance of every mission."""
+    return context_of(request).guidance

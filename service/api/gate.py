@@ -22,7 +22,7 @@ from service.domain.errors import BodyTooLarge
 from service.metrics import Metrics
 from vqc.errors import VqcError
 
-WORK_PATHS = frozenset({"/caption", "/stage-a"})
+WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups"})
 """The paths whose POST is admitted and drained."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -70,7 +70,7 @@ class Gate:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
             if scope["path"] not in PUBLIC_PATHS:
-                scope["vqc_scopes"] = self._keys.authenticate(headers.get("authorization"))
+                scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
                 raise BodyTooLarge(int(declared), self._max_body_bytes)
             with self._intake.admitted() if work else nullcontext():

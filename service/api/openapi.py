@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.api.auth import PUBLIC_PATHS
+from service.api.groups_schemas import GroupEventOut, GroupIn, GroupPhotoIn
 from service.api.problems import MEDIA_TYPE, Problem
 from service.api.schemas import CaptionIn, PhotoIn, StageAIn, StreamedObject
 
@@ -27,11 +28,19 @@ _ERRORS = {
     "503": "The engine does not answer, or the service is shutting down; retry after `Retry-After`",
     "504": "The deadline passed",
 }
+_CONFLICTS = {
+    "404": "Nothing is known by that name",
+    "409": "Something else is under way, or was faster",
+}
 _BINARY = {"type": "string", "format": "binary"}
 _BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "/caption": (CaptionIn, {"photo": _BINARY}),
     "/stage-a": (StageAIn, {"mission": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
+    "/stage-b/groups": (GroupIn, {"group": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
 }
+
+_ONE_SHOT = frozenset({"/caption", "/stage-a"})
+"""Paths that know nothing by name and cannot conflict."""
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = spec["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject):
+    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject, GroupPhotoIn, GroupIn, GroupEventOut):
         schema = model.model_json_schema(ref_template=_REF)
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
@@ -48,12 +57,12 @@ def document(app: FastAPI) -> dict[str, Any]:
         "api_key": {"type": "http", "scheme": "bearer", "description": "An API key, `vqc_<id>_<secret>`."}
     }
     for path, operations in spec["paths"].items():
-        for operation in operations.values():
-            _complete(path, operation)
+        for method, operation in operations.items():
+            _complete(method, path, operation)
     return spec
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     """Adds body, errors and security to one operation."""
     responses = operation["responses"]
     responses.pop("422", None)
@@ -64,6 +73,15 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
             responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
         return
     operation["security"] = [{"api_key": []}]
+    for status, description in _ERRORS.items():
+        responses[status] = {"description": description, "content": _PROBLEM}
+    if path not in _ONE_SHOT:
+        responses |= {status: {"description": text, "content": _PROBLEM} for status, text in _CONFLICTS.items()}
+    if path.endswith("/events"):
+        responses["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        responses["204"] = {"description": "The run has ended and everything was told"}
+    if method != "post" or path not in _BODIES:
+        return
     model, form = _BODIES[path]
     schema = {"type": "object", "properties": form, "required": list(form), "additionalProperties": False}
     operation["requestBody"] = {
@@ -76,8 +94,6 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     if path == "/caption":
         responses["200"]["content"]["image/png"] = {"schema": _BINARY}
         responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    for status, description in _ERRORS.items():
-        responses[status] = {"description": description, "content": _PROBLEM}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from service.api import answers
-from service.api.auth import Scope
+from service.api.auth import Scope, require
 from service.api.bodies import caption_photo, stage_a_photos
 from service.api.context import Context, context_of
 from service.api.disconnect import while_connected
@@ -20,9 +20,8 @@ from service.api.overlay import overlay_png
 from service.api.problems import problem_of
 from service.api.schemas import CaptionOut, CaptionQuery, HealthOut, KnobsIn, StageAOut
 from service.api.sse import event, event_stream
-from service.domain.errors import Forbidden
 from service.domain.generation import Knobs
-from service.domain.results import CaptionResult
+from service.domain.results import CaptionBegun, CaptionResult
 from vqc.caption import CaptionObject
 from vqc.errors import InvalidValue, VqcError
 from vqc.image import CanonicalPhoto
@@ -39,7 +38,7 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     answer (or ``error`` with a problem). ``render=overlay`` answers the picture with the objects drawn.
     """
     started, context = perf_counter(), context_of(request)
-    _require(request, Scope.CAPTION)
+    require(request, Scope.CAPTION)
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed and query.render == "overlay":
         raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
@@ -48,23 +47,22 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     data = await caption_photo(request, context.fetch)
     if streamed:
         parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
-        photo = await while_connected(request, anext(parts))
+        begun = cast(CaptionBegun, await while_connected(request, anext(parts)))
         first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
-        events = _caption_events(context, request_id, query, started, cast(CanonicalPhoto, photo), first, parts)
-        return event_stream(request, events, answers.model_header(context.model))
+        events = _caption_events(request_id, query, started, begun.photo, first, parts)
+        return event_stream(request, events, answers.model_header(begun.model))
     result = await while_connected(
         request, context.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
     )
     total_ms = _ms_since(started)
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
-    headers = answers.headers(context.model, result.prompt_digest, timings)
+    headers = answers.headers(result.model, result.prompt_digest, timings)
     if query.render == "overlay":
         return Response(await asyncio.to_thread(overlay_png, result), media_type="image/png", headers=headers)
     return _json(
         answers.caption_out(
             result,
             request_id=request_id,
-            model=context.model,
             coordinates=query.coordinates,
             total_ms=total_ms,
         ),
@@ -79,7 +77,7 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
     A photo that is itself at fault gets a ``problem`` in its place; the others get their lines.
     """
     started, context = perf_counter(), context_of(request)
-    _require(request, Scope.STAGE_A)
+    require(request, Scope.STAGE_A)
     knobs, timeout_s = _decoding(query, context, context.defaults.stage_a_max_new_tokens)
     name, photos = await stage_a_photos(request, context.fetch)
     mission, request_id = mission_named(name), request.scope["vqc_request_id"]
@@ -99,11 +97,10 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
             result,
             [photo_name for photo_name, _ in photos],
             request_id=request_id,
-            model=context.model,
             mission=mission.name,
             total_ms=total_ms,
         ),
-        answers.headers(context.model, result.prompt_digest, {"total": total_ms}),
+        answers.headers(result.model, result.prompt_digest, {"total": total_ms}),
     )
 
 
@@ -117,14 +114,16 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """200 when work is taken and the engine answers; 503 with the reasons when not."""
     context = context_of(request)
-    health = await context.engine.health()
+    health = await context.models.health()
     reasons = [] if health.ready else [health.reason]
     if context.intake.draining:
         reasons.append("shutting down: no new work is taken")
+    if context.groups is not None:
+        reasons += await context.groups.look()
     body = HealthOut(
         ready=not reasons,
         reasons=reasons,
-        model=answers.model_out(context.model),
+        model=answers.model_out(context.models.model),
         engine_restarts=health.restarts,
     )
     return Response(body.model_dump_json(), 503 if reasons else 200, media_type="application/json")
@@ -134,17 +133,18 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """The metrics in Prometheus text format."""
     context = context_of(request)
-    return Response(context.metrics.page(await context.engine.health()), media_type="text/plain; version=0.0.4")
+    if context.groups is not None:
+        await context.groups.look()
+    return Response(context.metrics.page(await context.models.health()), media_type="text/plain; version=0.0.4")
 
 
 async def _caption_events(
-    context: Context,
     request_id: str,
     query: CaptionQuery,
     started: float,
     photo: CanonicalPhoto,
-    part: CanonicalPhoto | CaptionObject | CaptionResult,
-    rest: AsyncGenerator[CanonicalPhoto | CaptionObject | CaptionResult, None],
+    part: CaptionBegun | CaptionObject | CaptionResult,
+    rest: AsyncGenerator[CaptionBegun | CaptionObject | CaptionResult, None],
 ) -> AsyncGenerator[bytes, None]:
     """The events of one streamed caption."""
     n = 0
@@ -158,7 +158,6 @@ async def _caption_events(
             answers.caption_out(
                 cast(CaptionResult, part),
                 request_id=request_id,
-                model=context.model,
                 coordinates=query.coordinates,
                 total_ms=_ms_since(started),
             ),
@@ -167,11 +166,6 @@ async def _caption_events(
         yield event("error", problem_of(error, request_id))
     finally:
         await rest.aclose()
-
-
-def _require(request: Request, scope: Scope) -> None:
-    if scope not in request.scope["vqc_scopes"]:
-        raise Forbidden(f"this call needs a key with the scope {scope.value!r}")
 
 
 def _decoding(query: KnobsIn, context: Context, max_new_tokens: int) -> tuple[Knobs, float]:

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 
-from engine.protocol import Delta, Engine, GenerateRequest
+from engine.protocol import Delta, GenerateRequest
 from service.application.ask import photo_request, read_photo
+from service.application.models import ModelRouter
 from service.application.observe import Observer
 from service.application.photos import PhotoReader
 from service.domain.errors import AnswerMalformed
 from service.domain.generation import Knobs
-from service.domain.results import CaptionResult, Timings
+from service.domain.results import CaptionBegun, CaptionResult, ServedModel, Timings
 from vqc.caption import CaptionObject
 from vqc.contract import prompt_digest
 from vqc.grammar import CAPTION_GRAMMAR
@@ -25,10 +26,10 @@ PRIORITY = 0
 
 
 class CaptionPhoto:
-    """Captions photos with one engine."""
+    """Captions photos, each with the model that it is pinned to."""
 
-    def __init__(self, engine: Engine, reader: PhotoReader, observer: Observer) -> None:
-        self._engine = engine
+    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: Observer) -> None:
+        self._models = models
         self._reader = reader
         self._observer = observer
         self._prompt = dense_prompt()
@@ -43,9 +44,12 @@ class CaptionPhoto:
             AnswerMalformed: an answer that is no caption.
         """
         photo, photo_ms = await read_photo(self._reader, data, self._observer)
-        started = perf_counter()
-        generation = await self._engine.generate(self._request(photo, request_id, knobs, timeout_s))
+        async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
+            started = perf_counter()
+            request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
+            generation = await pinned.engine.generate(request)
         return self._result(
+            pinned.model,
             photo,
             photo_ms,
             started,
@@ -56,22 +60,25 @@ class CaptionPhoto:
 
     async def stream(
         self, data: bytes, *, request_id: str, knobs: Knobs, timeout_s: float
-    ) -> AsyncGenerator[CanonicalPhoto | CaptionObject | CaptionResult, None]:
-        """The photo as read, each object as soon as it is complete, then the whole result. Raises as the call does.
+    ) -> AsyncGenerator[CaptionBegun | CaptionObject | CaptionResult, None]:
+        """Photo and model, each object as soon as it is complete, then the whole result. Raises as the call does.
 
         Closing the generator aborts the generation.
         """
         photo, photo_ms = await read_photo(self._reader, data, self._observer)
-        yield photo
-        started, reader, last, seen = perf_counter(), CaptionReader(), Delta(text=""), False
-        async with aclosing(self._engine.stream(self._request(photo, request_id, knobs, timeout_s))) as deltas:
-            async for last in deltas:
-                for item in reader.feed(last.text):
-                    if not seen:
-                        seen = True
-                        self._observer.first_object(perf_counter() - started)
-                    yield item
+        async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
+            yield CaptionBegun(model=pinned.model, photo=photo)
+            started, reader, last, seen = perf_counter(), CaptionReader(), Delta(text=""), False
+            request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
+            async with aclosing(pinned.engine.stream(request)) as deltas:
+                async for last in deltas:
+                    for item in reader.feed(last.text):
+                        if not seen:
+                            seen = True
+                            self._observer.first_object(perf_counter() - started)
+                        yield item
         yield self._result(
+            pinned.model,
             photo,
             photo_ms,
             started,
@@ -93,6 +100,7 @@ class CaptionPhoto:
 
     def _result(
         self,
+        model: ServedModel,
         photo: CanonicalPhoto,
         photo_ms: float,
         started: float,
@@ -108,6 +116,7 @@ class CaptionPhoto:
         if outcome.status is Status.MALFORMED:
             raise AnswerMalformed(outcome.notes[0])
         return CaptionResult(
+            model=model,
             photo=photo,
             outcome=outcome,
             prompt_digest=self._prompt_digest,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+from service.domain.models import Agreement, Role
+from service.domain.results import ServedModel
 from vqc.parser import Status
 
 Task = Literal["caption", "stage_a"]
+SwapOutcome = Literal["swapped", "withdrawn", "failed"]
 
 
 class Observer:
@@ -25,3 +29,15 @@ class Observer:
 
     def first_object(self, seconds: float) -> None:
         """The first object of a streamed caption is complete, counted from the engine call."""
+
+    def serving(self, models: Sequence[tuple[Role, ServedModel]]) -> None:
+        """These models are in force from now on, and no others."""
+
+    def pinned(self, role: Role) -> None:
+        """A request was pinned to the model of this role."""
+
+    def shadowed(self, agreement: Agreement) -> None:
+        """The shadow's answer was compared with the one given."""
+
+    def swapped(self, outcome: SwapOutcome, seconds: float, double_memory_s: float) -> None:
+        """A swap ended; two engines were up for ``double_memory_s`` of its time."""

@@ -9,6 +9,7 @@ from time import perf_counter
 from engine.errors import EngineRefused
 from engine.protocol import Engine
 from service.application.ask import photo_request, read_photo
+from service.application.models import ModelRouter
 from service.application.observe import Observer
 from service.application.photos import PhotoReader, PhotoSource
 from service.domain.errors import AnswerMalformed, FetchFailed
@@ -30,10 +31,10 @@ MAX_PHOTOS = 16
 
 
 class SummarisePhotos:
-    """Writes Stage-A lines with one engine."""
+    """Writes Stage-A lines, all those of a request with one model."""
 
-    def __init__(self, engine: Engine, reader: PhotoReader, observer: Observer) -> None:
-        self._engine = engine
+    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: Observer) -> None:
+        self._models = models
         self._reader = reader
         self._observer = observer
 
@@ -49,33 +50,36 @@ class SummarisePhotos:
         if not 1 <= len(sources) <= MAX_PHOTOS:
             raise InvalidValue("photos", len(sources), f"a request holds 1 to {MAX_PHOTOS} photos")
 
-        async def line(position: int, source: PhotoSource) -> SummaryResult | PhotoFailure:
-            try:
-                return await self.line(
-                    await source(),
-                    mission=mission,
-                    request_id=f"{request_id}-{position}",
-                    knobs=knobs,
-                    timeout_s=timeout_s,
-                )
-            except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
-                return PhotoFailure(error=error)
+        async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(line(n, source)) for n, source in enumerate(sources, start=1)]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+            async def line(position: int, source: PhotoSource) -> SummaryResult | PhotoFailure:
+                try:
+                    return await self.line(
+                        await source(),
+                        engine=pinned.engine,
+                        mission=mission,
+                        request_id=f"{request_id}-{position}",
+                        knobs=knobs,
+                        timeout_s=timeout_s - pinned.waited_s,
+                    )
+                except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
+                    return PhotoFailure(error=error)
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(line(n, source)) for n, source in enumerate(sources, start=1)]
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from failures
         photos = tuple(task.result() for task in tasks)
-        return StageAResult(photos=photos, prompt_digest=prompt_digest(stage_a_prompt(mission)))
+        return StageAResult(model=pinned.model, photos=photos, prompt_digest=prompt_digest(stage_a_prompt(mission)))
 
     async def line(
-        self, data: bytes, *, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
+        self, data: bytes, *, engine: Engine, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
     ) -> SummaryResult:
-        """The line of one encoded photo. Raises ``PhotoRejected``, ``EngineError`` or ``AnswerMalformed``."""
+        """The line of one photo by a pinned engine. Raises ``PhotoRejected``, ``EngineError`` or ``AnswerMalformed``."""
         photo, photo_ms = await read_photo(self._reader, data, self._observer)
         started = perf_counter()
-        generation = await self._engine.generate(
+        generation = await engine.generate(
             photo_request(
                 photo,
                 stage_a_prompt(mission),

@@ -9,9 +9,13 @@ import click
 
 from service.cli.api import api
 from service.cli.caption import caption
+from service.cli.groups import groups
 from service.cli.keys import keys
 from service.cli.settings import settings
 from service.cli.stage_a import stage_a
+from service.cli.stage_b import stage_b
+from service.cli.up import up
+from service.cli.worker import worker
 from vqc.errors import VqcError
 
 
@@ -24,7 +28,7 @@ def vqc() -> None:
     """
 
 
-for command in (api, caption, stage_a, keys, settings):
+for command in (up, api, worker, caption, stage_a, stage_b, groups, keys, settings):
     vqc.add_command(command)
 
 

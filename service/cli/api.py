@@ -12,7 +12,7 @@ from service.cli.options import engine_options
 @click.option("--port", type=int, help="Port to listen on [VQC_PORT, 8080].")
 @engine_options
 def api(**overrides: object) -> None:
-    """Serve POST /caption and POST /stage-a until SIGTERM, then drain."""
+    """Serve captions and Stage-A, and take tickets that `vqc worker` judges, until SIGTERM; then drain."""
     from service.bootstrap import serve
     from service.settings import read_settings
 

@@ -38,7 +38,6 @@ async def caption_files(
         answer = caption_out(
             result,
             request_id=request_id,
-            model=context.model,
             coordinates=coordinates,
             total_ms=(perf_counter() - started) * 1000,
         ).model_dump(exclude_none=True)

@@ -15,7 +15,13 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(["caption", "stage-a"]))
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(["caption", "stage-a", "stage-b", "review", "admin"]),
+)
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC) on which the key is refused.")
 def create(file: Path, scopes: tuple[str, ...], expires: datetime | None) -> None:
     """Add a key to FILE and print it. It is printed this once; FILE keeps its digest only."""

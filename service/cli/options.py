@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -22,7 +21,9 @@ def engine_options(command: _F) -> _F:
     )(command)
     command = click.option("--engine-url", metavar="URL", help="A running vLLM to use [VQC_ENGINE_URL].")(command)
     return click.option(
-        "--model", type=click.Path(path_type=Path), help="Checkpoint directory to start vLLM on [VQC_MODEL]."
+        "--model",
+        metavar="DIR|ALIAS",
+        help="Checkpoint directory, or alias of VQC_REGISTRY, to start vLLM on [VQC_MODEL].",
     )(command)
 
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 from rich.console import Console
 
 from engine.errors import EngineUnavailable
-from engine.protocol import Engine
 from service.api.context import Context
+from service.application.models import ModelRouter
 from service.bootstrap import running
 from service.logs import configure
 from service.settings import Settings
@@ -31,14 +31,14 @@ def run_with_engine(settings: Settings, work: Callable[[Context], Awaitable[_T]]
     async def session() -> _T:
         async with running(settings) as context:
             with console.status("engine: starting") as status:
-                await _until_ready(context.engine, status.update)
+                await _until_ready(context.models, status.update)
             return await work(context)
 
     return asyncio.run(session())
 
 
-async def _until_ready(engine: Engine, say: Callable[[str], None]) -> None:
-    while not (health := await engine.health()).ready:
+async def _until_ready(models: ModelRouter, say: Callable[[str], None]) -> None:
+    while not (health := await models.health()).ready:
         if health.restarts:
             raise EngineUnavailable(health.reason)
         say(f"engine: {health.reason}")

@@ -29,13 +29,16 @@ async def write_summaries(
 
     async def summarise(item: tuple[str, Path]) -> str | Exception:
         try:
-            result = await context.stage_a.line(
-                await asyncio.to_thread(item[1].read_bytes),
-                mission=mission,
-                request_id=uuid4().hex,
-                knobs=knobs,
-                timeout_s=context.defaults.timeout_s,
-            )
+            request_id = uuid4().hex
+            async with context.models.pin(request_id) as pinned:
+                result = await context.stage_a.line(
+                    await asyncio.to_thread(item[1].read_bytes),
+                    engine=pinned.engine,
+                    mission=mission,
+                    request_id=request_id,
+                    knobs=knobs,
+                    timeout_s=context.defaults.timeout_s,
+                )
         except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:
             return error
         assert result.outcome.summary is not None  # the use case raises instead

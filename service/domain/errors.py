@@ -7,6 +7,19 @@ VqcError
 ├── Unauthenticated     no key, an unknown key or an expired one
 ├── Forbidden           a valid key without the scope that the call needs
 ├── FetchFailed         an allowed URL that brought no photo
+├── UnknownModel        an alias that this service does not serve
+├── SwapRunning         a model is being replaced already
+├── SwapFailed          a new model did not come into force; the old one still is
+├── NotSwappable        a model that somebody else puts in force
+├── UnknownGroup        no Stage-B group has this id
+├── GroupStateConflict  a group in a state that does not allow what was asked
+├── IdempotencyConflict an Idempotency-Key that was used for another ticket
+├── Superseded          a worker that another worker, or a cancel, has taken the group from
+├── QueueFull           as many tickets wait as may
+├── WebhookFailed       the caller's system did not take what it was told
+├── QueueUnavailable    Redis, or the store of photos, does not answer
+├── BlobMissing         a photo that the store of photos has lost
+├── GuidanceConflict    a change to guidance that was made for another version than the one in force
 └── InvalidValue
     ├── UrlRejected     a URL that must not be fetched
     ├── BodyTooLarge    a request body over the limit
@@ -14,6 +27,8 @@ VqcError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from vqc.errors import InvalidValue, VqcError
 
@@ -54,11 +69,106 @@ class FetchFailed(VqcError):
     """An allowed URL that brought no photo: unreachable, too slow, too large, or a redirect."""
 
 
-class UrlRejected(InvalidValue):
-    """A URL that must not be fetched."""
+class UnknownGroup(VqcError):
+    """No Stage-B group has this id (any more)."""
 
-    def __init__(self, url: str, valid: str) -> None:
-        super().__init__("url", url, valid)
+    def __init__(self, group_id: str) -> None:
+        super().__init__(f"no group has the id {group_id!r}; groups are named by the Location of POST /stage-b/groups")
+
+
+class GroupStateConflict(VqcError):
+    """A group in a state that does not allow what was asked. ``valid`` says what may follow its state."""
+
+    def __init__(self, group_id: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
+        self.valid = f"after {state!r} may come: {', '.join(allowed)}"
+        super().__init__(f"the group {group_id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
+
+
+class IdempotencyConflict(VqcError):
+    """An Idempotency-Key that was used for another ticket."""
+
+    def __init__(self, key: str, group_id: str) -> None:
+        super().__init__(f"the Idempotency-Key {key!r} was used for the different ticket of group {group_id!r}")
+
+
+class Superseded(VqcError):
+    """A worker whose group another worker, or a cancel, has taken: nothing it brings is wanted any more."""
+
+    def __init__(self, group_id: str, fence: int) -> None:
+        super().__init__(f"the claim {fence} on group {group_id!r} is no longer in force")
+
+
+class QueueUnavailable(VqcError):
+    """Redis, or the store of photos, does not answer. ``retry_after_s`` is a guess at when it will."""
+
+    def __init__(self, reason: str) -> None:
+        self.retry_after_s = 5.0
+        super().__init__(f"the queue does not answer: {reason}")
+
+
+class QueueFull(VqcError):
+    """As many tickets wait as may. ``retry_after_s`` is a guess at when there is room."""
+
+    def __init__(self, limit: int) -> None:
+        self.retry_after_s = 30.0
+        super().__init__(f"{limit:,} tickets are waiting, as many as may; workers have to catch up first")
+
+
+class WebhookFailed(VqcError):
+    """The caller's system did not take what it was told; worth trying again."""
+
+
+class BlobMissing(VqcError):
+    """A photo that the store of photos does not have, or not as it was put."""
+
+    def __init__(self, digest: str, what: str) -> None:
+        super().__init__(f"the photo {digest!r} {what}")
+
+
+class UnknownModel(VqcError):
+    """An alias that this service does not serve."""
+
+    def __init__(self, alias: str, served: list[str]) -> None:
+        super().__init__(f"no model is served as {alias!r}; served: {', '.join(served)}")
+
+
+class SwapRunning(VqcError):
+    """A model is being replaced already; one at a time. ``retry_after_s`` is a guess at when that is done."""
+
+    def __init__(self, doing: str, retry_after_s: float = 10.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"a model is being replaced already: {doing}")
+
+
+class SwapFailed(VqcError):
+    """A new model did not come into force. ``in_force`` is the digest that still is, None for none."""
+
+    def __init__(self, alias: str, reason: str, in_force: str | None) -> None:
+        self.alias = alias
+        self.reason = reason
+        self.in_force = in_force
+        super().__init__(f"{alias!r} was not replaced: {reason}; in force: {in_force or 'none'}")
+
+
+class NotSwappable(VqcError):
+    """A model that somebody else puts in force, such as that of an external engine."""
+
+
+class GuidanceConflict(VqcError):
+    """The version in force is not the one that the change was made for: somebody was faster."""
+
+    def __init__(self, mission: str, expected: str, in_force: str) -> None:
+        self.in_force = in_force
+        super().__init__(
+            f"guidance of {mission}: {in_force[:12]} is in force, not {expected[:12]}; look at it and retry"
+        )
+
+
+class UrlRejected(InvalidValue):
+    """A URL that must not be connected to."""
+
+    def __init__(self, url: str, valid: str, field: str = "url") -> None:
+        super().__init__(field, url, valid)
 
 
 class BodyTooLarge(InvalidValue):

@@ -28,14 +28,23 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionResult:
-    """The caption of one photo. ``outcome.caption`` is never None here."""
+    """The caption of one photo, and the model that wrote it. ``outcome.caption`` is never None here."""
 
+    model: ServedModel
     photo: CanonicalPhoto
     outcome: CaptionOutcome
     prompt_digest: str
     prompt_tokens: int
     completion_tokens: int
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionBegun:
+    """The photo of a streamed caption as read, and the model that will write the caption."""
+
+    model: ServedModel
+    photo: CanonicalPhoto
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +67,8 @@ class PhotoFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageAResult:
-    """One entry per photo, in the order given."""
+    """One entry per photo, in the order given; one model wrote them all."""
 
+    model: ServedModel
     photos: tuple[SummaryResult | PhotoFailure, ...]
     prompt_digest: str

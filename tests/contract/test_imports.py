@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("vqc", "engine", "scenes", "service", "trainer", "loadtest")
+PACKAGES = ("vqc", "engine", "scenes", "registry", "service", "trainer", "loadtest")
 HEAVY = {"torch", "transformers", "vllm", "xgrammar"}
 SERVER = {"fastapi", "starlette", "uvicorn", "httpx"}
+QUEUE = {"redis", "docket", "fsspec"}
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess:
@@ -35,7 +36,16 @@ def test_the_import_rules_hold():
         ("engine/protocol.py", "import service.settings", "Packages import downwards only"),
         ("service/domain/results.py", "import service.api.app", "The service's layers import downwards only"),
         ("service/api/routes.py", "import service.settings", "Only bootstrap and commands read settings"),
+        ("service/worker/runner.py", "import service.adapters.queue", "The service's layers import downwards only"),
+        ("service/api/groups.py", "import redis", "Redis and the queue are the adapters' and the worker's"),
         ("service/metrics.py", "import torch", "Service, engine and scenes run without torch"),
+        ("registry/gates/smoke.py", "import torch", "Gates load torch in a process of its own"),
+        (
+            "registry/core.py",
+            "import registry.remote",
+            "The registry's rules do not know where its bytes are, and need no torch",
+        ),
+        ("registry/gates/promote.py", "import registry.layout", "Gates see bytes through the registry only"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
@@ -56,11 +66,19 @@ def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
         ("import engine, engine.protocol, engine.scripted", HEAVY | SERVER),
         ("from service.cli import main; main(['--help'])", HEAVY | SERVER),
         ("from service.cli import main; main(['api', '--help'])", HEAVY | SERVER),
-        ("from service.cli import main; main(['caption', '--help'])", HEAVY | SERVER),
+        ("from service.cli import main; main(['up', '--help'])", HEAVY | SERVER | QUEUE),
+        ("from service.cli import main; main(['worker', '--help'])", HEAVY | SERVER | QUEUE),
+        ("from service.cli import main; main(['stage-b', 'submit', '--help'])", HEAVY | SERVER | QUEUE),
+        ("from service.cli import main; main(['caption', '--help'])", HEAVY | SERVER | QUEUE),
         ("from service.cli import main; main(['stage-a', '--help'])", HEAVY | SERVER),
+        ("from service.cli import main; main(['stage-b', 'run', '--help'])", HEAVY | SERVER),
         ("from loadtest.cli import main; main(['--help'])", HEAVY | SERVER),
         ("from trainer.cli import main; main(['--help'])", HEAVY | SERVER),
-        ("from service.bootstrap import serve", HEAVY),
+        ("import registry", HEAVY | SERVER | {"pydantic"}),
+        ("from registry.cli import main; main(['--help'])", HEAVY | SERVER | {"pydantic"}),
+        ("from registry.cli import main; main(['promote', '--help'])", HEAVY | SERVER),
+        ("from registry.cli import main; main(['smoke-serve', '--help'])", HEAVY | SERVER),
+        ("from service.bootstrap import serve", HEAVY | QUEUE),
     ],
 )
 def test_nothing_heavy_loads_before_it_is_needed(statement, unwanted):

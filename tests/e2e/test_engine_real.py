@@ -97,3 +97,12 @@ def _engine_core(parent: int) -> int:
             if core and ppid == parent:
                 return int(name)
     raise AssertionError("no engine core")
+
+
+async def test_seeded_samples_survive_prompts_that_are_read_in_pieces(managed_engine: ManagedEngine) -> None:
+    """vLLM would end a CPU engine here; see ``engine.cpu_server``."""
+    requests = [asked("光纤有保护措施。" * 150, f"{n}", max_tokens=4, temperature=0.7, seed=n) for n in range(32)]
+    answers = await asyncio.gather(*map(managed_engine.generate, requests))
+    assert [len(answer.completions) for answer in answers] == [1] * 32
+    again = await managed_engine.generate(requests[0])
+    assert again.completions[0].text == answers[0].completions[0].text

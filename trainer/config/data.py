@@ -27,6 +27,9 @@ class SceneSet(Section):
     tickets: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Number of tickets beside the photos: by turns with summaries, with photos, with both."
     )
+    text_tickets: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Further tickets with summaries only, whose photos are never painted."
+    )
 
 
 class ScenesSection(Section):

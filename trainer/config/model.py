@@ -16,8 +16,8 @@ class ModelSection(Section):
     """The checkpoint to start from."""
 
     model: str = Field(
-        description="Directory or Hugging Face name of the Qwen3-VL checkpoint; `tiny` is a freshly initialised tiny "
-        "Qwen3-VL with its own tokenizer (demo and smoke runs), seeded by training.seed."
+        description="Directory of the Qwen3-VL checkpoint, or its name in the local Hugging Face cache; `tiny` is a freshly "
+        "initialised tiny Qwen3-VL with its own tokenizer (demo and smoke runs), seeded by training.seed."
     )
     torch_dtype: Literal["bfloat16", "float32"] = Field(
         default="bfloat16",

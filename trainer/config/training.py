@@ -51,10 +51,11 @@ class TrainingSection(Section):
     )
     group_by_length: bool = Field(default=False, description="Batch samples of similar length to save padding.")
 
-    optimizer: Literal["adamw", "multimodal"] | None = Field(
+    optimizer: Literal["adamw", "multimodal", "muon"] | None = Field(
         default=None,
         description="`multimodal` gives vision, aligner and language their own rates; default: multimodal when vit_lr "
-        "or aligner_lr is given, else adamw. adamw_torch and adamw_torch_fused are accepted as adamw.",
+        "or aligner_lr is given, else adamw. `muon` trains hidden matrices with Muon, the rest with AdamW. "
+        "adamw_torch and adamw_torch_fused are accepted as adamw.",
     )
     learning_rate: Rate = Field(default=1e-4, description="Peak learning rate.")
     vit_lr: Rate | None = Field(
@@ -85,7 +86,16 @@ class TrainingSection(Section):
         default=0, description="The same in steps, instead of warmup_ratio."
     )
 
+    coordinate_sigma: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0,
+        description="Spread of a coordinate's target over its neighbours, in norm1000 units; 0: the number alone. Needs a "
+        "vocabulary with 0 to 1000 as tokens (the demo model's; not Qwen's).",
+    )
+
     bf16: bool = Field(default=True, description="Compute in bfloat16 autocast; false computes in torch_dtype.")
+    torch_compile: bool = Field(
+        default=False, description="Compile each transformer block: minutes at the start, faster steps after."
+    )
     gradient_checkpointing: bool = Field(
         default=True, description="Recompute the language model's activations in backward."
     )
@@ -150,7 +160,7 @@ class TrainingSection(Section):
         return Path(self.output_dir, self.run_name) if self.run_name else Path(self.output_dir)
 
     @property
-    def optimizer_name(self) -> Literal["adamw", "multimodal"]:
+    def optimizer_name(self) -> Literal["adamw", "multimodal", "muon"]:
         """The optimizer in force."""
         if self.optimizer:
             return self.optimizer

@@ -53,8 +53,23 @@ def _drawn(part: SceneSet, section: ScenesSection, directory: Path, workers: int
         )
         with photos.open("a", encoding="utf-8") as file:
             file.writelines(_by_turns(tickets))
+    if part.text_tickets:
+        with photos.open("a", encoding="utf-8") as file:
+            file.writelines(_text_only(part, section))
     done.write_text(json.dumps(wanted), "utf-8")
     return path
+
+
+def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:
+    """Ticket records that follow the painted tickets' seeds, with summaries only."""
+    from scenes.rules import RULES
+    from scenes.tickets import plan_ticket
+    from scenes.write import SEEDS_APART, ticket_record
+
+    missions = list(RULES)
+    for n in range(part.tickets, part.tickets + part.text_tickets):
+        plan = plan_ticket(part.seed * SEEDS_APART + n, missions[n % len(missions)], domain=section.domain)
+        yield json.dumps({"task": "verdict", **ticket_record(plan, [])}, ensure_ascii=False) + "\n"
 
 
 def _by_turns(tickets: Path) -> Iterator[str]:

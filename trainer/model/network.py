@@ -18,6 +18,7 @@ from transformers.utils.generic import ModelOutput
 
 from trainer.model import attention
 from trainer.model.collate import ModelFacts
+from trainer.model.coordinates import CoordinateTargets
 from trainer.model.loss import next_token_loss
 from vqc.errors import VqcError
 
@@ -54,6 +55,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         super().__init__(config)
         self.model.visual.patch_embed = LinearPatchEmbed(config.vision_config)
         self.pixel_table_CV: torch.Tensor | None = None
+        self.coordinates: CoordinateTargets | None = None
 
     def forward(  # type: ignore[override]
         self,
@@ -64,12 +66,19 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
     ) -> Any:
         """The loss of a collated batch (``trainer.model.collate``): summed over tokens / ``num_items_in_batch``.
 
-        Without ``num_items_in_batch`` the mean over this batch's own supervised tokens.
+        Without ``num_items_in_batch`` the mean over this batch's own supervised tokens. ``coordinates`` count in training
+        mode only: what evaluation reports is plain cross-entropy.
         """
         if labels is None:
             return super().forward(input_ids=input_ids, **inputs)
         hidden_BTD = self._hidden(input_ids, inputs)
-        found = next_token_loss(hidden_BTD, labels, self.lm_head)
+        found = next_token_loss(
+            hidden_BTD,
+            labels,
+            self.lm_head,
+            before_BT=input_ids,
+            coordinates=self.coordinates if self.training else None,
+        )
         items = found.tokens.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
         return TrainingOutput(
             loss=found.total / items,
@@ -154,6 +163,13 @@ def load(
         model.config._attn_implementation = attention.register()
     model.pixel_table_CV = torch.from_numpy(pixel_table)
     return model
+
+
+def compile_blocks(model: Any) -> None:
+    """Compiles the blocks of both towers for any number of tokens; blocks of one kind share their code."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    for block in (*inner.model.language_model.layers, *inner.model.visual.blocks):
+        block.compile(dynamic=True)
 
 
 def chosen_attention(requested: str, *, packing: bool) -> str:

@@ -62,7 +62,7 @@ class PixelSource:
         """uint8 levels_N(CP) of a canonical RGB photo in the processor's patch order, and its grid."""
         grid = self.grid(image.size)
         if self.resized_wh(image.size) == image.size:
-            return self._patches(np.asarray(image)), grid
+            return self._patches(np.stack([np.asarray(band) for band in image.split()])), grid
         values = self._processor(images=[image], return_tensors="np")["pixel_values"]
         values_NCTP = values.reshape(len(values), 3, self.temporal_patch_size, -1)
         low, high = self.table_CV[:, :1, None], self.table_CV[:, -1:, None]
@@ -70,22 +70,27 @@ class PixelSource:
         levels_CNP = np.rint((values_CNP - low) * (255 / (high - low))).astype(np.uint8)
         return np.ascontiguousarray(levels_CNP.transpose(1, 0, 2)).reshape(len(values), -1), grid
 
-    def _patches(self, pixels_HWC: np.ndarray) -> np.ndarray:
-        """Levels of the photo in blocks of merge_size² patches, as the vision tower's merger wants them."""
+    def _patches(self, planes_CHW: np.ndarray) -> np.ndarray:
+        """levels_N(CP) of the photo in blocks of merge_size² patches, as the vision tower's merger wants them.
+
+        A patch's row of pixels moves as one item, which is ten times as fast as pixel by pixel.
+        """
         patch, merge = self.patch_size, self.merge_size
-        height, width, channels = pixels_HWC.shape
-        blocks = pixels_HWC.reshape(
-            height // (patch * merge), merge, patch, width // (patch * merge), merge, patch, channels
-        )
-        return np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 6, 2, 5)).reshape(-1, channels * patch * patch)
+        channels, height, width = planes_CHW.shape
+        rows = np.ascontiguousarray(planes_CHW).view(f"V{patch}")
+        blocks = rows.reshape(channels, height // (patch * merge), merge, patch, width // (patch * merge), merge)
+        ordered = np.ascontiguousarray(blocks.transpose(1, 4, 2, 5, 0, 3))
+        return ordered.view(np.uint8).reshape(-1, channels * patch * patch)
 
     def _pixel_table(self) -> np.ndarray:
         """float32 table_CV: what the processor makes of level V in channel C, read off the processor itself."""
         side = -(-16 // (self.patch_size * self.merge_size)) * self.patch_size * self.merge_size
-        ramp = np.resize(np.arange(256, dtype=np.uint8), (side, side, 1)).repeat(3, axis=2)
-        values = self._processor(images=[Image.fromarray(ramp)], do_resize=False, return_tensors="np")["pixel_values"]
+        ramp = np.resize(np.arange(256, dtype=np.uint8), (side, side))
+        values = self._processor(
+            images=[Image.merge("RGB", [Image.fromarray(ramp)] * 3)], do_resize=False, return_tensors="np"
+        )["pixel_values"]
         values_NCP = values.reshape(len(values), 3, self.temporal_patch_size, -1)[:, :, 0]
-        levels_NCP = self._patches(ramp).reshape(values_NCP.shape)
+        levels_NCP = self._patches(np.stack([ramp] * 3)).reshape(values_NCP.shape)
         table = np.empty((3, 256), np.float32)
         for channel in range(3):
             table[channel, levels_NCP[:, channel]] = values_NCP[:, channel]

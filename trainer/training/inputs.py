@@ -14,6 +14,7 @@ from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
 from trainer.model.packing import Batching, BatchSampler
 from trainer.training.logs import get_logger
+from trainer.training.provenance import local_directory
 from trainer.training.samples import EncodedSamples, EpochLoader, lengths, loader
 from vqc.errors import InvalidValue
 
@@ -26,14 +27,17 @@ FEW_PHOTOS = 64
 def base_checkpoint(config: TrainConfig) -> str:
     """What the weights come from: the model, an earlier full stage, or a tiny one made here.
 
-    An absolute directory, so that the checkpoints of this run find it from anywhere, or a Hugging Face name.
+    An absolute directory, so that the checkpoints of this run find it from anywhere.
+
+    Raises:
+        InvalidValue: the model is not on this machine.
     """
     earlier = weights_from(config)
     if earlier is not None and not (earlier / tuners.ADAPTER_FILE).exists():
         return str(earlier.resolve())
     if config.model.model != TINY:
         named = Path(config.model.model).expanduser()
-        return str(named.resolve()) if named.is_dir() else config.model.model
+        return str(local_directory(named if named.is_dir() else config.model.model).resolve())
     from trainer.tiny_checkpoint import build_tiny_checkpoint
 
     directory = config.training.run_dir.resolve() / "tiny"

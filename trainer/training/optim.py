@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer.model.towers import Tower, plain_name, tower_of
+from trainer.training.muon import MuonWithAdamW, is_hidden_matrix
 
 if TYPE_CHECKING:
     from trainer.config import TrainingSection
@@ -52,14 +53,17 @@ def groups(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: Train
     ]
 
 
-def adamw(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: TrainingSection) -> torch.optim.AdamW:
-    """AdamW over ``groups``, fused on CUDA."""
-    made = groups(parameters, training)
-    cuda = all(parameter.is_cuda for group in made for parameter in group["params"])
-    return torch.optim.AdamW(
-        made,
-        lr=training.learning_rate,
-        betas=(training.adam_beta1, training.adam_beta2),
-        eps=training.adam_epsilon,
-        fused=cuda,
-    )
+def optimizer(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: TrainingSection) -> torch.optim.Optimizer:
+    """AdamW over ``groups``, fused on CUDA; with ``muon``, AdamW for what is no hidden matrix."""
+    named = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
+    options: dict[str, Any] = {
+        "lr": training.learning_rate,
+        "betas": (training.adam_beta1, training.adam_beta2),
+        "eps": training.adam_epsilon,
+        "fused": all(parameter.is_cuda for _, parameter in named),
+    }
+    if training.optimizer_name != "muon":
+        return torch.optim.AdamW(groups(named, training), **options)
+    matrices = [item for item in named if is_hidden_matrix(*item)]
+    others = [item for item in named if not is_hidden_matrix(*item)]
+    return MuonWithAdamW(groups(matrices, training), groups(others, training), **options)

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from vqc.errors import InvalidValue
+
 FILE = "vqc_training.json"
 PROCESSOR_FILES = (
     "tokenizer.json",
@@ -88,12 +90,21 @@ def copy_processor(source: Path, target: Path) -> list[str]:
 
 
 def local_directory(model: str | Path) -> Path:
-    """The directory of a checkpoint given as a path or as a Hugging Face name (taken from the cache or downloaded)."""
+    """The directory of a checkpoint given as a path or as the name of a model in the local Hugging Face cache.
+
+    Raises:
+        InvalidValue: neither; nothing is ever downloaded.
+    """
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    return Path(snapshot_download(str(model), allow_patterns=["*.json", "*.jinja", "*.txt", "*.safetensors"]))
+    try:
+        return Path(snapshot_download(str(model), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        valid = "must be a checkpoint directory, or a model in the local Hugging Face cache; nothing is downloaded"
+        raise InvalidValue("model.model", str(model), valid) from error
 
 
 def as_dict(provenance: Provenance) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from trainer.config import TrainConfig, resolved_yaml
 from trainer.data.dataset import SampleDataset
 from trainer.model import network, tuners
 from trainer.model.collate import Collator
+from trainer.model.coordinates import CoordinateTargets
 from trainer.model.encode import Encoder
 from trainer.model.towers import Tower
 from trainer.training import callbacks, health, inputs
@@ -23,7 +24,6 @@ from trainer.training.provenance import (
     copy_processor,
     file_digest,
     git_revision,
-    local_directory,
     text_digest,
 )
 from trainer.training.run_trainer import RunTrainer
@@ -101,6 +101,8 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     )  # fmt: skip
     attn_impl = network.chosen_attention(config.model.attn_impl, packing=training.packing)
     model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
+    if training.coordinate_sigma:
+        model.coordinates = CoordinateTargets.of(encoder.tokenizer, training.coordinate_sigma)
     facts = model.facts(encoder.pad_token)
     health.check_samples(data[0], encoder, facts, records)
     if debug or config.custom.dump_conversation_text:
@@ -115,9 +117,11 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     _take_over(model, config)
     health.check_model(model, config, photos=int(photos[records].sum()))
     _checkpointing(model, config)
+    if training.torch_compile:
+        network.compile_blocks(model)
     _report(model, attn_impl, steps)
     provenance = _provenance(config, base, paths[0])
-    source = local_directory(base)
+    source = Path(base)
 
     def finish(directory: Path) -> None:
         copy_processor(source, directory)

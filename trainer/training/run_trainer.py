@@ -56,10 +56,10 @@ class RunTrainer(Trainer):
         return self._loaders[0]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a group for each tower."""
+        """The configured optimizer with a group for each tower."""
         if self.optimizer is None:
             chosen: Any = self.model if model is None else model
-            self.optimizer = optim.adamw(chosen.named_parameters(), self.training)
+            self.optimizer = optim.optimizer(chosen.named_parameters(), self.training)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from vqc.contract import digest
 from vqc.errors import InvalidValue
+from vqc.missions import Mission
 
 RULE_LENGTH = 200
 _RULE_ID = re.compile(r"G(0|[1-9][0-9]{0,5})")
@@ -37,19 +38,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
-    """One version of a mission's rules, in prompt order. ``issued`` counts the ids ever given: none is used twice."""
+    """One version of what a mission's prompts say beyond the catalogue: its focus and the rules, in prompt order.
+
+    ``issued`` counts the ids ever given: none is used twice.
+    """
 
     mission: str
-    rules: tuple[Rule, ...]
-    issued: int
+    focus: str
+    rules: tuple[Rule, ...] = ()
+    issued: int = 0
     step: int = 0
     parent: str | None = None
 
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
         texts = [rule.text for rule in self.rules]
-        if not ids or len(set(ids)) < len(ids) or len(set(texts)) < len(texts):
-            raise InvalidValue("guidance.rules", ids, "must be at least one rule, each id and each text once")
+        if not _TEXT.fullmatch(self.focus) or len(self.focus) > RULE_LENGTH:
+            raise InvalidValue("guidance.focus", self.focus, f"must be one line of 1 to {RULE_LENGTH} characters")
+        if len(set(ids)) < len(ids) or len(set(texts)) < len(texts):
+            raise InvalidValue("guidance.rules", ids, "must have each id and each text once")
         if any(int(one[1:]) >= self.issued for one in ids):
             raise InvalidValue("guidance.issued", self.issued, "must be above the number of every rule id")
         if (self.parent is None) is not (self.step == 0):
@@ -57,7 +64,7 @@ class Guidance:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the version: mission, rules with evidence, step and parent, hence its whole history."""
+        """SHA-256 (hex) of the version: mission, focus, rules with evidence, step and parent, hence its history."""
         return digest(asdict(self))
 
     @property
@@ -112,20 +119,22 @@ class Change:
     after: str | None
 
 
-def seeded(mission: str, texts: Sequence[str]) -> Guidance:
-    """The first version of a mission's guidance.
+def seeded(mission: Mission, texts: Sequence[str] = ()) -> Guidance:
+    """The first version of a mission's guidance: the focus of its definition and, unless told, no rule.
 
-    >>> seeded("挡风板安装检查", ["无需安装时不看挡风板"]).prompt_rules
+    >>> from vqc.missions import mission_named
+    >>> seeded(mission_named("挡风板安装检查"), ["无需安装时不看挡风板"]).prompt_rules
     {'G0': '无需安装时不看挡风板'}
     """
     rules = tuple(Rule(id=f"G{n}", text=text) for n, text in enumerate(texts))
-    return Guidance(mission=mission, rules=rules, issued=len(rules))
+    return Guidance(mission=mission.name, focus=mission.focus, rules=rules, issued=len(rules))
 
 
 def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
     """The next version: all operations in order, or none.
 
-    >>> first = seeded("挡风板安装检查", ["甲", "乙"])
+    >>> from vqc.missions import mission_named
+    >>> first = seeded(mission_named("挡风板安装检查"), ["甲", "乙"])
     >>> merge = Merge(ids=("G0", "G1"), text="甲与乙", evidence=("QC-0001",))
     >>> second = applied(first, [merge, Add(text="丙", evidence=("QC-0002",))])
     >>> second.prompt_rules, second.parent == first.digest
@@ -154,6 +163,7 @@ def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
                 del rules[key]
     after = Guidance(
         mission=guidance.mission,
+        focus=guidance.focus,
         rules=tuple(rules.values()),
         issued=issued,
         step=guidance.step + 1,
@@ -167,7 +177,8 @@ def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
 def diff(before: Guidance, after: Guidance) -> tuple[Change, ...]:
     """The rules whose text differs, by number of their id.
 
-    >>> first = seeded("挡风板安装检查", ["甲", "乙"])
+    >>> from vqc.missions import mission_named
+    >>> first = seeded(mission_named("挡风板安装检查"), ["甲", "乙"])
     >>> diff(first, applied(first, [Remove(id="G1", evidence=("QC-0001",))]))
     (Change(id='G1', before='乙', after=None),)
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from engine.protocol import Sampling
 from service.domain.generation import Knobs
@@ -35,12 +36,28 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """One sampled answer and what was read of it; one that does not parse is data, not an error."""
+    """One sampled answer and what was read of it; one that does not parse is data, not an error.
+
+    ``knobs`` are its request's, with the seed base: the answer itself was drawn with the seed of its place in the request.
+    ``created_at`` (UTC) is None for an answer that was made up in a test.
+    """
 
     candidate_index: int
-    temperature: float
+    knobs: Knobs
     text: str
     outcome: VerdictOutcome
+    created_at: datetime | None = None
+
+    @property
+    def temperature(self) -> float:
+        """The temperature it was sampled at."""
+        return self.knobs.temperature
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What to keep so that ``restored`` gives it back: JSON values only."""
+        made = self.created_at and self.created_at.isoformat()
+        return {"candidate_index": self.candidate_index, "text": self.text, "created_at": made}
 
 
 def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple[PlanEntry, ...]:
@@ -72,7 +89,7 @@ def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple
     return tuple(entries)
 
 
-def rollout(entry: PlanEntry, index: int, text: str) -> Rollout:
+def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None = None) -> Rollout:
     """The rollout that completion ``index`` of an entry's request wrote.
 
     >>> entry, = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
@@ -81,10 +98,31 @@ def rollout(entry: PlanEntry, index: int, text: str) -> Rollout:
     """
     return Rollout(
         candidate_index=entry.candidates[index],
-        temperature=entry.knobs.temperature,
+        knobs=entry.knobs,
         text=text,
         outcome=parse(text),
+        created_at=created_at,
     )
+
+
+def restored(entries: Sequence[PlanEntry], record: Mapping[str, object]) -> Rollout:
+    """The rollout of the same plan whose ``record`` was kept.
+
+    >>> entries = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
+    >>> kept = rollout(entries[0], 1, "建议复核")
+    >>> restored(entries, kept.record) == kept
+    True
+
+    Raises:
+        InvalidValue: a record that no rollout of this plan has written.
+    """
+    match record:
+        case {"candidate_index": int(index), "text": str(text), "created_at": None | str() as made}:
+            for entry in entries:
+                if index in entry.candidates:
+                    when = None if made is None else datetime.fromisoformat(made)
+                    return rollout(entry, index - entry.first_candidate, text, when)
+    raise InvalidValue("rollout", dict(record), "must be the record of a rollout of this plan")
 
 
 def _free_base(wanted: int, taken: Sequence[int], spacing: int) -> int:

@@ -20,7 +20,7 @@ def flag(command: list[str], name: str) -> str:
 
 def test_a_cpu_engine_runs_the_server_module_eagerly() -> None:
     command = vllm_command(EngineSettings(model=Path("/m"), served_name="qc", profile="cpu"), SOCKET)
-    assert command[:5] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "/m"]
+    assert command[:5] == [sys.executable, "-m", "engine.cpu_server", "--model", "/m"]
     assert "--enforce-eager" in command
     assert flag(command, "--uds") == "/run/e.sock"
     assert flag(command, "--served-model-name") == "qc"

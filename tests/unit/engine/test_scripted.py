@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import EngineOverloaded, EngineUnavailable
-from engine.plausible import plausible_answer
+from engine.plausible import plausible_answer, voting
 from engine.protocol import GenerateRequest, Image, Sampling
 from engine.scripted import ScriptedEngine
 from vqc import parser, summary, verdict
@@ -86,3 +87,31 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('httpx', 'vllm', 'torch', 'xgrammar') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def asking(text: str) -> GenerateRequest:
+    sampling = Sampling(max_tokens=400, temperature=1, seed=1)
+    return replace(ASKED, user=(text,), grammar=VERDICT_GRAMMAR, sampling=sampling)
+
+
+def test_votes_have_the_probability_that_was_set() -> None:
+    script = voting(lambda request: 0.3)
+    fails = sum(script(asking("工单"), index).startswith("不通过") for index in range(2000))
+    assert 0.27 < fails / 2000 < 0.33
+    assert script(replace(asking("工单"), grammar=None), 0) == plausible_answer(
+        replace(asking("工单"), grammar=None), 0
+    )
+
+
+def test_plausible_verdicts_of_one_ticket_mostly_agree_and_follow_the_flaws_of_its_mission() -> None:
+    def fails(line: str) -> int:
+        request = asking(f"任务：挡风板安装检查\n{line}")
+        return sum(plausible_answer(request, index).startswith("不通过") for index in range(100))
+
+    assert fails("挡风板/华为,安装方向错误×1") > 80
+    assert fails("螺丝、光纤插头/BBU安装螺丝,不符合要求×1") < 20
+
+
+def test_a_question_for_operations_gets_some() -> None:
+    answer = plausible_answer(replace(ASKED, system='只输出{"operations": []}'), 0)
+    assert json.loads(answer)["operations"][0]["op"] == "add"

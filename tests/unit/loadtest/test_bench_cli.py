@@ -105,6 +105,7 @@ def test_the_measured_api_takes_the_callers_settings_but_not_its_engine_or_keys(
         "VQC_HOST": "127.0.0.1",
         "VQC_PORT": "8123",
         "VQC_ENGINE": "scripted",
+        "VQC_STAGE_B": "off",
         "VQC_MAX_IN_FLIGHT": "512",
         "VQC_LOG_LEVEL": "warning",
     }

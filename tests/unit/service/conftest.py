@@ -1,23 +1,41 @@
 """The application on the scripted engine, called without a network."""
 
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
+from service.adapters.blobs import FsspecBlobStore
+from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
+from service.adapters.guidance_store import GuidanceStore
+from service.adapters.models import FixedVersion
+from service.adapters.webhook import SignedWebhook
 from service.api.app import create_app
 from service.api.auth import KeyRing
 from service.api.context import Context, Defaults
+from service.api.groups_desk import GroupDesk
+from service.application import models_exchange, models_swap
 from service.application.caption import CaptionPhoto
+from service.application.groups.manage import ManageGroups
+from service.application.groups.submit import SubmitGroup
 from service.application.intake import Intake
+from service.application.models import ModelRouter
+from service.application.models_exchange import Exchange
+from service.application.models_swap import Served, SwapModels
 from service.application.observe import Observer
 from service.application.photos import PhotoReader
 from service.application.stage_a import SummarisePhotos
 from service.domain.errors import UrlRejected
+from service.domain.models import Role
 from service.domain.results import ServedModel
+from service.domain.stage_b.sampler import EvidenceKind
 from service.metrics import Metrics
+from service.metrics_groups import GroupMetrics
 from vqc.image import PhotoLimits
 
 
@@ -25,24 +43,70 @@ async def no_fetch(url: str) -> bytes:
     raise UrlRejected(url, "off in this test")
 
 
+def swaps_of(models: ModelRouter) -> SwapModels:
+    """Of a model that stays."""
+
+    async def launch(checkpoint):
+        raise AssertionError("nothing is launched")
+
+    async def has_room(checkpoint):
+        return False
+
+    served = [Served(role=Role.MAIN, alias=models.model.alias, ref="")]
+    exchange = Exchange(models, launch, drain_s=1)
+    return SwapModels(models, served, FixedVersion(), exchange, Observer(), has_room=has_room)
+
+
 def context_with(
-    engine, *, keys=None, limits=None, max_in_flight=64, fetch=no_fetch, max_body_bytes=2**20, timeout_s=5
+    engine,
+    *,
+    keys=None,
+    limits=None,
+    max_in_flight=64,
+    fetch=no_fetch,
+    max_body_bytes=2**20,
+    timeout_s=5,
+    models=None,
+    swaps=None,
+    notifier=None,
 ) -> Context:
     intake = Intake(max_in_flight)
-    model = ServedModel(alias="champion", digest="d" * 64)
+    metrics = Metrics(intake)
+    models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)
     return Context(
-        engine=engine,
-        model=model,
-        caption=CaptionPhoto(engine, reader, Observer()),
-        stage_a=SummarisePhotos(engine, reader, Observer()),
+        models=models,
+        swaps=swaps or swaps_of(models),
+        caption=CaptionPhoto(models, reader, Observer()),
+        stage_a=SummarisePhotos(models, reader, Observer()),
         fetch=fetch,
         keys=KeyRing(keys),
         intake=intake,
-        metrics=Metrics(intake, model),
+        metrics=metrics,
         defaults=Defaults(timeout_s=timeout_s),
         max_body_bytes=max_body_bytes,
+        reader=reader,
+        guidance=GuidanceStore(Path(tempfile.mkdtemp())),
+        groups=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
     )
+
+
+def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> GroupDesk:
+    """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
+    store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
+    submit = SubmitGroup(
+        store=store,
+        queue=queue,
+        blobs=FsspecBlobStore(f"memory://{uuid4().hex}"),
+        reader=reader,
+        notifier=notifier,
+        photo_observer=metrics,
+        observer=observed,
+        evidence=EvidenceKind.SUMMARIES,
+        max_queued=max_queued,
+    )
+    manage = ManageGroups(store, queue, observed)
+    return GroupDesk(submit=submit, manage=manage, store=store, queue=queue, metrics=observed)
 
 
 @asynccontextmanager
@@ -50,6 +114,13 @@ async def client_of(context: Context) -> AsyncGenerator[httpx.AsyncClient, None]
     transport = httpx.ASGITransport(app=create_app(context), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://vqc.test") as client:
         yield client
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """Starting engines are looked at often."""
+    for module in (models_exchange, models_swap):
+        monkeypatch.setattr(module, "POLL_S", 0.001)
 
 
 @pytest.fixture

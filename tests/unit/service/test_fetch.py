@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from service.adapters.fetch import PhotoFetcher, is_public
+from service.adapters.fetch import PhotoFetcher
+from service.adapters.hosts import is_public
 from service.domain.errors import FetchFailed, UrlRejected
 
 HOSTS = ("photos.example.com", "*.cdn.example.com")

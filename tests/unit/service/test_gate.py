@@ -150,7 +150,7 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
     from vqc.image import PhotoLimits
 
     context = context_with(engine)
-    counted = CaptionPhoto(engine, PhotoReader(PhotoLimits(), 1), context.metrics)
+    counted = CaptionPhoto(context.models, PhotoReader(PhotoLimits(), 1), context.metrics)
     async with client_of(replace(context, caption=counted)) as client:
         await client.post("/caption", files=PHOTO)
         await client.post("/caption", files={"photo": ("a", b"junk")})
@@ -162,7 +162,7 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
         'vqc_answers_total{status="parsed",task="caption"} 1.0',
         "vqc_engine_ready 1.0",
         "vqc_requests_in_flight 0.0",
-        f'vqc_model_info{{alias="champion",digest="{"d" * 12}"}} 1.0',
+        f'vqc_model_info{{alias="champion",digest="{"d" * 12}",role="main"}} 1.0',
     ):
         assert line in page
 

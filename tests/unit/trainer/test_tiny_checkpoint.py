@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from math import isqrt
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch.nn.functional import cosine_similarity
 
 from trainer.tiny_checkpoint import Architecture, build_tiny_checkpoint
 from trainer.tiny_corpus import domain_corpus
@@ -133,3 +137,15 @@ def test_the_architecture_sets_the_sizes(tmp_path: Path) -> None:
 
 def _digest(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
+
+
+def test_numbers_and_places_begin_in_order(tmp_path: Path) -> None:
+    weights = load_file(build_tiny_checkpoint(tmp_path / "tiny") / "model.safetensors")
+    numbers = weights["model.language_model.embed_tokens.weight"].float()
+    likeness = cosine_similarity(numbers[500], numbers[[501, 510, 900]])
+    assert likeness[0] > likeness[1] > likeness[2]
+    places = weights["model.visual.pos_embed.weight"].float()
+    side, half = isqrt(len(places)), places.shape[1] // 2
+    assert (places[0] - places[1]).norm() < (places[0] - places[side // 2]).norm()
+    assert torch.equal(places[0, half:], places[side, half:]), "one column, one half"
+    assert torch.equal(places[0, :half], places[1, :half]), "one row, the other"

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from service.domain.stage_b.guidance import Add, Guidance, Merge, Remove, Rule, Update, applied, diff, seeded
 from vqc.errors import InvalidValue
+from vqc.missions import mission_named
 
-FIRST = seeded("挡风板安装检查", ["甲", "乙", "丙"])
+MISSION = mission_named("挡风板安装检查")
+FIRST = seeded(MISSION, ["甲", "乙", "丙"])
 SEEN = ("QC-0001",)
 
 
@@ -21,8 +23,8 @@ def test_a_version_names_its_parent_and_leaves_it_as_it_was():
 
 
 def test_equal_versions_have_equal_digests_and_others_do_not():
-    assert seeded("挡风板安装检查", ["甲", "乙", "丙"]).digest == FIRST.digest
-    assert seeded("挡风板安装检查", ["甲", "丙", "乙"]).digest != FIRST.digest
+    assert seeded(MISSION, ["甲", "乙", "丙"]).digest == FIRST.digest
+    assert seeded(MISSION, ["甲", "丙", "乙"]).digest != FIRST.digest
     assert len(FIRST.digest) == 64
 
 
@@ -64,16 +66,17 @@ def test_an_operation_that_cannot_be_applied_is_refused(operation):
         applied(FIRST, [operation])
 
 
-def test_the_last_rule_stays():
-    with pytest.raises(InvalidValue, match="at least one rule"):
-        applied(seeded("m", ["甲"]), [Remove(id="G0", evidence=SEEN)])
+def test_the_focus_stays_when_the_last_rule_goes():
+    emptied = applied(seeded(MISSION, ["甲"]), [Remove(id="G0", evidence=SEEN)])
+    assert (emptied.rules, emptied.focus, emptied.step) == ((), MISSION.focus, 1)
+    assert seeded(MISSION).rules == ()
 
 
-@pytest.mark.parametrize("wrong", [{"issued": 1}, {"step": 1}, {"parent": "x"}, {"rules": ()}])
+@pytest.mark.parametrize("wrong", [{"issued": 1}, {"step": 1}, {"parent": "x"}, {"focus": ""}])
 def test_a_version_that_contradicts_itself_is_refused(wrong):
     rules = (Rule(id="G0", text="甲"), Rule(id="G1", text="乙"))
     with pytest.raises(InvalidValue, match="guidance"):
-        Guidance(**{"mission": "m", "rules": rules, "issued": 2} | wrong)
+        Guidance(**{"mission": "m", "focus": "f", "rules": rules, "issued": 2} | wrong)
 
 
 def test_a_rule_id_is_g_and_a_number():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_data_is_drawn_once_and_again_when_asked_for_differently(tmp_path: Path)
     assert draw_data(section, tmp_path)["train"].stat().st_mtime_ns == before
     other = section.model_copy(update={"train": SceneSet(seed=1, count=1)})
     assert validate(draw_data(other, tmp_path)["train"]).records == 1
+
+
+def test_text_tickets_are_others_than_the_painted_ones(tmp_path: Path) -> None:
+    section = ScenesSection(train=SceneSet(seed=1, count=1, tickets=3, text_tickets=6), size_wh=(256, 192))
+    (path,) = draw_data(section, tmp_path).values()
+    assert validate(path).errors == ()
+    _, *tickets = map(json.loads, path.read_text("utf-8").splitlines())
+    assert len({ticket["group_id"] for ticket in tickets}) == 9
+    assert all(ticket["summaries"] and not ticket["photos"] for ticket in tickets[3:])
 
 
 @pytest.mark.parametrize("columns", [1, 3])

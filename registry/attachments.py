@@ -1,0 +1,52 @@
+"""Reports, records and signatures as OCI referrers: small artifacts whose subject is a version."""
+
+from __future__ import annotations
+
+import re
+
+from registry.oci import CREATED, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Descriptor, Manifest, canonical, described
+from registry.store import Store
+from registry.values import Referrer, now
+from registry.version import parsed
+from vqc.errors import InvalidValue
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[A-Za-z0-9][\w.+-]*")
+
+
+def attach(store: Store, subject: Descriptor, artifact_type: str, content: bytes | dict[str, object]) -> str:
+    """The digest of a new artifact that refers to ``subject``. A dict becomes JSON; the time of now is in it.
+
+    Raises:
+        InvalidValue: ``artifact_type`` is no media type.
+    """
+    if not _MEDIA_TYPE.fullmatch(artifact_type):
+        raise InvalidValue("artifact_type", artifact_type, "name a media type such as application/vnd.vqc.report+json")
+    is_bytes = isinstance(content, bytes)
+    body = content if is_bytes else canonical(content)
+    with store.adding():
+        manifest = Manifest(
+            artifact_type=artifact_type,
+            config=store.add_bytes(EMPTY, EMPTY_TYPE),
+            layers=(store.add_bytes(body, "application/octet-stream" if is_bytes else "application/json"),),
+            subject=subject,
+            annotations={CREATED: now()},
+        ).to_bytes()
+        blob = described(manifest, MANIFEST_TYPE, artifactType=artifact_type)
+        store.add_manifest(manifest, blob, subject)
+    return blob.digest
+
+
+def attached(store: Store, digest: str, artifact_type: str | None) -> list[Referrer]:
+    """What refers to a version (of that type), oldest first, contents read and checked."""
+    found = [_read(store, blob) for blob in store.referrers(digest) if artifact_type in (None, blob.artifact_type)]
+    return sorted(found, key=lambda referrer: (referrer.created, referrer.digest))
+
+
+def _read(store: Store, blob: Descriptor) -> Referrer:
+    manifest = parsed(blob.digest, store.manifest(blob.digest) or b"")
+    return Referrer(
+        digest=blob.digest,
+        artifact_type=manifest.kind,
+        created=(manifest.annotations or {}).get(CREATED, ""),
+        content=store.read(manifest.layers[0]) if manifest.layers else b"",
+    )

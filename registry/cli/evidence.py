@@ -1,0 +1,124 @@
+"""``attach``, ``sign`` and ``smoke-serve``: what gates look for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from registry.cli.options import bars, json_option, opened, print_json, registry_option
+from registry.cli.promote import cache_option, named
+
+
+@click.command()
+@click.argument("version")
+@click.option(
+    "--type", "kind", required=True, metavar="NAME", help="The kind of report, as the policy names it: evaluation."
+)
+@click.argument("report", type=click.Path(path_type=Path))
+@registry_option
+@json_option
+def attach(version: str, kind: str, report: Path, where: str, as_json: bool) -> None:
+    """Attach REPORT (a JSON object, as `vqc-train evaluate` writes) to VERSION; the newest of a kind counts.
+
+    VERSION may be guidance/MISSION.
+    """
+    from registry.gates.reports import attach_report, read_report
+
+    content = read_report(report)
+    registry = opened(where)
+    digest = registry.resolve(named(version))
+    attached = attach_report(registry, digest, kind, content)
+    if as_json:
+        print_json({"version": digest, "report": attached})
+    else:
+        click.echo(attached)
+
+
+@click.command()
+@click.argument("version")
+@click.option(
+    "--key", required=True, type=click.Path(path_type=Path), help="Private key: elliptic curve, PEM (openssl ecparam)."
+)
+@click.option("--password", envvar="SIGNING_KEY_PASSWORD", help="Of an encrypted key; better by the environment.")
+@cache_option
+@registry_option
+@json_option
+def sign(version: str, key: Path, password: str | None, cache: Path, where: str, as_json: bool) -> None:
+    """Sign every file of VERSION (OpenSSF model-signing) and attach the signature."""
+    from registry.gates.signature import sign as signed
+
+    registry = opened(where)
+    digest = registry.resolve(version)
+    with registry.lease(digest, holder="sign"), bars() as progress:
+        directory = registry.materialise(digest, cache, progress)
+        signature = signed(registry, digest, directory, key, password)
+    if as_json:
+        print_json({"version": digest, "signature": signature})
+    else:
+        click.echo(signature)
+
+
+@click.command("smoke-serve")
+@click.argument("version")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    default=Path("deploy/demo/photos"),
+    show_default=True,
+    help="Directory of golden photos.",
+)
+@click.option("--mission", metavar="NAME", help="Mission of the Stage-A lines; else the first one.")
+@click.option("--profile", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "auto"]),
+    help="auto: the checkpoint's own, as served (default on a GPU); float32 has no rounding to excuse (default on a CPU).",
+)
+@click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Of each answer.")
+@click.option("--log", type=click.Path(path_type=Path), default=Path("output/smoke-serve.log"), show_default=True)
+@cache_option
+@registry_option
+@json_option
+def smoke_serve(
+    version: str,
+    photos: Path,
+    mission: str | None,
+    profile: Literal["auto", "cpu", "gpu"],
+    dtype: Literal["float32", "auto"] | None,
+    max_new_tokens: int,
+    log: Path,
+    cache: Path,
+    where: str,
+    as_json: bool,
+) -> None:
+    """Serve VERSION, ask about golden photos, compare with transformers and attach the report.
+
+    Exit code 1: the two disagree, or an answer under the grammar cannot be read. The report is attached all the same.
+    """
+    import structlog
+
+    from registry.gates.golden import golden_questions
+    from registry.gates.smoke import SmokeSettings, smoke_serve_version
+    from vqc.missions import mission_named
+
+    questions = golden_questions(photos, mission_named(mission) if mission else None)
+    settings = SmokeSettings(profile=profile, dtype=dtype, max_new_tokens=max_new_tokens)
+    registry = opened(where)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # standard output is the answer's
+    attached, report = smoke_serve_version(
+        registry, version, questions, settings, cache=cache, log=log, say=lambda words: click.echo(words, err=True)
+    )
+    if as_json:
+        print_json({"report": attached, **report})
+    else:
+        click.echo(
+            f"{report['equal']} of {report['num_answers']} answers equal, {report['disagreeing']} disagree, "
+            f"{report['unreadable']} unreadable; largest gap {report['worst_gap_nats']:.3g} nats"
+        )
+        click.echo(attached)
+    if report["disagreeing"] or report["unreadable"]:
+        sys.exit(1)

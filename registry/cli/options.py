@@ -1,0 +1,85 @@
+"""What the commands share: the registry's option, JSON output, the progress bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from registry.values import Progress
+
+if TYPE_CHECKING:
+    from registry import Registry, Version
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def registry_option(function: _F) -> _F:
+    """``--registry WHERE``, else ``VQC_REGISTRY``."""
+    return click.option(
+        "--registry",
+        "where",
+        envvar="VQC_REGISTRY",
+        required=True,
+        show_envvar=True,
+        metavar="WHERE",
+        help="A directory, or oci://host[:port]/repository.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+
+
+def opened(where: str) -> Registry:
+    """The registry that a command works on."""
+    from registry import open_registry
+
+    return open_registry(where)
+
+
+def print_json(value: object) -> None:
+    """One document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def summary(version: Version, aliases: dict[str, str]) -> dict[str, object]:
+    """A version as ``--json`` shows it."""
+    from dataclasses import asdict
+
+    return {
+        "digest": version.digest,
+        "aliases": sorted(alias for alias, digest in aliases.items() if digest == version.digest),
+        "kind": version.kind,
+        "base": version.base,
+        "size_bytes": version.size_bytes,
+        "files": [{"path": file.title, "digest": file.digest, "size_bytes": file.size} for file in version.files],
+        "facts": asdict(version.facts),
+    }
+
+
+@contextmanager
+def bars(enabled: bool = True) -> Generator[Progress | None]:
+    """Progress of each file on a terminal's standard error; None where nobody looks."""
+    if not (enabled and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, console=Console(stderr=True)) as shown:
+        tasks = {}
+
+        def progress(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = shown.add_task(name, total=total)
+            shown.update(tasks[name], completed=done)
+
+        yield progress

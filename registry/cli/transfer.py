@@ -1,0 +1,85 @@
+"""``push``, ``pull`` and ``gc``: what moves or removes bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from registry.cli.options import bars, json_option, opened, print_json, registry_option, summary
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--alias", metavar="NAME", help="Point this alias at the version.")
+@click.option("--base", metavar="REF", help="The version it builds on; a peft adapter needs one.")
+@click.option("--actor", metavar="NAME", help="Who the log names; else user@host.")
+@registry_option
+@json_option
+def push(directory: Path, alias: str | None, base: str | None, actor: str | None, where: str, as_json: bool) -> None:
+    """Make DIRECTORY (a Hugging Face model or a peft adapter) a version; prints its digest.
+
+    Again is quick and gives the same digest. Pickles, optimizer states and trainer arguments stay behind.
+    """
+    from registry.checkpoint import read_checkpoint
+
+    left_out = read_checkpoint(directory).left_out
+    registry = opened(where)
+    with bars() as progress:
+        version = registry.push(directory, alias=alias, base=base, actor=actor, progress=progress)
+    if as_json:
+        print_json(summary(version, registry.aliases()) | {"left_out": left_out})
+        return
+    if left_out:
+        click.echo(f"left out: {', '.join(left_out)}", err=True)
+    click.echo(version.digest)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("out", type=click.Path(path_type=Path))
+@registry_option
+@json_option
+def pull(ref: str, out: Path, where: str, as_json: bool) -> None:
+    """Make OUT a checked directory of version REF, for vLLM or transformers.
+
+    Weights are hard links into a registry on the same file system: do not edit them in place. After an interruption run it
+    again.
+    """
+    registry = opened(where)
+    digest = registry.resolve(ref)
+    with bars() as progress:
+        registry.pull(digest, out, progress)
+    if as_json:
+        print_json({"digest": digest, "path": str(out)})
+    else:
+        click.echo(out)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option(
+    "--older-than-hours",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    help="Keep what was pushed more recently.",
+)
+@registry_option
+@json_option
+def gc(dry_run: bool, older_than_hours: float, where: str, as_json: bool) -> None:
+    """Remove versions that nothing holds, and blobs of no version.
+
+    Held: what an alias names or named before its last move, what is leased, the bases of those, and what is attached to them.
+    """
+    removed = opened(where).gc(dry_run, older_than_s=older_than_hours * 3600)
+    if as_json:
+        print_json(asdict(removed) | {"dry_run": dry_run})
+        return
+    for digest in removed.versions:
+        click.echo(digest)
+    verb = "would free" if dry_run else "freed"
+    click.echo(
+        f"{len(removed.versions)} versions, {len(removed.blobs)} blobs: {verb} {removed.freed_bytes:,} bytes", err=True
+    )

@@ -1,0 +1,70 @@
+"""Golden photos: what smoke-serve asks about, with the prompts and under the grammars of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.protocol import GenerateRequest, Image, Sampling
+from vqc import parser, summary
+from vqc.errors import InvalidValue
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
+from vqc.image import CanonicalPhoto, canonical_photo
+from vqc.missions import Mission, missions
+from vqc.prompts import Prompt, dense_prompt, stage_a_prompt
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One golden photo with one prompt; ``photo`` is its file name."""
+
+    photo: str
+    canonical: CanonicalPhoto
+    task: Literal["caption", "stage-a"]
+    prompt: Prompt
+
+    def request(self, request_id: str, max_tokens: int, timeout_s: float, *, constrained: bool) -> GenerateRequest:
+        """The greedy request to the engine, ``constrained`` by the service's grammar or free."""
+        photo, prompt = self.canonical, self.prompt
+        grammar = CAPTION_GRAMMAR if self.task == "caption" else SUMMARY_GRAMMAR
+        return GenerateRequest(
+            request_id=request_id,
+            system=prompt.system,
+            user=(
+                *filter(None, [prompt.before]),
+                Image(data=photo.data, media_type=photo.media_type, digest=photo.digest),
+                prompt.after,
+            ),
+            sampling=Sampling(max_tokens=max_tokens),
+            grammar=grammar if constrained else None,
+            timeout_s=timeout_s,
+        )
+
+    def readable(self, text: str) -> bool:
+        """Whether the service could read such an answer."""
+        outcome = parser.parse(text) if self.task == "caption" else summary.parse(text)
+        return outcome.status is not parser.Status.MALFORMED
+
+
+def golden_questions(photos: Path, mission: Mission | None = None) -> list[Question]:
+    """A caption and a Stage-A line (of ``mission``, else the first one) of every photo in a directory, by name.
+
+    Raises:
+        InvalidValue: no photo there.
+        PhotoRejected: a photo that cannot be used.
+    """
+    mission = mission or next(iter(missions().values()))
+    paths = sorted(path for path in photos.glob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise InvalidValue("photos", str(photos), "must be a directory with JPEG, PNG or WebP photos")
+    questions: list[Question] = []
+    for path in paths:
+        canonical = canonical_photo(path.read_bytes())
+        questions += [
+            Question(photo=path.name, canonical=canonical, task="caption", prompt=dense_prompt()),
+            Question(photo=path.name, canonical=canonical, task="stage-a", prompt=stage_a_prompt(mission)),
+        ]
+    return questions

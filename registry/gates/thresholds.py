@@ -1,0 +1,98 @@
+"""Whether a report meets its rules, absolutely and beside the report of the version that is in force now. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from registry.gates.errors import Finding
+from registry.gates.policy import MetricRule, ReportRule
+
+Report = Mapping[str, object]
+"""A report as JSON values."""
+
+
+def judged(
+    name: str, rule: ReportRule, report: Report | None, in_force: Report | None, *, first: bool
+) -> list[Finding]:
+    """What stands against a version whose report of this name is ``report``.
+
+    ``in_force`` is the same report of the version that the alias points to now; ``first`` says that there is no such
+    version, and then nothing is compared.
+
+    >>> from registry.gates.policy import MetricRule, ReportRule
+    >>> rule = ReportRule(metrics={"f1_50_box": MetricRule(min=0.5, max_drop=0.01)})
+    >>> [found.message for found in judged("evaluation", rule, {"f1_50_box": 0.6}, {"f1_50_box": 0.65}, first=False)]
+    ['f1_50_box is 0.6, 0.05 below the 0.65 in force; at most 0.01 below is allowed']
+    """
+    if report is None:
+        missing = f"no such report is attached: `vqc-registry attach VERSION --type {name} FILE`"
+        if name == "smoke-serve":
+            missing = "it has not been served: `vqc-registry smoke-serve VERSION`"
+        return [Finding(gate=name, message=missing)]
+    return [Finding(gate=name, message=message) for message in _messages(rule, report, in_force, first)]
+
+
+def value_at(report: Report, name: str) -> object:
+    """What a report says under a name; dots lead further inside, numbers count in lists. None where it says nothing.
+
+    >>> value_at({"epochs": [{"accuracy": 0.5}, {"accuracy": 0.75}]}, "epochs.-1.accuracy")
+    0.75
+    """
+    if name in report:
+        return report[name]
+    found: object = report
+    for part in name.split("."):
+        match found:
+            case dict() if part in found:
+                found = found[part]
+            case list() if re.fullmatch(r"-?[0-9]{1,6}", part) and -len(found) <= int(part) < len(found):
+                found = found[int(part)]
+            case _:
+                return None
+    return found
+
+
+def _messages(rule: ReportRule, report: Report, in_force: Report | None, first: bool) -> Iterator[str]:
+    for metric, one in rule.metrics.items():
+        yield from _absolute(metric, one, value_at(report, metric))
+    comparing = any(one.compares for one in rule.metrics.values()) or bool(rule.same)
+    if first or not comparing:
+        return
+    if in_force is None:
+        yield "the version in force has no such report to compare with; attach one to it"
+        return
+    for key in rule.same:
+        if value_at(report, key) != value_at(in_force, key):
+            yield f"{key} is {value_at(report, key)!r}, but {value_at(in_force, key)!r} in force: the two cannot be compared"
+    for metric, one in rule.metrics.items():
+        yield from _relative(metric, one, value_at(report, metric), value_at(in_force, metric))
+
+
+def _absolute(metric: str, rule: MetricRule, value: object) -> Iterator[str]:
+    number = _number(value)
+    if number is None:
+        yield f"{metric} must be a number, the report has {value!r}"
+        return
+    if rule.min is not None and not number >= rule.min:
+        yield f"{metric} is {number:g}; at least {rule.min:g} is needed"
+    if rule.max is not None and not number <= rule.max:
+        yield f"{metric} is {number:g}; at most {rule.max:g} is allowed"
+
+
+def _relative(metric: str, rule: MetricRule, value: object, before: object) -> Iterator[str]:
+    number, held = _number(value), _number(before)
+    if not rule.compares or number is None:
+        return
+    if held is None:
+        yield f"{metric} must be a number in the report in force too, which has {before!r}"
+        return
+    rise = round(number - held, 12)  # 0.66 - 0.65 is 0.010000000000000009
+    if rule.max_drop is not None and not -rise <= rule.max_drop:
+        yield f"{metric} is {number:g}, {-rise:g} below the {held:g} in force; at most {rule.max_drop:g} below is allowed"
+    if rule.max_rise is not None and not rise <= rule.max_rise:
+        yield f"{metric} is {number:g}, {rise:g} above the {held:g} in force; at most {rule.max_rise:g} above is allowed"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,179 @@
+"""A version: a ModelPack manifest, and how a checkpoint becomes one.
+
+Nothing in it depends on when or by whom it was made: the same files and facts give the same digest. ModelPack's config has a
+closed set of fields; what it has no place for is in the manifest's ``vqc.…`` annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from registry.checkpoint import Checkpoint
+from registry.errors import Corrupt
+from registry.oci import (
+    DOC_TYPE,
+    FILEPATH,
+    MODEL_CONFIG_TYPE,
+    MODEL_TYPE,
+    TITLE,
+    WEIGHT_CONFIG_TYPE,
+    WEIGHT_TYPE,
+    Descriptor,
+    Manifest,
+    canonical,
+)
+from registry.values import VersionFacts
+
+_KIND = "vqc.kind"
+_BASE = "vqc.base"
+_CONTRACT = "vqc.contract."
+_EVALUATION = "vqc.evaluation"
+_FACTS = {
+    "base_model": "vqc.base-model",
+    "adapter": "vqc.adapter",
+    "dataset": "vqc.dataset",
+    "run": "vqc.run",
+    "git_revision": "org.opencontainers.image.revision",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An immutable model or adapter. ``digest`` is ``sha256:…`` of its manifest."""
+
+    digest: str
+    manifest: Manifest
+
+    @classmethod
+    def parse(cls, digest: str, content: bytes) -> Version:
+        """The version in a manifest's bytes, whose digest was checked.
+
+        Raises:
+            Corrupt: they are no model's manifest, or name a file outside the model's directory.
+        """
+        manifest = parsed(digest, content)
+        if not manifest.is_model:
+            raise Corrupt(digest, expected=f"a model ({MODEL_TYPE})", found=manifest.kind)
+        names = [layer.title for layer in manifest.layers]
+        for layer in manifest.layers:
+            if not _is_inside(layer.title) or names.count(layer.title) > 1:
+                raise Corrupt(digest, expected="one path inside the directory for each file", found=repr(layer.title))
+            if ".tar" in layer.media_type or layer.media_type.endswith(("+gzip", "+zstd")):
+                raise Corrupt(digest, expected="one raw blob for each file", found=f"{layer.title}: {layer.media_type}")
+        return cls(digest=digest, manifest=manifest)
+
+    @property
+    def files(self) -> tuple[Descriptor, ...]:
+        """Its files; ``title`` is the path in the directory."""
+        return self.manifest.layers
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(layer.size for layer in self.files)
+
+    @property
+    def kind(self) -> Literal["model", "adapter"]:
+        """``adapter`` needs its ``base`` to be served."""
+        return "adapter" if self._annotations.get(_KIND) == "adapter" else "model"
+
+    @property
+    def base(self) -> str | None:
+        """The digest of the version it builds on; an adapter always has one."""
+        return self._annotations.get(_BASE)
+
+    @property
+    def contract(self) -> dict[str, str]:
+        """The digests of ``vqc.contract`` it was trained under; empty where it does not say."""
+        return {
+            key.removeprefix(_CONTRACT): value for key, value in self._annotations.items() if key.startswith(_CONTRACT)
+        }
+
+    @property
+    def facts(self) -> VersionFacts:
+        """Where it comes from."""
+        notes = self._annotations
+        evaluation = notes.get(_EVALUATION)
+        return VersionFacts(
+            **{field: notes.get(key) for field, key in _FACTS.items()},  # type: ignore[arg-type]
+            contract=self.contract,
+            evaluation=json.loads(evaluation) if evaluation else None,
+        )
+
+    @property
+    def _annotations(self) -> dict[str, str]:
+        return self.manifest.annotations or {}
+
+
+def parsed(digest: str, content: bytes) -> Manifest:
+    """The manifest in these bytes, whatever it is of. Raises ``Corrupt``."""
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise Corrupt(digest, expected="an OCI manifest", found=str(error.errors()[0]["msg"])) from error
+
+
+def layer(name: str, blob: Descriptor) -> Descriptor:
+    """A file's descriptor under its name."""
+    return blob.model_copy(update={"annotations": {TITLE: name, FILEPATH: name}})
+
+
+def media_type(name: str) -> str:
+    """ModelPack's type for a file of a checkpoint.
+
+    >>> media_type("model-00001-of-00002.safetensors")
+    'application/vnd.cncf.model.weight.v1.raw'
+    """
+    if name.endswith(".safetensors"):
+        return WEIGHT_TYPE
+    if name.endswith(".md") or "." not in name:
+        return DOC_TYPE
+    return WEIGHT_CONFIG_TYPE
+
+
+def model_config(checkpoint: Checkpoint, layers: list[Descriptor], facts: VersionFacts) -> bytes:
+    """The ModelPack config: what the model is, and its layers' digests."""
+    config = {
+        "architecture": checkpoint.architecture,
+        "format": "safetensors",
+        "precision": checkpoint.precision,
+        "capabilities": {"inputTypes": ["text", "image"], "outputTypes": ["text"]} if checkpoint.sees else None,
+    }
+    descriptor = {"family": checkpoint.model_type, "revision": facts.git_revision}
+    return canonical(
+        {
+            "descriptor": {key: value for key, value in descriptor.items() if value},
+            "config": {key: value for key, value in config.items() if value},
+            "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
+        }
+    )
+
+
+def manifest(
+    checkpoint: Checkpoint, config: Descriptor, layers: list[Descriptor], facts: VersionFacts, base: str | None
+) -> Manifest:
+    """The version's manifest."""
+    notes: dict[str, str | None] = {_KIND: checkpoint.kind, _BASE: base}
+    notes |= {key: getattr(facts, field) for field, key in _FACTS.items()}
+    notes |= {_CONTRACT + part: value for part, value in facts.contract.items()}
+    notes[_EVALUATION] = canonical(facts.evaluation).decode() if facts.evaluation else None
+    return Manifest(
+        artifact_type=MODEL_TYPE,
+        config=config.model_copy(update={"media_type": MODEL_CONFIG_TYPE}),
+        layers=tuple(layers),
+        annotations={key: value for key, value in notes.items() if value},
+    )
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a path stays inside the directory it is put into.
+
+    >>> _is_inside("a/b.json"), _is_inside("../b.json"), _is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    parts = name.split("/")
+    return bool(name) and "\\" not in name and "\0" not in name and all(part not in ("", ".", "..") for part in parts)

@@ -1,0 +1,69 @@
+"""The sample tickets that the product ships: ``python -m scenes.sample_tickets OUT``, one JSONL of Stage-A lines.
+
+A share of the labels is wrong and a share of the failures shows in no line: ``true_label`` and ``hidden`` tell which, for
+reports only. ``scenes.write.write_tickets`` draws such tickets with their photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from scenes.rules import RULES
+from scenes.tickets import TicketMix, TicketPlan, plan_ticket
+from scenes.write import SEEDS_APART
+from vqc.summary import render
+from vqc.verdict import Verdict
+
+MISSIONS = ("挡风板安装检查", "BBU接地线检查")
+COUNT = 400
+SEED = 20261122
+MIX = TicketMix(fail=0.4, hidden=0.1, noise=0.06)
+
+_FILED = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}
+
+
+def write_sample_tickets(
+    out: Path, *, count: int = COUNT, seed: int = SEED, missions: Sequence[str] = MISSIONS, mix: TicketMix = MIX
+) -> Path:
+    """``count`` tickets, missions in turn, in ``out/stage_a.jsonl``, whose path comes back.
+
+    Raises:
+        InvalidValue: a mission whose tickets cannot be drawn.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tickets = (plan_ticket(seed * SEEDS_APART + n, missions[n % len(missions)], mix=mix) for n in range(count))
+    path = out / "stage_a.jsonl"
+    path.write_text("".join(json.dumps(_line(ticket), ensure_ascii=False) + "\n" for ticket in tickets), "utf-8")
+    return path
+
+
+def _line(ticket: TicketPlan) -> dict[str, object]:
+    return {
+        "group_id": ticket.group_id,
+        "mission": ticket.mission,
+        "label": _FILED[ticket.label],
+        "per_image": {f"image_{n}": render(plan.summary) for n, plan in enumerate(ticket.photos, start=1)},
+        "true_label": _FILED[ticket.true_label],
+        "hidden": ticket.hidden,
+    }
+
+
+def main() -> None:
+    """Writes the tickets into the directory that the command names."""
+    parser = argparse.ArgumentParser(prog="python -m scenes.sample_tickets", description=__doc__)
+    parser.add_argument("out", type=Path, help="directory to write to; made if it is missing")
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument(
+        "--mission", action="append", choices=list(RULES), help=f"again for each; default: {', '.join(MISSIONS)}"
+    )
+    given = parser.parse_args()
+    path = write_sample_tickets(given.out, count=given.count, seed=given.seed, missions=given.mission or MISSIONS)
+    print(f"{path}  {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

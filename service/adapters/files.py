@@ -1,0 +1,56 @@
+"""Small JSON files that are replaced whole, in a folder per mission."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from vqc.errors import InvalidValue
+
+
+def folder_of(root: Path, mission: str) -> Path:
+    """The mission's folder below ``root``, named like it.
+
+    >>> folder_of(Path("store"), "挡风板安装检查").name
+    '挡风板安装检查'
+
+    Raises:
+        InvalidValue: a mission name that is no file name.
+    """
+    if "/" in mission or "\0" in mission or mission in {"", ".", ".."}:
+        raise InvalidValue("mission", mission, "must be usable as a folder's name")
+    return root / mission
+
+
+def read_json(path: Path) -> object:
+    """The file's value.
+
+    Raises:
+        InvalidValue: a file that cannot be read or is no JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidValue(str(path), type(error).__name__, f"must be a readable JSON file: {error}") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces the file whole: a reader, or a kill, sees the old or the new one, never a part."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As ``write_json``, for any text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

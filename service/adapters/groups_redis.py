@@ -1,0 +1,245 @@
+"""Group records, their events and indices in Redis (7.0 and later, or Valkey).
+
+Keys, all below one prefix: ``group:<id>`` (hash: version, op, state, fence, record), ``group:<id>:events`` (stream),
+``groups:<state>`` (ids of that state; they sort by time), ``groups:active`` (ids by when they were last heard of) and
+``idempotency:<key>``. A change is one Lua call, so record, index and events never disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import cast
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from service.adapters.redis_client import LONGEST_BLOCK_MS, answering
+from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
+from service.domain.errors import IdempotencyConflict, UnknownGroup
+from service.domain.groups import ACTIVE, Group, State, id_at
+
+IDEMPOTENCY_TTL_S = 7 * 24 * 3600
+"""How long an Idempotency-Key is remembered."""
+_SWEEP = 1000
+"""Most quiet groups looked at in one sweep."""
+_RECORD = TypeAdapter(Group)
+_Entries = Sequence[tuple[str, Mapping[str, str]]]
+_Streams = Sequence[tuple[str, _Entries]]
+
+_NOW = """
+local function now()
+  local time = redis.call('TIME')
+  return time[1] + time[2] / 1000000
+end
+"""
+"""Seconds by the server's clock: the machines' may differ."""
+
+_CREATE = """
+local held = ARGV[1] ~= '' and redis.call('GET', KEYS[5])
+if held and redis.call('EXISTS', ARGV[9] .. string.match(held, ' (.*)')) == 1 then return held end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'version', 1, 'op', '', 'state', ARGV[4], 'fence', ARGV[5], 'record', ARGV[6])
+  redis.call('ZADD', KEYS[3], 0, ARGV[3])
+  redis.call('ZADD', KEYS[4], now(), ARGV[3])
+  redis.call('XADD', KEYS[2], '*', 'name', ARGV[7], 'data', ARGV[8])
+  if ARGV[1] ~= '' then redis.call('SET', KEYS[5], ARGV[1] .. ' ' .. ARGV[3], 'EX', ARGV[2]) end
+end
+return ARGV[1] .. ' ' .. ARGV[3]
+"""
+
+_UPDATE = """
+local held = redis.call('HMGET', KEYS[1], 'version', 'op')
+if not held[1] then return -1 end
+if held[2] == ARGV[2] then return 1 end
+if held[1] ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'op', ARGV[2], 'state', ARGV[4], 'fence', ARGV[5], 'record', ARGV[6])
+redis.call('ZREM', KEYS[3], ARGV[3])
+redis.call('ZADD', KEYS[4], 0, ARGV[3])
+if ARGV[7] == '1' then redis.call('ZADD', KEYS[5], now(), ARGV[3]) else redis.call('ZREM', KEYS[5], ARGV[3]) end
+for i = 8, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'name', ARGV[i], 'data', ARGV[i + 1]) end
+return 1
+"""
+
+_BEAT = """
+local held = redis.call('HMGET', KEYS[1], 'state', 'fence')
+if held[1] ~= 'running' or held[2] ~= ARGV[1] then return 0 end
+redis.call('ZADD', KEYS[2], now(), ARGV[2])
+return 1
+"""
+
+_QUIET = """
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now() - ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], now(), id) end
+return ids
+"""
+
+_SILENCE = """
+local heard = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not heard then return false end
+return tostring(now() - heard)
+"""
+
+
+class RedisGroupStore:
+    """The ``GroupStore`` on Redis."""
+
+    def __init__(self, redis: Redis, prefix: str = "vqc") -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._create = redis.register_script(_NOW + _CREATE)
+        self._update = redis.register_script(_NOW + _UPDATE)
+        self._beat = redis.register_script(_NOW + _BEAT)
+        self._quiet = redis.register_script(_NOW + _QUIET)
+        self._silence = redis.register_script(_NOW + _SILENCE)
+
+    async def create(self, group: Group, event: Event, idempotency: Idempotency | None) -> Group:
+        """See ``GroupStore``."""
+        key, digest = (idempotency.key, idempotency.digest) if idempotency else ("", "")
+        keys = [
+            self._group(group.id),
+            self._events(group.id),
+            self._state(group.state),
+            self._active,
+            f"{self._prefix}:idempotency:{key}",
+        ]
+        values = [digest, IDEMPOTENCY_TTL_S, group.id, group.state, group.fence, _dumped(group)]
+        with answering():
+            held: str = await self._create(keys=keys, args=[*values, *_event(event), self._group("")])
+        held_digest, _, group_id = held.partition(" ")
+        if held_digest != digest:
+            raise IdempotencyConflict(key.partition(":")[2], group_id)
+        return group if group_id == group.id else await self.get(group_id)
+
+    async def get(self, group_id: str) -> Group:
+        """See ``GroupStore``."""
+        return (await self._held(group_id))[1]
+
+    async def update(self, group_id: str, change: Callable[[Group], Change]) -> Group:
+        """See ``GroupStore``."""
+        operation = uuid4().hex  # a call that is sent again after a lost reply does nothing twice
+        while True:
+            version, before = await self._held(group_id)
+            after, events = change(before)
+            keys = [
+                self._group(group_id),
+                self._events(group_id),
+                self._state(before.state),
+                self._state(after.state),
+                self._active,
+            ]
+            active = int(after.state in ACTIVE)
+            values = [version, operation, group_id, after.state, after.fence, _dumped(after), active]
+            with answering():
+                done = await self._update(
+                    keys=keys, args=[*values, *(part for event in events for part in _event(event))]
+                )
+            if done == 1:
+                return after
+            if done == -1:
+                raise UnknownGroup(group_id)
+
+    async def beat(self, group_id: str, fence: int) -> bool:
+        """See ``GroupStore``."""
+        with answering():
+            keys = [self._group(group_id), self._active]
+            return bool(await self._beat(keys=keys, args=[fence, group_id]))
+
+    async def silence_s(self, group_id: str) -> float | None:
+        """See ``GroupStore``."""
+        with answering():
+            silence = await self._silence(keys=[self._active], args=[group_id])
+        return None if silence is None else float(silence)
+
+    async def quiet(self, for_s: float) -> Sequence[Group]:
+        """See ``GroupStore``."""
+        with answering():
+            ids = await self._quiet(keys=[self._active], args=[for_s, _SWEEP])
+        return await self._records(ids)
+
+    async def page(self, state: State, *, after: str | None, limit: int) -> Page:
+        """See ``GroupStore``."""
+        lowest = f"({after}" if after else "-"
+        with answering():
+            found = await self._redis.zrangebylex(self._state(state), lowest, "+", start=0, num=limit + 1)
+        ids = cast(list[str], found)
+        groups = await self._records(ids[:limit])
+        return Page(groups=tuple(groups), after=ids[limit - 1] if len(ids) > limit else None)
+
+    async def counts(self) -> Mapping[State, int]:
+        """See ``GroupStore``."""
+        with answering():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for state in State:
+                    pipeline.zcard(self._state(state))
+                return dict(zip(State, await pipeline.execute(), strict=True))
+
+    async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
+        """See ``GroupStore``."""
+        block = min(LONGEST_BLOCK_MS, round(wait_s * 1000)) or None
+        with answering():
+            found = await self._redis.xread({self._events(group_id): after or "0-0"}, block=block, count=100)
+        return [_stored(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
+
+    async def remove(self, before: datetime) -> int:
+        """See ``GroupStore``."""
+        removed = 0
+        for state in set(State) - ACTIVE:
+            with answering():
+                old = await self._redis.zrangebylex(self._state(state), "-", f"({id_at(before)}", start=0, num=_SWEEP)
+                ids = cast(list[str], old)
+                async with self._redis.pipeline() as pipeline:
+                    for group_id in ids:
+                        pipeline.delete(self._group(group_id), self._events(group_id))
+                        pipeline.zrem(self._state(state), group_id)
+                    await pipeline.execute()
+            removed += len(ids)
+        return removed
+
+    async def ping(self) -> None:
+        """See ``GroupStore``."""
+        with answering():
+            await self._redis.ping()  # type: ignore[misc]
+
+    async def _held(self, group_id: str) -> tuple[str, Group]:
+        with answering():
+            held = await self._redis.hmget(self._group(group_id), ["version", "record"])  # type: ignore[misc]
+        version, record = cast(list[str | None], held)
+        if version is None or record is None:
+            raise UnknownGroup(group_id)
+        return version, _RECORD.validate_json(record)
+
+    async def _records(self, ids: Sequence[str]) -> Sequence[Group]:
+        """The records there are; one that was removed meanwhile is left out."""
+        with answering():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for group_id in ids:
+                    pipeline.hget(self._group(group_id), "record")
+                return [_RECORD.validate_json(record) for record in await pipeline.execute() if record]
+
+    def _group(self, group_id: str) -> str:
+        return f"{self._prefix}:group:{group_id}"
+
+    def _events(self, group_id: str) -> str:
+        return f"{self._prefix}:group:{group_id}:events"
+
+    def _state(self, state: State) -> str:
+        return f"{self._prefix}:groups:{state}"
+
+    @property
+    def _active(self) -> str:
+        return f"{self._prefix}:groups:active"
+
+
+def _dumped(group: Group) -> str:
+    return _RECORD.dump_json(group).decode()
+
+
+def _event(event: Event) -> tuple[str, str]:
+    return event.name, json.dumps(event.data, ensure_ascii=False)
+
+
+def _stored(entry_id: str, fields: Mapping[str, str]) -> StoredEvent:
+    return StoredEvent(id=entry_id, name=fields["name"], data=json.loads(fields["data"]))

@@ -1,0 +1,36 @@
+"""What the group routes work with, put together by the bootstrap."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from service.application.groups.manage import ManageGroups
+from service.application.groups.ports import JobQueue
+from service.application.groups.store import GroupStore
+from service.application.groups.submit import SubmitGroup
+from service.domain.errors import QueueUnavailable
+from service.metrics_groups import GroupMetrics
+
+_LOOK_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDesk:
+    """The use cases around submitted tickets."""
+
+    submit: SubmitGroup
+    manage: ManageGroups
+    store: GroupStore
+    queue: JobQueue
+    metrics: GroupMetrics
+
+    async def look(self) -> list[str]:
+        """Brings the queue's gauges up to date; why tickets could not be taken now, empty if they could."""
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                self.metrics.queue(await self.store.counts(), await self.queue.depth())
+        except (QueueUnavailable, TimeoutError) as error:
+            self.metrics.queue_away()
+            return [str(error) or f"the queue does not answer within {_LOOK_S:g} s"]
+        return []

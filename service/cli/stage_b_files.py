@@ -1,0 +1,76 @@
+"""The files around a training-free run: the tickets it judges and their photos."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from engine.protocol import Image
+from service.application.photos import PhotoReader
+from service.application.stage_b.config import StageBConfig
+from service.application.stage_b.ports import LoadPhotos
+from service.domain.stage_b.tickets import Ingest, TicketRecord, ingest
+from vqc.errors import InvalidValue
+from vqc.missions import Mission, load_missions, missions
+
+_SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
+_SHOWN_REJECTS = 10
+
+
+def read_tickets(config: StageBConfig) -> Ingest:
+    """Every ticket of the configuration's files; what is left out is told on standard error.
+
+    Raises:
+        InvalidValue: a file that cannot be read, or no ticket at all.
+    """
+    known = missions() | (load_missions(config.missions_path) if config.missions_path else {})
+    read = ingest(_lines(config.stage_a_paths), known, config.mission)
+    for one in read.rejected[:_SHOWN_REJECTS]:
+        click.echo(f"left out: {one.place}: {one.reason}", err=True)
+    if (more := len(read.rejected) - _SHOWN_REJECTS) > 0:
+        click.echo(f"left out: {more} more lines", err=True)
+    if not read.tickets:
+        raise InvalidValue(
+            "stage_a_paths", [str(one) for one in config.stage_a_paths], "must hold at least one usable ticket"
+        )
+    return read
+
+
+def _lines(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidValue("stage_a_paths", str(path), "must be a readable UTF-8 file of JSON lines") from error
+        yield from ((f"{path}:{number}", line) for number, line in enumerate(lines, start=1))
+
+
+def by_mission(tickets: Sequence[TicketRecord]) -> Iterator[tuple[Mission, list[TicketRecord]]]:
+    """The tickets of each mission, missions by name."""
+    ordered = sorted(tickets, key=lambda one: one.mission.name)
+    for _, group in groupby(ordered, key=lambda one: one.mission.name):
+        found = list(group)
+        yield found[0].mission, found
+
+
+def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
+    """What brings a ticket's photos: from ``photos_root``, else from the folder of the file that names the ticket."""
+
+    async def image(record: TicketRecord, name: str) -> Image:
+        root = config.photos_root or Path(record.place.rpartition(":")[0]).parent
+        path = next((found for suffix in _SUFFIXES if (found := root / f"{name}{suffix}").is_file()), None)
+        if path is None:
+            raise InvalidValue(
+                "photos", str(root / name), f"must be a photo; {record.place} names it (see photos_root)"
+            )
+        photo = await reader(await asyncio.to_thread(path.read_bytes))
+        return Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)
+
+    async def load(record: TicketRecord) -> tuple[Image, ...]:
+        return tuple([await image(record, name) for name in record.photos])
+
+    return load

@@ -1,0 +1,149 @@
+"""Runs the training-free loop: from a configuration to a folder of artifacts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.adapters.files import write_json, write_text
+from service.adapters.guidance_store import GuidanceStore
+from service.adapters.stage_b_folder import RunFolder
+from service.adapters.stage_b_report import render_report
+from service.api.context import Context
+from service.application.photos import PhotoReader
+from service.application.stage_b.config import StageBConfig, load_config
+from service.application.stage_b.improve import Improve
+from service.application.stage_b.judge_ticket import JudgeTicket
+from service.application.stage_b.loop import TrainingFreeLoop
+from service.application.stage_b.reflect import Reflect
+from service.application.stage_b.ticket_pass import TicketPass
+from service.cli.session import console, run_with_engine
+from service.cli.stage_b_files import by_mission, photo_loader, read_tickets
+from service.cli.stage_b_progress import StepBar
+from service.domain.stage_b.guidance import Guidance, seeded
+from service.domain.stage_b.metrics import headline
+from service.domain.stage_b.run_metrics import mission_metrics
+from service.domain.stage_b.tickets import Ingest
+from service.logs import configure
+from service.settings import Settings, read_settings
+from vqc.contract import contract_digests, digest
+from vqc.errors import InvalidValue
+from vqc.image import PhotoLimits
+from vqc.missions import Mission
+
+_UNDECISIVE: dict[str, Any] = {
+    "output": True,
+    "model": True,
+    "guidance": True,
+    "runner": {"concurrency", "timeout_s", "patience_s"},
+}
+"""What of a configuration may change between the parts of an interrupted run."""
+
+
+def run_loop(path: Path, output: Path | None, *, fresh: bool, log_level: str, overrides: Mapping[str, object]) -> None:
+    """Runs, or goes on with, the run that the configuration names.
+
+    Raises:
+        VqcError: one sentence; what was written stays, and the same command goes on from there.
+    """
+    config = load_config(path, output)
+    settings = _settings(config, overrides)
+    read = read_tickets(config)
+    folder = config.output.folder
+    if fresh and folder.exists():
+        shutil.rmtree(folder)
+    if (folder / "report.html").exists():
+        click.echo(f"complete already: {folder / 'report.html'} (--fresh starts over)")
+        return
+    run_with_engine(settings, lambda context: _run(context, settings, config, read, log_level))
+    click.echo(f"report: {folder / 'report.html'}")
+
+
+def start_of(config: StageBConfig, mission: Mission) -> Guidance:
+    """The guidance that the run starts from: what is in force in ``guidance.path``, else the mission's own focus."""
+    return GuidanceStore(config.guidance.path).in_force(mission) if config.guidance.path else seeded(mission)
+
+
+def clock_of(engine: str) -> Callable[[], datetime]:
+    """The clock that answers are stamped by. ``SOURCE_DATE_EPOCH`` (seconds) stops it, as the scripted engine does (at 0):
+    its answers happen at no time, and the same run gives the same bytes.
+    """
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "0" if engine == "scripted" else "")
+    if not fixed:
+        return lambda: datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(fixed), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidValue("SOURCE_DATE_EPOCH", fixed, "must be seconds since 1970") from error
+    return lambda: moment
+
+
+async def _run(context: Context, settings: Settings, config: StageBConfig, read: Ingest, log_level: str) -> None:
+    configure(log_level)
+    reader = PhotoReader(
+        PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels), settings.photo_threads
+    )
+    clock = clock_of(settings.engine)
+    async with context.models.pin("stage-b-run") as pinned:
+        starts = {mission.name: start_of(config, mission) for mission, _ in by_mission(read.tickets)}
+        identity = {
+            "config": config.model_dump(mode="json", exclude=_UNDECISIVE),
+            "guidance": {name: one.digest for name, one in starts.items()},
+            "tickets": digest(
+                [[*one.key, one.summaries, one.photos, one.label, one.true_label] for one in read.tickets]
+            ),
+            "model": pinned.model.digest,
+            "sampler": config.sampler_of().digest,
+            "contract": contract_digests(),
+        }
+        folder = RunFolder(config.output.folder, identity, retention=config.guidance.retention, clock=clock)
+        with folder, StepBar() as tell:
+            judge_all = TicketPass(
+                JudgeTicket(pinned.engine, clock=clock),
+                config.sampler_of(),
+                journal=folder,
+                load_photos=photo_loader(config, reader),
+                concurrency=config.runner.concurrency,
+                timeout_s=config.runner.timeout_s,
+                patience_s=config.runner.patience_s,
+            )
+            reflect = Reflect(pinned.engine, config.reflection.knobs, timeout_s=config.runner.timeout_s)
+            rule = config.rule_of()
+            improve = Improve(reflect, judge_all, rule=rule, seed=config.seed, journal=folder, artifacts=folder)
+            loop = TrainingFreeLoop(
+                judge_all,
+                improve if config.reflection.enabled else None,
+                plan=config.plan_of(),
+                artifacts=folder,
+                progress=tell,
+            )
+            write_json(
+                folder.path / "ingest.json",
+                {
+                    "tickets": len(read.tickets),
+                    "rejected": [{"place": one.place, "reason": one.reason} for one in read.rejected],
+                },
+            )
+            for mission, tickets in by_mission(read.tickets):
+                first = starts[mission.name]
+                folder.begin(mission, first)
+                epochs, last = await loop(mission, tickets, first)
+                measured = mission_metrics(mission, epochs, first, last, model=pinned.model.digest)
+                folder.metrics(mission, measured)
+                console.print(f"{mission.name}: {headline(measured['epochs'][-1])}", highlight=False, soft_wrap=True)
+            write_text(folder.path / "report.html", render_report(folder.path))
+            folder.finish()
+    reader.close()
+
+
+def _settings(config: StageBConfig, overrides: Mapping[str, object]) -> Settings:
+    """The settings; the configuration's model where neither an option nor the environment names one."""
+    named = overrides.get("model") or overrides.get("engine_url") or {"VQC_MODEL", "VQC_ENGINE_URL"} & os.environ.keys()
+    model = None if named else config.model.model_name_or_path
+    return read_settings(**{**overrides, **({"model": model} if model else {})})

@@ -1,0 +1,210 @@
+"""Tickets as Stage-A leaves them: JSON lines, one per ticket or one per photo, read without ever failing as a whole.
+
+    {"mission": …, "group_id": …, "label": "pass", "per_image": {"image_1": …}}      a ticket; or "summaries": […]
+    {"image_id": "审核通过/QC-0001/1", "summary": …}                                  a photo; tickets are put together
+
+A photo's ticket, label and mission are read off its id's folders where the line does not name them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vqc.missions import Mission
+from vqc.verdict import Verdict
+
+LABELS = {
+    "pass": Verdict.PASS,
+    "通过": Verdict.PASS,
+    "审核通过": Verdict.PASS,
+    "fail": Verdict.FAIL,
+    "不通过": Verdict.FAIL,
+    "审核不通过": Verdict.FAIL,
+}
+"""How a label may be spelled, in a line or as a folder's name."""
+_GROUP_ID = re.compile(r"QC-[A-Za-z]+-[0-9]{8}-[0-9]+")
+_LAST_NUMBER = re.compile(r"([0-9]+)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketRecord:
+    """One ticket of an input file. ``photos`` are names as written, ``place`` is ``file:line``.
+
+    ``true_label`` is what a drawn ticket really shows where noise was planted in ``label``; only reports read it.
+    """
+
+    mission: Mission
+    group_id: str
+    summaries: tuple[str, ...]
+    photos: tuple[str, ...] = ()
+    label: Verdict | None = None
+    true_label: Verdict | None = None
+    place: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What no two tickets of a run share."""
+        return self.mission.name, self.group_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A line that holds no usable ticket, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingest:
+    """What was read: tickets in the order of their first lines, and the lines that were left out."""
+
+    tickets: tuple[TicketRecord, ...]
+    rejected: tuple[Rejected, ...]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    mission: str | None = None
+    group_id: str | None = None
+    label: str | None = None
+    true_label: str | None = None
+    image_id: str | None = None
+    summary: str | None = None
+    per_image: dict[str, str] | None = None
+    summaries: list[str] | None = None
+    photos: list[str] | None = None
+    images: list[str] | None = None
+
+
+class _Unusable(Exception):
+    """Why a line cannot be used."""
+
+
+def ingest(lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mission: str | None = None) -> Ingest:
+    """The tickets of ``(place, line)`` pairs; ``mission`` holds for photos whose mission nothing else tells.
+
+    >>> from vqc.missions import missions
+    >>> photo = '{"image_id": "审核不通过/QC-0001/%d", "summary": "无关图片"}'
+    >>> read = ingest([("a:1", photo % 1), ("a:2", photo % 2), ("a:3", "{")], missions(), "挡风板安装检查")
+    >>> [(one.group_id, len(one.summaries), str(one.label)) for one in read.tickets], read.rejected[0].place
+    ([('QC-0001', 2, '不通过')], 'a:3')
+    """
+    found: dict[tuple[str, str], TicketRecord] = {}
+    by_photo: set[tuple[str, str]] = set()
+    rejected: list[Rejected] = []
+    for place, text in lines:
+        if not text.strip():
+            continue
+        try:
+            line = _Line.model_validate_json(text)
+            if line.image_id is None:
+                record = _ticket(line, place, missions)
+                if record.key in found:
+                    raise _Unusable(f"group_id: {record.group_id!r} stands at {found[record.key].place} already")
+                found[record.key] = record
+            else:
+                record = _photo(line, place, missions, mission)
+                if record.key in found and record.key not in by_photo:
+                    raise _Unusable(f"group_id: {record.group_id!r} stands at {found[record.key].place} already")
+                by_photo.add(record.key)
+                found[record.key] = _joined(found[record.key], record) if record.key in found else record
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            rejected.append(Rejected(place=place, reason=f"{where}: {first['msg']}" if where else first["msg"]))
+        except _Unusable as error:
+            rejected.append(Rejected(place=place, reason=str(error)))
+    return Ingest(tickets=tuple(found.values()), rejected=tuple(rejected))
+
+
+def _joined(first: TicketRecord, photo: TicketRecord) -> TicketRecord:
+    """A ticket with one more photo."""
+    if photo.label is not first.label:
+        raise _Unusable(f"label: {_said(photo.label)} contradicts {_said(first.label)} at {first.place}")
+    return replace(first, summaries=(*first.summaries, *photo.summaries), photos=(*first.photos, *photo.photos))
+
+
+def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> TicketRecord:
+    if not line.group_id:
+        raise _Unusable("group_id: a ticket's line names it (a photo's line has an image_id)")
+    if line.per_image is not None:
+        summaries = _by_number(line.per_image)
+    elif line.summaries is not None:
+        summaries = tuple(line.summaries)
+    else:
+        raise _Unusable('per_image: a ticket\'s line has {"image_1": line, …}, or summaries: [line, …]')
+    if not summaries:
+        raise _Unusable("per_image: a ticket has at least one photo")
+    photos = tuple(line.photos or line.images or ())
+    if photos and len(photos) != len(summaries):
+        raise _Unusable(f"photos: {len(photos)} names for {len(summaries)} lines; they must be as many")
+    return TicketRecord(
+        mission=_mission(line.mission, missions),
+        group_id=line.group_id,
+        summaries=summaries,
+        photos=photos,
+        label=_label(line.label, "label"),
+        true_label=_label(line.true_label, "true_label"),
+        place=place,
+    )
+
+
+def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: str | None) -> TicketRecord:
+    assert line.image_id is not None
+    if line.summary is None:
+        raise _Unusable("summary: a photo's line has its Stage-A line")
+    path = PurePosixPath(line.image_id)
+    folders = path.parts[:-1]
+    named = next((part for part in folders if part in missions), None)
+    told = next((part for part in folders if part in LABELS), None)
+    own = _GROUP_ID.match(path.name)
+    inner = [part for part in folders if part not in LABELS and part not in missions]
+    group_id = line.group_id or (own[0] if own else inner[-1] if inner else None)
+    if group_id is None:
+        raise _Unusable(f"image_id: {line.image_id!r} names no ticket; write folder/photo, or add a group_id")
+    return TicketRecord(
+        mission=_mission(line.mission or named or mission, missions),
+        group_id=group_id,
+        summaries=(line.summary,),
+        photos=(line.image_id,),
+        label=_label(line.label or told, "label"),
+        true_label=_label(line.true_label, "true_label"),
+        place=place,
+    )
+
+
+def _mission(name: str | None, missions: Mapping[str, Mission]) -> Mission:
+    if name is None:
+        raise _Unusable("mission: nothing names it; add it to the line, or set `mission` in the configuration")
+    if name not in missions:
+        raise _Unusable(f"mission: {name!r} is not known; known: {', '.join(missions)}")
+    return missions[name]
+
+
+def _label(text: str | None, name: str) -> Verdict | None:
+    if text is None or text.strip().lower() in LABELS:
+        return None if text is None else LABELS[text.strip().lower()]
+    raise _Unusable(f"{name}: {text!r} is not a label; valid: {', '.join(LABELS)}")
+
+
+def _by_number(per_image: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines by the number at the end of their keys, else by position."""
+    numbered: dict[int, str] = {}
+    for position, (key, line) in enumerate(per_image.items(), start=1):
+        number = _LAST_NUMBER.search(key)
+        index = int(number[1]) if number else position
+        if index in numbered:
+            raise _Unusable(f"per_image: two photos have the number {index}")
+        numbered[index] = line
+    return tuple(line for _, line in sorted(numbered.items()))
+
+
+def _said(label: Verdict | None) -> str:
+    return "no label" if label is None else str(label)

@@ -1,0 +1,1 @@
+"""The queue's door: takes jobs, many at a time, until told to leave."""

@@ -1,0 +1,192 @@
+"""What every store of group records does, whichever adapter it is. A subclass names an adapter by its ``store`` fixture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+import pytest
+
+from service.application.groups.store import Change, Event, GroupStore, Idempotency
+from service.domain.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
+from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at
+from service.domain.stage_b.sampler import EvidenceKind
+from vqc.verdict import Verdict
+
+START = datetime(2026, 11, 22, 8, tzinfo=UTC)
+ACCEPTED = Event(name="accepted", data={"state": "queued", "词": "挡风板"})
+
+
+def group(n: int = 0, **fields) -> Group:
+    moment = START + timedelta(seconds=n)
+    photo = GroupPhoto(image_id="image_1", name="甲.jpg", digest="d" * 64, media_type="image/jpeg")
+    given = GroupPhoto(image_id="image_2", summary="BBU设备/华为,显示完整×1", given=True)
+    return Group(
+        id=id_at(moment, f"{n:020x}"),
+        mission="挡风板安装检查",
+        evidence=EvidenceKind.SUMMARIES,
+        photos=(photo, given),
+        accepted_at=moment,
+        **fields,
+    )
+
+
+def told(change: Callable[[Group], Group], name: str = "step", **data) -> Callable[[Group], Change]:
+    return lambda now: (change(now), [Event(name=name, data=data)])
+
+
+class GroupStoreSuite:
+    async def test_a_record_comes_back_as_it_was_through_every_field(self, store: GroupStore):
+        new = group(ticket_id="QC-1", webhook="https://a.example.com/", submitted_by="key1")
+        await store.create(new, ACCEPTED, None)
+        assert await store.get(new.id) == new
+        pinned = Pinned(model_alias="champion", model_digest="m" * 64, guidance="g" * 64, sampler="s" * 64)
+        outcome = Outcome(
+            verdict=Verdict.FAIL,
+            reason="挡风板缺失",
+            score=0.822,
+            vote_share=0.62,
+            threshold=None,
+            review_reasons=("divided_vote",),
+            selection={"candidate_index": 3, "scores": {"vote_share": 0.62}},
+            trajectories=({"candidate_index": 3, "text": "不通过\n理由: 挡风板缺失"},),
+        )
+        review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=Verdict.FAIL)
+        steps: list[Callable[[Group], Group]] = [
+            Group.claimed,
+            lambda now: now.pinned_to(1, pinned),
+            lambda now: now.summarised(1, (replace(now.photos[0], summary="无关图片"), now.photos[1])),
+            lambda now: now.sampled(1, ({"candidate_index": 3, "text": "通过", "created_at": None},)),
+            lambda now: now.judged(1, outcome, START),
+            lambda now: now.reviewed(review),
+        ]
+        expected = new
+        for step in steps:
+            expected = step(expected)
+            await store.update(new.id, told(step))
+            assert await store.get(new.id) == expected
+        assert expected.state is State.REVIEWED
+
+    async def test_an_unknown_group_is_named(self, store: GroupStore):
+        with pytest.raises(UnknownGroup, match="0123"):
+            await store.get("0123")
+        with pytest.raises(UnknownGroup):
+            await store.update("0123", told(Group.claimed))
+
+    async def test_a_key_stands_for_one_ticket(self, store: GroupStore):
+        first = await store.create(group(1), ACCEPTED, Idempotency(key="caller:k", digest="a"))
+        again = await store.create(group(2), ACCEPTED, Idempotency(key="caller:k", digest="a"))
+        assert again == first
+        with pytest.raises(IdempotencyConflict, match=first.id):
+            await store.create(group(3), ACCEPTED, Idempotency(key="caller:k", digest="b"))
+        other = await store.create(group(4), ACCEPTED, Idempotency(key="other:k", digest="b"))
+        assert other.id == group(4).id
+        assert (await store.counts())[State.QUEUED] == 2
+
+    async def test_a_key_outlives_its_group_without_harm(self, store: GroupStore):
+        key = Idempotency(key="caller:k", digest="a")
+        first = await store.create(group(1), ACCEPTED, key)
+        await store.update(first.id, told(lambda now: now.cancelled(START)))
+        await store.remove(START + timedelta(days=1))
+        again = await store.create(group(2), ACCEPTED, replace(key, digest="b"))
+        assert again.id == group(2).id
+
+    async def test_of_many_creations_with_one_key_one_is_kept(self, store: GroupStore):
+        key = Idempotency(key="caller:k", digest="a")
+        kept = await asyncio.gather(*(store.create(group(n), ACCEPTED, key) for n in range(20)))
+        assert len({one.id for one in kept}) == 1
+        assert (await store.counts())[State.QUEUED] == 1
+
+    async def test_a_refused_change_changes_nothing(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        with pytest.raises(GroupStateConflict, match="'queued'"):
+            await store.update(new.id, told(Group.retried))
+        assert await store.get(new.id) == new
+        assert len(await store.events(new.id, None)) == 1
+
+    async def test_many_changes_at_once_all_happen_one_after_the_other(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        await asyncio.gather(*(store.update(new.id, told(Group.claimed, n=n)) for n in range(20)))
+        assert (await store.get(new.id)).fence == 20
+        events = await store.events(new.id, None)
+        assert {event.data.get("n") for event in events[1:]} == set(range(20))
+
+    async def test_of_many_final_records_one_is_kept(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        ends = await asyncio.gather(
+            *(store.update(new.id, told(lambda now: now.cancelled(START), "finished")) for _ in range(20)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(end, Group) for end in ends) == 1
+        assert [event.name for event in await store.events(new.id, None)] == ["accepted", "finished"]
+
+    async def test_events_are_read_behind_any_of_them_and_in_order(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        for n in range(5):
+            await store.update(new.id, told(Group.claimed, n=n))
+        events = await store.events(new.id, None)
+        assert events[0].data == ACCEPTED.data
+        assert [event.data.get("n") for event in events[1:]] == [0, 1, 2, 3, 4]
+        for place, event in enumerate(events):
+            assert list(await store.events(new.id, event.id)) == list(events[place + 1 :])
+
+    async def test_waiting_for_events_ends_with_the_next_one_or_in_time(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        (accepted,) = await store.events(new.id, None)
+        assert list(await store.events(new.id, accepted.id, wait_s=0.05)) == []
+        waiting = asyncio.create_task(store.events(new.id, accepted.id, wait_s=30))
+        await asyncio.sleep(0.05)
+        await store.update(new.id, told(Group.claimed))
+        assert [event.name for event in await waiting] == ["step"]
+
+    async def test_a_beat_holds_while_the_claim_does(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        assert not await store.beat(new.id, 0)
+        await store.update(new.id, told(Group.claimed))
+        assert await store.beat(new.id, 1)
+        await store.update(new.id, told(Group.claimed))
+        assert not await store.beat(new.id, 1)
+        assert await store.beat(new.id, 2)
+        await store.update(new.id, told(lambda now: now.cancelled(START)))
+        assert not await store.beat(new.id, 2)
+        assert not await store.beat("0123", 0)
+
+    async def test_quiet_groups_are_found_and_then_heard_of(self, store: GroupStore):
+        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(3)]
+        await store.update(ids[0], told(Group.claimed))
+        await store.update(ids[1], told(lambda now: now.cancelled(START)))
+        await asyncio.sleep(0.02)
+        assert list(await store.quiet(600)) == []
+        assert await store.silence_s(ids[1]) is None
+        asked = monotonic()
+        assert sorted(one.id for one in await store.quiet(0.01)) == [ids[0], ids[2]]
+        for active in (ids[0], ids[2]):
+            assert 0 <= await store.silence_s(active) <= monotonic() - asked + 0.001
+
+    async def test_pages_hold_each_group_of_a_state_once_in_order(self, store: GroupStore):
+        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(7)]
+        await store.update(ids[3], told(Group.claimed))
+        seen: list[str] = []
+        after = None
+        while True:
+            page = await store.page(State.QUEUED, after=after, limit=2)
+            seen += [one.id for one in page.groups]
+            if page.after is None:
+                break
+            after = page.after
+        assert seen == ids[:3] + ids[4:]
+        assert (await store.counts())[State.RUNNING] == 1
+        assert (await store.page(State.FAILED, after=None, limit=2)).groups == ()
+
+    async def test_old_finished_groups_are_forgotten(self, store: GroupStore):
+        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(4)]
+        for group_id in ids[:2]:
+            await store.update(group_id, told(lambda now: now.cancelled(START)))
+        assert await store.remove(START + timedelta(seconds=1)) == 1
+        with pytest.raises(UnknownGroup):
+            await store.get(ids[0])
+        assert list(await store.events(ids[0], None)) == []
+        assert [(await store.get(group_id)).state for group_id in ids[1:]] == ["cancelled", "queued", "queued"]

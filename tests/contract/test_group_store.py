@@ -1,0 +1,23 @@
+"""Both stores of group records do what every store does; the one on Redis on both servers that are supported."""
+
+import pytest
+
+from service.adapters.groups_memory import MemoryGroupStore
+from service.adapters.groups_redis import RedisGroupStore
+from service.adapters.redis_client import connect
+from service.adapters.redis_server import embedded_redis
+from tests.contract.group_store_suite import GroupStoreSuite
+from tests.redis_servers import SERVERS, binary_of
+
+
+class TestMemoryGroupStore(GroupStoreSuite):
+    @pytest.fixture
+    def store(self):
+        return MemoryGroupStore()
+
+
+class TestRedisGroupStore(GroupStoreSuite):
+    @pytest.fixture(params=SERVERS)
+    async def store(self, request, tmp_path):
+        async with embedded_redis(tmp_path / "redis", binary_of(request.param)) as url, connect(url) as redis:
+            yield RedisGroupStore(redis)

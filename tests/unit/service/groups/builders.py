@@ -1,0 +1,121 @@
+"""A worker's use cases on memory, a scripted engine and a clock that does not matter."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+from PIL import Image as Pillow
+
+from engine.scripted import ScriptedEngine
+from service.adapters.blobs import FsspecBlobStore
+from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
+from service.adapters.guidance_store import GuidanceStore
+from service.adapters.thresholds import Thresholds
+from service.application.groups.ports import GroupObserver
+from service.application.groups.process import Again, Attempts, ProcessGroup
+from service.application.groups.store import Event
+from service.application.groups.work import Judging, WorkOnGroup
+from service.application.models import ModelRouter
+from service.application.observe import Observer
+from service.application.photos import PhotoReader
+from service.application.stage_a import SummarisePhotos
+from service.domain.generation import Knobs
+from service.domain.groups import Group, GroupPhoto, id_at
+from service.domain.results import ServedModel
+from service.domain.stage_b.rollouts import plan
+from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from vqc.grammar import VERDICT_GRAMMAR
+from vqc.image import PhotoLimits
+
+MISSION = "挡风板安装检查"
+GOOD = "BBU设备/华为,显示完整,机柜空间充足需要安装×1，挡风板/华为,显示完整,安装方向正确×1"
+PASS = "通过\n理由: 挡风板安装方向正确"
+FAIL = "不通过\n理由: 挡风板缺失"
+WAVES = plan([Knobs(max_new_tokens=64, temperature=t) for t in (0.2, 0.6, 0.9)], 4, 17)
+
+
+def verdicts(answer: str = PASS):
+    """A script that gives ``answer`` for every verdict and ``GOOD`` for every photo."""
+    return lambda request, index: answer if request.grammar == VERDICT_GRAMMAR else GOOD
+
+
+class Watcher(GroupObserver):
+    """Remembers what it hears."""
+
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+        self.finals: list[tuple[str, str | None]] = []
+
+    def attempt(self, end, seconds) -> None:
+        self.ends.append(end)
+
+    def finished(self, state, verdict, seconds) -> None:
+        self.finals.append((state, verdict))
+
+
+@dataclass
+class Bench:
+    """One worker without a queue in front: ``deliver`` is what the queue would do."""
+
+    root: Path
+    engine: ScriptedEngine = field(default_factory=lambda: ScriptedEngine(verdicts()))
+    adaptive: float | None = 0.95
+    attempts: Attempts = field(default_factory=lambda: Attempts(beat_s=0.01, alive_s=0, wait_s=0.01, backoff_s=1))
+    model: str = "m" * 64
+
+    def __post_init__(self) -> None:
+        self.store = MemoryGroupStore()
+        self.queue = MemoryQueue()
+        self.blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
+        self.guidance = GuidanceStore(self.root)
+        self.watcher = Watcher()
+        self.leaving = asyncio.Event()
+
+    def process(self, *, engine: ScriptedEngine | None = None, model: str | None = None) -> ProcessGroup:
+        served = ServedModel(alias="champion", digest=model or self.model)
+        models = ModelRouter.of(engine or self.engine, served)
+        reader = PhotoReader(PhotoLimits(), threads=1)
+        samplers = {kind: Sampler(waves=WAVES, evidence=kind, adaptive=self.adaptive) for kind in EvidenceKind}
+        work = WorkOnGroup(
+            models=models,
+            stage_a=SummarisePhotos(models, reader, Observer()),
+            blobs=self.blobs,
+            guidance=self.guidance,
+            thresholds=Thresholds(self.root),
+            judging=Judging(samplers=samplers, stage_a=Knobs(max_new_tokens=128), timeout_s=5),
+            observer=self.watcher,
+        )
+        return ProcessGroup(
+            store=self.store, queue=self.queue, work=work, attempts=self.attempts, observer=self.watcher
+        )
+
+    async def accept(self, *photos: GroupPhoto, **fields) -> Group:
+        moment = datetime.now(UTC)
+        new = Group(
+            id=id_at(moment, uuid4().hex[:20]),
+            mission=MISSION,
+            photos=photos or (GroupPhoto(image_id="image_1", summary=GOOD, given=True),),
+            accepted_at=moment,
+            **{"evidence": EvidenceKind.SUMMARIES, **fields},
+        )
+        return await self.store.create(new, Event(name="accepted"), None)
+
+    async def photo(self, n: int = 1) -> GroupPhoto:
+        """A photo without a line, in the blob store."""
+        data = io.BytesIO()
+        Pillow.new("RGB", (320, 256), (n, n, n)).save(data, "PNG")
+        digest = sha256(data.getvalue()).hexdigest()
+        await self.blobs.put(digest, data.getvalue())
+        return GroupPhoto(image_id=f"image_{n}", digest=digest, media_type="image/png")
+
+    async def deliver(self, group: Group, process: ProcessGroup | None = None) -> Again | None:
+        return await (process or self.process())(group.job_id, self.leaving)
+
+    async def names(self, group: Group) -> list[str]:
+        return [event.name for event in await self.store.events(group.id, None)]

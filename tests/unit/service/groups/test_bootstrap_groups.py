@@ -1,0 +1,29 @@
+"""How submitted tickets are sampled: as the loop that calibrated their thresholds."""
+
+from pathlib import Path
+
+from service.application.stage_b.config import load_config
+from service.bootstrap_groups import sampling_of
+from service.domain.stage_b.sampler import EvidenceKind
+from service.settings import Settings
+
+CONFIG = Path(__file__).parents[4] / "configs" / "stage_b_training_free.yaml"
+
+
+def test_without_a_setting_tickets_are_sampled_as_the_shipped_configuration_says():
+    samplers, evidence = sampling_of(Settings(engine="scripted"))
+    assert samplers[evidence].digest == load_config(CONFIG).sampler_of().digest
+
+
+def test_a_configuration_of_ones_own_holds_online_too(tmp_path):
+    own = tmp_path / "own.yaml"
+    text = (
+        CONFIG.read_text("utf-8")
+        .replace("evidence: summaries", "evidence: both")
+        .replace("adaptive: 0.95", "adaptive: null")
+    )
+    own.write_text(text, "utf-8")
+    samplers, evidence = sampling_of(Settings(engine="scripted", stage_b_config=own))
+    assert evidence is EvidenceKind.BOTH
+    assert samplers[evidence].digest == load_config(own).sampler_of().digest
+    assert {sampler.evidence for sampler in samplers.values()} == set(EvidenceKind)

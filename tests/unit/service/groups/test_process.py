@@ -1,0 +1,330 @@
+"""One delivery of one job: whatever happens to engine, worker or caller, the record says so."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
+from engine.protocol import Health
+from engine.scripted import ScriptedEngine
+from service.adapters.thresholds import Thresholds
+from service.application.groups.manage import ManageGroups
+from service.application.groups.process import Again, Attempts
+from service.application.guidance import WrittenRule, edited
+from service.domain.errors import QueueUnavailable
+from service.domain.groups import GroupPhoto, State
+from service.domain.stage_b.calibration import LabelledTicket, calibrate
+from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from tests.unit.service.groups.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
+from vqc.grammar import SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.missions import mission_named
+from vqc.verdict import Verdict
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_ticket_of_lines_is_decided_in_one_wave_when_the_votes_agree(bench):
+    group = await bench.accept()
+    assert await bench.deliver(group) is None
+    done = await bench.store.get(group.id)
+    assert (done.state, done.verdict, done.outcome.vote_share) == (State.DECIDED, Verdict.PASS, 1.0)
+    assert done.outcome.selection["sampled"] == 4
+    assert done.outcome.selection["planned"] == 12
+    assert len(done.outcome.trajectories) == 4
+    assert await bench.names(group) == ["accepted", "started", "pinned", "wave", "finished"]
+    assert bench.watcher.ends == ["finished"]
+    assert bench.watcher.finals == [("decided", "通过")]
+
+
+async def test_photos_get_their_lines_first_and_lines_that_came_along_stay(bench):
+    given = GroupPhoto(image_id="image_2", summary="无关图片", given=True)
+    group = await bench.accept(await bench.photo(1), given, await bench.photo(3))
+    await bench.deliver(group)
+    done = await bench.store.get(group.id)
+    assert [photo.summary for photo in done.photos] == [GOOD, "无关图片", GOOD]
+    asked = [request for request in bench.engine.requests if request.grammar == SUMMARY_GRAMMAR]
+    assert {request.priority for request in asked} == {5}
+    assert {r.priority for r in bench.engine.requests if r.grammar == VERDICT_GRAMMAR} == {10}
+
+
+async def test_images_are_shown_where_they_are_the_evidence(bench):
+    group = await bench.accept(await bench.photo(1), await bench.photo(2), evidence=EvidenceKind.BOTH)
+    await bench.deliver(group)
+    asked = next(request for request in bench.engine.requests if request.grammar == VERDICT_GRAMMAR)
+    assert sum(not isinstance(part, str) for part in asked.user) == 2
+
+
+async def test_a_divided_vote_needs_a_person(bench):
+    bench.adaptive = None
+    engine = ScriptedEngine(lambda request, index: PASS if index % 2 else FAIL)
+    group = await bench.accept()
+    await bench.deliver(group, bench.process(engine=engine))
+    done = await bench.store.get(group.id)
+    assert (done.state, done.verdict) == (State.NEEDS_REVIEW, None)
+    assert done.outcome.verdict is Verdict.FAIL
+    assert "divided_vote" in done.outcome.review_reasons
+
+
+async def test_a_photo_that_nobody_can_describe_needs_a_person(bench):
+    broken = GroupPhoto(image_id="image_2", digest="0" * 64, media_type="image/png")
+    group = await bench.accept(GroupPhoto(image_id="image_1", summary=GOOD, given=True), broken)
+    await bench.deliver(group)
+    done = await bench.store.get(group.id)
+    assert done.state is State.NEEDS_REVIEW
+    assert "photo_without_line" in done.outcome.review_reasons
+    assert "is not in the store" in done.photos[1].problem
+
+
+async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
+    bench.adaptive = None
+    died = asyncio.Event()
+
+    def fail(request):
+        verdict = request.grammar == VERDICT_GRAMMAR and request.sampling.temperature == 0.9
+        return EngineFailed("died here") if verdict and not died.is_set() else None
+
+    bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
+    group = await bench.accept(await bench.photo(1))
+    assert await bench.deliver(group) == Again(after_s=1)
+    held = await bench.store.get(group.id)
+    assert (held.state, held.failure.kind) == (State.QUEUED, "EngineFailed")
+    saved = len(held.rollouts)
+    died.set()
+    bench.engine.requests.clear()
+    await bench.deliver(group)
+    done = await bench.store.get(group.id)
+    assert (done.state, done.attempts, len(done.rollouts)) == (State.DECIDED, 2, 12)
+    assert all(request.grammar == VERDICT_GRAMMAR for request in bench.engine.requests)
+    assert sum(request.sampling.n for request in bench.engine.requests) == 12 - saved
+
+
+async def test_an_engine_that_is_away_is_waited_for_and_costs_no_attempt(bench):
+    away = asyncio.Event()
+    away.set()
+
+    class Away(ScriptedEngine):
+        async def health(self) -> Health:
+            return Health(ready=not away.is_set(), reason="away")
+
+    engine = Away(verdicts(), fail=lambda request: EngineUnavailable("gone", 0.001) if away.is_set() else None)
+    group = await bench.accept(await bench.photo(1))
+    delivery = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    await until(lambda: engine.requests)
+    await asyncio.sleep(0.1)
+    held = await bench.store.get(group.id)
+    assert (held.state, held.attempts) == (State.RUNNING, 1)
+    away.clear()
+    assert await delivery is None
+    done = await bench.store.get(group.id)
+    assert (done.state, done.attempts) == (State.DECIDED, 1)
+    assert Counter(await bench.names(group))["waiting"] == 1
+
+
+@pytest.mark.parametrize("error", [EngineFailed("no"), EngineTimeout(5), RuntimeError("a bug")])
+async def test_a_poison_ticket_is_a_dead_letter_after_its_attempts(bench, error):
+    def fail(request):
+        raise error
+
+    bench.engine = ScriptedEngine(verdicts(), fail=fail)
+    group = await bench.accept()
+    delays = [await bench.deliver(group) for _ in range(3)]
+    assert delays == [Again(after_s=1), Again(after_s=2), None]
+    dead = await bench.store.get(group.id)
+    assert (dead.state, dead.attempts) == (State.FAILED, 3)
+    assert dead.failure.kind == type(error).__name__
+    assert "a bug" not in dead.failure.detail
+    assert (await bench.names(group)).count("finished") == 1
+    assert [one.id for one in (await bench.store.page(State.FAILED, after=None, limit=9)).groups] == [group.id]
+    assert await bench.deliver(group) is None  # a late delivery does nothing
+    assert await bench.store.get(group.id) == dead
+
+
+async def test_a_ticket_that_kills_its_workers_is_a_dead_letter_too(bench):
+    group = await bench.accept()
+    for _ in range(3):
+        await bench.store.update(group.id, lambda now: (now.claimed(), []))  # and the worker was never heard of again
+    assert await bench.deliver(group) is None
+    dead = await bench.store.get(group.id)
+    assert (dead.state, dead.failure.kind) == (State.FAILED, "attempts-used-up")
+    assert not bench.engine.requests
+    assert bench.watcher.finals == [("failed", None)]
+
+
+async def test_what_no_attempt_can_help_fails_at_once(bench):
+    bench.engine = ScriptedEngine(verdicts(), fail=lambda request: EngineRefused("too long"))
+    group = await bench.accept()
+    assert await bench.deliver(group) is None
+    dead = await bench.store.get(group.id)
+    assert (dead.state, dead.attempts, dead.failure.detail) == (State.FAILED, 1, "too long")
+
+
+async def test_a_cancelled_ticket_costs_nothing_and_a_running_one_is_aborted(bench):
+    manage = ManageGroups(bench.store, bench.queue, bench.watcher)
+    queued = await bench.accept()
+    await manage.cancel(queued.id, "key1")
+    assert await bench.deliver(queued) is None
+    assert not bench.engine.requests
+
+    bench.engine = ScriptedEngine(verdicts(), latency_s=3)
+    running = await bench.accept()
+    delivery = asyncio.create_task(bench.deliver(running))
+    await until(lambda: bench.engine.in_flight)
+    await manage.cancel(running.id, None)
+    assert await delivery is None
+    assert (bench.engine.aborted, bench.engine.in_flight) == (1, 0)
+    assert (await bench.store.get(running.id)).state is State.CANCELLED
+    assert (await bench.names(running)).count("finished") == 1
+    assert bench.watcher.ends == ["superseded"]
+
+
+async def test_a_cancelled_ticket_is_judged_after_a_retry(bench):
+    manage = ManageGroups(bench.store, bench.queue, bench.watcher)
+    group = await bench.accept()
+    await manage.cancel(group.id, None)
+    again = await manage.retry(group.id, "key1")
+    assert (again.run, list(bench.queue.judging)) == (2, [again.job_id])
+    assert await bench.deliver(group) is None  # the job of the first run
+    assert (await bench.store.get(group.id)).state is State.QUEUED
+    await bench.deliver(again)
+    assert (await bench.store.get(group.id)).state is State.DECIDED
+
+
+async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
+    bench.adaptive = None
+    slow = asyncio.Event()
+    slow.set()
+
+    class Slow(ScriptedEngine):
+        async def generate(self, request):
+            if slow.is_set() and request.sampling.temperature > 0.5:
+                await asyncio.sleep(30)
+            return await super().generate(request)
+
+    engine = Slow(verdicts())
+    group = await bench.accept()
+    delivery = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    await until(lambda: engine.answered)
+    bench.leaving.set()
+    assert await delivery == Again(after_s=0)
+    held = await bench.store.get(group.id)
+    assert (held.state, held.attempts, len(held.rollouts)) == (State.QUEUED, 0, 4)
+    slow.clear()
+    bench.leaving.clear()
+    await bench.deliver(group, bench.process(engine=engine))
+    assert (await bench.store.get(group.id)).attempts == 1
+    assert bench.watcher.ends == ["given_back", "finished"]
+
+
+async def test_a_worker_that_was_thought_dead_brings_nothing_more(bench):
+    engine = ScriptedEngine(verdicts(FAIL), latency_s=0.2)
+    group = await bench.accept()
+    bench.attempts = Attempts(beat_s=60, alive_s=0)  # it notices nothing meanwhile
+    late = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    await until(lambda: engine.in_flight)
+    await bench.deliver(group)
+    decided = await bench.store.get(group.id)
+    assert await late is None
+    assert await bench.store.get(group.id) == decided
+    assert decided.verdict is Verdict.PASS
+    assert (await bench.names(group)).count("finished") == 1
+    assert sorted(bench.watcher.ends) == ["finished", "superseded"]
+
+
+async def test_a_group_that_a_living_worker_has_is_left_to_it(bench):
+    engine = ScriptedEngine(verdicts(), latency_s=0.3)
+    bench.attempts = Attempts(beat_s=0.01, alive_s=5)
+    group = await bench.accept()
+    first = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    await until(lambda: engine.in_flight)
+    assert await bench.deliver(group) == Again(after_s=5)
+    assert await first is None
+    done = await bench.store.get(group.id)
+    assert (done.state, done.attempts, done.fence) == (State.DECIDED, 1, 1)
+
+
+async def test_another_model_begins_the_ticket_again(bench):
+    bench.adaptive = None
+    died = asyncio.Event()
+    fail = lambda r: EngineFailed("x") if r.sampling.temperature == 0.9 and not died.is_set() else None  # noqa: E731
+    bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
+    group = await bench.accept(await bench.photo(1))
+    await bench.deliver(group, bench.process(model="a" * 64))
+    assert len((await bench.store.get(group.id)).rollouts) > 0
+    died.set()
+    bench.engine.requests.clear()
+    await bench.deliver(group, bench.process(model="b" * 64))
+    done = await bench.store.get(group.id)
+    assert done.pinned.model_digest == "b" * 64
+    assert Counter(request.grammar for request in bench.engine.requests) == {SUMMARY_GRAMMAR: 1, VERDICT_GRAMMAR: 3}
+
+
+async def test_guidance_that_changes_meanwhile_does_not_touch_a_begun_ticket(bench):
+    mission = mission_named("挡风板安装检查")
+    before = bench.guidance.in_force(mission)
+    bench.guidance.approve(mission, before, expected=before.digest, by="test")
+    died = asyncio.Event()
+    bench.engine = ScriptedEngine(verdicts(), fail=lambda request: None if died.is_set() else EngineFailed("x"))
+    group = await bench.accept()
+    await bench.deliver(group)
+    after = edited(before, [WrittenRule(text="机柜空间不足时无需安装")])
+    bench.guidance.approve(mission, after, expected=before.digest, by="test")
+    died.set()
+    await bench.deliver(group)
+    assert (await bench.store.get(group.id)).pinned.guidance == before.digest
+    other = await bench.accept()
+    await bench.deliver(other)
+    assert (await bench.store.get(other.id)).pinned.guidance == after.digest
+
+
+async def test_a_store_that_is_away_loses_nothing_that_was_worked_out(bench):
+    group = await bench.accept()
+    update, refused = bench.store.update, Counter()
+
+    async def moody(group_id, change):
+        if bench.engine.answered and refused["n"] < 5:
+            refused["n"] += 1
+            raise QueueUnavailable("restarting")
+        return await update(group_id, change)
+
+    bench.store.update = moody
+    assert await bench.deliver(group) is None
+    done = await bench.store.get(group.id)
+    assert (done.state, done.attempts, refused["n"]) == (State.DECIDED, 1, 5)
+    assert bench.engine.answered == 1
+
+
+async def test_the_webhook_of_a_finished_ticket_is_queued_whoever_finished_it(bench):
+    group = await bench.accept(webhook="https://a.example.com/")
+    await bench.deliver(group)
+    assert list(bench.queue.notifying) == [group.job_id]
+    bench.queue.notifying.clear()  # the worker died before it could queue it, and the job came again
+    await bench.deliver(group)
+    assert list(bench.queue.notifying) == [group.job_id]
+
+
+async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
+    calibration = calibrate([LabelledTicket(verdict=Verdict.PASS, score=1.5, label=Verdict.PASS)])
+    held = replace(calibration, threshold=0.99)
+    sampler = Sampler(waves=WAVES, evidence=EvidenceKind.SUMMARIES, adaptive=bench.adaptive)
+    guidance = bench.guidance.in_force(mission_named(MISSION))
+    Thresholds(bench.root).put(held, guidance, model=bench.model, sampler=sampler.digest)
+    group = await bench.accept()
+    await bench.deliver(group)
+    done = await bench.store.get(group.id)
+    assert (done.state, done.outcome.verdict, done.outcome.threshold) == (State.NEEDS_REVIEW, Verdict.PASS, 0.99)
+    assert done.outcome.review_reasons == ("below_threshold",)
+    assert done.outcome.score < 0.99
+    other = await bench.accept()  # made for another model: does not hold
+    await bench.deliver(other, bench.process(model="x" * 64))
+    assert (await bench.store.get(other.id)).state is State.DECIDED

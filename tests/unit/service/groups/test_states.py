@@ -1,0 +1,133 @@
+"""The state machine: what the drawing says is what the code allows, whatever is tried in whatever order."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain.errors import GroupStateConflict, Superseded
+from service.domain.groups import ACTIVE, TRANSITIONS, Failure, Group, GroupPhoto, Outcome, Pinned, Review, State
+from service.domain.stage_b.sampler import EvidenceKind
+from vqc.verdict import Verdict
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+NEW = Group(
+    id="g",
+    mission="挡风板安装检查",
+    evidence=EvidenceKind.SUMMARIES,
+    photos=(GroupPhoto(image_id="image_1", summary="无关图片"), GroupPhoto(image_id="image_2", digest="d" * 64)),
+    accepted_at=NOW,
+)
+
+
+def outcome(*reasons: str) -> Outcome:
+    return Outcome(
+        verdict=Verdict.PASS,
+        reason="好",
+        score=0.9,
+        vote_share=1.0,
+        threshold=None,
+        review_reasons=reasons,
+        selection={},
+        trajectories=(),
+    )
+
+
+REVIEW = Review(verdict=Verdict.FAIL, name="王工", note="", reviewer="k", at=NOW, replaced=None)
+FAILURE = Failure(kind="EngineFailed", detail="no")
+STEPS = {
+    "claimed": Group.claimed,
+    "decided": lambda group: group.judged(group.fence, outcome(), NOW),
+    "to review": lambda group: group.judged(group.fence, outcome("divided_vote"), NOW),
+    "attempt failed": lambda group: group.attempt_failed(group.fence, FAILURE),
+    "given back": lambda group: group.given_back(group.fence),
+    "failed": lambda group: group.failed(group.fence, FAILURE, NOW),
+    "cancelled": lambda group: group.cancelled(NOW),
+    "retried": Group.retried,
+    "reviewed": lambda group: group.reviewed(REVIEW),
+    "sampled": lambda group: group.sampled(group.fence, ({"candidate_index": 0},)),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
+def test_no_order_of_steps_leaves_the_machine(names):
+    group = NEW
+    for name in names:
+        try:
+            after = STEPS[name](group)
+        except (GroupStateConflict, Superseded):
+            continue
+        assert after.state in TRANSITIONS[group.state] or after.state is group.state is State.RUNNING
+        assert after.fence >= group.fence
+        assert after.attempts >= 0
+        assert (after.finished_at is not None) == after.finished
+        group = after
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
+def test_a_run_has_one_final_record(names):
+    group, finals = NEW, 0
+    for name in names:
+        try:
+            after = STEPS[name](group)
+        except (GroupStateConflict, Superseded):
+            continue
+        if after.run > group.run:
+            finals = 0
+        finals += group.state in ACTIVE and after.state not in ACTIVE
+        assert finals <= 1
+        group = after
+
+
+def test_a_claim_that_is_no_longer_in_force_changes_nothing():
+    first = NEW.claimed()
+    second = first.claimed()
+    for late in (
+        lambda: second.judged(first.fence, outcome(), NOW),
+        lambda: second.sampled(first.fence, ()),
+        lambda: second.failed(first.fence, FAILURE, NOW),
+        lambda: second.given_back(first.fence),
+        lambda: first.cancelled(NOW).judged(first.fence, outcome(), NOW),
+    ):
+        with pytest.raises(Superseded):
+            late()
+
+
+def test_giving_back_costs_no_attempt_and_dying_does():
+    assert NEW.claimed().given_back(1).attempts == 0
+    assert NEW.claimed().claimed().attempts == 2
+
+
+def test_another_pin_drops_what_the_first_had_brought_but_not_what_came_along():
+    one, two = (Pinned(model_alias="a", model_digest=d, guidance="g", sampler="s") for d in "12")
+    begun = NEW.claimed().pinned_to(1, one)
+    photos = (begun.photos[0], GroupPhoto(image_id="image_2", digest="d" * 64, summary="x"))
+    begun = begun.summarised(1, (GroupPhoto(image_id="image_1", summary="无关图片", given=True), photos[1]))
+    begun = begun.sampled(1, ({"candidate_index": 0},))
+    assert begun.pinned_to(1, one) == begun
+    again = begun.pinned_to(1, two)
+    assert [photo.summary for photo in again.photos] == ["无关图片", None]
+    assert again.rollouts == ()
+
+
+def test_the_verdict_in_force_is_the_last_persons_else_the_machines():
+    assert NEW.verdict is None
+    claimed = NEW.claimed()
+    assert claimed.judged(1, outcome(), NOW).verdict is Verdict.PASS
+    held = claimed.judged(1, outcome("divided_vote"), NOW)
+    assert held.verdict is None
+    assert held.reviewed(REVIEW).verdict is Verdict.FAIL
+
+
+def test_a_refusal_says_what_may_follow():
+    with pytest.raises(GroupStateConflict, match="after 'queued' may come: cancelled, running"):
+        NEW.retried()
+
+
+def test_the_drawing_is_the_code():
+    page = (Path(__file__).parents[4] / "docs" / "groups.md").read_text("utf-8")
+    drawn = re.findall(r"^\s+(\w+) --> (\w+)", page, re.MULTILINE)
+    assert {(a, b) for a, b in drawn} == {(a.value, b.value) for a, after in TRANSITIONS.items() for b in after}

@@ -1,0 +1,146 @@
+"""Webhooks: signed, to allowed hosts only, until they are taken or it was tried often enough."""
+
+import asyncio
+import hmac
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+import trustme
+
+from service.adapters.groups_memory import MemoryGroupStore
+from service.adapters.webhook import SignedWebhook
+from service.application.groups.notify import NotifyWebhook
+from service.application.groups.ports import GroupObserver
+from service.domain.errors import UrlRejected, WebhookFailed
+from service.domain.groups import Group
+from tests.contract.group_store_suite import ACCEPTED, group
+
+SECRET = b"shared"
+
+
+async def nowhere(host: str, port: int):
+    raise AssertionError(f"{host} must not be resolved")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "https://other.example.com/",
+        "https://10.0.0.1/",
+        "https://hooks.example.com@x.org/",
+    ],
+)
+def test_a_url_outside_the_list_is_refused_without_a_look(url):
+    with pytest.raises(UrlRejected) as refused:
+        SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"", resolve=nowhere).check(url)
+    assert refused.value.field == "webhook"
+
+
+@pytest.mark.parametrize(("hosts", "secret"), [((), SECRET), (["hooks.example.com"], None)])
+def test_without_a_list_or_a_secret_webhooks_are_off(hosts, secret):
+    with pytest.raises(UrlRejected, match="VQC_WEBHOOK_HOSTS"):
+        SignedWebhook(hosts, secret, lambda one: b"").check("https://hooks.example.com/")
+
+
+async def test_a_name_that_leads_inside_is_refused():
+    async def inside(host, port):
+        return ["10.0.0.1"]
+
+    notifier = SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"", resolve=inside)
+    with pytest.raises(UrlRejected, match="public addresses"):
+        await notifier(replace(group(), webhook="https://hooks.example.com/"))
+
+
+@asynccontextmanager
+async def receiver(*statuses: int):
+    """A TLS server that answers with each status in turn; yields a notifier, its URL and the requests seen."""
+    authority, remaining, seen = trustme.CA(), list(statuses), []
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("hooks.example.com").configure_cert(context)
+    authority.configure_trust(trusting)
+
+    async def handle(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        seen.append((headers, await reader.readexactly(int(headers["Content-Length"]))))
+        writer.write(f"HTTP/1.1 {remaining.pop(0)} Whatever\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+
+    async def here(host, _port):
+        return ["127.0.0.1"]
+
+    notifier = SignedWebhook(
+        [f"hooks.example.com:{port}"],
+        SECRET,
+        lambda one: f'{{"id":"{one.id}"}}'.encode(),
+        resolve=here,
+        allowed_address=lambda address: True,
+        tls=trusting,
+    )
+    try:
+        yield notifier, f"https://hooks.example.com:{port}/vqc", seen
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def finished(url: str) -> Group:
+    return group(webhook=url).cancelled(datetime.now(UTC))
+
+
+async def test_the_receiver_can_check_who_speaks():
+    async with receiver(204) as (notifier, url, seen):
+        await notifier(finished(url))
+    ((headers, body),) = seen
+    at_s, signed = (part.partition("=")[2] for part in headers["X-Vqc-Signature"].split(","))
+    assert hmac.new(SECRET, f"{at_s}.".encode() + body, "sha256").hexdigest() == signed
+    assert headers["X-Vqc-Delivery"] == f"{group().id}.1"
+    assert headers["Host"].startswith("hooks.example.com")
+
+
+@pytest.mark.parametrize("status", [302, 400, 500])
+async def test_anything_but_success_is_worth_another_try(status):
+    async with receiver(status) as (notifier, url, _):
+        with pytest.raises(WebhookFailed, match=str(status)):
+            await notifier(finished(url))
+
+
+class Heard(GroupObserver):
+    def __init__(self) -> None:
+        self.delivered: list[bool] = []
+
+    def notified(self, *, delivered: bool) -> None:
+        self.delivered.append(delivered)
+
+
+async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
+    async with receiver(500, 200, 500) as (notifier, url, seen):
+        store, heard = MemoryGroupStore(), Heard()
+        notify = NotifyWebhook(store=store, notifier=notifier, observer=heard)
+        first = await store.create(finished(url), ACCEPTED, None)
+        assert [await notify(first.job_id, last=False) for _ in range(2)] == [False, True]
+        other = await store.create(replace(finished(url), id="ff"), ACCEPTED, None)
+        assert await notify(other.job_id, last=True)
+        assert heard.delivered == [False, True, False]
+        assert [event.name for event in await store.events(first.id, None)] == ["accepted", "webhook_delivered"]
+        assert [event.name for event in await store.events(other.id, None)] == ["accepted", "webhook_failed"]
+    assert len(seen) == 3
+
+
+async def test_a_run_that_is_not_finished_or_not_the_last_is_not_told():
+    async with receiver() as (notifier, url, seen):
+        store = MemoryGroupStore()
+        notify = NotifyWebhook(store=store, notifier=notifier, observer=GroupObserver())
+        again = await store.create(finished(url).retried(), ACCEPTED, None)
+        assert await notify(f"{again.id}.1", last=False)
+        assert await notify(again.job_id, last=False)
+        assert await notify("00.1", last=False)
+    assert not seen

@@ -1,0 +1,149 @@
+"""Engines, versions and swaps as the tests of models need them: scripted, and each answers with its own digest."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.protocol import GenerateRequest, Health, Sampling
+from engine.scripted import ScriptedEngine
+from service.application.models import Checkpoint, ModelRouter
+from service.application.models_exchange import Exchange
+from service.application.models_swap import Served, SwapModels
+from service.application.observe import Observer
+from service.domain.models import Role
+from service.domain.results import ServedModel
+from vqc.errors import InvalidValue, VqcError
+
+MAIN = Served(role=Role.MAIN, alias="champion", ref="champion")
+
+
+class NamedEngine(ScriptedEngine):
+    """Answers its digest. Is ready after ``polls`` looks at its health; with ``broken`` its start fails instead."""
+
+    def __init__(self, digest: str, *, polls: int = 1, broken: str | None = None, **options) -> None:
+        super().__init__(lambda request, index: digest, **options)
+        self.digest = digest
+        self.polls = polls
+        self.broken = broken
+        self.closed_with_in_flight: int | None = None
+
+    async def health(self) -> Health:
+        if self.polls:
+            self.polls -= 1
+            return Health(ready=False, reason="loading weights")
+        if self.broken:
+            return Health(ready=False, reason=f"{self.broken}; restarting in 1 s, attempt 1", restarts=1)
+        return await super().health()
+
+    async def aclose(self) -> None:
+        self.closed_with_in_flight = self.in_flight
+        await super().aclose()
+
+
+@dataclass
+class Registry:
+    """A source of versions: where the aliases are, which fetches fail, and which versions are leased."""
+
+    aliases: dict[str, str] = field(default_factory=lambda: {"champion": "v1"})
+    failures: dict[str, VqcError] = field(default_factory=dict)
+    leased: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+
+    async def resolve(self, ref: str) -> str:
+        if ref not in self.aliases:
+            raise InvalidValue("version", ref, f"aliases: {', '.join(self.aliases)}")
+        return self.aliases[ref]
+
+    async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
+        self.fetched.append(digest)
+        await asyncio.sleep(0)
+        if digest in self.failures:
+            raise self.failures[digest]
+        self.leased.append(digest)
+        held = [digest]
+
+        def release() -> None:
+            if held:
+                self.leased.remove(held.pop())
+
+        return Checkpoint(
+            model=ServedModel(alias=alias, digest=digest), directory=Path(f"/none/{digest}"), release=release
+        )
+
+
+class Watching(Observer):
+    """Remembers what it hears."""
+
+    def __init__(self) -> None:
+        self.in_force: list[tuple[Role, ServedModel]] = []
+        self.roles: list[Role] = []
+        self.agreements: list[str] = []
+        self.swaps: list[tuple[str, float, float]] = []
+
+    def serving(self, models):
+        self.in_force = [*models]
+
+    def pinned(self, role):
+        self.roles.append(role)
+
+    def shadowed(self, agreement):
+        self.agreements.append(agreement.value)
+
+    def swapped(self, outcome, seconds, double_memory_s):
+        self.swaps.append((outcome, seconds, double_memory_s))
+
+
+class Fleet:
+    """A router, its swaps and every engine that was launched."""
+
+    def __init__(self, *, served=(MAIN,), room=True, drain_s=5.0, wait_s=5.0, canary=None, shadow=None) -> None:
+        self.registry = Registry()
+        self.observer = Watching()
+        self.engines: list[NamedEngine] = []
+        self.broken: dict[str, str] = {}
+        self.options: dict[str, object] = {}
+        self.room = room
+        self.router = ModelRouter(self.observer, canary=canary, shadow=shadow, wait_s=wait_s)
+        self.exchange = Exchange(self.router, self.launch, drain_s=drain_s)
+        self.swaps = SwapModels(
+            self.router, served, self.registry, self.exchange, self.observer, has_room=self.has_room
+        )
+
+    async def launch(self, checkpoint: Checkpoint) -> NamedEngine:
+        digest = checkpoint.model.digest
+        engine = NamedEngine(digest, broken=self.broken.get(digest), **self.options)  # type: ignore[arg-type]
+        self.engines.append(engine)
+        return engine
+
+    async def has_room(self, checkpoint: Checkpoint) -> bool:
+        return self.room
+
+    def engine(self, digest: str) -> NamedEngine:
+        """The last one that was launched on a digest."""
+        return next(engine for engine in reversed(self.engines) if engine.digest == digest)
+
+    async def __aenter__(self) -> Fleet:
+        await self.swaps.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.swaps.aclose()
+
+
+def asked(request_id: str = "r", **sampling) -> GenerateRequest:
+    return GenerateRequest(
+        request_id=request_id, system="", user=("1",), sampling=Sampling(max_tokens=64, **sampling), timeout_s=5
+    )
+
+
+async def answer(fleet: Fleet, request_id: str = "r") -> str:
+    async with fleet.router.pin(request_id) as pinned:
+        return (await pinned.engine.generate(asked(request_id))).completions[0].text
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)

@@ -1,0 +1,170 @@
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.errors import EngineFailed
+from engine.plausible import voting
+from engine.protocol import Image
+from engine.scripted import ScriptedEngine
+from service.application.caption import PRIORITY as CAPTION_PRIORITY
+from service.application.stage_b.judge_ticket import JudgeTicket, Ticket
+from service.domain.generation import Knobs
+from service.domain.stage_b.calibration import Calibration
+from service.domain.stage_b.decision import ReviewReason
+from service.domain.stage_b.guidance import Add, applied, seeded
+from service.domain.stage_b.rollouts import plan, restored
+from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from vqc.errors import InvalidValue
+from vqc.missions import mission_named
+from vqc.verdict import Verdict
+
+MISSION = mission_named("挡风板安装检查")
+MET = "BBU设备/华为,显示完整,无需安装×1"
+TICKET = Ticket(group_id="QC-0001", mission=MISSION, summaries=(MET,))
+PHOTO = Image(data=b"jpeg", media_type="image/jpeg", digest="0" * 64)
+GRID = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
+WHOLE = Sampler(waves=plan(GRID, 4))
+ADAPTIVE = replace(WHOLE, adaptive=0.95)
+NOON = datetime(2025, 11, 3, 12, tzinfo=UTC)
+
+
+async def judged(engine, ticket=TICKET, sampler=WHOLE, guidance=None, **more):
+    judge = JudgeTicket(engine, clock=lambda: NOON)
+    return await judge(
+        ticket, guidance=guidance or seeded(MISSION), sampler=sampler, request_id="r", timeout_s=5, **more
+    )
+
+
+def failing(share):
+    return ScriptedEngine(voting(lambda request: share))
+
+
+async def test_a_ticket_is_one_request_per_entry_of_the_grid():
+    engine = failing(1.0)
+    found = await judged(engine)
+    assert [(one.sampling.n, one.sampling.seed, one.sampling.temperature) for one in engine.requests] == [
+        (4, 0, 0.3),
+        (4, 100, 0.6),
+        (4, 200, 0.9),
+    ]
+    assert [one.candidate_index for one in found.rollouts] == list(range(12))
+    assert (found.selection.verdict, found.decision.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert {one.created_at for one in found.rollouts} == {NOON}
+    assert all(one.priority > CAPTION_PRIORITY for one in engine.requests)
+
+
+async def test_the_prompt_has_focus_summaries_and_rules_in_that_order():
+    engine = failing(0.0)
+    guidance = applied(seeded(MISSION), [Add(text="新规则", evidence=("QC-9",))])
+    await judged(engine, guidance=replace(guidance, focus="另一重点"))
+    before, after = (part for part in engine.requests[0].user if isinstance(part, str))
+    assert "任务重点：另一重点" in before
+    assert after.index(MET) < after.index("[G0] 新规则")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "images", "shows_line"), [("summaries", 0, True), ("images", 1, False), ("both", 1, True)]
+)
+async def test_evidence_is_what_the_model_is_shown(evidence, images, shows_line):
+    engine = failing(0.0)
+    sampler = replace(WHOLE, evidence=EvidenceKind(evidence))
+    await judged(engine, replace(TICKET, photos=(PHOTO,)), sampler)
+    user = engine.requests[0].user
+    assert sum(isinstance(part, Image) for part in user) == images
+    assert any(isinstance(part, str) and MET in part for part in user) is shows_line
+
+
+@pytest.mark.parametrize(
+    ("evidence", "ticket", "field"),
+    [("images", TICKET, "photos"), ("both", replace(TICKET, summaries=(), photos=(PHOTO,)), "summaries")],
+)
+async def test_evidence_that_is_not_there_is_asked_for(evidence, ticket, field):
+    with pytest.raises(InvalidValue, match=field):
+        await judged(failing(0.0), ticket, replace(WHOLE, evidence=EvidenceKind(evidence)))
+
+
+async def test_agreeing_votes_stop_early_and_the_rest_is_not_asked():
+    engine = failing(0.0)
+    found = await judged(engine, sampler=ADAPTIVE)
+    assert (len(found.rollouts), found.planned, engine.answered) == (4, 12, 1)
+    assert found.selection.verdict is Verdict.PASS
+
+
+def alternating(request, index):
+    return "通过\n理由: BBU设备" if index % 2 else "不通过\n理由: 挡风板缺失"
+
+
+async def test_divided_votes_are_sampled_to_the_end_and_reviewed():
+    found = await judged(ScriptedEngine(alternating), sampler=ADAPTIVE)
+    assert len(found.rollouts) == 12
+    assert found.decision.reasons == (ReviewReason.DIVIDED_VOTE,)
+
+
+async def test_a_ticket_without_a_parsed_rollout_needs_a_person():
+    found = await judged(ScriptedEngine(lambda request, index: "建议复核"))
+    assert (found.judgements, found.chosen, found.selection.verdict) == ((), None, None)
+    assert found.decision.reasons == (ReviewReason.NO_VERDICT,)
+    assert len(found.rollouts) == 12
+
+
+async def test_a_calibrated_threshold_holds_a_pass_back():
+    strict = Calibration(
+        threshold=None, budget=0.05, delta=0.1, failed=3, released_failed=0, coverage=0.5, risk_bound=0.0
+    )
+    found = await judged(failing(0.0), calibration=strict)
+    assert (found.selection.verdict, found.decision.verdict) == (Verdict.PASS, None)
+    assert ReviewReason.BELOW_THRESHOLD in found.decision.reasons
+
+
+@pytest.mark.parametrize("sampler", [WHOLE, ADAPTIVE], ids=["whole", "adaptive"])
+@pytest.mark.parametrize("waves", [1, 2, 3])
+async def test_an_interrupted_ticket_goes_on_without_asking_again(sampler, waves):
+    whole = await judged(ScriptedEngine(alternating), sampler=sampler)
+    kept = [one.record for one in whole.rollouts][: 4 * waves]
+    engine = ScriptedEngine(alternating)
+    found = await judged(engine, sampler=sampler, finished=[restored(sampler.waves, one) for one in kept])
+    assert found == whole
+    assert engine.answered == 3 - waves
+
+
+async def test_half_a_wave_is_asked_again_whole():
+    whole = await judged(failing(0.0))
+    engine = failing(0.0)
+    assert await judged(engine, finished=whole.rollouts[:6]) == whole
+    assert engine.answered == 2
+
+
+async def test_waves_are_told_of_with_how_far_the_ticket_is():
+    told = []
+
+    async def hear(wave):
+        told.append((wave.index, len(wave.rollouts), wave.passes, wave.fails, wave.sampled, wave.planned))
+
+    await judged(failing(1.0), sampler=replace(WHOLE, adaptive=0.999), on_wave=hear)
+    assert told == [(0, 4, 0, 4, 4, 12), (1, 4, 0, 8, 8, 12)]
+
+
+async def test_an_engine_that_fails_ends_the_ticket_with_its_own_error():
+    failure = EngineFailed("out of memory")
+    engine = ScriptedEngine(fail=lambda request: failure if request.sampling.seed == 100 else None, latency_s=0)
+    with pytest.raises(EngineFailed, match="out of memory"):
+        await judged(engine)
+
+
+async def test_cancelling_aborts_every_wave():
+    engine = ScriptedEngine(latency_s=60)
+    task = asyncio.create_task(judged(engine))
+    while engine.in_flight < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (engine.in_flight, engine.aborted) == (0, 3)
+
+
+async def test_the_label_changes_the_scores_and_nothing_that_is_selected_or_decided():
+    found = [await judged(ScriptedEngine(alternating), replace(TICKET, label=label)) for label in (None, *Verdict)]
+    assert len({(one.selection, one.decision) for one in found}) == 1
+    assert len({one.judgements[0].label_match for one in found}) == 3

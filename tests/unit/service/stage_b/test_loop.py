@@ -1,0 +1,180 @@
+"""The training-free loop on an engine whose mistakes are set: rules that mend them come in, others do not."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from engine.errors import EngineRefused, EngineUnavailable
+from engine.plausible import voting
+from engine.scripted import ScriptedEngine
+from service.application.stage_b.improve import Improve, ReflectionRule
+from service.application.stage_b.judge_ticket import JudgeTicket
+from service.application.stage_b.loop import LoopPlan, TrainingFreeLoop
+from service.application.stage_b.reflect import Reflect
+from service.application.stage_b.ticket_pass import TicketPass
+from service.domain.generation import Knobs
+from service.domain.stage_b.guidance import seeded
+from service.domain.stage_b.order import Part, part_of
+from service.domain.stage_b.rollouts import plan
+from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from service.domain.stage_b.tickets import TicketRecord
+from tests.unit.service.stage_b.memory import MemoryRun
+from vqc.errors import InvalidValue
+from vqc.missions import mission_named
+from vqc.verdict import Verdict
+
+MISSION = mission_named("挡风板安装检查")
+RULE = "图中有破损标记则不通过"
+TICKETS = [
+    TicketRecord(
+        mission=MISSION,
+        group_id=f"QC-{n:03d}",
+        summaries=(f"BBU设备/华为,显示完整,无需安装×1，备注: 第{n}号{'破损标记' if n % 3 == 0 else ''}",),
+        label=Verdict.FAIL if n % 3 == 0 else Verdict.PASS,
+    )
+    for n in range(120)
+]
+KNOBS = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.7, 100))]
+
+
+def blind(request):
+    """Overlooks the mark unless a rule names it."""
+    text = "".join(part for part in request.user if isinstance(part, str))
+    return 0.97 if "破损标记" in text.partition("补充规则")[0] and RULE in text else 0.03
+
+
+def answering(reflection):
+    """The blind inspector, whose reflection always answers the same."""
+    judging = voting(blind)
+    return lambda request, index: judging(request, index) if request.grammar else reflection
+
+
+def proposing(text):
+    return json.dumps({"operations": [{"op": "add", "text": text, "evidence": ["T1", "T2"]}]}, ensure_ascii=False)
+
+
+def loop(engine, run, *, epochs=1, reflects=True, evidence=EvidenceKind.SUMMARIES, patience_s=0.0, photos=None):
+    sampler = Sampler(waves=plan(KNOBS, 3), evidence=evidence)
+
+    async def no_photos(record):
+        raise InvalidValue("photos", record.group_id, "must be there")
+
+    judge_all = TicketPass(
+        JudgeTicket(engine),
+        sampler,
+        journal=run,
+        load_photos=photos or no_photos,
+        concurrency=16,
+        timeout_s=5,
+        patience_s=patience_s,
+    )
+    reflect = Reflect(engine, Knobs(max_new_tokens=200), timeout_s=5)
+    rule = ReflectionRule(batch_size=4, max_batches_per_epoch=2)
+    improve = Improve(reflect, judge_all, rule=rule, seed=17, journal=run, artifacts=run)
+    steps = LoopPlan(seed=17, epochs=epochs, holdout=0.4, calibrate=0.1, planned=sampler.planned)
+    return TrainingFreeLoop(judge_all, improve if reflects else None, plan=steps, artifacts=run)
+
+
+async def test_a_rule_that_mends_the_mistakes_is_gated_in_and_measured_by_a_last_pass():
+    run = MemoryRun()
+    results, last = await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+    assert last.prompt_rules == {"G0": RULE}
+    assert set(last.rules[0].evidence) <= {one.group_id for one in TICKETS}
+    assert [(one.epoch, one.guidance.step) for one in results] == [(1, 0), (2, 1)]
+    right = [sum(one.verdict is one.label for one in result.selected) for result in results]
+    assert right[0] < 90 < right[1]
+    first = run.reflections[0]["reflection"]
+    assert first["applied"]
+    assert first["gate"]["rer"] > 0.5
+    assert first["gate"]["false_release_after"] < first["gate"]["false_release_before"]
+    assert run.versions[0][1] == last
+
+
+async def test_reflection_reads_no_ticket_that_is_held_out_or_kept_for_calibration():
+    run = MemoryRun()
+    await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+    parts = {one.group_id: part_of(one, 17, holdout=0.4, calibrate=0.1) for one in TICKETS}
+    shown = [name for one in run.reflections for name in one["reflection"]["cases"]]
+    assert shown
+    assert {parts[name] for name in shown} == {Part.LEARN}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (proposing("今天天气好"), "relative error reduction 0.000"),
+        ("没有建议", "nothing was proposed"),
+        ('{"operations": [{"op": "remove", "id": "G7", "evidence": ["T1"]}]}', "operation.id"),
+    ],
+)
+async def test_a_proposal_that_does_not_help_changes_nothing(answer, reason):
+    run = MemoryRun()
+    results, last = await loop(ScriptedEngine(answering(answer)), run)(MISSION, TICKETS, seeded(MISSION))
+    assert (last, len(results), run.versions) == (seeded(MISSION), 1, [])
+    assert all(reason in one["reflection"]["reasons"][0] for one in run.reflections)
+    assert len(run.reflections) == 2
+
+
+async def test_without_reflection_the_guidance_stays():
+    run = MemoryRun()
+    engine = ScriptedEngine(answering(proposing(RULE)))
+    results, last = await loop(engine, run, reflects=False, epochs=2)(MISSION, TICKETS, seeded(MISSION))
+    assert (last, run.reflections, [one.epoch for one in results]) == (seeded(MISSION), [], [1, 2])
+
+
+async def test_every_ticket_has_one_selection_a_pass_in_the_same_order_as_its_trajectories():
+    run = MemoryRun()
+    await loop(ScriptedEngine(answering("")), run, epochs=2)(MISSION, TICKETS, seeded(MISSION))
+    selected = [(one["epoch"], one["group_id"]) for one in run.selections]
+    assert Counter(selected) == Counter((epoch, one.group_id) for epoch in (1, 2) for one in TICKETS)
+    assert list(dict.fromkeys((one["epoch"], one["group_id"]) for one in run.trajectories)) == selected
+    assert selected[:120] != [(1, name) for _, name in selected[120:]]
+
+
+async def test_a_second_run_over_the_journal_asks_nothing_and_writes_the_same():
+    run = MemoryRun()
+    await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+    again = MemoryRun(kept=run.kept, answers=run.answers)
+    engine = ScriptedEngine(fail=lambda request: EngineRefused("asked again"))
+    await loop(engine, again)(MISSION, TICKETS, seeded(MISSION))
+    assert engine.answered == 0
+    assert (again.trajectories, again.selections, again.reflections, again.versions) == (
+        run.trajectories,
+        run.selections,
+        run.reflections,
+        run.versions,
+    )
+
+
+async def test_a_ticket_that_the_engine_refuses_fails_alone():
+    def refused(request):
+        bad = any(isinstance(part, str) and "第7号" in part for part in request.user)
+        return EngineRefused("prompt too long") if bad and request.grammar else None
+
+    run = MemoryRun()
+    await loop(ScriptedEngine(answering(""), fail=refused), run)(MISSION, TICKETS, seeded(MISSION))
+    bad = [one for one in run.selections if one["result"]["error"]]
+    assert [one["group_id"] for one in bad] == ["QC-007"]
+    assert bad[0]["result"]["review_reasons"] == ["no_verdict"]
+    assert bad[0]["result"]["verdict"] is None
+
+
+async def test_a_ticket_whose_photos_are_missing_fails_alone():
+    run = MemoryRun()
+    engine = ScriptedEngine(answering(""))
+    await loop(engine, run, evidence=EvidenceKind.BOTH)(MISSION, TICKETS[:3], seeded(MISSION))
+    assert all("must be there" in one["result"]["error"] for one in run.selections)
+    assert engine.answered == 0
+
+
+async def test_an_engine_that_is_away_for_a_moment_is_waited_for_and_then_ends_the_run():
+    away = iter([EngineUnavailable("restarting", retry_after_s=0.01)] * 3)
+    engine = ScriptedEngine(answering(""), fail=lambda request: next(away, None))
+    run = MemoryRun()
+    await loop(engine, run, patience_s=10)(MISSION, TICKETS[:2], seeded(MISSION))
+    assert [one["result"]["error"] for one in run.selections] == [None, None]
+    gone = ScriptedEngine(fail=lambda request: EngineUnavailable("dead", retry_after_s=1))
+    with pytest.raises(EngineUnavailable, match="dead"):
+        await loop(gone, MemoryRun(), patience_s=0.5)(MISSION, TICKETS[:2], seeded(MISSION))
+    assert gone.in_flight == 0

@@ -1,0 +1,66 @@
+from datetime import UTC, datetime
+
+from service.domain.generation import Knobs
+from service.domain.stage_b.judge import judge
+from service.domain.stage_b.records import trajectory_record
+from service.domain.stage_b.rollouts import plan, rollout
+from vqc.missions import mission_named
+from vqc.verdict import Verdict
+
+MISSION = mission_named("挡风板安装检查")
+FAIL, PASS = "不通过\n理由: 挡风板缺失", "通过\n理由: BBU设备无需安装挡风板"
+NOW = datetime(2025, 11, 3, 8, 55, 12, 483920, tzinfo=UTC)
+GRID = [
+    Knobs(max_new_tokens=512, temperature=0.6, top_p=0.95, seed=41 + 2 * n) for n in range(25)
+]  # two samples each: candidate 3 is the second of seed 43
+
+DOCUMENTED = {
+    "group_id": "QC-0001",
+    "mission": "挡风板安装检查",
+    "epoch": 1,
+    "result": {
+        "candidate_index": 3,
+        "temperature": 0.6,
+        "top_p": 0.95,
+        "max_new_tokens": 512,
+        "seed": 43,
+        "text": "不通过\n理由: 挡风板缺失",
+        "verdict": "不通过",
+        "reason": "挡风板缺失",
+        "format_ok": True,
+        "created_at": "2025-11-03T08:55:12.483920Z",
+        "scores": {
+            "label_match": False,
+            "focus_consistency": 1.0,
+            "heuristic_score": 0.6,
+            "summary_confidence": "needs_review",
+            "semantic_advantage": 0.822,
+            "label_contradiction": True,
+            "needs_recheck": True,
+            "rationale_quality": 1.0,
+        },
+    },
+}
+"""The example of the reference document."""
+
+
+def test_the_reference_documents_record_is_written_to_the_letter():
+    """31 of 50 rollouts say 不通过 on lines that show nothing; the label is 通过."""
+    texts = [FAIL] * 31 + [PASS] * 19
+    entries = plan(GRID, 2)
+    drawn = [rollout(entry, i, texts[entry.candidates[i]], NOW) for entry in entries for i in range(2)]
+    found = judge(MISSION, ["无关图片"], drawn, label=Verdict.PASS)
+    record = trajectory_record("QC-0001", MISSION.name, 1, drawn[3], found[3])
+    assert record == DOCUMENTED
+    assert list(record["result"]) == list(DOCUMENTED["result"])
+
+
+def test_a_rollout_that_does_not_parse_has_neither_verdict_nor_scores():
+    result = trajectory_record("QC-0001", MISSION.name, 1, rollout(plan(GRID, 2)[0], 0, "建议复核"), None)["result"]
+    assert (result["verdict"], result["reason"], result["format_ok"], result["scores"], result["created_at"]) == (
+        None,
+        None,
+        False,
+        None,
+        None,
+    )

@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from service.domain.stage_b.tickets import ingest
+from vqc.missions import missions
+from vqc.verdict import Verdict
+
+SHIELD = "挡风板安装检查"
+
+
+def read(*entries, mission=None):
+    lines = [
+        (f"a.jsonl:{n}", one if isinstance(one, str) else json.dumps(one)) for n, one in enumerate(entries, start=1)
+    ]
+    return ingest(lines, missions(), mission)
+
+
+def test_a_ticket_a_line():
+    found = read(
+        {"mission": SHIELD, "group_id": "QC-1", "label": "pass", "per_image": {"图片_10": "十", "图片_2": "二"}}
+    )
+    (ticket,) = found.tickets
+    assert (ticket.summaries, ticket.label, ticket.place) == (("二", "十"), Verdict.PASS, "a.jsonl:1")
+    assert not found.rejected
+
+
+def test_a_drawn_ticket_as_write_tickets_writes_it():
+    line = {
+        "mission": SHIELD,
+        "group_id": "QC-1",
+        "label": "不通过",
+        "true_label": "通过",
+        "photos": ["1.jpg"],
+        "noise": True,
+    }
+    (ticket,) = read({**line, "summaries": ["无关图片"]}).tickets
+    assert (ticket.photos, ticket.label, ticket.true_label) == (("1.jpg",), Verdict.FAIL, Verdict.PASS)
+
+
+def test_photos_are_put_together_by_their_folders():
+    found = read(
+        {"image_id": f"{SHIELD}/审核通过/QC-1/1", "summary": "一"},
+        {"image_id": f"{SHIELD}/审核不通过/QC-2/1", "summary": "二"},
+        {"image_id": f"{SHIELD}/审核通过/QC-1/2", "summary": "三"},
+    )
+    assert [(one.group_id, one.summaries, str(one.label)) for one in found.tickets] == [
+        ("QC-1", ("一", "三"), "通过"),
+        ("QC-2", ("二",), "不通过"),
+    ]
+    assert found.tickets[0].photos == (f"{SHIELD}/审核通过/QC-1/1", f"{SHIELD}/审核通过/QC-1/2")
+
+
+def test_a_photo_name_may_carry_the_ticket_and_the_configuration_the_mission():
+    (ticket,) = read({"image_id": "any/QC-SH-20251103-17_3", "summary": "一"}, mission=SHIELD).tickets
+    assert (ticket.group_id, ticket.label, ticket.mission.name) == ("QC-SH-20251103-17", None, SHIELD)
+
+
+GOOD = {"mission": SHIELD, "group_id": "QC-1", "label": "pass", "per_image": {"image_1": "一"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "an object"),
+        (GOOD | {"mission": "挡风"}, "known: "),
+        (GOOD | {"mission": None}, "mission: nothing names it"),
+        (GOOD | {"label": "maybe"}, "label: 'maybe' is not a label"),
+        (GOOD | {"per_image": {"image_1": 3}}, "per_image.image_1"),
+        (GOOD | {"per_image": {}}, "at least one photo"),
+        (GOOD | {"per_image": {"a_1": "一", "b_1": "二"}}, "two photos have the number 1"),
+        (GOOD | {"per_image": None}, "per_image"),
+        (GOOD | {"photos": ["a", "b"]}, "2 names for 1 lines"),
+        (GOOD | {"group_id": ""}, "group_id"),
+        ({"image_id": "1", "summary": "一"}, "names no ticket"),
+        ({"image_id": "QC-1/1"}, "summary"),
+    ],
+)
+def test_a_line_that_is_no_ticket_is_left_out_with_its_place(line, words):
+    found = read(GOOD | {"group_id": "QC-0"}, line, mission=None if line != {"image_id": "QC-1/1"} else SHIELD)
+    assert [one.group_id for one in found.tickets] == ["QC-0"]
+    assert found.rejected[0].place == "a.jsonl:2"
+    assert words in found.rejected[0].reason
+
+
+def test_the_same_ticket_twice_and_a_contradicting_label_are_left_out():
+    photo = {"image_id": "审核通过/QC-2/1", "summary": "一"}
+    found = read(
+        GOOD, GOOD, photo, {**photo, "image_id": "审核不通过/QC-2/2"}, {**photo, "image_id": "QC-1/9"}, mission=SHIELD
+    )
+    assert [one.group_id for one in found.tickets] == ["QC-1", "QC-2"]
+    assert [one.place for one in found.rejected] == ["a.jsonl:2", "a.jsonl:4", "a.jsonl:5"]
+    assert "stands at a.jsonl:1 already" in found.rejected[0].reason
+    assert "label: 不通过 contradicts 通过 at a.jsonl:3" in found.rejected[1].reason

@@ -1,0 +1,146 @@
+"""Versions from a directory and from a registry: resolved, verified, made for this code, leased while served."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from registry import open_registry
+from registry.errors import Corrupt
+from service.adapters.models import DirectoryVersion, FixedVersion, RegistryVersions, VersionUnavailable
+from service.domain.errors import NotSwappable
+from vqc.contract import MANIFEST, contract_digests
+from vqc.errors import InvalidValue
+
+SMALL = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl"}
+
+
+def checkpoint(directory, weights: bytes, contract: dict[str, str] | None = None):
+    """A directory that looks like a model; its weights are a valid safetensors file without tensors."""
+    directory.mkdir(parents=True)
+    header = json.dumps({"__metadata__": {"note": weights.decode()}}).encode()
+    files = {
+        "config.json": json.dumps(SMALL).encode(),
+        "tokenizer.json": b"{}",
+        "model.safetensors": len(header).to_bytes(8, "little") + header,
+        "preprocessor_config.json": b"{}",
+    }
+    if contract is not None:
+        files[MANIFEST] = json.dumps({"schema": 1, "contract": contract}).encode()
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    return directory
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return open_registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def source(registry, tmp_path):
+    return RegistryVersions(registry, tmp_path / "cache")
+
+
+def adapter_of(directory, base, **changes):
+    directory.mkdir()
+    config = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": str(base), **changes}
+    (directory / "adapter_config.json").write_text(json.dumps(config))
+    (directory / "adapter_model.safetensors").write_bytes((base / "model.safetensors").read_bytes())
+    return directory
+
+
+class TestRegistry:
+    async def test_a_version_becomes_a_verified_directory_that_is_leased_until_released(
+        self, source, registry, tmp_path
+    ):
+        version = registry.push(checkpoint(tmp_path / "a", b"one"))
+        digest = await source.resolve(version.digest[:20])
+        fetched = await source.fetch(digest, digest, "default")
+        assert (fetched.model.alias, fetched.model.digest) == ("default", version.digest)
+        content = (tmp_path / "a" / "model.safetensors").read_bytes()
+        assert (fetched.directory / "model.safetensors").read_bytes() == content
+        assert version.digest not in registry.gc().versions
+        fetched.release()
+        fetched.release()
+        assert version.digest in registry.gc().versions
+
+    async def test_an_unknown_alias_is_named(self, source, registry, tmp_path):
+        registry.push(checkpoint(tmp_path / "a", b"one"), alias="champion")
+        with pytest.raises(InvalidValue, match="champoin.*'champion'"):
+            await source.resolve("champoin")
+
+    async def test_a_flipped_byte_is_found_before_anything_is_served(self, source, registry, tmp_path):
+        version = registry.push(checkpoint(tmp_path / "a", b"one"), alias="champion")
+        (weights,) = [file.digest for file in version.files if file.title == "model.safetensors"]
+        blob = tmp_path / "registry" / "blobs" / "sha256" / weights.removeprefix("sha256:")
+        content = bytearray(blob.read_bytes())
+        content[-1] ^= 1
+        blob.chmod(0o644)
+        blob.write_bytes(content)
+        with pytest.raises(Corrupt, match=r"model\.safetensors"):
+            await source.fetch("champion", version.digest, "champion")
+
+    @pytest.mark.parametrize("part", sorted(contract_digests()))
+    async def test_a_version_of_another_contract_is_refused_by_name_of_what_differs(
+        self, source, registry, tmp_path, part
+    ):
+        trained = {**contract_digests(), part: "0" * 64}
+        version = registry.push(checkpoint(tmp_path / "a", b"one", trained), alias="champion")
+        with pytest.raises(InvalidValue, match=f"must be trained with this version's {part};"):
+            await source.fetch("champion", version.digest, "champion")
+        assert not (tmp_path / "cache").exists()
+
+    async def test_an_adapter_comes_with_its_base(self, source, registry, tmp_path):
+        base = checkpoint(tmp_path / "base", b"one")
+        pushed = registry.push(base)
+        version = registry.push(adapter_of(tmp_path / "lora", base), alias="dev", base=pushed.digest)
+        fetched = await source.fetch("dev", version.digest, "dev")
+        assert (fetched.directory / "adapter_model.safetensors").exists()
+        assert fetched.base is not None
+        assert (fetched.base / "config.json").exists()
+
+    async def test_an_adapter_with_modules_to_save_must_be_merged(self, source, registry, tmp_path):
+        base = checkpoint(tmp_path / "base", b"one")
+        pushed = registry.push(base)
+        lora = adapter_of(tmp_path / "lora", base, modules_to_save=["visual.merger"])
+        version = registry.push(lora, alias="dev", base=pushed.digest)
+        with pytest.raises(InvalidValue, match="modules_to_save.*merge it"):
+            await source.fetch("dev", version.digest, "dev")
+
+    async def test_a_cache_that_cannot_be_written_is_said_in_our_words(self, registry, tmp_path):
+        version = registry.push(checkpoint(tmp_path / "a", b"one"), alias="champion")
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(VersionUnavailable, match="/file/cache"):
+            await RegistryVersions(registry, tmp_path / "file" / "cache").fetch("champion", version.digest, "champion")
+
+
+class TestDirectory:
+    async def test_its_digest_changes_with_its_bytes(self, tmp_path):
+        source, directory = DirectoryVersion(), checkpoint(tmp_path / "a", b"one")
+        first = await source.resolve(str(directory))
+        (directory / "tokenizer.json").write_text("{ }")
+        assert await source.resolve(str(directory)) != first
+
+    async def test_a_link_is_followed_once(self, tmp_path):
+        (tmp_path / "current").symlink_to(checkpoint(tmp_path / "a", b"one"))
+        fetched = await DirectoryVersion().fetch(str(tmp_path / "current"), "d", "default")
+        assert fetched.directory == tmp_path / "a"
+
+    async def test_an_adapter_names_its_base_directory(self, tmp_path):
+        base = checkpoint(tmp_path / "base", b"one")
+        fetched = await DirectoryVersion().fetch(str(adapter_of(tmp_path / "lora", base)), "d", "default")
+        assert fetched.base == base
+        gone = adapter_of(tmp_path / "other", base, base_model_name_or_path="/gone")
+        with pytest.raises(InvalidValue, match="'/gone'.*base model"):
+            await DirectoryVersion().fetch(str(gone), "d", "default")
+
+    async def test_a_directory_without_a_model_is_named(self, tmp_path):
+        with pytest.raises(InvalidValue, match="VQC_MODEL.*VQC_REGISTRY"):
+            await DirectoryVersion().resolve(str(tmp_path))
+
+
+async def test_a_model_that_stays_has_no_other_version():
+    with pytest.raises(NotSwappable):
+        await FixedVersion().resolve("")
