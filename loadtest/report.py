@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loadtest.gateway import Report, Row
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from rich.table import Table
 
 _COLUMNS = {
@@ -28,8 +29,8 @@ _COLUMNS = {
 _LEGEND = "cores: CPU seconds per second of the server; client: of this load generator"
 
 
-def as_json(rows: Sequence[Row]) -> str:
-    """One JSON document: a list with an object per row."""
+def as_json(rows: Sequence[DataclassInstance]) -> str:
+    """One JSON document: a list with an object per row, of any benchmark."""
     return json.dumps([asdict(row) for row in rows], indent=2)
 
 

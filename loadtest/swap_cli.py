@@ -84,10 +84,10 @@ def swap(
 
 
 def _print(report: Report, as_document: bool) -> None:
-    import json
+    from loadtest.report import as_json
 
     if as_document:
-        click.echo(json.dumps([asdict(row) for row in report.rows], indent=2))
+        click.echo(as_json(report.rows))
         return
     from rich import box
     from rich.console import Console

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenes.rules import RULES
-from scenes.tickets import TicketMix, TicketPlan, plan_ticket
-from scenes.write import SEEDS_APART
+from scenes.tickets import TicketMix, TicketPlan
+from scenes.write import planned_tickets
 from vqc.summary import render
 from vqc.verdict import Verdict
 
@@ -34,7 +34,7 @@ def write_sample_tickets(
         InvalidValue: a mission whose tickets cannot be drawn.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tickets = (plan_ticket(seed * SEEDS_APART + n, missions[n % len(missions)], mix=mix) for n in range(count))
+    tickets = planned_tickets(seed, range(count), missions=missions, mix=mix)
     path = out / "stage_a.jsonl"
     path.write_text("".join(json.dumps(_line(ticket), ensure_ascii=False) + "\n" for ticket in tickets), "utf-8")
     return path

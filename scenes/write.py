@@ -16,7 +16,7 @@ from PIL import Image
 
 from scenes.camera import REFERENCE_WH
 from scenes.scene import Scene, draw_scene
-from scenes.tickets import Ticket, TicketMix, TicketPlan, draw_ticket
+from scenes.tickets import Ticket, TicketMix, TicketPlan, draw_ticket, plan_ticket
 from scenes.vocabulary import Domain
 from vqc.codec import as_dict
 from vqc.geometry import SizeWH
@@ -106,6 +106,15 @@ def ticket_record(ticket: Ticket | TicketPlan, photos: list[str], *, summaries: 
         "photos": photos,
         **lines,
     }
+
+
+def planned_tickets(
+    seed: int, numbers: range, *, missions: Iterable[str], domain: Domain = "base", mix: TicketMix | None = None
+) -> Iterator[TicketPlan]:
+    """The tickets of these numbers that ``write_tickets`` would paint for the same seed and missions, in turn."""
+    names = tuple(missions)
+    for n in numbers:
+        yield plan_ticket(seed * SEEDS_APART + n, names[n % len(names)], domain=domain, mix=mix)
 
 
 def save_jpeg(image: Image.Image, path: Path) -> None:

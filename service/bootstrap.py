@@ -58,7 +58,7 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
             ),
             max_body_bytes=settings.max_body_bytes,
             reader=reader,
-            guidance=GuidanceStore(settings.guidance_dir or settings.state_dir / "guidance"),
+            guidance=GuidanceStore(settings.guidance_root),
         )
     finally:
         await swaps.aclose()

@@ -191,7 +191,7 @@ def group_worker(
         stage_a=stage_a,
         blobs=parts.blobs,
         guidance=guidance,
-        thresholds=Thresholds(settings.guidance_dir or settings.state_dir / "guidance"),
+        thresholds=Thresholds(settings.guidance_root),
         judging=Judging(
             samplers=sampling_of(settings)[0],
             stage_a=Knobs(max_new_tokens=settings.stage_a_max_new_tokens),

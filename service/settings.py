@@ -147,6 +147,11 @@ class Settings(BaseSettings):
         "info", description="Least severe log line written."
     )
 
+    @property
+    def guidance_root(self) -> Path:
+        """Where guidance and its thresholds are kept: ``guidance_dir``, or a folder of the state."""
+        return self.guidance_dir or self.state_dir / "guidance"
+
     @field_validator("url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:

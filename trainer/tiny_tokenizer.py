@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-NORM = 1000
+from vqc.geometry import NORM
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

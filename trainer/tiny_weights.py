@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, Qwen3VLForConditionalGeneration
 
-from trainer.tiny_tokenizer import NORM
+from vqc.geometry import NORM
 
 NUMBER_STD = 0.02
 """Of the number embeddings: that of all others."""

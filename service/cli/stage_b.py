@@ -88,7 +88,7 @@ def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> 
 
     if store is None:
         settings = read_settings()
-        store = settings.guidance_dir or settings.state_dir / "guidance"
+        store = settings.guidance_root
     approve_run(run, mission, store, by=by, note=note)
 
 

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+
+from tests.unit.service.stage_b.test_records import DOCUMENTED
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "stage_b_training_free.yaml"
@@ -105,33 +108,7 @@ def test_a_run_leaves_every_artifact_and_each_is_valid(whole):
 
 
 def test_the_reference_documents_example_is_valid():
-    example = {
-        "group_id": "QC-0001",
-        "mission": "挡风板安装检查",
-        "epoch": 1,
-        "result": {
-            "candidate_index": 3,
-            "temperature": 0.6,
-            "top_p": 0.95,
-            "max_new_tokens": 512,
-            "seed": 43,
-            "text": "不通过\n理由: 挡风板缺失",
-            "verdict": "不通过",
-            "reason": "挡风板缺失",
-            "format_ok": True,
-            "created_at": "2025-11-03T08:55:12.483920Z",
-            "scores": {
-                "label_match": False,
-                "focus_consistency": 1.0,
-                "heuristic_score": 0.6,
-                "summary_confidence": "needs_review",
-                "semantic_advantage": 0.822,
-                "label_contradiction": True,
-                "needs_recheck": True,
-                "rationale_quality": 1.0,
-            },
-        },
-    }
+    example = deepcopy(DOCUMENTED)
     schema = json.loads((SCHEMAS / "trajectory.schema.json").read_text("utf-8"))
     jsonschema.validate(example, schema)
     del example["result"]["scores"]["needs_recheck"]

@@ -63,12 +63,10 @@ def _drawn(part: SceneSet, section: ScenesSection, directory: Path, workers: int
 def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:
     """Ticket records that follow the painted tickets' seeds, with summaries only."""
     from scenes.rules import RULES
-    from scenes.tickets import plan_ticket
-    from scenes.write import SEEDS_APART, ticket_record
+    from scenes.write import planned_tickets, ticket_record
 
-    missions = list(RULES)
-    for n in range(part.tickets, part.tickets + part.text_tickets):
-        plan = plan_ticket(part.seed * SEEDS_APART + n, missions[n % len(missions)], domain=section.domain)
+    numbers = range(part.tickets, part.tickets + part.text_tickets)
+    for plan in planned_tickets(part.seed, numbers, missions=RULES, domain=section.domain):
         yield json.dumps({"task": "verdict", **ticket_record(plan, [])}, ensure_ascii=False) + "\n"
 
 

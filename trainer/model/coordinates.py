@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from vqc.errors import InvalidValue
+from vqc.geometry import NORM
 
-NUMBERS = 1001
+NUMBERS = NORM + 1
 REACH = 3
 """Standard deviations on either side that a target reaches."""
 

@@ -77,8 +77,9 @@ class PixelSource:
         """
         patch, merge = self.patch_size, self.merge_size
         channels, height, width = planes_CHW.shape
-        rows = np.ascontiguousarray(planes_CHW).view(f"V{patch}")
-        blocks = rows.reshape(channels, height // (patch * merge), merge, patch, width // (patch * merge), merge)
+        blocks = planes_CHW.view(f"V{patch}").reshape(
+            channels, height // (patch * merge), merge, patch, width // (patch * merge), merge
+        )
         ordered = np.ascontiguousarray(blocks.transpose(1, 4, 2, 5, 0, 3))
         return ordered.view(np.uint8).reshape(-1, channels * patch * patch)
 

@@ -36,8 +36,7 @@ def base_checkpoint(config: TrainConfig) -> str:
     if earlier is not None and not (earlier / tuners.ADAPTER_FILE).exists():
         return str(earlier.resolve())
     if config.model.model != TINY:
-        named = Path(config.model.model).expanduser()
-        return str(local_directory(named if named.is_dir() else config.model.model).resolve())
+        return str(local_directory(config.model.model).resolve())
     from trainer.tiny_checkpoint import build_tiny_checkpoint
 
     directory = config.training.run_dir.resolve() / "tiny"

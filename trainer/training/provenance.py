@@ -95,8 +95,8 @@ def local_directory(model: str | Path) -> Path:
     Raises:
         InvalidValue: neither; nothing is ever downloaded.
     """
-    if Path(model).is_dir():
-        return Path(model)
+    if (directory := Path(model).expanduser()).is_dir():
+        return directory
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

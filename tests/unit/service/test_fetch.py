@@ -10,6 +10,7 @@ import trustme
 from service.adapters.fetch import PhotoFetcher
 from service.adapters.hosts import is_public
 from service.domain.errors import FetchFailed, UrlRejected
+from tests.tls_server import tls_server
 
 HOSTS = ("photos.example.com", "*.cdn.example.com")
 
@@ -79,9 +80,6 @@ def authority():
 @asynccontextmanager
 async def https_server(authority, answer: bytes, hold_s: float = 0):
     """Serves ``answer`` to every request; yields a fetcher that trusts it and the requests seen."""
-    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("photos.example.com").configure_cert(context)
-    authority.configure_trust(trusting)
     seen: list[bytes] = []
 
     async def handle(reader, writer):
@@ -91,25 +89,9 @@ async def https_server(authority, answer: bytes, hold_s: float = 0):
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-
-    async def resolve(host, _port):
-        return ["127.0.0.1"]
-
-    fetcher = PhotoFetcher(
-        [f"photos.example.com:{port}"],
-        max_bytes=100,
-        timeout_s=0.5,
-        resolve=resolve,
-        allowed_address=lambda address: True,
-        tls=trusting,
-    )
-    try:
+    async with tls_server(authority, "photos.example.com", handle) as (port, reaching):
+        fetcher = PhotoFetcher([f"photos.example.com:{port}"], max_bytes=100, timeout_s=0.5, **reaching)
         yield lambda: fetcher(f"https://photos.example.com:{port}/a.jpg?x=1"), seen
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_own_name(authority):

@@ -1,8 +1,6 @@
 """Webhooks: signed, to allowed hosts only, until they are taken or it was tried often enough."""
 
-import asyncio
 import hmac
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from service.application.groups.ports import GroupObserver
 from service.domain.errors import UrlRejected, WebhookFailed
 from service.domain.groups import Group
 from tests.contract.group_store_suite import ACCEPTED, group
+from tests.tls_server import tls_server
 
 SECRET = b"shared"
 
@@ -58,10 +57,7 @@ async def test_a_name_that_leads_inside_is_refused():
 @asynccontextmanager
 async def receiver(*statuses: int):
     """A TLS server that answers with each status in turn; yields a notifier, its URL and the requests seen."""
-    authority, remaining, seen = trustme.CA(), list(statuses), []
-    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("hooks.example.com").configure_cert(context)
-    authority.configure_trust(trusting)
+    remaining, seen = list(statuses), []
 
     async def handle(reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -71,25 +67,11 @@ async def receiver(*statuses: int):
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-
-    async def here(host, _port):
-        return ["127.0.0.1"]
-
-    notifier = SignedWebhook(
-        [f"hooks.example.com:{port}"],
-        SECRET,
-        lambda one: f'{{"id":"{one.id}"}}'.encode(),
-        resolve=here,
-        allowed_address=lambda address: True,
-        tls=trusting,
-    )
-    try:
+    async with tls_server(trustme.CA(), "hooks.example.com", handle) as (port, reaching):
+        notifier = SignedWebhook(
+            [f"hooks.example.com:{port}"], SECRET, lambda one: f'{{"id":"{one.id}"}}'.encode(), **reaching
+        )
         yield notifier, f"https://hooks.example.com:{port}/vqc", seen
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 def finished(url: str) -> Group:
