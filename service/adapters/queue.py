@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, cast
-
 from docket import Docket
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -53,15 +51,14 @@ class DocketQueue:
     async def depth(self) -> QueueDepth:
         """See ``JobQueue``."""
         with answering():
-            try:
-                groups = await self._redis.xinfo_groups(self._docket.stream_key)
-            except ResponseError:  # no stream yet: nobody has read
-                groups = []
-            delayed = cast(int, await self._redis.zcard(self._docket.queue_key))
-            unread = cast(int, await self._redis.xlen(self._docket.stream_key))
-        ours = next(
-            (dict(cast(dict[str, Any], one)) for one in groups if one["name"] == self._docket.worker_group_name), None
-        )
+            async with self._redis.pipeline(transaction=True) as one:  # a job that moves in between would be in neither
+                one.xinfo_groups(self._docket.stream_key)
+                one.zcard(self._docket.queue_key)
+                one.xlen(self._docket.stream_key)
+                groups, delayed, unread = await one.execute(raise_on_error=False)
+        if isinstance(groups, ResponseError):  # no stream yet: nobody has read
+            groups = []
+        ours = next((dict(group) for group in groups if group["name"] == self._docket.worker_group_name), None)
         if ours is None:
             return QueueDepth(lag=unread, pending=0, delayed=delayed)
         return QueueDepth(lag=ours["lag"], pending=ours["pending"], delayed=delayed)

@@ -134,12 +134,14 @@ class ProcessGroup:
         watch = asyncio.ensure_future(self._until_unwanted(group, leaving))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
-                return await watch
-            self._finished(work.result())
-            return "finished", None
+            if work.done():
+                self._finished(work.result())
+                return "finished", None
+            work.cancel()
+            await asyncio.wait({work})  # its last save must not come after the group is given back
+            await watch
+            await self._save(group, lambda now: (now.given_back(group.fence), [Event(name="given_back")]))
+            return "given_back", Again(after_s=0)
         except Superseded:
             return "superseded", None
         except Exception as error:
@@ -149,23 +151,26 @@ class ProcessGroup:
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
 
-    async def _until_unwanted(self, group: Group, leaving: asyncio.Event) -> tuple[AttemptEnd, Again | None]:
-        """Returns when somebody else has the group, or this worker leaves and has given it back."""
-        while True:
+    async def _until_unwanted(self, group: Group, leaving: asyncio.Event) -> None:
+        """Returns when this worker leaves.
+
+        Raises:
+            Superseded: somebody else has the group, or it was cancelled.
+        """
+        while not leaving.is_set():
             try:
                 async with asyncio.timeout(self._attempts.beat_s):
                     await leaving.wait()
-                await self._save(group, lambda now: (now.given_back(group.fence), [Event(name="given_back")]))
-                return "given_back", Again(after_s=0)
             except TimeoutError:
-                pass
-            except Superseded:
-                return "superseded", None
-            try:
-                if not await self._store.beat(group.id, group.fence):
-                    return "superseded", None
-            except QueueUnavailable:
-                pass  # whoever is away cannot take the group from us either
+                await self._beat(group)
+
+    async def _beat(self, group: Group) -> None:
+        try:
+            mine = await self._store.beat(group.id, group.fence)
+        except QueueUnavailable:
+            return  # whoever is away cannot take the group from us either
+        if not mine:
+            raise Superseded(group.id, group.fence)
 
     async def _patiently(self, group: Group) -> Group:
         """The work, begun again from what is saved whenever engine or photo store come back."""

@@ -226,6 +226,32 @@ async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
     assert bench.watcher.ends == ["given_back", "finished"]
 
 
+async def test_a_worker_that_leaves_while_a_wave_is_saved_loses_no_job(bench):
+    """The save of a wave that comes right behind the giving back must not pass for another worker's claim."""
+    bench.adaptive = None
+    begun = asyncio.Event()
+    update = bench.store.update
+
+    async def slowly_answered(group_id, change):
+        done = await update(group_id, change)
+        if begun.is_set():
+            await asyncio.sleep(0.05)
+        return done
+
+    class Held(ScriptedEngine):
+        async def generate(self, request):
+            answer = await super().generate(request)
+            begun.set()
+            bench.leaving.set()
+            await asyncio.sleep(0.02)
+            return answer
+
+    bench.store.update = slowly_answered
+    group = await bench.accept()
+    assert await bench.deliver(group, bench.process(engine=Held(verdicts()))) == Again(after_s=0)
+    assert (await bench.store.get(group.id)).state is State.QUEUED
+
+
 async def test_a_worker_that_was_thought_dead_brings_nothing_more(bench):
     engine = ScriptedEngine(verdicts(FAIL), latency_s=0.2)
     group = await bench.accept()
