@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+
 from docket import Docket
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError

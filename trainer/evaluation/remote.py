@@ -21,6 +21,8 @@ from vqc.verdict import VerdictAnswer, VerdictOutcome
 TIMEOUT_S = 300.0
 RETRIES = 20
 """Times that a busy service is asked again."""
+UNDECIDED = ("queued", "running")
+"""States of a ticket before its verdict."""
 MALFORMED = "answer-malformed"
 """Part of a problem's type that says the model's answer could not be read."""
 
@@ -60,7 +62,7 @@ class Service:
         yield from self._each(self._line, photos)
 
     def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
-        """``POST /stage-b/groups`` for each ticket, waiting for its verdict."""
+        """``POST /stage-b/groups`` for each ticket: the verdict the machine chose, also where a person is to decide."""
         yield from self._each(self._verdict, tickets)
 
     def _each(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
@@ -93,19 +95,16 @@ class Service:
         response = self._request("POST", "/stage-b/groups", data=data, files=files or None)
         location = response.headers["Location"]
         deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            group = self._request("GET", location).json()
-            said = group.get("verdict")
-            if said is not None:
-                said = said if isinstance(said, str) else said.get("verdict")
-                reason = group.get("reason") or "-"
-                if said in (item.value for item in verdict.Verdict):
-                    answer = VerdictAnswer(verdict=verdict.Verdict(said), reason=reason)
-                    return VerdictOutcome(status=Status.PARSED, answer=answer)
-            if group.get("state") in ("failed", "cancelled", "needs_review", "done"):
-                break
+        while (group := self._request("GET", location).json())["state"] in UNDECIDED:
+            if time.monotonic() > deadline:
+                raise ServiceRefused(
+                    f"{self.name}{location}", 0, f"no verdict after {TIMEOUT_S:.0f} s; is a worker running?"
+                )
             time.sleep(0.2)
-        return VerdictOutcome(status=Status.MALFORMED, answer=None, note="the service gave no verdict")
+        if group["machine_verdict"] is None:
+            return VerdictOutcome(status=Status.MALFORMED, answer=None, note="the service gave no verdict")
+        answer = VerdictAnswer(verdict=verdict.Verdict(group["machine_verdict"]), reason=group["reason"] or "-")
+        return VerdictOutcome(status=Status.PARSED, answer=answer)
 
     def _post(self, path: str, **parts: Any) -> dict[str, Any] | None:
         """The answer's JSON; None when the model's answer was unreadable."""
