@@ -101,7 +101,8 @@ def _engine_core(parent: int) -> int:
 
 async def test_seeded_samples_survive_prompts_that_are_read_in_pieces(managed_engine: ManagedEngine) -> None:
     """vLLM would end a CPU engine here; see ``engine.cpu_server``."""
-    requests = [asked("光纤有保护措施。" * 150, f"{n}", max_tokens=4, temperature=0.7, seed=n) for n in range(32)]
+    texts = [f"{n}：" + "光纤有保护措施。" * 150 for n in range(32)]  # no two begin alike: none is read from the cache
+    requests = [asked(text, f"{n}", max_tokens=4, temperature=0.7, seed=n) for n, text in enumerate(texts)]
     answers = await asyncio.gather(*map(managed_engine.generate, requests))
     assert [len(answer.completions) for answer in answers] == [1] * 32
     again = await managed_engine.generate(requests[0])
