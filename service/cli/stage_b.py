@@ -54,11 +54,12 @@ def run(config: Path, output: Path | None, fresh: bool, log_level: str, **overri
 @click.option(
     "--store", type=click.Path(path_type=Path, file_okay=False), help="Store the thresholds in this guidance store too."
 )
-def calibrate(run: Path, budget: float, delta: float, store: Path | None) -> None:
+@click.option("--check", type=_RUN, help="A finished run over other tickets: print what the thresholds do there.")
+def calibrate(run: Path, budget: float, delta: float, store: Path | None, check: Path | None) -> None:
     """Find, for each mission of a finished RUN, the score from which a 通过 is released."""
     from service.cli.stage_b_calibrate import calibrate_run
 
-    calibrate_run(run, budget=budget, delta=delta, store=store)
+    calibrate_run(run, budget=budget, delta=delta, store=store, check=check)
 
 
 @stage_b.command("show")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,30 @@ from service.adapters.files import read_json, write_text
 from service.adapters.stage_b_report import render_report
 from service.adapters.thresholds import Thresholds
 from service.cli.stage_b_folder import finished_missions, guidance_in_force
-from service.domain.stage_b.calibration import Calibration, LabelledTicket, calibrate
+from service.domain.stage_b.calibration import Calibration, LabelledTicket, applied, calibrate
+from service.domain.stage_b.guidance import Guidance
 from service.domain.stage_b.order import Part
+from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 
+_SAME = ("model", "sampler")
+"""What of a run's identity a threshold depends on, besides the guidance."""
 
-def calibrate_run(run: Path, *, budget: float, delta: float, store: Path | None) -> None:
-    """Stores a threshold per mission and renews the report.
+
+def calibrate_run(run: Path, *, budget: float, delta: float, store: Path | None, check: Path | None) -> None:
+    """Stores a threshold per mission and renews the report. ``check`` is a run over other tickets: what the thresholds do
+    there is printed too.
 
     Tickets that guidance was learned from say too little of those to come: once reflection has changed the guidance, only
     those of the part ``calibrate`` count.
 
     Raises:
-        InvalidValue: a run that is not complete, or a budget that is no share.
+        InvalidValue: a run that is not complete, a budget that is no share, or a run to check on that was judged otherwise.
     """
     identity: Any = read_json(run / "run.json")
     for folder in finished_missions(run):
         guidance = guidance_in_force(run, folder)
+        fresh = _fresh_tickets(check, folder.name, guidance, identity) if check else []
         metrics: Any = read_json(folder / "metrics.json")
         learned = metrics["guidance"]["first"] != metrics["guidance"]["last"]
         tickets = last_tickets(folder, only_calibrate=learned)
@@ -36,6 +44,8 @@ def calibrate_run(run: Path, *, budget: float, delta: float, store: Path | None)
         for root in filter(None, (run, store)):
             Thresholds(root).put(found, guidance, model=identity["model"], sampler=identity["sampler"])
         click.echo(f"{guidance.mission}: {said(found, len(tickets))}")
+        if fresh:
+            click.echo(f"  {checked(found, fresh)}")
     write_text(run / "report.html", render_report(run))
 
 
@@ -53,6 +63,32 @@ def last_tickets(folder: Path, *, only_calibrate: bool) -> list[LabelledTicket]:
         for one in results
         if not only_calibrate or one["part"] == Part.CALIBRATE
     ]
+
+
+def checked(found: Calibration, tickets: Sequence[LabelledTicket]) -> str:
+    """What a threshold does to tickets that it was not found on, in a line."""
+    failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
+    false = sum(ticket.label is Verdict.FAIL and ticket.verdict is Verdict.PASS for ticket in tickets)
+    point = applied(found, tickets)
+    return (
+        f"on {len(tickets)} other tickets, {failed} of them failed: false release {false / max(failed, 1):.3f} without the "
+        f"threshold, {point.risk:.3f} with it, coverage {point.coverage:.3f}"
+    )
+
+
+def _fresh_tickets(check: Path, mission: str, guidance: Guidance, identity: Mapping[str, Any]) -> list[LabelledTicket]:
+    """The mission's tickets of a run that was judged by the same model, sampler and guidance. Raises ``InvalidValue``."""
+    folder = next((one for one in finished_missions(check) if one.name == mission), None)
+    if folder is None:
+        raise InvalidValue("check", str(check), f"has no tickets of {guidance.mission}")
+    other: Any = read_json(check / "run.json")
+    there = {**{key: other[key] for key in _SAME}, "guidance": guidance_in_force(check, folder).digest}
+    here = {**{key: identity[key] for key in _SAME}, "guidance": guidance.digest}
+    if differing := [key for key in here if here[key] != there[key]]:
+        raise InvalidValue(
+            "check", str(check), f"must be judged as the run was; another {', '.join(differing)} was used"
+        )
+    return last_tickets(folder, only_calibrate=False)
 
 
 def said(found: Calibration, tickets: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -90,9 +91,7 @@ class Service:
         return summary.parse(line or "")
 
     def _verdict(self, ticket: TicketCase) -> VerdictOutcome:
-        data: dict[str, Any] = {"mission": ticket.mission.name, "summaries": list(ticket.summaries)}
-        files = [("photos", (path.name, path.read_bytes())) for path in ticket.photos]
-        response = self._request("POST", "/stage-b/groups", data=data, files=files or None)
+        response = self._request("POST", "/stage-b/groups", json=_group(ticket))
         location = response.headers["Location"]
         deadline = time.monotonic() + TIMEOUT_S
         while (group := self._request("GET", location).json())["state"] in UNDECIDED:
@@ -127,6 +126,17 @@ class Service:
                 return response
             time.sleep(float(response.headers.get("Retry-After", 2**attempt / 4)))
         raise ServiceRefused(f"{self.name}{path}", httpx.codes.TOO_MANY_REQUESTS, "busy for too long")
+
+
+def _group(ticket: TicketCase) -> dict[str, Any]:
+    """The ticket as it is submitted, judged from what it holds: photos, lines or both."""
+    photos: list[dict[str, str]] = [{} for _ in range(max(len(ticket.photos), len(ticket.summaries)))]
+    for photo, path in zip(photos, ticket.photos, strict=False):
+        photo["base64"] = b64encode(path.read_bytes()).decode()
+    for photo, line in zip(photos, ticket.summaries, strict=False):
+        photo["summary"] = line
+    evidence = "both" if ticket.photos and ticket.summaries else "images" if ticket.photos else "summaries"
+    return {"mission": ticket.mission.name, "photos": photos, "evidence": evidence}
 
 
 def _object(value: dict[str, Any]) -> CaptionObject:

@@ -124,6 +124,24 @@ def risk_coverage(tickets: Sequence[LabelledTicket]) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
+def applied(calibration: Calibration, tickets: Sequence[LabelledTicket]) -> CurvePoint:
+    """What a threshold does to tickets that it was not found on.
+
+    >>> ticket = LabelledTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.FAIL)
+    >>> point = applied(calibrate([ticket]), [ticket])
+    >>> point.threshold, point.coverage, point.risk
+    (None, 0.0, 0.0)
+    """
+    failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
+    kept = [ticket for ticket in tickets if calibration.releases(ticket.verdict, ticket.score)]
+    false = sum(ticket.verdict is Verdict.PASS and ticket.label is Verdict.FAIL for ticket in kept)
+    return CurvePoint(
+        threshold=calibration.threshold,
+        coverage=len(kept) / max(len(tickets), 1),
+        risk=false / failed if failed else 0.0,
+    )
+
+
 def binomial_tail(k: int, n: int, p: float) -> float:
     """P(Bin(n, p) ≤ k) for 0 < p < 1.
 

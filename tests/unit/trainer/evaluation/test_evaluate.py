@@ -4,13 +4,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.api.groups_schemas import GroupIn
 from trainer.evaluation.answers import Photo, TicketCase
 from trainer.evaluation.evaluate import evaluation, labelled, scored
 from trainer.evaluation.page import write_report
 from trainer.evaluation.remote import Service, ServiceRefused
 from vqc import codec, parser, summary, verdict
 from vqc.missions import missions
-from vqc.verdict import Verdict
+from vqc.verdict import Verdict, VerdictAnswer
 
 
 class Oracle:
@@ -92,6 +93,32 @@ def test_a_busy_service_is_asked_again_and_a_broken_one_is_reported(jsonl: Path)
     broken = service(lambda request: httpx.Response(503, text="no engine"))
     with pytest.raises(ServiceRefused, match="http://service/caption: 503: no engine"):
         list(broken.captions(photos))
+
+
+@pytest.mark.parametrize("evidence", ["summaries", "images", "both"])
+def test_a_ticket_is_judged_from_what_it_holds_and_the_machines_verdict_counts(jsonl: Path, evidence: str):
+    photos, _ = labelled(jsonl, 2)
+    ticket = TicketCase(
+        photos=() if evidence == "summaries" else tuple(photo.path for photo in photos),
+        summaries=() if evidence == "images" else ("标签×1", "无关图片"),
+        mission=next(iter(missions().values())),
+        verdict=Verdict.FAIL,
+    )
+    states = iter(["queued", "running", "needs_review"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            group = GroupIn.model_validate_json(request.content)
+            assert (group.evidence, len(group.photos)) == (evidence, 2)
+            assert [photo.summary for photo in group.photos] == [*(ticket.summaries or (None, None))]
+            assert all((photo.base64 is None) == (evidence == "summaries") for photo in group.photos)
+            return httpx.Response(202, headers={"Location": "/stage-b/groups/1"})
+        state = next(states)
+        verdict = "不通过" if state == "needs_review" else None
+        return httpx.Response(200, json={"state": state, "verdict": None, "machine_verdict": verdict, "reason": "缺失"})
+
+    (outcome,) = service(answer).verdicts([ticket])
+    assert outcome.answer == VerdictAnswer(verdict=Verdict.FAIL, reason="缺失")
 
 
 def test_batches_answer_as_single_photos_do(checkpoint: Path, jsonl: Path):
