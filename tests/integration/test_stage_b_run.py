@@ -178,10 +178,6 @@ def test_calibrate_show_and_approve(whole, tmp_path):
     assert "(budget 40.0 %" in (run / "report.html").read_text("utf-8")
     checked = vqc("calibrate", run, "--budget", "0.4", "--check", whole)
     assert checked.stdout.count("  on 100 other tickets") == 2, checked.stderr
-    other = json.loads((run / "run.json").read_text("utf-8")) | {"sampler": "0" * 64}
-    (run / "run.json").write_text(json.dumps(other), "utf-8")
-    refused = vqc("calibrate", whole, "--check", run)
-    assert (refused.returncode, "another sampler was used" in refused.stderr) == (2, True)
     shown = json.loads(vqc("show", run, "--json").stdout)
     assert set(shown) == {"挡风板安装检查", "BBU接地线检查"}
     assert "200 labelled" not in vqc("show", run).stdout
@@ -192,6 +188,10 @@ def test_calibrate_show_and_approve(whole, tmp_path):
     assert (wrong.returncode, "missions of the run" in wrong.stderr) == (2, True)
     no_run = vqc("show", store)
     assert (no_run.returncode, "run.json" in no_run.stderr) == (2, True)
+    other = json.loads((run / "run.json").read_text("utf-8")) | {"sampler": "0" * 64}
+    (run / "run.json").write_text(json.dumps(other), "utf-8")
+    refused = vqc("calibrate", whole, "--check", run)
+    assert (refused.returncode, "another sampler was used" in refused.stderr) == (2, True)
 
 
 def test_the_script_takes_the_reference_documents_arguments(config, tmp_path):
