@@ -40,7 +40,7 @@ swift-parity:  ## Compare tokens, pixels, labels and first loss with ms-swift (.
 demo-model: setup  ## Train the demo model from nothing on drawn scenes (two GPUs for a quarter of an hour, then 20 CPU minutes)
 	@test -d build/demo-base || $(BIN)/vqc-train tiny build/demo-base --size demo --seed 17
 	@$(BIN)/torchrun --nproc_per_node gpu -m trainer.cli run configs/demo.yaml
-	@$(BIN)/vqc-train export output/demo/checkpoint-2260 build/demo-sees
+	@$(BIN)/vqc-train export output/demo/checkpoint-3387 build/demo-sees
 	@$(BIN)/vqc-train run configs/demo_shift.yaml
 	@$(BIN)/vqc-train export output/demo_shift/checkpoint-150 build/demo-shifted
 	@$(BIN)/vqc-train run configs/demo_verdict.yaml
