@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadtest.errors import BenchFailed
+from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
 from vqc.errors import VqcError
@@ -121,8 +122,8 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-bench.add_command(swap)
-bench.add_command(registry)
+for command in (caption, stage_a, stage_b, mixed, engine, swap, registry):
+    bench.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -10,14 +10,16 @@ from pathlib import Path
 from loadtest.errors import BenchFailed
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_NOW = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """CPU seconds of a process tree, user and system, and the peak resident memory of its root in MiB."""
+    """CPU seconds of a process tree, user and system, and the resident memory of its root in MiB: most so far, and now."""
 
     cpu_s: float
     peak_rss_mb: float
+    rss_mb: float
 
 
 def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
@@ -35,7 +37,8 @@ def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
     while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
         members |= found
     ticks = sum(stats[member][1] for member in members)
-    return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=_peak_rss_mb(proc / str(pid) / "status"))
+    peak_rss_mb, rss_mb = _memory_mb(proc / str(pid) / "status")
+    return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=peak_rss_mb, rss_mb=rss_mb)
 
 
 def parse_stat(text: str) -> tuple[int, int]:
@@ -59,9 +62,10 @@ def _stats(proc: Path) -> dict[int, tuple[int, int]]:
     return stats
 
 
-def _peak_rss_mb(status: Path) -> float:
+def _memory_mb(path: Path) -> tuple[float, float]:
     try:
-        match = _PEAK.search(status.read_text("utf-8", "replace"))
+        text = path.read_text("utf-8", "replace")
     except OSError as error:
         raise BenchFailed(f"the measured process is gone: {error}") from error
-    return round(int(match[1]) / 1024, 1) if match else 0.0
+    peak, now = (round(int(found[1]) / 1024, 1) if (found := size.search(text)) else 0.0 for size in (_PEAK, _NOW))
+    return peak, now

@@ -38,10 +38,15 @@ class MeasuredServer:
 
 @asynccontextmanager
 async def running_api(
-    max_in_flight: int, settings: Mapping[str, str] | None = None, *, ready_timeout_s: float = READY_TIMEOUT_S
+    max_in_flight: int,
+    settings: Mapping[str, str] | None = None,
+    *,
+    ready_timeout_s: float = READY_TIMEOUT_S,
+    command: str = "api",
 ) -> AsyncGenerator[MeasuredServer, None]:
     """Our API on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say; stopped in any case.
 
+    ``command`` "up" has Redis and a worker beside it.
     ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
 
     Raises:
@@ -52,7 +57,7 @@ async def running_api(
         log = Path(folder) / "api.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.cli", "api"),
+                *(sys.executable, "-m", "service.cli", command),
                 env=server_environment(target.port, max_in_flight) | dict(settings or {}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from loadtest.errors import BenchFailed
 from vqc.errors import InvalidValue
 
-_BOUNDARY: Final = "vqc-bench-5f0c2a7d"
+_BOUNDARY: Final = b"vqc-bench-5f0c2a7d"
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 
@@ -27,23 +28,26 @@ class Body(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The server that is measured. ``api_key`` is None where it asks for none."""
+    """The server that is measured, at host and port or on the Unix socket ``uds``; ``api_key`` None where it asks for none."""
 
     host: str
     port: int
     api_key: str | None = None
+    uds: str | None = None
 
     @classmethod
     def from_url(cls, url: str, api_key: str | None = None) -> Target:
         """The target behind a base URL.
 
         >>> Target.from_url("http://127.0.0.1:8080")
-        Target(host='127.0.0.1', port=8080, api_key=None)
+        Target(host='127.0.0.1', port=8080, api_key=None, uds=None)
 
         Raises:
-            InvalidValue: anything but ``http://host[:port]``.
+            InvalidValue: anything but ``http://host[:port]`` or ``unix:///path``.
         """
-        valid = "must be http://host[:port] without a path"
+        if url.startswith("unix:///"):
+            return cls(host="localhost", port=80, api_key=api_key, uds=url.removeprefix("unix://"))
+        valid = "must be http://host[:port] without a path, or unix:///path"
         try:
             parts = urlsplit(url)
             port = parts.port or 80
@@ -61,20 +65,43 @@ class Target:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
+    def post_json(self, path: str, document: object, accept: str = "application/json") -> bytes:
+        """A whole POST of a JSON document."""
+        return self._post(path, json.dumps(document, ensure_ascii=False).encode(), "application/json", accept)
 
-def caption_request(target: Target, jpeg: bytes, body: Body) -> bytes:
+    def post(self, path: str, parts: Sequence[bytes], accept: str = "application/json") -> bytes:
+        """A whole multipart POST; each part with its own head."""
+        content = b"".join([*(b"--%b\r\n%b\r\n" % (_BOUNDARY, part) for part in parts), b"--%b--\r\n" % _BOUNDARY])
+        return self._post(path, content, f"multipart/form-data; boundary={_BOUNDARY.decode()}", accept)
+
+    def post_bytes(self, path: str, document: bytes) -> bytes:
+        """A whole POST of JSON that is bytes already."""
+        return self._post(path, document, "application/json", "application/json")
+
+    def _post(self, path: str, content: bytes, content_type: str, accept: str) -> bytes:
+        head = self.head("POST", path, Accept=accept, Content_Type=content_type, Content_Length=len(content))
+        return head + content
+
+
+def form(name: str, value: str) -> bytes:
+    """A text field of a multipart body."""
+    return f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+
+
+def file_part(name: str, filename: str, jpeg: bytes) -> bytes:
+    """A photo of a multipart body."""
+    head = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"\r\nContent-Type: image/jpeg\r\n\r\n'
+    return head.encode() + jpeg
+
+
+def caption_request(
+    target: Target, jpeg: bytes, body: Body, *, accept: str = "application/json", max_new_tokens: int | None = None
+) -> bytes:
     """One whole ``POST /caption`` with the photo in it."""
+    path = "/caption" if max_new_tokens is None else f"/caption?max_new_tokens={max_new_tokens}"
     if body is Body.JSON:
-        content_type = "application/json"
-        content = json.dumps({"photo": {"base64": base64.b64encode(jpeg).decode("ascii")}}).encode("ascii")
-    else:
-        content_type = f"multipart/form-data; boundary={_BOUNDARY}"
-        part = 'Content-Disposition: form-data; name="photo"; filename="photo.jpg"\r\nContent-Type: image/jpeg'
-        content = b"".join([f"--{_BOUNDARY}\r\n{part}\r\n\r\n".encode(), jpeg, f"\r\n--{_BOUNDARY}--\r\n".encode()])
-    head = target.head(
-        "POST", "/caption", Accept="application/json", Content_Type=content_type, Content_Length=len(content)
-    )
-    return head + content
+        return target.post_json(path, {"photo": {"base64": base64.b64encode(jpeg).decode("ascii")}}, accept)
+    return target.post(path, [file_part("photo", "photo.jpg", jpeg)], accept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
