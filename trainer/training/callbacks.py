@@ -96,6 +96,8 @@ class Progress(TrainerCallback):
 
     SHOWN = (
         "train/loss",
+        "train/llm_kd_loss",
+        "train/vision_kd_loss",
         "train/token_acc",
         "train/samples_per_s",
         "train/tokens_per_s",
