@@ -23,6 +23,7 @@ from trainer.training.callbacks import delayed
 from trainer.training.distiller import Distiller
 from trainer.training.meters import Meters
 from trainer.training.samples import EpochLoader, to_device
+from trainer.training.sharding import without_tied
 
 
 class RunTrainer(Trainer):
@@ -189,7 +190,7 @@ class RunTrainer(Trainer):
         return super()._determine_best_metric(metrics, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        super()._save(output_dir, without_tied(self.model, state_dict) if state_dict is not None else None)
         if self.args.should_save:
             self._finish(Path(output_dir or str(self.args.output_dir)))
 
