@@ -138,7 +138,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
         callbacks.Progress(),
-        callbacks.Soundness(),
+        callbacks.Soundness(taught=config.rlhf is not None),
         *([callbacks.RankAllocation()] if config.tuner.tuner_type == "adalora" and tuners.is_adapter(model) else []),
     ]
     if args.should_save:

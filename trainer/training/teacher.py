@@ -111,7 +111,7 @@ def teacher_directory(config: TrainConfig, base: str) -> Path:
         cache = Path(os.environ.get("VQC_MODEL_CACHE", "output/models")).expanduser()
         try:
             return open_registry(where).materialise(named, cache)
-        except RegistryError as error:
+        except (RegistryError, InvalidValue) as error:
             raise InvalidValue("rlhf.teacher_model", named, f"must be a version of {where!r}: {error}") from error
     try:
         return local_directory(named).resolve()
