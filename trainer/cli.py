@@ -131,6 +131,34 @@ def evaluate(
 
 
 @main.command()
+@click.argument("source", type=_FILE)
+@click.option("--out", type=_OUT, help="File for the result; default: standard output.")
+@click.option("--swift-version", type=click.Choice(["3", "4"]), default="4", show_default=True, help="To write.")
+@click.option("--json", "as_json", is_flag=True, help="Print result and list as one JSON document.")
+def convert(source: Path, out: Path | None, swift_version: str, as_json: bool) -> None:
+    """Turn ms-swift's YAML or args.json into a configuration of ours, or ours into ms-swift's YAML.
+
+    What has no counterpart is listed on standard error. Exit status 1 when the result cannot run as it is.
+    """
+    from trainer.convert import convert as converted
+
+    result = converted(source, swift_version=3 if swift_version == "3" else 4)
+    if out is not None:
+        out.write_text(result.text, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+    else:
+        if out is None:
+            click.echo(result.text, nl=False)
+        for item in result.conversion.lost:
+            click.echo(f"not taken over: {item}", err=True)
+        for problem in result.problems:
+            click.echo(f"to settle: {problem}", err=True)
+    if result.problems:
+        raise SystemExit(1)
+
+
+@main.command()
 @click.argument("out", type=_OUT)
 @click.option("--seed", type=int, default=0, show_default=True, help="First scene seed.")
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Number of photos.")
