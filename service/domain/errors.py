@@ -20,6 +20,8 @@ VqcError
 ├── QueueUnavailable    Redis, or the store of photos, does not answer
 ├── BlobMissing         a photo that the store of photos has lost
 ├── GuidanceConflict    a change to guidance that was made for another version than the one in force
+├── UnknownProposal     no guidance proposal has this id
+├── ProposalDecided     a guidance proposal that somebody has approved or rejected already
 └── InvalidValue
     ├── UrlRejected     a URL that must not be fetched
     ├── BodyTooLarge    a request body over the limit
@@ -162,6 +164,21 @@ class GuidanceConflict(VqcError):
         super().__init__(
             f"guidance of {mission}: {in_force[:12]} is in force, not {expected[:12]}; look at it and retry"
         )
+
+
+class UnknownProposal(VqcError):
+    """No proposal of the mission has this id."""
+
+    def __init__(self, mission: str, proposal_id: str) -> None:
+        super().__init__(f"guidance of {mission}: no proposal has the id {proposal_id!r}")
+
+
+class ProposalDecided(VqcError):
+    """A proposal that somebody has decided on. ``state`` is approved or rejected."""
+
+    def __init__(self, proposal_id: str, state: str, by: str, at: str) -> None:
+        self.state = state
+        super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is made once")
 
 
 class UrlRejected(InvalidValue):
