@@ -11,6 +11,7 @@ import uvloop
 
 from service.adapters.fetch import PhotoFetcher
 from service.adapters.guidance_store import GuidanceStore
+from service.adapters.proposals import ProposalStore
 from service.api.app import create_app
 from service.api.auth import KeyRing, read_keys
 from service.api.context import Context, Defaults
@@ -18,7 +19,7 @@ from service.application.caption import CaptionPhoto
 from service.application.intake import Intake
 from service.application.photos import PhotoReader
 from service.application.stage_a import SummarisePhotos
-from service.bootstrap_models import served_models
+from service.bootstrap_models import model_catalogue, served_models
 from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
@@ -59,6 +60,8 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
             max_body_bytes=settings.max_body_bytes,
             reader=reader,
             guidance=GuidanceStore(settings.guidance_root),
+            proposals=ProposalStore(settings.guidance_root),
+            catalogue=model_catalogue(settings),
         )
     finally:
         await swaps.aclose()

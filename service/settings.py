@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     registry: str | None = Field(
         None, description="Where model versions are: a directory (OCI image layout) or oci://host[:port]/repository."
     )
+    registry_policy: Path = Field(
+        Path("configs/registry_policy.yaml"), description="What each alias demands before the console promotes to it."
+    )
     model_cache: Path = Field(Path("output/models"), description="Where versions are materialised, verified.")
     registry_poll_s: float = Field(
         15.0,

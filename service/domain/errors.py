@@ -10,6 +10,8 @@ VqcError
 ├── UnknownModel        an alias that this service does not serve
 ├── SwapRunning         a model is being replaced already
 ├── SwapFailed          a new model did not come into force; the old one still is
+├── NotPromoted         an alias that was not moved, with everything that stands against it
+├── CatalogueUnavailable the registry of models cannot be read
 ├── NotSwappable        a model that somebody else puts in force
 ├── UnknownGroup        no Stage-B group has this id
 ├── GroupStateConflict  a group in a state that does not allow what was asked
@@ -150,6 +152,23 @@ class SwapFailed(VqcError):
         self.reason = reason
         self.in_force = in_force
         super().__init__(f"{alias!r} was not replaced: {reason}; in force: {in_force or 'none'}")
+
+
+class NotPromoted(VqcError):
+    """An alias that was not moved. ``reasons`` is everything that stands against it, a sentence each."""
+
+    def __init__(self, alias: str, reasons: Sequence[str]) -> None:
+        self.alias = alias
+        self.reasons = tuple(reasons)
+        super().__init__(f"{alias!r} was not moved: {'; '.join(reasons)}")
+
+
+class CatalogueUnavailable(VqcError):
+    """The registry of models cannot be read or written."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.retry_after_s = 5.0
+        super().__init__(f"the registry {where} cannot be used: {reason}")
 
 
 class NotSwappable(VqcError):

@@ -14,6 +14,7 @@ from service.adapters.blobs import FsspecBlobStore
 from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
 from service.adapters.guidance_store import GuidanceStore
 from service.adapters.models import FixedVersion
+from service.adapters.proposals import ProposalStore
 from service.adapters.webhook import SignedWebhook
 from service.api.app import create_app
 from service.api.auth import KeyRing
@@ -69,9 +70,11 @@ def context_with(
     models=None,
     swaps=None,
     notifier=None,
+    catalogue=None,
 ) -> Context:
     intake = Intake(max_in_flight)
     metrics = Metrics(intake)
+    guidance_root = Path(tempfile.mkdtemp())
     models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)
     return Context(
@@ -86,7 +89,9 @@ def context_with(
         defaults=Defaults(timeout_s=timeout_s),
         max_body_bytes=max_body_bytes,
         reader=reader,
-        guidance=GuidanceStore(Path(tempfile.mkdtemp())),
+        guidance=GuidanceStore(guidance_root),
+        proposals=ProposalStore(guidance_root),
+        catalogue=catalogue,
         groups=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
     )
 
