@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 import uvloop
@@ -20,6 +21,7 @@ from service.application.intake import Intake
 from service.application.photos import PhotoReader
 from service.application.stage_a import SummarisePhotos
 from service.bootstrap_models import model_catalogue, served_models
+from service.console.app import ConsoleOptions, create_console
 from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
@@ -101,8 +103,13 @@ async def _serve(settings: Settings, judge: bool) -> None:
 
 
 async def _listen(settings: Settings, context: Context) -> None:
+    options = ConsoleOptions(
+        secret=settings.console_secret.get_secret_value().encode() if settings.console_secret else None,
+        lasting=timedelta(hours=settings.console_session_h),
+        grafana_url=settings.grafana_url,
+    )
     http = server(
-        create_app(context),
+        create_app(context, console=create_console(context, options)),
         context.intake,
         host=settings.host,
         port=settings.port,

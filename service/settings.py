@@ -137,6 +137,17 @@ class Settings(BaseSettings):
         None, ge=0, le=65535, description="Port of the worker's /healthz, /readyz and /metrics; not served without one."
     )
 
+    console_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret that sessions of /console are signed with; API processes beside each other need the same. "
+        "Without one, a restart ends them.",
+    )
+    console_session_h: float = Field(12.0, gt=0, description="Hours without a visit after which a session ends.")
+    grafana_url: str | None = Field(
+        None, pattern="^https?://", description="Grafana that /console links to, e.g. https://grafana.example.com."
+    )
+
     timeout_s: float = Field(120.0, gt=0, description="Deadline of a request, in seconds.")
     caption_max_new_tokens: int = Field(2048, ge=1, description="Most tokens of a caption, unless the request says.")
     stage_a_max_new_tokens: int = Field(
