@@ -88,6 +88,16 @@ class GroupStateConflict(VqcError):
         super().__init__(f"the group {group_id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
 
 
+class ReviewConflict(VqcError):
+    """Somebody else decided since the ticket was looked at. ``revision`` is the one that is in force."""
+
+    def __init__(self, group_id: str, seen: int, revision: int) -> None:
+        self.revision = revision
+        super().__init__(
+            f"the group {group_id!r} was decided meanwhile: revision {revision} is in force, not {seen}; look at it again"
+        )
+
+
 class IdempotencyConflict(VqcError):
     """An Idempotency-Key that was used for another ticket."""
 
