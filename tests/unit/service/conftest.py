@@ -23,6 +23,7 @@ from service.api.groups_desk import GroupDesk
 from service.application import models_exchange, models_swap
 from service.application.caption import CaptionPhoto
 from service.application.groups.manage import ManageGroups
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.submit import SubmitGroup
 from service.application.intake import Intake
 from service.application.models import ModelRouter
@@ -99,10 +100,11 @@ def context_with(
 def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> GroupDesk:
     """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
+    blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
     submit = SubmitGroup(
         store=store,
         queue=queue,
-        blobs=FsspecBlobStore(f"memory://{uuid4().hex}"),
+        blobs=blobs,
         reader=reader,
         notifier=notifier,
         photo_observer=metrics,
@@ -111,7 +113,15 @@ def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1
         max_queued=max_queued,
     )
     manage = ManageGroups(store, queue, observed)
-    return GroupDesk(submit=submit, manage=manage, store=store, queue=queue, metrics=observed)
+    return GroupDesk(
+        submit=submit,
+        manage=manage,
+        store=store,
+        blobs=blobs,
+        waiting=ReviewQueue(store),
+        queue=queue,
+        metrics=observed,
+    )
 
 
 @asynccontextmanager
