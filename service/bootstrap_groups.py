@@ -26,6 +26,7 @@ from service.api.groups_schemas import group_out
 from service.application.groups.manage import ManageGroups
 from service.application.groups.notify import NotifyWebhook
 from service.application.groups.process import Attempts, ProcessGroup
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.submit import SubmitGroup
 from service.application.groups.sweep import SweepGroups
 from service.application.groups.work import Judging, WorkOnGroup
@@ -176,6 +177,8 @@ def group_desk(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> Grou
         ),
         manage=ManageGroups(parts.store, parts.queue, parts.metrics),
         store=parts.store,
+        blobs=parts.blobs,
+        waiting=ReviewQueue(parts.store),
         queue=parts.queue,
         metrics=parts.metrics,
     )

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     registry: str | None = Field(
         None, description="Where model versions are: a directory (OCI image layout) or oci://host[:port]/repository."
     )
+    registry_policy: Path = Field(
+        Path("configs/registry_policy.yaml"), description="What each alias demands before the console promotes to it."
+    )
     model_cache: Path = Field(Path("output/models"), description="Where versions are materialised, verified.")
     registry_poll_s: float = Field(
         15.0,
@@ -132,6 +135,17 @@ class Settings(BaseSettings):
     worker_host: str = Field("127.0.0.1", description="Address the worker's /healthz, /readyz and /metrics listen on.")
     worker_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the worker's /healthz, /readyz and /metrics; not served without one."
+    )
+
+    console_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret that sessions of /console are signed with; API processes beside each other need the same. "
+        "Without one, a restart ends them.",
+    )
+    console_session_h: float = Field(12.0, gt=0, description="Hours without a visit after which a session ends.")
+    grafana_url: str | None = Field(
+        None, pattern="^https?://", description="Grafana that /console links to, e.g. https://grafana.example.com."
     )
 
     timeout_s: float = Field(120.0, gt=0, description="Deadline of a request, in seconds.")

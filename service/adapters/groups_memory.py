@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +14,7 @@ from service.application.groups.ports import QueueDepth
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
 from service.domain.groups import ACTIVE, Group, State, id_at
+from service.domain.review_queue import Shelf, shelves_of
 
 
 class MemoryQueue:
@@ -95,6 +96,22 @@ class MemoryGroupStore:
         found = [self._groups[key] for key in sorted(self._groups) if self._groups[key].state is state]
         rest = [group for group in found if after is None or group.id > after]
         return Page(groups=tuple(rest[:limit]), after=rest[limit - 1].id if len(rest) > limit else None)
+
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
+        """See ``GroupStore``."""
+        return [group for group in self._on(shelf, until) if after is None or group.id > after][:limit]
+
+    async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
+        """See ``GroupStore``."""
+        return len(self._on(shelf, until))
+
+    async def shelves(self) -> Mapping[Shelf, int]:
+        """See ``GroupStore``."""
+        return Counter(shelf for group in self._groups.values() for shelf in shelves_of(group))
+
+    def _on(self, shelf: Shelf, until: str | None) -> list[Group]:
+        found = [self._groups[key] for key in sorted(self._groups) if until is None or key < until]
+        return [group for group in found if shelf in shelves_of(group)]
 
     async def counts(self) -> Mapping[State, int]:
         """See ``GroupStore``."""

@@ -22,8 +22,10 @@ from service.domain.errors import BodyTooLarge
 from service.metrics import Metrics
 from vqc.errors import VqcError
 
-WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups"})
+WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
 """The paths whose POST is admitted and drained."""
+CONSOLE = "/console"
+"""The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
@@ -32,8 +34,18 @@ _log = structlog.get_logger("vqc.http")
 class Gate:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing, intake: Intake, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        console: ASGIApp | None = None,
+        keys: KeyRing,
+        intake: Intake,
+        metrics: Metrics,
+        max_body_bytes: int,
+    ) -> None:
         self._app = app
+        self._console = console
         self._keys = keys
         self._intake = intake
         self._metrics = metrics
@@ -69,12 +81,13 @@ class Gate:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
-            if scope["path"] not in PUBLIC_PATHS:
+            app = self._console if self._console and _is_console(scope["path"]) else self._app
+            if app is self._app and scope["path"] not in PUBLIC_PATHS:
                 scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
                 raise BodyTooLarge(int(declared), self._max_body_bytes)
             with self._intake.admitted() if work else nullcontext():
-                await self._app(scope, _limited(receive, self._max_body_bytes), send)
+                await app(scope, _limited(receive, self._max_body_bytes), send)
         except VqcError as error:
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
@@ -90,6 +103,10 @@ class Gate:
                 status=status or "disconnected",
                 ms=round(seconds * 1000, 1),
             )
+
+
+def _is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:

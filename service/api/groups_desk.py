@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from service.application.groups.blobs import BlobStore
 from service.application.groups.manage import ManageGroups
 from service.application.groups.ports import JobQueue
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.store import GroupStore
 from service.application.groups.submit import SubmitGroup
 from service.domain.errors import QueueUnavailable
@@ -22,6 +24,8 @@ class GroupDesk:
     submit: SubmitGroup
     manage: ManageGroups
     store: GroupStore
+    blobs: BlobStore
+    waiting: ReviewQueue
     queue: JobQueue
     metrics: GroupMetrics
 
