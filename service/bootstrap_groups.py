@@ -113,7 +113,7 @@ async def working(settings: Settings, context: Context) -> None:
 
 async def _until_left(worker: GroupWorker, intake: Intake) -> None:
     running = asyncio.ensure_future(worker.run())
-    while not running.done() and not intake.draining:
+    while not running.done() and not intake.leaving:
         await asyncio.wait({running}, timeout=0.1)
     worker.leave()
     await running

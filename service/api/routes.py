@@ -116,7 +116,7 @@ async def readyz(request: Request) -> Response:
     context = context_of(request)
     health = await context.models.health()
     reasons = [] if health.ready else [health.reason]
-    if context.intake.draining:
+    if context.intake.leaving:
         reasons.append("shutting down: no new work is taken")
     if context.groups is not None:
         reasons += await context.groups.look()

@@ -102,13 +102,16 @@ async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_leng
         assert (answer.status_code, answer.json()["type"]) == (413, "urn:vqc:problem:body-too-large")
 
 
-async def test_draining_refuses_new_work_and_says_so():
+async def test_leaving_says_so_and_still_takes_work_then_draining_refuses_it():
     context = context_with(ScriptedEngine())
     async with client_of(context) as client:
         assert (await client.get("/readyz")).status_code == 200
+        context.intake.leaving = True
+        taken, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
         context.intake.draining = True
-        refused, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
+        refused = await client.post("/caption", files=PHOTO)
         assert (await client.get("/healthz")).status_code == 200
+    assert taken.status_code == 200
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:vqc:problem:draining")
     assert ready.status_code == 503
     assert "shutting down" in ready.json()["reasons"][0]
