@@ -53,7 +53,10 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-Id"] = request_id
+                if self._intake.leaving:
+                    answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
             await send(message)
 
         try:
@@ -76,10 +79,12 @@ class Gate:
             with self._intake.admitted() if work else nullcontext():
                 await self._app(scope, _limited(receive, self._max_body_bytes), send)
         except VqcError as error:
+            self._metrics.refused(slug_of(error))
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        unmatched = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"  # refused before its route was looked up
+        route = getattr(scope.get("route"), "path", unmatched)
         self._metrics.request(route, scope["method"], status, seconds)
         if scope["path"] not in PUBLIC_PATHS:
             _log.info(

@@ -111,7 +111,7 @@ async def test_leaving_says_so_and_still_takes_work_then_draining_refuses_it():
         context.intake.draining = True
         refused = await client.post("/caption", files=PHOTO)
         assert (await client.get("/healthz")).status_code == 200
-    assert taken.status_code == 200
+    assert (taken.status_code, taken.headers["connection"]) == (200, "close")
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:vqc:problem:draining")
     assert ready.status_code == 503
     assert "shutting down" in ready.json()["reasons"][0]
