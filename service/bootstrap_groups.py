@@ -103,9 +103,9 @@ async def working(settings: Settings, context: Context) -> None:
             health = await context.models.health()
             return ([] if health.ready else [health.reason]) + await desk.look()
 
-        async def page() -> bytes:
+        async def page(accept: str) -> tuple[bytes, str]:
             await desk.look()
-            return context.metrics.page(await context.models.health())
+            return context.metrics.page(await context.models.health(), accept)
 
         async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
             await worker.run()

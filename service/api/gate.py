@@ -18,13 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.auth import PUBLIC_PATHS, KeyRing
 from service.api.problems import problem_response
 from service.application.intake import Intake
-from service.domain.errors import BodyTooLarge
-from service.metrics import Metrics
+from service.domain.errors import BodyTooLarge, Draining, Overloaded
+from service.metrics import Metrics, Refusal
 from vqc.errors import VqcError
 
 WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups"})
 """The paths whose POST is admitted and drained."""
 
+_REFUSALS: dict[type[VqcError], Refusal] = {
+    Overloaded: "overloaded",
+    Draining: "draining",
+    BodyTooLarge: "body_too_large",
+}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
 
@@ -79,12 +84,13 @@ class Gate:
             with self._intake.admitted() if work else nullcontext():
                 await self._app(scope, _limited(receive, self._max_body_bytes), send)
         except VqcError as error:
-            self._metrics.refused(slug_of(error))
+            if type(error) in _REFUSALS:
+                self._metrics.refused(_REFUSALS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        unmatched = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"  # refused before its route was looked up
-        route = getattr(scope.get("route"), "path", unmatched)
+        refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
+        route = getattr(scope.get("route"), "path", refused_early)
         self._metrics.request(route, scope["method"], status, seconds)
         if scope["path"] not in PUBLIC_PATHS:
             _log.info(

@@ -131,11 +131,12 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", tags=["operations"], response_class=Response)
 async def metrics(request: Request) -> Response:
-    """The metrics in Prometheus text format."""
+    """The metrics in Prometheus text format, or OpenMetrics with exemplars where ``Accept`` says so."""
     context = context_of(request)
     if context.groups is not None:
         await context.groups.look()
-    return Response(context.metrics.page(await context.models.health()), media_type="text/plain; version=0.0.4")
+    page, content_type = context.metrics.page(await context.models.health(), request.headers.get("accept", ""))
+    return Response(page, headers={"Content-Type": content_type})
 
 
 async def _caption_events(

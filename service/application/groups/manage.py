@@ -60,15 +60,19 @@ class ManageGroups:
 
     async def review(self, group_id: str, *, verdict: Verdict, name: str, note: str, by: str | None) -> Group:
         """The group with a person's decision in force; who, when, why and what it replaced stay in the record."""
-        now = self._clock()
+        now, before = self._clock(), await self._store.get(group_id)
 
         def reviewed(group: Group) -> tuple[Group, list[Event]]:
-            replaced = group.verdict or (group.outcome.verdict if group.outcome else None)
+            nonlocal before
+            before, replaced = group, group.verdict or (group.outcome.verdict if group.outcome else None)
             review = Review(verdict=verdict, name=name, note=note, reviewer=by, at=now, replaced=replaced)
             data = {"state": State.REVIEWED, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
             return group.reviewed(review), [Event(name="reviewed", data=data)]
 
-        return await self._store.update(group_id, reviewed)
+        after = await self._store.update(group_id, reviewed)
+        machine = before.outcome.verdict if before.outcome else None
+        self._observer.reviewed(before.state, machine, verdict, (now - (before.finished_at or now)).total_seconds())
+        return after
 
 
 def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:
