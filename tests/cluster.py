@@ -68,6 +68,13 @@ class Pod:
         async with asyncio.timeout(60):
             assert await self.process.wait() == 0, self.log.read_text()[-2000:]
 
+    async def kill(self) -> None:
+        """Ends the process, if it still runs."""
+        if self.process is not None:
+            if self.process.returncode is None:
+                self.process.kill()
+            await self.process.wait()
+
 
 @dataclass(kw_only=True)
 class Service:

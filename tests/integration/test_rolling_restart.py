@@ -161,10 +161,7 @@ async def final(client: httpx.AsyncClient, location: str) -> str:
 
 async def killed(pods: list[Pod]) -> None:
     for pod in pods:
-        if pod.process is not None:
-            if pod.process.returncode is None:
-                pod.process.kill()
-            await pod.process.wait()
+        await pod.kill()
 
 
 def free_port() -> int:
