@@ -100,7 +100,7 @@ async def test_replacing_every_process_under_load_fails_no_request(tmp_path: Pat
         def api(_: int) -> Pod:
             port = free_port()
             command = python("-m", "service.cli", "api", "--port", str(port))
-            return kept(f"api{next(numbers)}", command, ("127.0.0.1", port), f"http://127.0.0.1:{port}/readyz")
+            return kept(f"api{next(numbers)}", command, ("127.0.0.1", port), f"http://127.0.0.1:{port}/readyz/captions")
 
         def worker(_: int) -> Pod:
             port = free_port()
