@@ -4,6 +4,7 @@ set -eu
 missing=""
 command -v docker-registry >/dev/null || missing="$missing docker-registry"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v promtool >/dev/null || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "not installed:$missing (Debian packages; only root can install them)" >&2
