@@ -9,10 +9,12 @@ import helm_python
 import kubernetes_validate
 import yaml
 from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 
 CHART = Path(__file__).parents[3] / "deploy" / "helm" / "vqc"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 KUBERNETES = "1.35"
+CUSTOM = {"keda.sh/v1alpha1": keda, "monitoring.coreos.com/v1": prometheus_operator}
 Manifest = dict[str, Any]
 
 
@@ -30,11 +32,11 @@ def rendered(values: dict[str, Any]) -> list[Manifest]:
 
 
 def check(manifest: Manifest) -> None:
-    """Raises where the object is not what Kubernetes or KEDA takes; a field that they do not know counts."""
-    if manifest["apiVersion"].startswith("keda.sh/"):
-        kept = getattr(keda, manifest["kind"]).model_validate(manifest)
+    """Raises where Kubernetes, KEDA or the Prometheus operator would not take the object or would not know a field."""
+    if custom := CUSTOM.get(manifest["apiVersion"]):
+        kept = getattr(custom, manifest["kind"]).model_validate(manifest)
         known = kept.model_dump(by_alias=True, exclude_unset=True, mode="json")
-        assert known == manifest, f"KEDA does not know all of {manifest['spec']}"
+        assert known == manifest, f"{manifest['kind']} does not know all of {manifest['spec']}"
     else:
         try:
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

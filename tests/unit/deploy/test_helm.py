@@ -27,7 +27,7 @@ def test_every_object_is_what_kubernetes_and_keda_take(path: Path) -> None:
 
 def test_the_check_finds_an_unknown_field() -> None:
     manifests = rendered(values_of(GPU))
-    for kind, name in (("Deployment", "api"), ("ScaledObject", "worker")):
+    for kind, name in (("Deployment", "api"), ("ScaledObject", "worker"), ("HorizontalPodAutoscaler", "api")):
         wrong = copy.deepcopy(one(manifests, kind, name))
         wrong["spec"]["replicaz"] = 3
         with pytest.raises(AssertionError, match="replicaz"):
@@ -123,6 +123,16 @@ def test_workers_scale_on_the_queue_that_they_read() -> None:
     assert ["pendingEntriesCount" in t["metadata"] for t in scaled["triggers"]] == [False, True]
     assert scaled["advanced"]["scalingModifiers"]["formula"] == "lag + pending"
     assert scaled["cooldownPeriod"] > 60  # a retry that waits for its time is in neither number
+
+
+def test_a_series_job_is_its_component() -> None:
+    manifests = rendered(values_of(GPU))
+    [monitor] = [m["spec"] for m in manifests if m["kind"] == "PodMonitor"]
+    assert monitor["jobLabel"] == "app.kubernetes.io/component"
+    asked = {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]}
+    for name, port in (("api", 8080), ("worker", 8081), ("engine", 8000)):
+        [container] = pod(manifests, name)["containers"]
+        assert [p["containerPort"] for p in container["ports"] if p["name"] in asked] == [port]
 
 
 def test_only_api_workers_and_router_reach_an_engine() -> None:
