@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -40,12 +41,19 @@ def inside() -> None:
                 docker("image", "inspect", "-f", "{{.Size}}", "vqc-test/base")
             )
             say(f"{name} is {size / 1e6:.0f} MB on top of its base")
+        check_gpu()
         docker("compose", "down", "--volumes", "--remove-orphans")
         try:
             first = first_life()
             docker("compose", "down")
             say("down; its volumes stay")
             second_life(first)
+            docker("compose", "stop")
+            page_command("compose backup")
+            docker("compose", "down", "--volumes")
+            say("backed up; down, and its volumes removed")
+            page_command("compose restore")
+            third_life(first)
         except SystemExit:
             print(docker("compose", "ps", "--all"), docker("compose", "logs", "--tail", "40"), sep="\n")
             raise
@@ -86,6 +94,33 @@ def second_life(before: dict[str, Any]) -> None:
     )
     expect(after["finished_at"] is not None, "a second ticket's final record", after)
     say(f"a second ticket: {after['state']}, {after['verdict']}")
+
+
+def third_life(before: dict[str, Any]) -> None:
+    """Up from the backup: the first ticket's record is there."""
+    up()
+    expect(curl(f"{API}/stage-b/groups/{before['id']}") == before, "the ticket's record as it was", before)
+    say("restored: the first ticket is as it was")
+
+
+def page_command(name: str) -> None:
+    """Runs a command as docs/operations.md gives it; its ``backup`` is a folder of this test."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    [block] = re.findall(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", page, re.DOTALL)
+    (WORK / "backup").mkdir(exist_ok=True)
+    run("bash", "-euc", f"cd {WORK}; {block}")
+
+
+def check_gpu() -> None:
+    """The GPU's override is one that compose takes, and its image starts as far as it can without vLLM."""
+    docker(
+        "compose", "-f", "docker-compose.yml", "-f", "deploy/compose/gpu.yml", "--profile", "registry", "config", "-q"
+    )
+    gpu = ["build", "-q", "-f", "deploy/images/engine-gpu.Dockerfile", "--build-arg", "BASE=vqc-test/base"]
+    docker(*gpu, "-t", "vqc-test/engine-gpu", ".")
+    help_text = docker("run", "--rm", "--read-only", "--network", "none", "vqc-test/engine-gpu", "--help")
+    expect("Serve a checkpoint" in help_text, "the engine's help", help_text)
+    say("compose takes deploy/compose/gpu.yml; the GPU image's entry point runs on a bare Python")
 
 
 def up() -> None:
