@@ -153,10 +153,3 @@ async def final(client: httpx.AsyncClient, location: str) -> dict:
     while not (group := (await client.get(location)).raise_for_status().json())["finished_at"]:
         await asyncio.sleep(0.1)
     return group
-
-
-def test_the_page_names_tests_that_exist() -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)`", PAGE))
-    assert len(named) >= 6
-    for path in named:
-        assert (ROOT / path).exists(), path
