@@ -98,6 +98,11 @@ class Service:
             await asyncio.gather(probing, return_exceptions=True)
             server.close()
 
+    async def has(self, pod: Pod) -> None:
+        """Returns once connections go to the pod."""
+        while pod not in self._ready:
+            await asyncio.sleep(_PROBE_S)
+
     def remove(self, pod: Pod) -> None:
         """Sends it no further connection; those that it has stay."""
         self.pods.remove(pod)
@@ -127,8 +132,7 @@ async def roll(pods: list[Pod], fresh: Callable[[int], Pod], service: Service | 
         new.append(pod)
         if service is not None:
             service.pods.append(pod)
-            while pod not in service._ready:
-                await asyncio.sleep(_PROBE_S)
+            await service.has(pod)
             if old.pause_s:  # the preStop goes with the removal; who gives notice itself is removed by its readiness
                 service.remove(old)
         await old.leave()

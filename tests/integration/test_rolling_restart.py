@@ -129,8 +129,7 @@ async def test_replacing_every_process_under_load_fails_no_request(tmp_path: Pat
         engines_in.pods = list(engines)
 
         load = Load(f"http://127.0.0.1:{front.port}")
-        while not front._ready:
-            await asyncio.sleep(0.05)
+        await front.has(apis[0])
         running = asyncio.ensure_future(load.run())
         await load.progress()
         new_engines = await roll(engines, engine, engines_in)
