@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tools.compose_test.daemon import ROOT, WORK, build_images, daemon, docker, in_namespaces, prepare, run, say
@@ -112,15 +113,21 @@ def page_command(name: str) -> None:
 
 
 def check_gpu() -> None:
-    """The GPU's override is one that compose takes, and its image starts as far as it can without vLLM."""
-    docker(
-        "compose", "-f", "docker-compose.yml", "-f", "deploy/compose/gpu.yml", "--profile", "registry", "config", "-q"
-    )
+    """What of ``deploy/compose/gpu.yml`` can be tried without a GPU: the file, fetching the alias, the entry point."""
+    files = ["compose", "-f", "docker-compose.yml", "-f", "deploy/compose/gpu.yml", "--profile", "registry"]
+    docker(*files, "config", "-q")
+    registry = WORK / "registry"
+    push = Path(sys.executable).with_name("vqc-registry")
+    run(push, "push", "deploy/demo/model", "--alias", "champion", "--registry", registry)
+    run("chown", "-R", "10001:10001", registry)
+    fetched = docker(*files, "run", "--rm", "--no-deps", "model")
+    expect("sha256:" in fetched, "the digest that was fetched", fetched)
+    say(f"gpu.yml: the alias champion fetched from a registry: {fetched.strip().splitlines()[-1]}")
     gpu = ["build", "-q", "-f", "deploy/images/engine-gpu.Dockerfile", "--build-arg", "BASE=vqc-test/base"]
     docker(*gpu, "-t", "vqc-test/engine-gpu", ".")
     help_text = docker("run", "--rm", "--read-only", "--network", "none", "vqc-test/engine-gpu", "--help")
     expect("Serve a checkpoint" in help_text, "the engine's help", help_text)
-    say("compose takes deploy/compose/gpu.yml; the GPU image's entry point runs on a bare Python")
+    say("gpu.yml: compose takes it; the image's entry point runs on a bare Python")
 
 
 def up() -> None:

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "BASE_IMAGE": BASE,
     "VALKEY_IMAGE": VALKEY,
     "PROMETHEUS_IMAGE": PROMETHEUS,
+    "REGISTRY_DIR": str(WORK / "registry"),
 }
 
 
