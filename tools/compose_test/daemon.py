@@ -19,7 +19,7 @@ from service.adapters.redis_server import redis_binary
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "compose"
-WHEELS = ROOT / "build" / "wheels"
+WHEELS = ROOT / "deploy" / "images" / "wheels"
 SOCKET = WORK / "docker.sock"
 BASE, VALKEY, PROMETHEUS = "vqc-test/base", "vqc-test/valkey", "vqc-test/prometheus"
 PACKAGES = {
@@ -135,7 +135,7 @@ def build_images() -> None:
         "--build-arg",
         "PIP_NO_INDEX=1",
         "--build-arg",
-        "PIP_FIND_LINKS=build/wheels",
+        "PIP_FIND_LINKS=deploy/images/wheels",
     ]
     ours = ["build", "-q", "--network", "none", "-f", "deploy/images/Dockerfile", *offline]
     say("building vqc/service")
