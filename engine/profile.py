@@ -19,6 +19,9 @@ from engine.adapter import Adapter
 
 Profile = Literal["cpu", "gpu"]
 
+Listen = Path | tuple[str, int]
+"""Where an engine is reached: the path of a Unix socket, or address and port."""
+
 MAX_IMAGE_PIXELS = 50_000_000
 """Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
 
@@ -74,8 +77,8 @@ def cpu_build_installed() -> bool:
     return True
 
 
-def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
-    """The command that serves ``settings.model`` on a Unix socket at ``uds_path``."""
+def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
+    """The command that serves ``settings.model`` at ``listen``."""
     gpu = settings.hardware == "gpu"
     model = str(settings.model.absolute())
     # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the API server's module
@@ -85,7 +88,13 @@ def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
         sys.executable,
         "-m",
         *module,
-        *_flags({**_shared_flags(settings, uds_path), **(_gpu_flags(settings) if gpu else _cpu_flags(settings))}),
+        *_flags(
+            {
+                **_listen_flags(listen),
+                **_shared_flags(settings),
+                **(_gpu_flags(settings) if gpu else _cpu_flags(settings)),
+            }
+        ),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]
@@ -117,10 +126,16 @@ _CPU_SERVER = "engine.cpu_server"
 _Flag = str | int | float | Literal[True]
 
 
-def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
+def _listen_flags(listen: Listen) -> dict[str, _Flag]:
+    if isinstance(listen, Path):
+        return {"uds": str(listen)}
+    host, port = listen
+    return {"host": host, "port": port}
+
+
+def _shared_flags(settings: EngineSettings) -> dict[str, _Flag]:
     return {
         "served-model-name": f"{settings.served_name}-base" if settings.adapter else settings.served_name,
-        "uds": str(uds_path),
         "max-model-len": settings.max_model_len,
         "limit-mm-per-prompt": json.dumps({"image": settings.images_per_prompt, "video": 0}),
         "scheduling-policy": "priority",

@@ -104,9 +104,9 @@ async def working(settings: Settings, context: Context) -> None:
             health = await context.models.health()
             return ([] if health.ready else [health.reason]) + await desk.look()
 
-        async def page() -> bytes:
+        async def page(accept: str) -> tuple[bytes, str]:
             await desk.look()
-            return context.metrics.page(await context.models.health())
+            return context.metrics.page(await context.models.health(), accept)
 
         async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
             await worker.run()
@@ -114,7 +114,7 @@ async def working(settings: Settings, context: Context) -> None:
 
 async def _until_left(worker: GroupWorker, intake: Intake) -> None:
     running = asyncio.ensure_future(worker.run())
-    while not running.done() and not intake.draining:
+    while not running.done() and not intake.leaving:
         await asyncio.wait({running}, timeout=0.1)
     worker.leave()
     await running

@@ -243,5 +243,20 @@ def tiny(out: Path, seed: int, size: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
+@main.command()
+@click.argument("output", type=_DIRECTORY)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0 takes a free one.")
+def exporter(output: Path, host: str, port: int) -> None:
+    """Serve the progress of every run below OUTPUT to Prometheus, until interrupted."""
+    from threading import Event
+
+    from trainer.exporter import serve
+
+    _, port = serve(output, host, port)
+    click.echo(f"http://{host}:{port}/metrics", err=True)
+    Event().wait()
+
+
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from time import monotonic
 from service.application.groups.ports import QueueDepth
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
-from service.domain.groups import ACTIVE, Group, State, id_at
+from service.domain.groups import ACTIVE, Group, State, id_at, moment_of
 from service.domain.review_queue import Shelf, shelves_of
 
 
@@ -118,6 +118,10 @@ class MemoryGroupStore:
         states = [group.state for group in self._groups.values()]
         return {state: states.count(state) for state in State}
 
+    async def oldest(self) -> Mapping[State, datetime]:
+        """See ``GroupStore``."""
+        return {group.state: moment_of(group.id) for group in sorted(self._groups.values(), key=_id, reverse=True)}
+
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """See ``GroupStore``."""
         found = self._behind(group_id, after)
@@ -153,6 +157,10 @@ class MemoryGroupStore:
         kept += [StoredEvent(id=f"{len(kept) + n}-0", name=e.name, data=e.data) for n, e in enumerate(events, start=1)]
         async with self._news:
             self._news.notify_all()
+
+
+def _id(group: Group) -> str:
+    return group.id
 
 
 def _order(event_id: str) -> tuple[int, int]:

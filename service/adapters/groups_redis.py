@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from service.adapters.redis_client import LONGEST_BLOCK_MS, answering
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
-from service.domain.groups import ACTIVE, Group, State, id_at
+from service.domain.groups import ACTIVE, Group, State, id_at, moment_of
 from service.domain.review_queue import Risk, Shelf, shelves_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
@@ -224,6 +224,15 @@ class RedisGroupStore:
                 for state in State:
                     pipeline.zcard(self._state(state))
                 return dict(zip(State, await pipeline.execute(), strict=True))
+
+    async def oldest(self) -> Mapping[State, datetime]:
+        """See ``GroupStore``."""
+        with answering():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for state in State:
+                    pipeline.zrange(self._state(state), 0, 0)
+                first = cast(Sequence[Sequence[str]], await pipeline.execute())
+        return {state: moment_of(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
 
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """See ``GroupStore``."""

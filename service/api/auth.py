@@ -23,7 +23,7 @@ from starlette.requests import Request
 from service.domain.errors import Forbidden, Unauthenticated
 from vqc.errors import InvalidValue
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/readyz/captions", "/metrics", "/openapi.json"})
 """Answered without a key; everything else, existing or not, needs one."""
 
 

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.auth import PUBLIC_PATHS, KeyRing
 from service.api.problems import problem_response
 from service.application.intake import Intake
-from service.domain.errors import BodyTooLarge
-from service.metrics import Metrics
+from service.domain.errors import BodyTooLarge, Draining, Overloaded
+from service.metrics import Metrics, Refusal
 from vqc.errors import VqcError
 
 WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
@@ -27,6 +27,11 @@ WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try
 CONSOLE = "/console"
 """The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
 
+_REFUSALS: dict[type[VqcError], Refusal] = {
+    Overloaded: "overloaded",
+    Draining: "draining",
+    BodyTooLarge: "body_too_large",
+}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
 
@@ -65,7 +70,10 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-Id"] = request_id
+                if self._intake.leaving:
+                    answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
             await send(message)
 
         try:
@@ -89,10 +97,13 @@ class Gate:
             with self._intake.admitted() if work else nullcontext():
                 await app(scope, _limited(receive, self._max_body_bytes), send)
         except VqcError as error:
+            if type(error) in _REFUSALS:
+                self._metrics.refused(_REFUSALS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
+        route = getattr(scope.get("route"), "path", refused_early)
         self._metrics.request(route, scope["method"], status, seconds)
         if scope["path"] not in PUBLIC_PATHS:
             _log.info(

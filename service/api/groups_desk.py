@@ -33,7 +33,7 @@ class GroupDesk:
         """Brings the queue's gauges up to date; why tickets could not be taken now, empty if they could."""
         try:
             async with asyncio.timeout(_LOOK_S):
-                self.metrics.queue(await self.store.counts(), await self.queue.depth())
+                self.metrics.queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
         except (QueueUnavailable, TimeoutError) as error:
             self.metrics.queue_away()
             return [str(error) or f"the queue does not answer within {_LOOK_S:g} s"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from service.domain.errors import GroupStateConflict, Superseded
@@ -242,3 +242,13 @@ def id_at(moment: datetime, suffix: str = "") -> str:
     '0660d2288d2000af'
     """
     return f"{round(moment.timestamp() * 1_000_000):014x}{suffix}"
+
+
+def moment_of(group_id: str) -> datetime:
+    """The moment that ``id_at`` made an id of.
+
+    >>> from datetime import UTC
+    >>> moment_of("0660d2288d2000af") == datetime(2026, 11, 22, tzinfo=UTC)
+    True
+    """
+    return datetime.fromtimestamp(int(group_id[:14], 16) / 1_000_000, UTC)

@@ -12,7 +12,7 @@ import pytest
 
 from service.application.groups.store import Change, Event, GroupStore, Idempotency
 from service.domain.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
-from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at
+from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at, moment_of
 from service.domain.review_queue import Risk, Shelf
 from service.domain.stage_b.sampler import EvidenceKind
 from vqc.verdict import Verdict
@@ -237,6 +237,18 @@ class GroupStoreSuite:
         assert await store.remove(START + timedelta(days=1)) == 2
         assert await store.shelves() == {}
         assert list(await store.waiting(Shelf(), after=None, until=None, limit=10)) == []
+
+    async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: GroupStore):
+        assert await store.oldest() == {}
+        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(3)]
+        await store.update(ids[1], told(Group.claimed))
+        await store.update(ids[0], told(lambda now: now.cancelled(START)))
+        oldest = await store.oldest()
+        assert oldest == {
+            State.QUEUED: moment_of(ids[2]),
+            State.RUNNING: moment_of(ids[1]),
+            State.CANCELLED: moment_of(ids[0]),
+        }
 
     async def test_old_finished_groups_are_forgotten(self, store: GroupStore):
         ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(4)]

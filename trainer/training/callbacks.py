@@ -74,7 +74,7 @@ class MetricsFile(TrainerCallback):
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         with (self._directory / "logging.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+            file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **logs}) + "\n")
         if self._tensorboard:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter

@@ -74,18 +74,23 @@ class ManageGroups:
         ``verdict`` None takes the last decision back. With the ``revision`` that was looked at, a decision that came
         meanwhile is not overwritten: ``ReviewConflict``.
         """
-        now = self._clock()
+        now, before = self._clock(), await self._store.get(group_id)
 
         def reviewed(group: Group) -> tuple[Group, list[Event]]:
+            nonlocal before
             if revision is not None and revision != group.revision:
                 raise ReviewConflict(group.id, revision, group.revision)
-            replaced = group.verdict or (group.outcome.verdict if group.outcome else None)
+            before, replaced = group, group.verdict or (group.outcome.verdict if group.outcome else None)
             review = Review(verdict=verdict, name=name, note=note, reviewer=by, at=now, replaced=replaced)
             after = group.reviewed(review)
             data = {"state": after.state, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
             return after, [Event(name="reviewed", data=data)]
 
-        return await self._store.update(group_id, reviewed)
+        after = await self._store.update(group_id, reviewed)
+        machine = before.outcome.verdict if before.outcome else None
+        if verdict is not None:
+            self._observer.reviewed(before.state, machine, verdict, (now - (before.finished_at or now)).total_seconds())
+        return after
 
 
 def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:

@@ -97,6 +97,10 @@ class GroupStore(Protocol):
         """How many groups are in each state."""
         ...
 
+    async def oldest(self) -> Mapping[State, datetime]:
+        """When the oldest group of each state was accepted, of the states that have any."""
+        ...
+
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """The events behind ``after``, a hundred at most; where there are none, those of the next ``wait_s``."""
         ...
