@@ -210,11 +210,12 @@ def test_accumulation_equals_one_batch(checkpoint: Path, jsonl: Path, tmp_path: 
     assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "b"), abs=3e-6)
 
 
-def test_two_ranks_equal_one(checkpoint: Path, jsonl: Path, tmp_path: Path):
+def test_two_ranks_equal_one_whole_or_sharded(checkpoint: Path, jsonl: Path, tmp_path: Path):
     options: dict[str, Any] = {"rlhf": GKD, "visual": VISUAL, "max_steps": 3, "per_device_train_batch_size": 2}
     run(config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options))
-    ranks.run_in_two(config(checkpoint, jsonl, tmp_path / "two", **options), tmp_path)
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
+    for name, sharded in (("ddp", {}), ("fsdp2", {"fsdp": "fsdp2"})):
+        ranks.run_in_two(config(checkpoint, jsonl, tmp_path / name, **options, **sharded), tmp_path)
+        assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,6 @@ REFUSED = {
     "training.lazy_tokenize": "samples are always encoded in the loading processes; remove it",
     "training.logging_dir": "TensorBoard files go to the run directory (training.output_dir/run_name); remove it",
     "training.remove_unused_columns": "batches carry only what the model takes; remove it",
-    "training.use_liger_kernel": "the loss is chunked by this trainer itself; remove it",
     "training.deepspeed": "use the section `deepspeed: {enabled: true, config: zero2}`",
     "training.data_seed": "training.seed is the one seed; remove it",
     "training.effective_batch_size": "set per_device_train_batch_size and gradient_accumulation_steps",

@@ -15,6 +15,7 @@ from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.coordinates import CoordinateTargets
 from trainer.model.encode import Encoder
+from trainer.model.liger import use_liger_kernels
 from trainer.model.towers import Tower
 from trainer.training import callbacks, distillation, health, inputs
 from trainer.training.arguments import autocasts, training_arguments, weight_dtype
@@ -101,6 +102,8 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     )  # fmt: skip
     attn_impl = network.chosen_attention(config.model.attn_impl, packing=training.packing)
     model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
+    if training.use_liger_kernel:
+        use_liger_kernels(model)
     if training.coordinate_sigma:
         model.coordinates = CoordinateTargets.of(encoder.tokenizer, training.coordinate_sigma)
     facts = model.facts(encoder.pad_token)

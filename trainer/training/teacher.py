@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import AutoTokenizer
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from trainer.model import network, tuners
 from trainer.model.distillation import Answered, Asked
@@ -140,8 +141,14 @@ def copied(
     """The teacher of a checkpoint directory on a device, computing in ``autocast_to`` where that is given.
 
     Raises:
-        InvalidValue: it speaks other tokens than the student.
+        InvalidValue: it speaks other tokens than the student, or would be sharded where nobody puts it together.
     """
+    if is_deepspeed_zero3_enabled():
+        raise InvalidValue(
+            "deepspeed.config",
+            "zero3",
+            "shards every model that is loaded, a frozen teacher too; use zero2, training.fsdp, or an adapter over the teacher",
+        )
     inner = student.get_base_model() if tuners.is_adapter(student) else student
     model = network.load(directory, dtype=dtype, attn_impl=attn_impl, pixel_table=inner.pixel_table_CV.cpu().numpy())
     for name in ("image_token_id", "vocab_size"):

@@ -54,6 +54,18 @@ def test_chunks_change_nothing_of_a_teachers_word_either(at_once, top_k):
     assert other.weight.grad is None
 
 
+def test_no_more_logits_are_made_at_a_time_than_are_allowed():
+    rows: list[int] = []
+    head, other = nn.Linear(8, 11, bias=False), nn.Linear(8, 11, bias=False)
+    for each in (head, other):
+        each.register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+    hidden, labels = torch.randn(1, 101, 8, requires_grad=True), torch.ones(1, 101, dtype=torch.long)
+    said = HiddenTargets(hidden_SD=torch.randn(100, 8), head=other, jsd=JensenShannon(beta=0.5))
+    next_token_loss(hidden, labels, head, teacher=said, at_once=11 * TEACHER_SHARE * 7).total.backward()
+    assert max(rows) == 7
+    assert sum(rows) == 400  # student and teacher, forward and once more in backward
+
+
 def test_a_frozen_head_gets_no_gradient():
     head = nn.Linear(8, 11, bias=False).requires_grad_(False)
     hidden = torch.randn(1, 5, 8, requires_grad=True)
