@@ -50,7 +50,7 @@ def charts(measured: Sequence[Measured], catalogue: Catalogue) -> list[Chart]:
 
 
 def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
-    """The bars of one number, from 0 to 1 unless something is larger.
+    """The bars of one number, on a scale from 0 to 1 unless all that is drawn is much smaller or something is larger.
 
     >>> one = Measured(report="evaluation", metric="f1", minimum=0.5, maximum=None, values=(("sha256:a", 0.25),))
     >>> drawn = chart(one, {})
@@ -59,7 +59,7 @@ def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
     """
     limits = [(True, measured.minimum), (False, measured.maximum)]
     named = [(least, value) for least, value in limits if value is not None]
-    scale = WIDE / max(1.0, *(value for _, value in measured.values), *(value for _, value in named))
+    scale = WIDE / _top(max(value for _, value in (*measured.values, *named)))
     return Chart(
         report=measured.report,
         metric=measured.metric,
@@ -79,3 +79,10 @@ def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
         ),
         height=TOP + len(measured.values) * ROW + 4,
     )
+
+
+def _top(largest: float) -> float:
+    """The end of the scale."""
+    if largest > 1:
+        return largest
+    return largest * 1.25 if 0 < largest < 0.2 else 1.0

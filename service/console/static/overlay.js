@@ -133,7 +133,7 @@ class Overlay extends HTMLElement {
     });
     for (const place of [this.shapes, this.list]) {
       for (const name of ["pointerover", "focusin"]) place.addEventListener(name, (event) => this.#point(event));
-      for (const name of ["pointerout", "focusout"]) place.addEventListener(name, () => this.#highlight(null));
+      for (const name of ["pointerout", "focusout"]) place.addEventListener(name, () => this.#highlight(this.#focused()));
       place.addEventListener("click", (event) => this.#pin(numberAt(event)));
     }
     this.querySelector(".overlay-tools").addEventListener("click", (event) => {
@@ -156,6 +156,11 @@ class Overlay extends HTMLElement {
     const [top, bottom] = [entry.offsetTop, entry.offsetTop + entry.offsetHeight];
     if (top < this.list.scrollTop) this.list.scrollTop = top; // the list scrolls, the page stays
     if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
+  }
+
+  /** The entry that the keyboard is at stays lit when the pointer leaves. */
+  #focused() {
+    return this.list.contains(document.activeElement) ? Number(document.activeElement.dataset.n) : null;
   }
 
   #highlight(n) {
