@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.api.auth import Scope
-from service.console import guidance, live, queue, ticket, tryit
+from service.console import guidance, live, models, queue, ticket, tryit
 from service.console.looking import LOOKERS
 from service.console.page import Page
 
@@ -12,5 +12,6 @@ PAGES: tuple[Page, ...] = (
     Page(name="ticket", path=None, router=ticket.router),
     Page(name="try", path="/console/try", router=tryit.router, scopes=frozenset({Scope.CAPTION})),
     Page(name="guidance", path="/console/guidance", router=guidance.router),
+    Page(name="models", path="/console/models", router=models.router),
     Page(name="live", path="/console/live", router=live.router, scopes=LOOKERS),
 )

@@ -102,7 +102,7 @@ class Result {
     if (answer.status === "repaired" && answer.notes.length) notes.push(`${words.repaired} ${answer.notes.join("; ")}`);
     this.#part("note").textContent = notes.join(" ");
     this.#part("note").hidden = !notes.length;
-    this.#part("json").textContent = JSON.stringify(answer, null, 2);
+    this.#part("json").textContent = readable(answer);
     this.#part("curl").textContent = curl(this.file.name);
     this.#part("take").hidden = false;
   }
@@ -165,6 +165,11 @@ function problemOf(error) {
 
 function sentence(problem) {
   return words[problem.type.split(":").pop()] ?? words.other;
+}
+
+/** JSON with every list of numbers on one line. */
+function readable(answer) {
+  return JSON.stringify(answer, null, 2).replace(/\[\n[\s\d.,]+\]/g, (list) => list.replace(/\s+/g, " "));
 }
 
 /** The command line; the name is quoted for curl's -F and then for the shell. */
