@@ -6,13 +6,14 @@ Owns connections, deadlines, the one retry and the translation of errors. What t
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
+import aiohttp
 
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
 from engine.protocol import Delta, GenerateRequest, Generation, Health
@@ -42,19 +43,14 @@ class VllmClient:
         send_priority: bool = True,
         known_down: Callable[[], str | None] = lambda: None,
     ) -> None:
-        uds = str(endpoint) if isinstance(endpoint, Path) else None
+        self._endpoint = endpoint
         self._model = model
         self._send_priority = send_priority
         self._known_down = known_down
         self._name = str(endpoint)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEPALIVE_S)
-        self._http = httpx.AsyncClient(
-            base_url="http://engine" if uds else str(endpoint),
-            transport=httpx.AsyncHTTPTransport(uds=uds, limits=limits, trust_env=False),
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            trust_env=False,
-        )
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """The complete answer, within the request's deadline."""
@@ -70,7 +66,8 @@ class VllmClient:
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """The answer piece by piece. The deadline counts on while the caller works on a piece."""
         body = chat_body(request, self._model, stream=True, send_priority=self._send_priority)
-        deadline = asyncio.get_running_loop().time() + request.timeout_s
+        now = asyncio.get_running_loop().time
+        deadline = now() + request.timeout_s
         try:
             # No timeout is open across a yield: it would cancel whatever the caller is doing.
             async with asyncio.timeout_at(deadline):
@@ -78,6 +75,8 @@ class VllmClient:
             async with aclosing(deltas):
                 yield delta
                 while delta.finish_reason is None:
+                    if now() >= deadline:  # what has come already is given without a look at the clock
+                        raise TimeoutError
                     async with asyncio.timeout_at(deadline):
                         delta = await anext(deltas)
                     yield delta
@@ -89,34 +88,51 @@ class VllmClient:
     async def health(self) -> Health:
         """Whether the server says that its engine lives."""
         try:
-            response = await self._get("/health")
+            status, _ = await self._get("/health")
         except EngineUnavailable as error:
             return Health(ready=False, reason=error.reason)
-        if response.status_code == 200:
+        if status == 200:
             return Health(ready=True, reason="ready")
-        return Health(ready=False, reason=f"{self._name} says that its engine is dead (HTTP {response.status_code})")
+        return Health(ready=False, reason=f"{self._name} says that its engine is dead (HTTP {status})")
 
     async def metrics(self) -> str:
         """The engine's own metrics (``vllm:…``) in Prometheus' text format. Raises ``EngineUnavailable``."""
-        response = await self._get("/metrics")
-        if response.status_code != 200:
-            raise EngineUnavailable(f"{self._name} has no metrics (HTTP {response.status_code})", RETRY_AFTER_S)
-        return response.text
+        status, text = await self._get("/metrics")
+        if status != 200:
+            raise EngineUnavailable(f"{self._name} has no metrics (HTTP {status})", RETRY_AFTER_S)
+        return text
 
     async def aclose(self) -> None:
         """Closes the connections; whoever runs the server goes on running it."""
-        await self._http.aclose()
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
-    async def _get(self, path: str) -> httpx.Response:
-        """The response to a question about the server itself. Raises ``EngineUnavailable``."""
-        if self._http.is_closed:
+    def _http(self) -> aiohttp.ClientSession:
+        """The connections; opened by the first request, since they belong to the loop that it runs on."""
+        if self._closed:
             raise EngineUnavailable("the engine client is closed")
+        if self._session is None:
+            uds = str(self._endpoint) if isinstance(self._endpoint, Path) else None
+            shared: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEPALIVE_S}
+            self._session = aiohttp.ClientSession(
+                base_url="http://engine" if uds else str(self._endpoint),
+                connector=aiohttp.UnixConnector(uds, **shared) if uds else aiohttp.TCPConnector(**shared),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+                headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _get(self, path: str) -> tuple[int, str]:
+        """Status and text of the answer to a question about the server itself. Raises ``EngineUnavailable``."""
+        http = self._http()
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                return await self._http.get(path)
+            async with asyncio.timeout(HEALTH_TIMEOUT_S), http.get(path, allow_redirects=False) as response:
+                return response.status, await response.text()
         except TimeoutError as error:
             raise EngineUnavailable(f"{self._name} did not answer within {HEALTH_TIMEOUT_S:g} s") from error
-        except httpx.TransportError as error:
+        except aiohttp.ClientError as error:
             raise EngineUnavailable(f"{self._name} does not answer: {_words(error)}") from error
 
     async def _retrying(self, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -131,7 +147,7 @@ class VllmClient:
 
     async def _generate(self, body: bytes) -> Generation:
         async with self._response(body) as response:
-            content = await response.aread()
+            content = await response.read()
         return generation_of(_parsed(content))
 
     async def _opened(self, body: bytes) -> tuple[Delta, AsyncGenerator[Delta, None]]:
@@ -162,19 +178,18 @@ class VllmClient:
         )
 
     @asynccontextmanager
-    async def _response(self, body: bytes) -> AsyncIterator[httpx.Response]:
+    async def _response(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200; leaving before its end closes the connection, which makes vLLM abort."""
-        if self._http.is_closed:
-            raise EngineUnavailable("the engine client is closed")
+        http, data = self._http(), body if len(body) < _PIECEMEAL_BYTES else io.BytesIO(body)
         try:
-            async with self._http.stream("POST", "/v1/chat/completions", content=body, headers=_HEADERS) as response:
-                if response.status_code != 200:
+            async with http.post(_CHAT, data=data, headers=_HEADERS, allow_redirects=False) as response:
+                if response.status != 200:
                     retry_after = response.headers.get("Retry-After")
-                    raise _FailedAttempt(failure_of(response.status_code, await response.aread(), retry_after))
+                    raise _FailedAttempt(failure_of(response.status, await response.read(), retry_after))
                 yield response
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except aiohttp.ClientConnectorError as error:
             raise _FailedAttempt(_lost(f"{self._name} does not answer: {_words(error)}")) from error
-        except httpx.TransportError as error:
+        except (aiohttp.ClientError, ConnectionError) as error:
             raise _FailedAttempt(_lost(f"the connection to {self._name} was lost: {_words(error)}")) from error
 
 
@@ -187,13 +202,16 @@ class _FailedAttempt(Exception):
 
 
 _Answer = TypeVar("_Answer")
+_CHAT = "/v1/chat/completions"
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+_PIECEMEAL_BYTES = 2**20
+"""A longer body is handed to the socket piece by piece, so that other requests get their turn."""
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
     """The JSON of each server-sent event. Lines end at a line feed only: answers may hold other separators unescaped."""
     rest = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             data = line.removeprefix(b"data:").strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from vqc.errors import VqcError
 
 if TYPE_CHECKING:
     from loadtest.gateway import Plan, Report
+    from loadtest.wire import Body
 
 
 class Counts(click.ParamType):
@@ -57,6 +59,15 @@ def bench() -> None:
 @click.option("--url", metavar="URL", help="Measure this running server instead of starting one.")
 @click.option("--pid", type=click.IntRange(1), help="Process of --url's server, for its CPU and memory.")
 @click.option("--api-key", metavar="KEY", help="Key for --url's server.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout of this project (git worktree add): both are measured in turns, and compared.",
+)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Pairs, with --against.")
+@click.option(
+    "--stub", is_flag=True, help="With --against: a stand-in for vLLM over HTTP instead of the scripted engine."
+)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document: a list of rows.")
 def gateway(
     connections: tuple[int, ...],
@@ -67,6 +78,9 @@ def gateway(
     url: str | None,
     pid: int | None,
     api_key: str | None,
+    against: Path | None,
+    rounds: int,
+    stub: bool,
     as_document: bool,
 ) -> None:
     """POST /caption on the scripted engine, without a model: requests/s, CPU per request, p50 and p99.
@@ -75,9 +89,14 @@ def gateway(
     """
     if url is None and (pid or api_key):
         raise click.UsageError("--pid and --api-key describe the server of --url; give that too")
+    if stub and against is None:
+        raise click.UsageError("--stub compares two checkouts; give --against too")
     from loadtest.gateway import Plan
     from loadtest.wire import Body, Target
 
+    if against is not None:
+        _compare(against, connections, seconds, rounds, Body(body), stub, (width, height), as_document)
+        return
     plan = Plan(
         connections=connections,
         seconds=seconds,
@@ -90,6 +109,36 @@ def gateway(
     _print(report, as_document)
     if report.problem:
         click.echo(f"vqc-bench: {sum(row.errors for row in report.rows)} errors, the first: {report.problem}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _compare(
+    tree: Path,
+    connections: tuple[int, ...],
+    seconds: float,
+    rounds: int,
+    body: Body,
+    stub: bool,
+    size_wh: tuple[int, int],
+    as_document: bool,
+) -> None:
+    from rich.console import Console
+
+    from loadtest.against import PairPlan, compare
+    from loadtest.gateway import PHOTOS
+    from loadtest.loop import run
+    from loadtest.photos import jpeg_photos
+    from loadtest.report import as_json, pair_table
+
+    plan = PairPlan(tree=tree, connections=connections, seconds=seconds, rounds=rounds, body=body, stub=stub)
+    with Console(stderr=True).status("starting both") as status:
+        rows = run(compare(plan, jpeg_photos(PHOTOS, size_wh), status.update))
+    if as_document:
+        click.echo(as_json(rows))
+    else:
+        Console().print(pair_table(rows))
+    if any(row.errors for row in rows):
+        click.echo(f"vqc-bench: {sum(row.errors for row in rows)} errors", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter, process_time
 
 from loadtest.client import ClosedLoop
@@ -94,12 +94,18 @@ async def measure(plan: Plan, photos: Sequence[bytes], starting: Callable[[int],
         for connections in plan.connections:
             starting(connections)
             async with ClosedLoop(target, requests, connections, caption_fault) as load:
-                window = await _window(load, plan.seconds, usage)
+                row = await measured_window(load, connections, plan.seconds, usage)
             answers += load.tally.answers
-            rows.append(_row(connections, window, errors=load.tally.errors, answers_so_far=answers))
+            rows.append(replace(row, errors=load.tally.errors, answers_so_far=answers))
             problem = problem or load.tally.problem
     sizes = [len(photo) for photo in photos]
     return Report(rows=rows, problem=problem, photo_bytes=(min(sizes), max(sizes)))
+
+
+async def measured_window(load: ClosedLoop, connections: int, seconds: float, usage: Callable[[], Usage | None]) -> Row:
+    """One level on a loop that is up: warmed up, then measured for so many seconds. Raises ``BenchFailed``."""
+    window = await _window(load, seconds, usage)
+    return _row(connections, window, errors=load.tally.errors, answers_so_far=load.tally.answers)
 
 
 async def _window(load: ClosedLoop, seconds: float, usage: Callable[[], Usage | None]) -> _Window:

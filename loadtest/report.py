@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from rich.table import Table
 
+    from loadtest.against import PairRow
+
 _COLUMNS = {
     "connections": "conns",
     "requests_per_s": "req/s",
@@ -52,6 +54,26 @@ def table(report: Report) -> Table:
     for row in report.rows:
         values = asdict(row)
         result.add_row(*(_shown(values[name]) for name in _COLUMNS))
+    return result
+
+
+def pair_table(rows: Sequence[PairRow]) -> Table:
+    """This tree against another, for a terminal."""
+    from rich import box
+    from rich.table import Table
+
+    result = Table(
+        padding=(0, 0, 0, 1),
+        title="this tree ÷ the other",
+        caption="CPU ms per request and ratios are medians over the pairs; below 1 (CPU) and above 1 (rate) is better",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
+    for heading in ("conns", "pairs", "CPU ms", "other", "CPU ratio", "lowest", "highest", "rate ratio", "errors"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        values = (row.connections, row.pairs, row.ours_cpu_ms, row.theirs_cpu_ms, row.cpu_ratio, *row.spread)
+        result.add_row(*(_shown(value) for value in (*values, row.rate_ratio, row.errors)))
     return result
 
 

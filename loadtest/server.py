@@ -43,10 +43,11 @@ async def running_api(
     *,
     ready_timeout_s: float = READY_TIMEOUT_S,
     command: str = "api",
+    tree: Path | None = None,
 ) -> AsyncGenerator[MeasuredServer, None]:
     """Our API on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say; stopped in any case.
 
-    ``command`` "up" has Redis and a worker beside it.
+    ``command`` "up" has Redis and a worker beside it. ``tree`` is another checkout whose code runs instead of this one's.
     ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
 
     Raises:
@@ -58,7 +59,8 @@ async def running_api(
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.cli", command),
-                env=server_environment(target.port, max_in_flight) | dict(settings or {}),
+                cwd=tree,
+                env=server_environment(target.port, max_in_flight) | dict(settings or {}) | _code_of(tree),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -82,6 +84,10 @@ def server_environment(port: int, max_in_flight: int) -> dict[str, str]:
         "VQC_MAX_IN_FLIGHT": str(max_in_flight),
         "VQC_LOG_LEVEL": "warning",
     }
+
+
+def _code_of(tree: Path | None) -> dict[str, str]:
+    return {} if tree is None else {"PYTHONPATH": str(tree.absolute())}
 
 
 async def get(target: Target, path: str) -> Answer:

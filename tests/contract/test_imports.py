@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("vqc", "engine", "scenes", "registry", "service", "trainer", "loadtest")
 HEAVY = {"torch", "transformers", "vllm", "xgrammar"}
-SERVER = {"fastapi", "starlette", "uvicorn", "httpx"}
+SERVER = {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp"}
 QUEUE = {"redis", "docket", "fsspec"}
 
 

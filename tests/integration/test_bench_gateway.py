@@ -71,3 +71,27 @@ def child_of(pid: int) -> int:
             return int(children[0])
         sleep(0.05)
     raise AssertionError("no child was started")
+
+
+def test_two_trees_are_compared_in_pairs_with_a_stand_in_for_vllm() -> None:
+    here = Path(__file__).parents[2]
+    command = [
+        *BENCH,
+        "--against",
+        str(here),
+        "--stub",
+        "--connections",
+        "2",
+        "--seconds",
+        "0.5",
+        "--rounds",
+        "2",
+        "--json",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads(result.stdout)
+    assert (row["connections"], row["pairs"], row["errors"]) == (2, 2, 0)
+    assert min(row["ours_cpu_ms"], row["theirs_cpu_ms"], row["rate_ratio"]) > 0
+    assert row["spread"][0] <= row["cpu_ratio"] <= row["spread"][1]

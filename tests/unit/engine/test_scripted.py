@@ -84,7 +84,7 @@ async def test_once_closed_it_is_gone() -> None:
 
 @pytest.mark.parametrize("module", ["engine", "engine.protocol", "engine.profile", "engine.scripted"])
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
-    code = f"import sys, {module}; print([m for m in ('httpx', 'vllm', 'torch', 'xgrammar') if m in sys.modules])"
+    code = f"import sys, {module}; print([m for m in ('httpx', 'aiohttp', 'vllm', 'torch', 'xgrammar') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
