@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from opentelemetry.propagate import inject
+from opentelemetry.trace import SpanKind, get_tracer, set_span_in_context
 
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
 from engine.protocol import Delta, GenerateRequest, Generation, Health
 from engine.wire import RETRY_AFTER_S, Failure, chat_body, failure_of, finish_reason_of, generation_of
 
+_tracer = get_tracer("vqc.engine")
 RETRY_PAUSE_S = 0.2
 CONNECT_TIMEOUT_S = 5.0
 HEALTH_TIMEOUT_S = 5.0
@@ -166,8 +169,13 @@ class VllmClient:
         """A response with status 200; leaving before its end closes the connection, which makes vLLM abort."""
         if self._http.is_closed:
             raise EngineUnavailable("the engine client is closed")
+        span = _tracer.start_span(
+            "engine", kind=SpanKind.CLIENT
+        )  # current only for the headers: a stream outlives its context
+        headers = dict(_HEADERS)
+        inject(headers, set_span_in_context(span))
         try:
-            async with self._http.stream("POST", "/v1/chat/completions", content=body, headers=_HEADERS) as response:
+            async with self._http.stream("POST", "/v1/chat/completions", content=body, headers=headers) as response:
                 if response.status_code != 200:
                     retry_after = response.headers.get("Retry-After")
                     raise _FailedAttempt(failure_of(response.status_code, await response.aread(), retry_after))
@@ -176,6 +184,8 @@ class VllmClient:
             raise _FailedAttempt(_lost(f"{self._name} does not answer: {_words(error)}")) from error
         except httpx.TransportError as error:
             raise _FailedAttempt(_lost(f"the connection to {self._name} was lost: {_words(error)}")) from error
+        finally:
+            span.end()
 
 
 class _FailedAttempt(Exception):
