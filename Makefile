@@ -34,6 +34,7 @@ docs: setup  ## Rewrite what is generated: OpenAPI, training keys, metrics, sett
 	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
 	@$(BIN)/python -m deploy.pages metrics > docs/metrics.md
 	@$(BIN)/python -m deploy.pages settings > docs/settings.md
+	@$(BIN)/python -m deploy.grafana.generate
 
 test-compose: setup  ## Bring docker-compose.yml up for real, twice (as root; its own Docker daemon, 20 GB of disk; not in the suite)
 	@$(BIN)/python -m tools.compose_test

@@ -35,6 +35,7 @@ class EngineSettings:
     engine takes ``gpu_memory_utilization`` of the device.
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
+    ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
     With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
     ``extra_args`` come last and win.
     """
@@ -53,6 +54,7 @@ class EngineSettings:
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
     shutdown_s: int = 0
+    traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())
 
     @property
@@ -109,6 +111,8 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
         "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         "VLLM_MAX_IMAGE_PIXELS": str(MAX_IMAGE_PIXELS),
         "VLLM_SERVER_DEV_MODE": "0",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": "vqc-engine",
     }
     if settings.hardware == "gpu":
         return {**shared, "OMP_NUM_THREADS": "1"}
@@ -143,6 +147,7 @@ def _shared_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "generation-config": "vllm",  # requests say how they sample; the checkpoint's defaults must not leak in
         "shutdown-timeout": settings.shutdown_s,
         "disable-uvicorn-access-log": True,
+        **({"otlp-traces-endpoint": f"{settings.traces.rstrip('/')}/v1/traces"} if settings.traces else {}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -26,6 +26,7 @@ from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
 from service.settings import Settings
+from service.tracing import traced
 from vqc.image import PhotoLimits
 
 _log = structlog.get_logger("vqc")
@@ -73,15 +74,22 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
 def serve(settings: Settings, *, judge: bool = False) -> None:
     """Serves HTTP until SIGTERM or SIGINT, then drains and stops the engine; ``judge`` also judges submitted tickets."""
     configure(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        _traced(settings, "vqc-up" if judge else "vqc-api"),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(_serve(settings, judge))
 
 
 def work(settings: Settings) -> None:
     """Judges submitted tickets until SIGTERM or SIGINT, then gives back those that it has and stops the engine."""
     configure(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _traced(settings, "vqc-worker"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
+
+
+def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
+    return traced(settings.traces, share=settings.traces_share, service=service)
 
 
 async def _work(settings: Settings) -> None:

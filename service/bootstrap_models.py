@@ -18,6 +18,7 @@ from service.application.observe import Observer
 from service.domain.models import Role, parse_share
 from service.domain.results import ServedModel
 from service.settings import Settings
+from service.tracing import collector
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
@@ -118,6 +119,7 @@ class _Launcher:
             profile=self._settings.engine_profile,
             max_model_len=self._settings.max_model_len,
             gpu_memory_utilization=self._settings.gpu_memory_utilization,
+            traces=collector(self._settings.traces),
             extra_args=self._settings.engine_args,
         )
         if checkpoint.base is None:

@@ -170,6 +170,17 @@ class Settings(BaseSettings):
         "meanwhile, since whoever sends it notices late.",
     )
     drain_timeout_s: float = Field(60.0, gt=0, description="On SIGTERM, most time for requests in flight to finish.")
+    traces: str | None = Field(
+        None,
+        description="Where OpenTelemetry spans go: a collector's base URL (OTLP over HTTP), e.g. http://collector:4318, or a "
+        "file that gets a JSON object a line. Off without one. A managed engine sends its own to the same collector.",
+    )
+    traces_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Part of the traces that begin here that is kept; callers' traces keep their choice.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line written."
     )

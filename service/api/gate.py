@@ -6,12 +6,14 @@ Plain ASGI, because a framework middleware would hide the client's disconnect fr
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import cast
 from uuid import uuid4
 
 import structlog
+from opentelemetry.propagate import extract
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tracer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +36,7 @@ _REFUSALS: dict[type[VqcError], Refusal] = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
+_tracer = get_tracer("vqc.http")
 
 
 class Gate:
@@ -76,15 +79,16 @@ class Gate:
                     answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
             await send(message)
 
-        try:
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
-                await self._guarded(scope, headers, receive, send_named)
-        except Exception as error:
-            _log.exception("unhandled", request_id=request_id, path=scope["path"])
-            if status == 0:
-                await problem_response(error, request_id)(scope, receive, send_named)
-        finally:
-            self._record(scope, status, perf_counter() - started, request_id)
+        with nullcontext(INVALID_SPAN) if scope["path"] in PUBLIC_PATHS else _span(scope["method"], headers) as span:
+            try:
+                with structlog.contextvars.bound_contextvars(request_id=request_id):
+                    await self._guarded(scope, headers, receive, send_named)
+            except Exception as error:
+                _log.exception("unhandled", request_id=request_id, path=scope["path"])
+                if status == 0:
+                    await problem_response(error, request_id)(scope, receive, send_named)
+            finally:
+                self._record(scope, status, perf_counter() - started, request_id, span)
 
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
@@ -101,10 +105,15 @@ class Gate:
                 self._metrics.refused(_REFUSALS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
-    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
         refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
         route = getattr(scope.get("route"), "path", refused_early)
         self._metrics.request(route, scope["method"], status, seconds)
+        if span.is_recording():
+            span.update_name(f"{scope['method']} {route}")
+            span.set_attributes({"http.response.status_code": status, "vqc.request_id": request_id})
+            if status >= 500:
+                span.set_status(StatusCode.ERROR)
         if scope["path"] not in PUBLIC_PATHS:
             _log.info(
                 "request",
@@ -118,6 +127,12 @@ class Gate:
 
 def _is_console(path: str) -> bool:
     return path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+def _span(method: str, headers: Headers) -> AbstractContextManager[Span]:
+    """The span of a request, within its caller's trace where it brings one."""
+    caller = extract(headers) if "traceparent" in headers else None
+    return _tracer.start_as_current_span(method, context=caller, kind=SpanKind.SERVER)
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:

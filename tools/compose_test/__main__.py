@@ -121,8 +121,8 @@ def check_gpu() -> None:
     run(push, "push", "deploy/demo/model", "--alias", "champion", "--registry", registry)
     run("chown", "-R", "10001:10001", registry)
     fetched = docker(*files, "run", "--rm", "--no-deps", "model")
-    expect("sha256:" in fetched, "the digest that was fetched", fetched)
-    say(f"gpu.yml: the alias champion fetched from a registry: {fetched.strip().splitlines()[-1]}")
+    expect(fetched.split()[-1] == "/models/current", "the directory that the alias was fetched to", fetched)
+    say("gpu.yml: the alias champion was fetched from a registry")
     gpu = ["build", "-q", "-f", "deploy/images/engine-gpu.Dockerfile", "--build-arg", "BASE=vqc-test/base"]
     docker(*gpu, "-t", "vqc-test/engine-gpu", ".")
     help_text = docker("run", "--rm", "--read-only", "--network", "none", "vqc-test/engine-gpu", "--help")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
 
+from opentelemetry.trace import get_tracer
+
 from engine.errors import EngineRefused
 from engine.protocol import Engine, Image
 from service.application.groups.blobs import BlobStore
@@ -32,6 +34,8 @@ from service.domain.stage_b.sampler import EvidenceKind, Sampler
 from vqc import summary
 from vqc.errors import InvalidValue
 from vqc.missions import Mission, mission_named
+
+_tracer = get_tracer("vqc.groups")
 
 Save = Callable[[Callable[[Group], Change]], Awaitable[Group]]
 """Changes the group's record; raises ``Superseded`` when the claim is no longer in force."""
@@ -82,8 +86,10 @@ class WorkOnGroup:
         async with self._models.pin(group.id) as pinned:
             guidance = await self._guidance_for(group, mission, pinned.model, sampler)
             group = await self._pinned(group, save, pinned.model, guidance, sampler)
-            group = await self._summarised(group, save, pinned.engine, mission)
-            return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
+            with _tracer.start_as_current_span("stage-a"):
+                group = await self._summarised(group, save, pinned.engine, mission)
+            with _tracer.start_as_current_span("stage-b"):
+                return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
 
     async def ready(self) -> bool:
         """Whether the engine would answer now."""
