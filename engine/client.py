@@ -184,9 +184,8 @@ class VllmClient:
     async def _response(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200; leaving before its end closes the connection, which makes vLLM abort."""
         http, data = self._http(), body if len(body) < _PIECEMEAL_BYTES else io.BytesIO(body)
-        span = _tracer.start_span(
-            "engine", kind=SpanKind.CLIENT
-        )  # current only for the headers: a stream outlives its context
+        # The span is current only for the headers: a stream outlives its context.
+        span = _tracer.start_span("engine", kind=SpanKind.CLIENT)
         headers = dict(_HEADERS)
         inject(headers, set_span_in_context(span))
         try:
