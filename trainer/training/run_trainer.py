@@ -52,6 +52,7 @@ class RunTrainer(Trainer):
         self._loaders = loaders
         self._finish = finish
         self._distiller = distiller
+        self._image_items: torch.Tensor | None = None  # of the step under way, over all ranks
         self._meters = Meters(self._over_ranks, args.device)
         self._seen = [0, 0]  # samples, tokens since the last log
         self._since = time.perf_counter()
