@@ -11,6 +11,7 @@ import click
 from loadtest.errors import BenchFailed
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
+from loadtest.train_cli import train
 from vqc.errors import VqcError
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def _print(report: Report, as_document: bool) -> None:
 
 bench.add_command(swap)
 bench.add_command(registry)
+bench.add_command(train)
 
 
 def main(args: Sequence[str] | None = None) -> None:
