@@ -84,7 +84,8 @@ class RunTrainer(Trainer):
             with self.accelerator.autocast():
                 batches = self._distiller.with_answers(model, batches, self.state.global_step)
             counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=device)
-            self._image_items = self.accelerator.reduce(counts, "sum")
+            reduced: Any = self.accelerator.reduce(counts, "sum")
+            self._image_items = reduced
         return batches, self._get_num_items_in_batch(batches, device)
 
     def compute_loss(
