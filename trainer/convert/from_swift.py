@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from math import ceil
 from pathlib import PurePath
@@ -14,9 +13,8 @@ from trainer.convert.arguments import arguments_of
 from trainer.convert.flat import nested
 from trainer.convert.names import SAME, TOWERS, WITHOUT_EFFECT, swift_defaults, why_lost
 from trainer.convert.result import Conversion, Lost
-from vqc.errors import InvalidValue
+from trainer.convert.values import mapping, zero_stage
 
-_OFFLOADS = ("offload_optimizer", "offload_param")
 _UNSET: tuple[object, ...] = (None, "", [], {}, ())
 
 
@@ -177,7 +175,7 @@ class _Reader:
         if self.whole["lr_scheduler_type"] not in _choices(TrainingSection, "lr_scheduler_type"):
             self.lose("lr_scheduler_type", "has no counterpart here; 'cosine' is taken")
             self.put("training.lr_scheduler_type", "cosine")
-        for name, value in _mapping("lr_scheduler_kwargs", self.take("lr_scheduler_kwargs") or {}).items():
+        for name, value in mapping("lr_scheduler_kwargs", self.take("lr_scheduler_kwargs") or {}).items():
             if name in ("min_lr", "min_lr_rate") and isinstance(value, int | float):
                 self.put(f"training.lr_scheduler_kwargs.{name}", float(value))
             else:
@@ -186,13 +184,13 @@ class _Reader:
     def _sharding(self) -> None:
         self.tree.pop("training.fsdp", None)
         if told := self.take("deepspeed"):
-            stage = _zero_stage(told)
+            stage = zero_stage(told)
             if stage is None:
                 self.lose("deepspeed", "has no counterpart here; zero2 and zero3 without offload are taken over")
             else:
                 self.put("deepspeed.enabled", True)
                 self.put("deepspeed.config", stage)
-        version = _mapping("fsdp_config", self.whole.get("fsdp_config") or {}).get("fsdp_version", 2)
+        version = mapping("fsdp_config", self.whole.get("fsdp_config") or {}).get("fsdp_version", 2)
         if (sharded := self.take("fsdp")) == "fsdp2" or (sharded and version == 2):
             self.put("training.fsdp", "fsdp2")
         elif sharded:
@@ -233,27 +231,3 @@ class _Reader:
 
 def _choices(section: Any, name: str) -> tuple[str, ...]:
     return get_args(section.model_fields[name].annotation)
-
-
-def _zero_stage(told: object) -> str | None:
-    """zero2 or zero3 of a preset's name or of DeepSpeed's own settings (as a mapping or JSON text); None for others."""
-    settings = _mapping("deepspeed", told) if isinstance(told, dict) or str(told).startswith("{") else told
-    if isinstance(settings, str):
-        return settings if settings in ("zero2", "zero3") else None
-    zero = _mapping("deepspeed.zero_optimization", settings.get("zero_optimization") or {})
-    stage = zero.get("stage")
-    offloads = any(
-        _mapping(f"deepspeed.{name}", zero.get(name) or {}).get("device", "none") != "none" for name in _OFFLOADS
-    )
-    return f"zero{stage}" if stage in (2, 3) and not offloads else None
-
-
-def _mapping(name: str, told: object) -> dict[str, Any]:
-    """A mapping, given as itself or as JSON text."""
-    try:
-        found = json.loads(told) if isinstance(told, str) else told
-    except json.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidValue(name, told, "must be a mapping, or one in JSON")
-    return found
