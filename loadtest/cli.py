@@ -13,6 +13,7 @@ from loadtest.errors import BenchFailed
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
+from loadtest.train_cli import train
 from vqc.errors import VqcError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, swap, registry):
+for command in (caption, stage_a, stage_b, mixed, engine, train, swap, registry):
     bench.add_command(command)
 
 

@@ -35,7 +35,7 @@ ROOT = Path("output/anchoring")
 RESULTS = ROOT / "results.jsonl"
 ARMS = {"SFT": "demo_anchor", "GKD": "demo_anchor_gkd", "GKD + visual": "demo_anchor_gkd_visual"}
 BEFORE = "before"
-TRAINED, HELD_OUT, TICKETS = 400, 32, 32
+TRAINED, HELD_OUT = 400, 16
 SEEDS = {"negatives": 51, "negatives_val": 52, "old_val": 53}
 """Of the drawn sets; none is one that the demo model was trained on."""
 
@@ -71,7 +71,7 @@ def drawn() -> dict[str, Path]:
                     ImageOps.invert(image.convert("RGB")).save(photo, quality=92)
     found["tickets_val"] = ROOT / "tickets_val/tickets.jsonl"
     if not found["tickets_val"].exists():
-        write_tickets(ROOT / "tickets_val", seed=SEEDS["old_val"] * 10**6, missions=RULES, count=TICKETS)
+        write_tickets(ROOT / "tickets_val", seed=SEEDS["old_val"] * 10**6, missions=RULES, count=HELD_OUT)
     return found
 
 
@@ -101,7 +101,7 @@ def scores(arm: str, seed: int, steps: int | None, data: dict[str, Path], genera
 def forced(model: Any, config: TrainConfig, path: Path) -> dict[str, float]:
     """Nats per answer token and the share predicted right, each answer's own tokens before it given."""
     encoder = Encoder.load(config.model.model)
-    samples = SampleDataset(path, shuffle=False)
+    samples = SampleDataset(path, shuffle=False, limit=HELD_OUT)
     network, sums = model.get_base_model(), torch.zeros(3, dtype=torch.float64)
     training = model.training
     model.eval()

@@ -232,9 +232,9 @@ def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
 @main.command()
 @click.argument("out", type=_OUT)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
-@click.option("--size", type=click.Choice(["tiny", "demo"]), default="tiny", show_default=True)
+@click.option("--size", type=click.Choice(["tiny", "demo", "4b"]), default="tiny", show_default=True)
 def tiny(out: Path, seed: int, size: str) -> None:
-    """Make OUT, a complete Qwen3-VL checkpoint of a few million random parameters."""
+    """Make OUT, a complete Qwen3-VL checkpoint of random parameters: a few million, or the shape of the 4B model."""
     from trainer.tiny_checkpoint import SIZES, build_tiny_checkpoint
 
     try:

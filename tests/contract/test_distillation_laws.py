@@ -15,12 +15,14 @@ from tests.contract.test_trainer_laws import facts, gradients, model, samples
 from tests.unit.trainer import ranks, tiny
 from tests.unit.trainer.objectives.test_divergence import reference
 from trainer.config import TrainConfig, config_from
+from trainer.model import network, tuners
 from trainer.model.collate import packed, padded
 from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
 from trainer.model.encode import IGNORED, Encoder
 from trainer.model.targets import HiddenTargets
 from trainer.objectives.divergence import JensenShannon
 from trainer.training.run import run
+from trainer.training.teacher import AdapterOff, CopiedTeacher
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
 OBJECTIVE = Objective(
@@ -166,6 +168,29 @@ def test_a_text_only_batch_skips_the_vision_term(checkpoint: Path, encoder: Enco
     assert output.llm_kd_total > 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["masters", "half"])
+def test_the_start_is_exactly_0_in_autocast_too(
+    checkpoint: Path, encoder: Encoder, jsonl: Path, tmp_path: Path, dtype: Any
+):
+    def loaded() -> Any:
+        return network.load(checkpoint, dtype=dtype, attn_impl="sdpa", pixel_table=encoder.pixels.table_CV).train()
+
+    net = loaded()
+    net.objective = OBJECTIVE
+    student = tuners.tuned(net, tiny.config(checkpoint, jsonl, tmp_path).tuner, masters=True)
+    batch = packed([encoder.encode(sample) for sample in samples()], facts(encoder, net))
+    for teacher in (AdapterOff(student), CopiedTeacher(loaded(), student, torch.bfloat16)):
+        with torch.autocast("cpu", torch.bfloat16):
+            said = teacher.answer(student, batch, Asked(text=True, features=True))
+            assert said.hidden_SD is not None
+            targets = HiddenTargets(hidden_SD=said.hidden_SD, head=teacher.head, jsd=OBJECTIVE.jsd)
+            output = student(**batch, lesson=Lesson(targets=targets, features=said.features, trunk=said.trunk))
+        output.loss.backward()
+        assert output.llm_kd_total == output.vision_kd_total == 0
+        assert all(p.grad is not None for p in student.parameters() if p.requires_grad)
+        student.zero_grad()
+
+
 @pytest.mark.parametrize(
     ("tuner", "exact"),
     [
@@ -213,7 +238,8 @@ def test_accumulation_equals_one_batch(checkpoint: Path, jsonl: Path, tmp_path: 
 def test_two_ranks_equal_one_whole_or_sharded(checkpoint: Path, jsonl: Path, tmp_path: Path):
     options: dict[str, Any] = {"rlhf": GKD, "visual": VISUAL, "max_steps": 3, "per_device_train_batch_size": 2}
     run(config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options))
-    for name, sharded in (("ddp", {}), ("fsdp2", {"fsdp": "fsdp2"})):
+    ways: dict[str, dict[str, Any]] = {"ddp": {}, "fsdp2": {"fsdp": "fsdp2"}}
+    for name, sharded in ways.items():
         ranks.run_in_two(config(checkpoint, jsonl, tmp_path / name, **options, **sharded), tmp_path)
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from math import ceil
 from pathlib import PurePath
@@ -10,9 +9,11 @@ from typing import Any, get_args
 
 from trainer.config.model import ModelSection, TemplateSection
 from trainer.config.training import TrainingSection
+from trainer.convert.arguments import arguments_of
 from trainer.convert.flat import nested
-from trainer.convert.names import OLD_NAMES, SAME, TOWERS, WITHOUT_EFFECT, swift_defaults, why_lost
+from trainer.convert.names import SAME, TOWERS, WITHOUT_EFFECT, swift_defaults, why_lost
 from trainer.convert.result import Conversion, Lost
+from trainer.convert.values import mapping, zero_stage
 
 _UNSET: tuple[object, ...] = (None, "", [], {}, ())
 
@@ -21,6 +22,9 @@ def from_swift(arguments: Mapping[str, object]) -> Conversion:
     """Our configuration of a flat mapping of ms-swift's arguments (YAML, or a run's ``args.json``).
 
     What the arguments leave out has ms-swift's default, also where ours is another.
+
+    Raises:
+        InvalidValue: a value of another kind than ms-swift takes.
     """
     return _Reader(arguments).conversion()
 
@@ -29,10 +33,10 @@ class _Reader:
     """One conversion: ``given`` under ms-swift 4's names, ``whole`` with its defaults, ``tree`` by our dotted keys."""
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
-        self.given = {OLD_NAMES.get(name, name): value for name, value in arguments.items()}
         defaults = swift_defaults()
-        distils = self.given.get("rlhf_type") == "gkd"
+        distils = arguments.get("rlhf_type") == "gkd"
         self.defaults = {**defaults["sft"], **(defaults["rlhf"] if distils else {})}
+        self.given = arguments_of(arguments, self.defaults)
         self.whole: dict[str, Any] = {**self.defaults, **self.given}
         self.distils = distils
         self.tree: dict[str, object] = {}
@@ -77,7 +81,8 @@ class _Reader:
                 continue
             value = self.take(theirs)
             if value not in _UNSET:
-                self.put(ours, int(value) if ours == "tuner.lora_alpha" and value == int(value) else value)
+                whole = ours == "tuner.lora_alpha" and isinstance(value, float) and value.is_integer()
+                self.put(ours, int(value) if whole else value)
 
     def _model(self) -> None:
         dtype = str(self.whole["torch_dtype"] or "bfloat16").removeprefix("torch.")
@@ -105,8 +110,7 @@ class _Reader:
             self.put("template.truncation_strategy", "delete")
 
     def _tuner(self) -> None:
-        if self.whole["target_regex"] or isinstance(self.whole["target_modules"], str):
-            self.put("tuner.target_regex", self.whole["target_regex"] or self.whole["target_modules"])
+        if self.whole["target_regex"]:
             self.tree.pop("tuner.target_modules", None)
         if isinstance(self.whole["init_weights"], bool):
             self.put("tuner.init_weights", str(self.whole["init_weights"]).lower())
@@ -134,8 +138,8 @@ class _Reader:
             self.put("training.max_steps", steps)
             self.tree.pop("training.num_train_epochs", None)
         if self.whole["gradient_accumulation_steps"] is None:
-            steps = max(1, ceil(16 / self.whole["per_device_train_batch_size"]))
-            self.put("training.gradient_accumulation_steps", steps)
+            size = self.whole["per_device_train_batch_size"]
+            self.put("training.gradient_accumulation_steps", ceil(16 / size) if size in range(1, 16) else 1)
         self.put("training.bf16", self._bf16())
         if self.whole["vit_gradient_checkpointing"] and not self._vit_is_trained():
             self.tree.pop("training.vit_gradient_checkpointing")  # args.json says it of frozen ones too
@@ -171,9 +175,8 @@ class _Reader:
         if self.whole["lr_scheduler_type"] not in _choices(TrainingSection, "lr_scheduler_type"):
             self.lose("lr_scheduler_type", "has no counterpart here; 'cosine' is taken")
             self.put("training.lr_scheduler_type", "cosine")
-        options = self.take("lr_scheduler_kwargs") or {}
-        for name, value in (json.loads(options) if isinstance(options, str) else options).items():
-            if name in ("min_lr", "min_lr_rate"):
+        for name, value in mapping("lr_scheduler_kwargs", self.take("lr_scheduler_kwargs") or {}).items():
+            if name in ("min_lr", "min_lr_rate") and isinstance(value, int | float):
                 self.put(f"training.lr_scheduler_kwargs.{name}", float(value))
             else:
                 self.lost.append(Lost(key=f"lr_scheduler_kwargs.{name}", value=value, why="has no counterpart here"))
@@ -181,13 +184,13 @@ class _Reader:
     def _sharding(self) -> None:
         self.tree.pop("training.fsdp", None)
         if told := self.take("deepspeed"):
-            stage = _zero_stage(told)
+            stage = zero_stage(told)
             if stage is None:
                 self.lose("deepspeed", "has no counterpart here; zero2 and zero3 without offload are taken over")
             else:
                 self.put("deepspeed.enabled", True)
                 self.put("deepspeed.config", stage)
-        version = (self.whole.get("fsdp_config") or {}).get("fsdp_version", 2)
+        version = mapping("fsdp_config", self.whole.get("fsdp_config") or {}).get("fsdp_version", 2)
         if (sharded := self.take("fsdp")) == "fsdp2" or (sharded and version == 2):
             self.put("training.fsdp", "fsdp2")
         elif sharded:
@@ -195,14 +198,13 @@ class _Reader:
 
     def _data(self) -> None:
         for name, ours in (("dataset", "train"), ("val_dataset", "val")):
-            told = self.take(name) or []
-            named = [told] if isinstance(told, str) else [item for item in told if item != "dummy"]
+            named = [item for item in self.take(name) if item != "dummy"]
             if len(named) > 1:
                 self.lose(name, "are several; concatenate the JSONL files and name the one")
             elif named:
-                path, _, limit = named[0].partition("#")
-                self.put(f"custom.{ours}_jsonl", path)
-                if limit:
+                path, _, limit = named[0].rpartition("#")
+                self.put(f"custom.{ours}_jsonl", path if limit.isdecimal() and path else named[0])
+                if limit.isdecimal() and path:
                     self.put(f"custom.{ours}_sample_limit", int(limit))
         if self.whole["norm_bbox"] == "none":
             self.lose("norm_bbox", "has no counterpart here: coordinates are norm1000, as the service reads them")
@@ -229,14 +231,3 @@ class _Reader:
 
 def _choices(section: Any, name: str) -> tuple[str, ...]:
     return get_args(section.model_fields[name].annotation)
-
-
-def _zero_stage(told: object) -> str | None:
-    """zero2 or zero3 of a preset's name or of DeepSpeed's own settings (as a mapping or JSON text); None for others."""
-    settings = json.loads(told) if isinstance(told, str) and told.startswith("{") else told
-    if isinstance(settings, str):
-        return settings if settings in ("zero2", "zero3") else None
-    zero = settings.get("zero_optimization", {}) if isinstance(settings, dict) else {}
-    places = [zero.get(name, {}).get("device", "none") for name in ("offload_optimizer", "offload_param")]
-    stage = zero.get("stage")
-    return f"zero{stage}" if stage in (2, 3) and places == ["none", "none"] else None

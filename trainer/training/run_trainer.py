@@ -52,6 +52,7 @@ class RunTrainer(Trainer):
         self._loaders = loaders
         self._finish = finish
         self._distiller = distiller
+        self._image_items: torch.Tensor | None = None  # of the step under way, over all ranks
         self._meters = Meters(self._over_ranks, args.device)
         self._seen = [0, 0]  # samples, tokens since the last log
         self._since = time.perf_counter()
@@ -83,7 +84,8 @@ class RunTrainer(Trainer):
             with self.accelerator.autocast():
                 batches = self._distiller.with_answers(model, batches, self.state.global_step)
             counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=device)
-            self._image_items = self.accelerator.reduce(counts, "sum")
+            reduced: Any = self.accelerator.reduce(counts, "sum")
+            self._image_items = reduced
         return batches, self._get_num_items_in_batch(batches, device)
 
     def compute_loss(

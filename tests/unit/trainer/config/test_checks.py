@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from trainer.config import ConfigError, TrainConfig, config_from
+from trainer.config import ConfigError, TrainConfig, config_from, notes
 
 MINIMAL: dict[str, object] = {
     "model": {"model": "m"},
@@ -149,3 +149,9 @@ def test_values_that_follow_from_others() -> None:
     assert made(custom={"use_summary": True}).custom.summary_share == 1.0
     assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.val_limit == 2
     assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.train_limit == 9
+
+
+def test_the_old_monitor_is_accepted_and_says_when_it_has_nothing_to_watch() -> None:
+    monitor: dict[str, object] = {"trainer_variant": "gkd_monitor"}
+    assert notes(made(rlhf=GKD, custom=monitor)) == ()
+    assert notes(made(custom=monitor)) == ("custom.trainer_variant: 'gkd_monitor' has nothing to watch without rlhf",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainer.config import ConfigError, TrainConfig, config_from, documented_key
 from trainer.convert import convert, from_swift, to_swift
 from trainer.convert.flat import said
 from trainer.convert.names import OURS_ONLY, SAME, SPECIAL, swift_defaults
+from vqc.errors import InvalidValue
 
 ROOT = Path(__file__).parents[4]
 ARGS = Path(__file__).parent / "args.json"
@@ -131,6 +133,54 @@ def test_what_both_can_say_survives_the_way_there_and_back(config: TrainConfig, 
     back = from_swift(there.tree)
     assert back.lost == ()
     assert said(config_from(back.tree)) == said(config)
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-3, 9000) | st.floats(allow_nan=False) | st.sampled_from(
+    ["", "x", "true", "{", '{"a": 1}', "zero3", "gkd", "full", "a.jsonl#3", "a#b"]
+)  # fmt: skip
+VALUES = (
+    LEAVES
+    | st.lists(LEAVES, max_size=2)
+    | st.dictionaries(st.sampled_from(["stage", "zero_optimization", "min_lr"]), LEAVES)
+)
+NAMES = sorted(
+    {*SAME.values(), *SPECIAL.values(), "rlhf_type", "fp16", "fsdp_config", "freeze_parameters", "train_type"}
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
+def test_any_mapping_converts_or_is_an_error_of_ours(arguments: dict[str, Any]) -> None:
+    with suppress(InvalidValue, ConfigError):
+        config_from(from_swift(arguments).tree)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "valid"),
+    [
+        ("learning_rate", "fast", "a number"),
+        ("packing", "yes", "bool"),
+        ("dataset", 3, "list of texts"),
+        ("deepspeed", "{", "a mapping"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(argument: str, value: object, valid: str) -> None:
+    with pytest.raises(InvalidValue, match=f"{argument}.*{valid}"):
+        from_swift({"model": "m", argument: value})
+
+
+def test_one_value_is_a_list_of_one() -> None:
+    args = {
+        "model": "m",
+        "dataset": "a.jsonl#50",
+        "max_length": 64,
+        "report_to": "tensorboard",
+        "target_modules": "all-linear",
+    }
+    result = from_swift(args)
+    assert result.lost == ()
+    custom = config_from(result.tree).custom
+    assert (custom.train_jsonl, custom.train_limit) == ("a.jsonl", 50)
 
 
 def test_every_key_of_ours_has_a_counterpart_or_a_reason() -> None:

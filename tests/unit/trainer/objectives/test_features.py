@@ -40,6 +40,16 @@ def test_equals_the_formula_and_its_finite_differences(distance: Distance) -> No
         assert moved.grad[place].item() == pytest.approx(slope, abs=1e-8)
 
 
+@pytest.mark.parametrize("distance", ["mse", "cosine"])
+def test_equal_features_are_exactly_0_apart(distance: Distance) -> None:
+    same = torch.randn(5, 300, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    value = feature_distance(same, same.detach().clone(), distance)
+    value.sum().backward()
+    assert value.tolist() == [0.0] * 5
+    assert same.grad is not None
+    assert not same.grad.any()
+
+
 def test_half_precision_is_compared_in_float32() -> None:
     student, teacher = (torch.from_numpy(x).bfloat16() for x in pair())
     assert feature_distance(student, teacher, "mse").dtype is torch.float32
