@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loadtest.console_cli import console
+from loadtest.counts import Counts
 from loadtest.errors import BenchFailed
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
@@ -15,22 +17,6 @@ from vqc.errors import VqcError
 
 if TYPE_CHECKING:
     from loadtest.gateway import Plan, Report
-
-
-class Counts(click.ParamType):
-    """Positive whole numbers, separated by commas."""
-
-    name = "N,N,…"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers in the order given."""
-        try:
-            counts = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            counts = ()
-        if not counts or min(counts) < 1:
-            self.fail(f"{value!r} must be whole numbers from 1, separated by commas, such as 1,16,64", param, ctx)
-        return counts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,6 +109,7 @@ def _print(report: Report, as_document: bool) -> None:
 
 bench.add_command(swap)
 bench.add_command(registry)
+bench.add_command(console)
 
 
 def main(args: Sequence[str] | None = None) -> None:

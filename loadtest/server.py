@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 from loadtest.errors import BenchFailed
 from loadtest.wire import Answer, AnswerReader, Target
@@ -38,9 +39,15 @@ class MeasuredServer:
 
 @asynccontextmanager
 async def running_api(
-    max_in_flight: int, settings: Mapping[str, str] | None = None, *, ready_timeout_s: float = READY_TIMEOUT_S
+    max_in_flight: int,
+    settings: Mapping[str, str] | None = None,
+    *,
+    command: Literal["api", "up"] = "api",
+    ready_timeout_s: float = READY_TIMEOUT_S,
 ) -> AsyncGenerator[MeasuredServer, None]:
-    """Our API on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say; stopped in any case.
+    """Our API (``up``: with a worker) on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say.
+
+    It is stopped in any case.
 
     ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
 
@@ -52,7 +59,7 @@ async def running_api(
         log = Path(folder) / "api.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.cli", "api"),
+                *(sys.executable, "-m", "service.cli", command),
                 env=server_environment(target.port, max_in_flight) | dict(settings or {}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

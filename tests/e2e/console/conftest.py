@@ -91,7 +91,7 @@ class Person:
             self.strangers.append(request.url)
 
     async def serious(self) -> list[str]:
-        """What axe finds serious or critical on the page as it stands. It is evaluated by the test, not a script of the page."""
+        """What axe finds serious or critical on the page as it stands; the test evaluates it, the page loads nothing."""
         await self.page.evaluate(AXE.read_text("utf-8"))
         found = await self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
         return [

@@ -1,4 +1,4 @@
-"""Every page in both languages, light and dark: usable by axe's rules, nothing from elsewhere, nothing the browser complains of.
+"""Every page in both languages, light and dark: usable by axe's rules, nothing from elsewhere, no complaint.
 
 With ``SCREENSHOTS=folder`` in the environment each page is also written there as a PNG.
 """
