@@ -1,8 +1,8 @@
 """What a page of the review console costs as the queue grows: the same requests at every size, one after the other.
 
 A real process tree (`vqc up` on the scripted engine, its own Redis) takes and judges the tickets; their photos show nothing of
-the mission, so every one waits for a person. CPU is that of the whole tree, Redis and the idle worker included; times are those of
-the client on the same machine, and grow with whatever else runs there.
+the mission, so every one waits for a person. CPU is that of the whole tree, Redis and the idle worker included; times are
+those of the client on the same machine, and grow with whatever else runs there.
 """
 
 from __future__ import annotations
