@@ -30,7 +30,7 @@ def install(app: FastAPI) -> None:
 
     for kind in (ClientGone, ClientDisconnect):
         app.add_exception_handler(kind, gone)
-    for kind in (VqcError, HTTPException, RequestValidationError):
+    for kind in (VqcError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
 
 

@@ -240,3 +240,14 @@ async def test_english_pages_are_english(site, visitor):
         ("/console/nothing", "There is no such page"),
     ):
         assert said in (await visitor.get(path, **{"Accept-Language": "en"})).text
+
+
+async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_request(site, visitor, monkeypatch):
+    async def broken(group_id):
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(site.context.groups.store, "get", broken)
+    answer = await visitor.get("/console/tickets/0123")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert answer.headers["x-request-id"] in answer.text
+    assert "hunter2" not in answer.text
