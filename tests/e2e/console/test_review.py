@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from service.domain.groups import State
 from tests.console_tickets import EVIL, dead, waiting
@@ -13,6 +13,12 @@ from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served
 from vqc.verdict import Verdict
 
 pytestmark = ON_THE_SESSIONS_LOOP
+
+
+async def arrived(page: Page, part: str) -> None:
+    """Returns on the page with this in its address, once its scripts hear keys."""
+    await expect(page).to_have_url(re.compile(part))
+    await page.wait_for_load_state("load")
 
 
 async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Served):
@@ -23,21 +29,21 @@ async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Serv
     keyboard, page = person.page.keyboard, person.page
     await expect(page.get_by_role("heading", name="待复核")).to_be_visible()
     await keyboard.press("n")
-    await expect(page).to_have_url(re.compile(first.id))
+    await arrived(page, first.id)
     await keyboard.press("f")
     await keyboard.type("挡风板 p 未安装")  # letters are letters while somebody writes
     await keyboard.press("Control+Enter")
-    await expect(page).to_have_url(re.compile(second.id))
+    await arrived(page, second.id)
     await expect(page.get_by_text("刚才决定了 QC-0001：不通过")).to_be_visible()
     kept = await desk.store.get(first.id)
     assert (kept.verdict, kept.reviews[0].note, kept.reviews[0].name) == (Verdict.FAIL, "挡风板 p 未安装", "王工")
     await keyboard.press("u")
-    await expect(page).to_have_url(re.compile(first.id))
+    await arrived(page, first.id)
     await expect(page.get_by_text("撤销了决定")).to_be_visible()
     assert (await desk.store.get(first.id)).state is State.NEEDS_REVIEW
     await keyboard.press("p")
     await keyboard.press("Control+Enter")
-    await expect(page).to_have_url(re.compile(second.id))
+    await arrived(page, second.id)
     await keyboard.press("p")
     await keyboard.press("Control+Enter")
     await expect(page.get_by_text("没有符合条件的工单")).to_be_visible()
