@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loadtest.console_cli import console
+from loadtest.counts import Counts
 from loadtest.errors import BenchFailed
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
 from loadtest.registry_cli import registry
@@ -19,22 +21,6 @@ from vqc.errors import VqcError
 if TYPE_CHECKING:
     from loadtest.gateway import Plan, Report
     from loadtest.wire import Body
-
-
-class Counts(click.ParamType):
-    """Positive whole numbers, separated by commas."""
-
-    name = "N,N,…"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers in the order given."""
-        try:
-            counts = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            counts = ()
-        if not counts or min(counts) < 1:
-            self.fail(f"{value!r} must be whole numbers from 1, separated by commas, such as 1,16,64", param, ctx)
-        return counts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -172,7 +158,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, train, swap, registry):
+for command in (caption, stage_a, stage_b, mixed, engine, train, swap, registry, console):
     bench.add_command(command)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-
-from PIL import Image as Pillow
+from pathlib import Path
 
 from service.api.groups_desk import GroupDesk
 from service.application.groups.store import Event
@@ -15,6 +13,11 @@ from service.domain.groups import Failure, Group, GroupPhoto, Outcome, Pinned, i
 from service.domain.stage_b.sampler import EvidenceKind
 from vqc.verdict import Verdict
 
+PHOTOS = [
+    Path(__file__).parents[1] / "deploy" / "demo" / "photos" / f"{name}.jpg"
+    for name in ("rru", "ports", "odf", "ground-bar", "drawing")
+]
+"""Photos in which the scripted engine finds something."""
 MISSION = "挡风板安装检查"
 EVIL = '"><img src=x onerror=alert(1)>.jpg'
 LINES = ("BBU设备/华为,显示完整,机柜空间充足需要安装×1", "挡风板/华为,只显示部分,安装方向正确×1")
@@ -76,12 +79,11 @@ async def accepted(
     moment = datetime.now(UTC) - timedelta(hours=hours)
     kept = []
     for n in range(1, photos + 1):
-        data = io.BytesIO()
-        Pillow.new("RGB", (640, 480), (40 * n % 256, 90, 120)).save(data, "PNG")
-        digest = sha256(data.getvalue()).hexdigest()
-        await desk.blobs.put(digest, data.getvalue())
+        data = PHOTOS[n - 1].read_bytes()
+        digest = sha256(data).hexdigest()
+        await desk.blobs.put(digest, data)
         line = LINES[(n - 1) % len(LINES)]
-        kept.append(GroupPhoto(image_id=f"image_{n}", name=name, digest=digest, media_type="image/png", summary=line))
+        kept.append(GroupPhoto(image_id=f"image_{n}", name=name, digest=digest, media_type="image/jpeg", summary=line))
     group = Group(
         id=id_at(moment, sha256(ticket_id.encode()).hexdigest()[:20]),
         mission=mission,

@@ -63,6 +63,7 @@ class Door:
             language=language_of(request),
             caller=caller,
             signs_in=not self._keys.admits_everybody,
+            ended=caller is None and self._sessions.was_somebody(cookie),
             pages=self._pages,
         )
         static = scope["path"].startswith(f"{assets.PREFIX}/")

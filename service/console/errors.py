@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.api.disconnect import ClientGone
 from service.api.problems import invalid_value, problem_of, problem_response
-from service.console.render import page
+from service.console.render import page, visit_of
 from service.console.words import known
 from vqc.errors import VqcError
 
@@ -30,7 +30,7 @@ def install(app: FastAPI) -> None:
 
     for kind in (ClientGone, ClientDisconnect):
         app.add_exception_handler(kind, gone)
-    for kind in (VqcError, HTTPException, RequestValidationError):
+    for kind in (VqcError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
 
 
@@ -54,9 +54,9 @@ def to_sign_in(request: Request) -> Response:
         current = request.headers.get("hx-current-url", "")
         back = "/console" + current.partition("/console")[2] if "/console" in current else "/console"
         return Response(status_code=401, headers={"HX-Redirect": f"{SIGN_IN}?next={quote(back, safe='')}&ended=1"})
-    ended = "&ended=1" if request.cookies else ""
+    ended = "&ended=1" if visit_of(request).ended else ""
     if request.method not in ("GET", "HEAD"):
-        return page(request, "sign_in.html", 401, next="/console", ended=True, problem=None)
+        return page(request, "sign_in.html", 401, next="/console", ended=True, unsaved=True, problem=None)
     return RedirectResponse(f"{SIGN_IN}?next={quote(there, safe='')}{ended}", 303)
 
 

@@ -31,6 +31,8 @@ class Visit:
     caller: Caller | None
     signs_in: bool
     """Whether keys are in force; without them there is nobody to sign in or out."""
+    ended: bool
+    """Whether this was somebody's session, who has to sign in again."""
     pages: tuple[Page, ...]
 
 

@@ -53,11 +53,13 @@ class Sessions:
 
     def read(self, value: str | None) -> Session | None:
         """The session, or None for a cookie that is missing, changed or too old."""
-        payload, _, signature = (value or "").rpartition(".")
-        if not payload or not hmac.compare_digest(signature.encode(), self._signed(payload).encode()):
-            return None
-        session = Session(**json.loads(base64.urlsafe_b64decode(payload)))
-        return session if session.expires_at > self._clock().timestamp() else None
+        session = self._opened(value)
+        return session if session and session.expires_at > self._clock().timestamp() else None
+
+    def was_somebody(self, value: str | None) -> bool:
+        """Whether the cookie is of somebody who had signed in, be it too old by now."""
+        session = self._opened(value)
+        return session is not None and session.key_id is not None
 
     def ageing(self, session: Session) -> bool:
         """Whether less than half of its time is left: then it is written again."""
@@ -67,6 +69,12 @@ class Sessions:
         """The same person with the same token, from now on."""
         fresh = self.begun(key_id=session.key_id, name=session.name if name is None else name)
         return Session(key_id=fresh.key_id, name=fresh.name, token=session.token, expires_at=fresh.expires_at)
+
+    def _opened(self, value: str | None) -> Session | None:
+        payload, _, signature = (value or "").rpartition(".")
+        if not payload or not hmac.compare_digest(signature.encode(), self._signed(payload).encode()):
+            return None
+        return Session(**json.loads(base64.urlsafe_b64decode(payload)))
 
     def _signed(self, payload: str) -> str:
         return hmac.new(self._secret, payload.encode(), sha256).hexdigest()

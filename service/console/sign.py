@@ -21,7 +21,7 @@ router = APIRouter(prefix="/console")
 @router.get("/sign-in")
 async def sign_in(request: Request, next: str = "/console", ended: bool = False) -> Response:
     """The form."""
-    return page(request, "sign_in.html", next=inside(next), ended=ended, problem=None)
+    return page(request, "sign_in.html", next=inside(next), ended=ended, unsaved=False, problem=None)
 
 
 @router.post("/sign-in")
@@ -35,7 +35,7 @@ async def signed_in(
     try:
         caller = context_of(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
-        return page(request, "sign_in.html", 401, next=inside(next), ended=False, problem=str(error))
+        return page(request, "sign_in.html", 401, next=inside(next), ended=False, unsaved=False, problem=str(error))
     sessions = sessions_of(request)
     return with_session(
         request, RedirectResponse(inside(next), 303), sessions.begun(key_id=caller.key_id, name=name.strip())

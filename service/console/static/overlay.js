@@ -87,6 +87,7 @@ class Overlay extends HTMLElement {
       for (const name of ["pointerout", "focusout"]) place.addEventListener(name, () => this.#highlight(this.#focused()));
       place.addEventListener("click", (event) => this.#pin(numberAt(event)));
     }
+    this.list.addEventListener("keydown", (event) => this.#step(event));
   }
 
   #point(event) {
@@ -102,6 +103,15 @@ class Overlay extends HTMLElement {
   /** The entry that the keyboard is at stays lit when the pointer leaves. */
   #focused() {
     return this.list.contains(document.activeElement) ? Number(document.activeElement.dataset.n) : null;
+  }
+
+  /** Arrow keys go from entry to entry, over those that are hidden. */
+  #step(event) {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const entries = [...this.list.querySelectorAll("li:not([hidden]) > button")];
+    entries[entries.indexOf(document.activeElement) + by]?.focus();
   }
 
   #highlight(n) {

@@ -2,6 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const NORM = 1000;
+const LANGUAGE = "zh-CN"; // of descriptions, whatever the page's is
 
 /** The object as a group of shapes at its place on a photo of this size (pixels); ``space`` is norm1000 or pixel. */
 export function shapeOf(n, object, space, size, color) {
@@ -24,7 +25,7 @@ export function shapeOf(n, object, space, size, color) {
 export function entryOf(n, object, color) {
   const item = document.createElement("li");
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: `overlay-entry ${color}` });
+  Object.assign(button, { type: "button", lang: LANGUAGE, className: `overlay-entry ${color}` });
   button.setAttribute("aria-pressed", "false");
   button.dataset.n = n;
   const number = document.createElement("span");
@@ -38,7 +39,7 @@ export function entryOf(n, object, color) {
 /** A category with its check mark, colour and count. */
 export function categoryOf(category, count, color, checked) {
   const label = document.createElement("label");
-  label.className = color;
+  Object.assign(label, { lang: LANGUAGE, className: color });
   const box = document.createElement("input");
   Object.assign(box, { type: "checkbox", checked });
   box.dataset.category = category;

@@ -20,6 +20,7 @@ async def test_a_stranger_is_sent_to_sign_in_and_then_on_to_where_they_wanted(si
         )
         form = await stranger.get(sent.headers["location"])
         assert form.status_code == 200
+        assert "ended" not in (await stranger.get("/console/queue")).headers["location"]  # it has never begun
         assert 'value="/console/queue?mission=x"' in form.text
         answer = await stranger.post("/console/sign-in", key=site.keys["all"], name="王工", next="/console/queue")
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/queue")
@@ -48,7 +49,8 @@ async def test_a_session_ends_after_its_time_and_the_page_says_so(site, visitor)
     assert sent.status_code == 303
     assert "ended=1" in sent.headers["location"]
     assert "会话已结束" in (await visitor.get(sent.headers["location"])).text
-    assert (await visitor.client.post("/console/nothing", data={"csrf_token": "x"})).status_code == 401
+    unsaved = await visitor.client.post("/console/nothing", data={"csrf_token": "x"})
+    assert (unsaved.status_code, "没有保存" in unsaved.text) == (401, True)
     part = await visitor.get(
         "/console/nothing", **{"HX-Request": "true", "HX-Current-URL": "http://vqc.test/console/queue?a=1"}
     )

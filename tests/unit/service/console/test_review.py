@@ -7,7 +7,7 @@ import pytest
 
 from service.domain.errors import QueueUnavailable
 from service.domain.groups import State
-from tests.console_tickets import EVIL, accepted, dead, waiting
+from tests.console_tickets import EVIL, PHOTOS, accepted, dead, waiting
 from vqc.verdict import Verdict
 
 NOTHING = {"X": "0"}
@@ -183,8 +183,8 @@ async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(sit
     group, other = await waiting(desk, "QC-1", photos=1), await waiting(desk, "QC-2", photos=2)
     path = f"/console/tickets/{group.id}/photos/{group.photos[0].digest}"
     answer = await visitor.get(path)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert answer.content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert answer.content == PHOTOS[0].read_bytes()
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert "private" in answer.headers["cache-control"]
     stranger = f"/console/tickets/{group.id}/photos/{other.photos[1].digest}"
@@ -240,3 +240,14 @@ async def test_english_pages_are_english(site, visitor):
         ("/console/nothing", "There is no such page"),
     ):
         assert said in (await visitor.get(path, **{"Accept-Language": "en"})).text
+
+
+async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_request(site, visitor, monkeypatch):
+    async def broken(group_id):
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(site.context.groups.store, "get", broken)
+    answer = await visitor.get("/console/tickets/0123")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert answer.headers["x-request-id"] in answer.text
+    assert "hunter2" not in answer.text
