@@ -11,6 +11,7 @@ import click
 
 from loadtest.errors import BenchFailed
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
+from loadtest.load.pair_cli import dummy, pair
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
 from vqc.errors import VqcError
@@ -171,7 +172,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, swap, registry):
+for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, swap, registry):
     bench.add_command(command)
 
 

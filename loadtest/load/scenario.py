@@ -116,9 +116,9 @@ class Scenario(_Section):
     photos: Photos = Photos()
     mix: tuple[Load, ...] = Field(min_length=1)
     arrivals: Literal["poisson", "even"] = "poisson"
-    rates_per_s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
-    seconds: float = Field(30.0, gt=0, le=3600)
-    timeout_s: float = Field(120.0, gt=0)
+    rates_per_s: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0,), min_length=1)
+    seconds: float = Field(default=30.0, gt=0, le=3600)
+    timeout_s: float = Field(default=120.0, gt=0)
     find: bool = False
 
     @model_validator(mode="after")
