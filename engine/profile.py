@@ -19,6 +19,9 @@ from engine.adapter import Adapter
 
 Profile = Literal["cpu", "gpu"]
 
+Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block", "int8_per_channel_weight_only"]
+"""How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
+
 MAX_IMAGE_PIXELS = 50_000_000
 """Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
 
@@ -33,7 +36,8 @@ class EngineSettings:
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
     With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
-    ``extra_args`` come last and win.
+    ``quantization`` has vLLM quantise a plain checkpoint; one that was quantised before (AWQ, GPTQ, compressed-tensors) says so
+    itself. ``extra_args`` come last and win.
     """
 
     model: Path
@@ -49,6 +53,7 @@ class EngineSettings:
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
+    quantization: Quantization | None = None
     shutdown_s: int = 0
     extra_args: tuple[str, ...] = field(default=())
 
@@ -86,6 +91,7 @@ def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
         "-m",
         *module,
         *_flags({**_shared_flags(settings, uds_path), **(_gpu_flags(settings) if gpu else _cpu_flags(settings))}),
+        *_flags({"quantization": settings.quantization} if settings.quantization else {}),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]

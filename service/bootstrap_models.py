@@ -107,6 +107,7 @@ class _Launcher:
             profile=self._settings.engine_profile,
             max_model_len=self._settings.max_model_len,
             gpu_memory_utilization=self._settings.gpu_memory_utilization,
+            quantization=self._settings.engine_quantization,
             extra_args=self._settings.engine_args,
         )
         if checkpoint.base is None:
