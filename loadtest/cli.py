@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadtest.errors import BenchFailed
+from loadtest.growth_cli import growth
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
 from loadtest.load.pair_cli import dummy, pair
 from loadtest.registry_cli import registry
@@ -172,7 +173,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, swap, registry):
+for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, growth, swap, registry):
     bench.add_command(command)
 
 
