@@ -22,6 +22,9 @@ Profile = Literal["cpu", "gpu"]
 Listen = Path | tuple[str, int]
 """Where an engine is reached: the path of a Unix socket, or address and port."""
 
+Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block", "int8_per_channel_weight_only"]
+"""How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
+
 MAX_IMAGE_PIXELS = 50_000_000
 """Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
 
@@ -37,7 +40,8 @@ class EngineSettings:
     finish: none by default, because whoever stops it lets them finish first.
     ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
     With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
-    ``extra_args`` come last and win.
+    ``quantization`` has vLLM quantise a plain checkpoint; one that was quantised before (AWQ, GPTQ, compressed-tensors) says so
+    itself. ``extra_args`` come last and win.
     """
 
     model: Path
@@ -53,6 +57,7 @@ class EngineSettings:
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
+    quantization: Quantization | None = None
     shutdown_s: int = 0
     traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())
@@ -97,6 +102,7 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
                 **(_gpu_flags(settings) if gpu else _cpu_flags(settings)),
             }
         ),
+        *_flags({"quantization": settings.quantization} if settings.quantization else {}),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]

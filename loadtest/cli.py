@@ -12,7 +12,9 @@ import click
 from loadtest.console_cli import console
 from loadtest.counts import Counts
 from loadtest.errors import BenchFailed
+from loadtest.growth_cli import growth
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
+from loadtest.load.pair_cli import dummy, pair
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
 from loadtest.train_cli import train
@@ -158,7 +160,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, train, swap, registry, console):
+for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, growth, train, swap, registry, console):
     bench.add_command(command)
 
 

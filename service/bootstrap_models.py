@@ -120,6 +120,7 @@ class _Launcher:
             max_model_len=self._settings.max_model_len,
             gpu_memory_utilization=self._settings.gpu_memory_utilization,
             traces=collector(self._settings.traces),
+            quantization=self._settings.engine_quantization,
             extra_args=self._settings.engine_args,
         )
         if checkpoint.base is None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from engine.profile import Quantization
 from service.domain.models import parse_share
 from vqc.errors import InvalidValue
 
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     )
     engine_args: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further vLLM flags, separated by spaces; they win over the profile's."
+    )
+    engine_quantization: Quantization | None = Field(
+        None,
+        description="Weights that vLLM quantises while loading: half the memory of bf16. A checkpoint that was quantised "
+        "before (AWQ, GPTQ, compressed-tensors) needs no setting. Check its F1 before it serves.",
     )
     engine_log: Path = Field(Path("output/engine.log"), description="Where the managed engine's own log goes.")
     model: str | None = Field(

@@ -97,27 +97,40 @@ def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> Canonical
     Raises:
         PhotoRejected: not a readable photo, or over ``limits``; never any other error.
     """
-    image = _opened(data, limits or PhotoLimits())
+    limits = limits or PhotoLimits()
+    return photo_as_it_is(data, limits) or _converted(_opened(data, limits), data)
+
+
+def photo_as_it_is(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
+    """The photo that is canonical already, for the cost of a header read and a digest; None for one to be converted.
+
+    Raises:
+        PhotoRejected: as ``canonical_photo``, except for what only decoding shows.
+    """
+    image = _opened(data, limits)
     media_type = MEDIA_TYPES[str(image.format)]
     _check_complete(data, media_type)
-    passed_through = image.mode == "RGB" and not image.has_transparency_data and _orientation(image) == 1
-    size_wh = image.size
-    if not passed_through:
-        try:
-            pixels = canonical_image(image)
-        except (OSError, SyntaxError, ValueError, zlib.error, struct.error, EOFError) as error:
-            raise PhotoRejected(
-                PhotoReason.TRUNCATED, _described(data), f"its pixels must be readable: {error}"
-            ) from error
-        encoded = io.BytesIO()
-        pixels.save(encoded, "PNG", compress_level=1)
-        data, media_type, size_wh = encoded.getvalue(), "image/png", pixels.size
+    if image.mode != "RGB" or image.has_transparency_data or _orientation(image) != 1:
+        return None
     return CanonicalPhoto(
-        data=data,
-        media_type=media_type,
-        size_wh=size_wh,
-        digest=sha256(data).hexdigest(),
-        passed_through=passed_through,
+        data=data, media_type=media_type, size_wh=image.size, digest=sha256(data).hexdigest(), passed_through=True
+    )
+
+
+def _converted(image: Image.Image, data: bytes) -> CanonicalPhoto:
+    try:
+        pixels = canonical_image(image)
+    except (OSError, SyntaxError, ValueError, zlib.error, struct.error, EOFError) as error:
+        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), f"its pixels must be readable: {error}") from error
+    encoded = io.BytesIO()
+    pixels.save(encoded, "PNG", compress_level=1)
+    written = encoded.getvalue()
+    return CanonicalPhoto(
+        data=written,
+        media_type="image/png",
+        size_wh=pixels.size,
+        digest=sha256(written).hexdigest(),
+        passed_through=False,
     )
 
 

@@ -24,13 +24,13 @@ class Slo(_Section):
     ``of`` is the whole answer or, for a stream, its first object. Time counts from when the request was due.
     """
 
-    quantile: float = Field(0.95, gt=0, lt=1)
+    quantile: float = Field(default=0.95, gt=0, lt=1)
     ms: float = Field(gt=0)
     of: Literal["answer", "first_object"] = "answer"
 
 
 class _Load(_Section):
-    share: float = Field(1.0, gt=0)
+    share: float = Field(default=1.0, gt=0)
     slo: Slo | None = None
 
 
@@ -39,7 +39,7 @@ class CaptionLoad(_Load):
 
     task: Literal["caption"] = "caption"
     body: Literal["json", "multipart", "sse"] = "multipart"
-    max_new_tokens: int = Field(256, ge=1)
+    max_new_tokens: int = Field(default=256, ge=1)
 
     @property
     def label(self) -> str:
@@ -63,8 +63,8 @@ class StageALoad(_MissionLoad):
     """``POST /stage-a`` with so many photos."""
 
     task: Literal["stage-a"] = "stage-a"
-    photos: int = Field(1, ge=1, le=16)
-    max_new_tokens: int = Field(48, ge=1)
+    photos: int = Field(default=1, ge=1, le=16)
+    max_new_tokens: int = Field(default=48, ge=1)
 
     @property
     def label(self) -> str:
@@ -76,11 +76,13 @@ class StageBLoad(_MissionLoad):
     """``POST /stage-b/groups``, then its events until the verdict. ``lines``: given with the ticket, or written by Stage-A."""
 
     task: Literal["stage-b"] = "stage-b"
-    photos: int = Field(3, ge=1, le=16)
+    photos: int = Field(default=3, ge=1, le=16)
     lines: Literal["given", "written"] = "written"
     evidence: Literal["summaries", "images", "both"] = "summaries"
-    max_new_tokens: int = Field(128, ge=1, description="Of the raw engine's samples; the service has its own setting.")
-    samples: int = Field(4, ge=1, le=64, description="Of one raw request; the service has its own setting.")
+    max_new_tokens: int = Field(
+        default=128, ge=1, description="Of the raw engine's samples; the service has its own setting."
+    )
+    samples: int = Field(default=4, ge=1, le=64, description="Of one raw request; the service has its own setting.")
 
     @property
     def label(self) -> str:
@@ -116,9 +118,9 @@ class Scenario(_Section):
     photos: Photos = Photos()
     mix: tuple[Load, ...] = Field(min_length=1)
     arrivals: Literal["poisson", "even"] = "poisson"
-    rates_per_s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
-    seconds: float = Field(30.0, gt=0, le=3600)
-    timeout_s: float = Field(120.0, gt=0)
+    rates_per_s: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0,), min_length=1)
+    seconds: float = Field(default=30.0, gt=0, le=3600)
+    timeout_s: float = Field(default=120.0, gt=0)
     find: bool = False
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 from engine.errors import EngineUnavailable
@@ -110,11 +111,11 @@ class ModelRouter:
         Raises:
             EngineUnavailable: there is no model, and none came within ``wait_s`` (``timeout_s`` if that is less).
         """
-        began = asyncio.get_running_loop().time()
+        began = monotonic()
         role, deployment = await self._held(key, self._wait_s if timeout_s is None else min(self._wait_s, timeout_s))
         self._observer.pinned(role)
         try:
-            waited_s = asyncio.get_running_loop().time() - began
+            waited_s = monotonic() - began
             yield Pinned(engine=self._shadowed(role, deployment, key), model=deployment.model, waited_s=waited_s)
         finally:
             deployment.let_go()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo
+from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo, photo_as_it_is
 
 PhotoSource = Callable[[], Awaitable[bytes]]
 """Brings one encoded photo when it is its turn."""
@@ -15,8 +15,12 @@ FetchPhoto = Callable[[str], Awaitable[bytes]]
 """Brings the photo behind a URL. Raises ``UrlRejected`` or ``FetchFailed``."""
 
 
+AT_ONCE_BYTES = 256 * 1024
+"""A photo up to this size that is canonical already takes less than a thread's turn: it is read where it is asked for."""
+
+
 class PhotoReader:
-    """Turns encoded bytes into canonical photos on ``threads`` threads.
+    """Turns encoded bytes into canonical photos, those that must be converted on ``threads`` threads.
 
     A photo that must be converted holds about 10 bytes a pixel while it is: the number of threads bounds the memory.
     """
@@ -27,6 +31,8 @@ class PhotoReader:
 
     async def __call__(self, data: bytes) -> CanonicalPhoto:
         """The canonical photo. Raises ``PhotoRejected``."""
+        if len(data) <= AT_ONCE_BYTES and (photo := photo_as_it_is(data, self.limits)):
+            return photo
         return await asyncio.get_running_loop().run_in_executor(self._pool, canonical_photo, data, self.limits)
 
     def close(self) -> None:

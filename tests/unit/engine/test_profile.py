@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -79,3 +81,17 @@ def test_the_installed_vllm_knows_every_variable(hardware: str) -> None:
     envs = pytest.importorskip("vllm.envs", reason="vLLM is not installed")
     for name in vllm_environment(EngineSettings(model=Path("/m"), profile=hardware)):  # pyright: ignore[reportArgumentType]
         assert not name.startswith("VLLM_") or name in envs.environment_variables, name
+
+
+@pytest.mark.engine
+def test_quantising_is_one_flag_that_the_installed_vllm_knows() -> None:
+    code = "from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS as known; print(*known)"
+    known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    for name in get_args(profile.Quantization):
+        command = vllm_command(EngineSettings(model=Path("/m"), profile="gpu", quantization=name), SOCKET)
+        assert flag(command, "--quantization") == name
+        assert name in known
+
+
+def test_without_a_word_a_checkpoint_is_served_as_it_is() -> None:
+    assert "--quantization" not in vllm_command(EngineSettings(model=Path("/m"), profile="gpu"), SOCKET)

@@ -1,0 +1,66 @@
+"""Dummy checkpoints, and what the pairs' command refuses and says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loadtest.cli import main
+from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
+from loadtest.load.pair import PairReport, PairRow, Window
+from loadtest.load.pair_cli import _print
+from vqc.errors import InvalidValue
+
+DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "model"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_dummy_has_a_tokenizer_for_every_id_and_no_weights(size: str, tmp_path: Path) -> None:
+    out = write_dummy_checkpoint(DEMO, tmp_path / size, size)
+    names = {path.name for path in out.iterdir()}
+    assert {"config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"} <= names
+    assert not {name for name in names if "safetensors" in name or "manifest" in name}
+    tokenizer, config = (json.loads((out / name).read_text("utf-8")) for name in ("tokenizer.json", "config.json"))
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    known = {*tokenizer["model"]["vocab"].values(), *added.values()}
+    assert known >= set(range(VOCABULARY))
+    assert config["image_token_id"] == added["<|image_pad|>"]
+    assert config["vision_config"]["out_hidden_size"] == config["text_config"]["hidden_size"] == SIZES[size].hidden
+
+
+def test_transformers_takes_the_config_for_a_qwen3_vl(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.AutoConfig.from_pretrained(write_dummy_checkpoint(DEMO, tmp_path / "4b", "4b"))
+    assert type(config).__name__ == "Qwen3VLConfig"
+    assert (config.text_config.num_hidden_layers, config.vision_config.depth) == (36, 24)
+
+
+def test_what_cannot_be_a_dummy_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="valid: 2b, 4b, 8b"):
+        write_dummy_checkpoint(DEMO, tmp_path / "x", "3b")
+    with pytest.raises(InvalidValue, match="must be a Qwen3-VL checkpoint directory"):
+        write_dummy_checkpoint(tmp_path, tmp_path / "x", "2b")
+
+
+@pytest.mark.parametrize("clients", ["0", "1,x", ""])
+def test_clients_must_be_whole_numbers(clients: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["pair", "--model", str(DEMO), "--clients", clients])
+    assert "must be whole numbers from 1" in capsys.readouterr().err
+
+
+def window(per_s: float) -> Window:
+    return Window(per_s=per_s, tokens_per_s=None, p50_ms=10.0, p99_ms=20.0)
+
+
+def test_a_row_shows_both_sides_and_a_dash_for_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    row = PairRow(
+        label="stage-a ×1", clients=16, pairs=3, ours=window(9.5), raw=window(10.0), ratio=0.95, spread=(0.9, 0.99),
+        token_ratio=None, overhead_ms=1.5, answers=60, errors=0, malformed=0,
+    )  # fmt: skip
+    _print(PairReport(rows=(row,), problems=()), free=False, as_document=False)
+    shown = capsys.readouterr().out
+    assert "ours/s" in shown
+    assert all(part in shown for part in ("stage-a ×1", "9.5", "10.0", "0.95", "–"))
