@@ -116,15 +116,22 @@ class Prometheus:
         assert answer["status"] == "success", answer
         return answer["data"]
 
-    async def up(self, seconds: float = 60) -> None:
-        """Returns when it answers and has seen every target once."""
+    async def ready(self, seconds: float = 60) -> None:
+        """Returns when it answers."""
         async with asyncio.timeout(seconds):
             while True:
                 try:
-                    if self.query("count(up) == count(up == 1)"):
+                    if httpx.get(f"{self._url}/-/ready", trust_env=False).status_code == 200:
                         return
                 except httpx.TransportError:
                     assert self._process.poll() is None, "Prometheus did not start"
+                await asyncio.sleep(0.1)
+
+    async def up(self, seconds: float = 60) -> None:
+        """Returns when it has reached every target."""
+        await self.ready(seconds)
+        async with asyncio.timeout(seconds):
+            while not self.query("count(up) == count(up == 1)"):
                 await asyncio.sleep(0.2)
 
 
