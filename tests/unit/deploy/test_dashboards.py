@@ -49,7 +49,7 @@ def test_panels_are_whole_and_do_not_overlap():
     for path in DASHBOARDS:
         taken: set[tuple[int, int]] = set()
         panels = json.loads(path.read_text("utf-8"))["panels"]
-        assert panels
+        assert len({panel["id"] for panel in panels}) == len(panels)
         for panel in (one for one in panels if one["type"] != "row"):
             place = panel["gridPos"]
             cells = {
