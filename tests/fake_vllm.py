@@ -97,7 +97,7 @@ class FakeVllm:
         if route == "GET /health":
             writer.write(_response(200 if self.healthy else 503, {}, b""))
         elif route == "GET /metrics":
-            metrics = f"vllm:num_requests_running {float(self.engine.in_flight)}\n"
+            metrics = f"vllm:num_requests_running {float(self.engine.in_flight)}\nvllm:generation_tokens_total 0\n"
             writer.write(_response(200, {"Content-Type": "text/plain"}, metrics.encode()))
         else:
             assert route == "POST /v1/chat/completions", route

@@ -70,6 +70,9 @@ class Prometheus:
         config["scrape_configs"] = [
             {"job_name": job, "static_configs": [{"targets": addresses}]} for job, addresses in targets.items()
         ]
+        for job in config["scrape_configs"]:
+            if job["job_name"] == "engine":  # a busy vLLM on a busy machine takes its time
+                job |= {"scrape_interval": "5s", "scrape_timeout": "5s"}
         for path in RULES:
             document = yaml.safe_load(path.read_text("utf-8"))
             for rule in (rule for group in document["groups"] for rule in group["rules"]):
@@ -116,15 +119,25 @@ class Prometheus:
         assert answer["status"] == "success", answer
         return answer["data"]
 
-    async def up(self, seconds: float = 60) -> None:
-        """Returns when it answers and has seen every target once."""
+    def answers(self) -> bool:
+        """Whether it can be asked."""
+        try:
+            return httpx.get(f"{self._url}/-/ready", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            assert self._process.poll() is None, "Prometheus did not start"
+            return False
+
+    async def ready(self, seconds: float = 60) -> None:
+        """Returns when it can be asked."""
         async with asyncio.timeout(seconds):
-            while True:
-                try:
-                    if self.query("count(up) == count(up == 1)"):
-                        return
-                except httpx.TransportError:
-                    assert self._process.poll() is None, "Prometheus did not start"
+            while not self.answers():
+                await asyncio.sleep(0.1)
+
+    async def up(self, seconds: float = 60) -> None:
+        """Returns when it has reached every target."""
+        await self.ready(seconds)
+        async with asyncio.timeout(seconds):
+            while not self.query("count(up) == count(up == 1)"):
                 await asyncio.sleep(0.2)
 
 

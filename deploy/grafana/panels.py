@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
+    DashboardLinkType,
     DataSourceRef,
     Threshold,
     ThresholdsMode,
@@ -77,7 +79,7 @@ def rendered(board: Board) -> dashboard.Dashboard:
         .time("now-1h", "now")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").type("prometheus").label("Prometheus"))
-        .link(dashboard.DashboardLink("VQC").type("dashboards").tags(["vqc"]).as_dropdown(True))  # type: ignore[arg-type]
+        .link(dashboard.DashboardLink("VQC").type(DashboardLinkType.DASHBOARDS).tags(["vqc"]).as_dropdown(True))
     )
     for choice in board.choices:
         built.with_variable(
@@ -89,10 +91,11 @@ def rendered(board: Board) -> dashboard.Dashboard:
             .all_value(".*")
             .multi(True)
         )
+    number = count(1)
     for title, charts in board.rows:
-        built.with_row(dashboard.Row(title))
+        built.with_row(dashboard.Row(title).id(next(number)))
         for chart in charts:
-            built.with_panel(_panel(chart))
+            built.with_panel(_panel(chart).id(next(number)))
     return built
 
 
@@ -117,7 +120,8 @@ def _lines(chart: Chart) -> timeseries.Panel:
 
 
 def _value(chart: Chart) -> stat.Panel:
-    panel = stat.Panel().unit(chart.unit).height(4).no_value("no traffic")
+    last = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+    panel = stat.Panel().unit(chart.unit).height(4).no_value("no traffic").reduce_options(last)
     if chart.good is None or chart.bad is None:
         return panel
     rising = chart.good < chart.bad
@@ -128,4 +132,4 @@ def _value(chart: Chart) -> stat.Panel:
 
 
 def _table(chart: Chart) -> table.Panel:
-    return table.Panel().unit(chart.unit).height(8)
+    return table.Panel().unit(chart.unit).height(8).show_header(True)
