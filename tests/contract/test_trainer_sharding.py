@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +15,7 @@ from tests.unit.trainer import ranks, tiny
 from trainer.export import export
 from trainer.training.arguments import training_arguments
 from trainer.training.run import run
+from trainer.training.sharding import refuse_text_only
 from trainer.training.trouble import UnhealthyRun
 from vqc.errors import InvalidValue
 
@@ -100,14 +101,20 @@ def test_deepspeed_on_two_ranks_equals_one_process(
 def test_what_cannot_be_sharded_is_refused(
     checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    config = tiny.config(checkpoint, jsonl, tmp_path, fsdp="fsdp2")
-    with pytest.raises(InvalidValue, match="torchrun"):
-        training_arguments(config)
-    with pytest.raises(UnhealthyRun, match="have no photo"):
-        training_arguments(config, text_only_samples=True)
-    monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: None)
     plain = tiny.config(checkpoint, jsonl, tmp_path)
-    sharded = type(plain).model_validate(plain.model_dump() | {"deepspeed": {"enabled": True, "config": "zero3"}})
+    fsdp = tiny.config(checkpoint, jsonl, tmp_path, fsdp="fsdp2")
+    zero = type(plain).model_validate(plain.model_dump() | {"deepspeed": {"enabled": True, "config": "zero3"}})
+    monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: None)
     with pytest.raises(InvalidValue, match="pip install deepspeed"):
-        training_arguments(sharded)
-    assert os.environ.get("WORLD_SIZE") is None
+        training_arguments(zero)
+    monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: name)
+    for config in (fsdp, zero):
+        with pytest.raises(InvalidValue, match="torchrun"):
+            training_arguments(config)
+        with pytest.raises(UnhealthyRun, match="1 of 3 samples have no photo"):
+            refuse_text_only(config, np.array([1, 0, 2]))
+    refuse_text_only(plain, np.array([1, 0, 2]))
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(InvalidValue, match="ACCELERATE_USE_CPU"):
+        training_arguments(zero)

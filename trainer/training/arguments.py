@@ -69,7 +69,7 @@ def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) 
         ddp_find_unused_parameters=text_only_samples and vision_trains,
         ddp_broadcast_buffers=False,
         log_level="warning",
-        **sharding_options(config, text_only_samples=text_only_samples),
+        **sharding_options(config),
     )
     shard_on_cpu(args)
     return args

@@ -16,6 +16,7 @@ from trainer.model.packing import Batching, BatchSampler
 from trainer.training.logs import get_logger
 from trainer.training.provenance import local_directory
 from trainer.training.samples import EncodedSamples, EpochLoader, lengths, loader
+from trainer.training.sharding import refuse_text_only
 from vqc.errors import InvalidValue
 
 LOG = get_logger("trainer.run")
@@ -113,7 +114,8 @@ def loaders(
     train = loader(EncodedSamples(data[0], encoder), sampler, collator, **options)
     if data[1] is None or training.eval_strategy == "no":
         return train, None
-    tokens, _ = lengths(data[1], encoder, workers=training.dataloader_num_workers)
+    tokens, photos = lengths(data[1], encoder, workers=training.dataloader_num_workers)
+    refuse_text_only(config, photos)
     evaluation = Batching(
         lengths=tokens.tolist(),
         size=training.per_device_eval_batch_size * (config.packing_length if training.packing else 1),

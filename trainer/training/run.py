@@ -29,6 +29,7 @@ from trainer.training.provenance import (
 )
 from trainer.training.run_trainer import RunTrainer
 from trainer.training.samples import lengths
+from trainer.training.sharding import refuse_text_only
 from trainer.training.trouble import OutOfMemory
 from vqc.contract import contract_digests
 
@@ -96,6 +97,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     workers = training.dataloader_num_workers
     tokens, photos = lengths(data[0], encoder, workers=workers)
     records = health.usable_records(tokens, config, data[0])
+    refuse_text_only(config, photos[records])
     LOG.info(
         "%d of %d training samples, %.0f tokens on average, %d at most",
         len(records), len(tokens), tokens[records].mean(), tokens[records].max(),

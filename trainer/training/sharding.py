@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from accelerate import DistributedType, PartialState
 from accelerate.utils import FullyShardedDataParallelPlugin
 from transformers import TrainingArguments
@@ -21,34 +22,27 @@ BLOCKS = ("Qwen3VLTextDecoderLayer", "Qwen3VLVisionBlock")
 """Modules that are sharded each by itself."""
 
 
-def sharding_options(config: TrainConfig, *, text_only_samples: bool) -> dict[str, Any]:
+def sharding_options(config: TrainConfig) -> dict[str, Any]:
     """The part of ``TrainingArguments`` that shards a run; empty without ``training.fsdp`` and ``deepspeed``.
 
     Raises:
-        InvalidValue: a single process, or DeepSpeed without its package.
-        UnhealthyRun: samples without photos, at which devices would wait for each other for ever.
+        InvalidValue: DeepSpeed without its package, or a start that accelerate would answer by not sharding.
     """
-    if config.training.fsdp is None and not config.deepspeed.enabled:
+    if not _shards(config):
         return {}
-    if text_only_samples:
-        raise UnhealthyRun(
-            [
-                "some samples have no photo: a device with such a batch passes the vision tower by while the others wait for "
-                "its part of the weights. Train them without training.fsdp and deepspeed, or leave them out of the data"
-            ]
-        )
-    if config.deepspeed.enabled:
-        if find_spec("deepspeed") is None:
-            raise InvalidValue(
-                "deepspeed.enabled", True, "needs the package: pip install deepspeed --no-build-isolation; or "
-                "use training.fsdp: fsdp2, which needs nothing more",
-            )  # fmt: skip
-        return {"deepspeed": _deepspeed(str(config.deepspeed.config))}
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    key, value = ("deepspeed.enabled", True) if config.deepspeed.enabled else ("training.fsdp", config.training.fsdp)
+    if config.deepspeed.enabled and find_spec("deepspeed") is None:
         raise InvalidValue(
-            "training.fsdp", config.training.fsdp,
-            "shards over several devices: start it with torchrun --nproc_per_node gpu -m trainer.cli run CONFIG",
+            key, value, "needs the package: pip install deepspeed --no-build-isolation; or use training.fsdp: fsdp2, "
+            "which needs nothing more",
         )  # fmt: skip
+    if "LOCAL_RANK" not in os.environ:
+        start = "torchrun --nproc_per_node gpu -m trainer.cli run CONFIG"
+        raise InvalidValue(key, value, f"shards over several processes: start it with {start}")
+    if config.deepspeed.enabled:
+        if os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes"):
+            raise InvalidValue(key, value, "is ignored by accelerate under ACCELERATE_USE_CPU; unset that variable")
+        return {"deepspeed": _deepspeed(str(config.deepspeed.config))}
     return {
         "fsdp": True,
         "fsdp_config": {
@@ -57,6 +51,22 @@ def sharding_options(config: TrainConfig, *, text_only_samples: bool) -> dict[st
             "state_dict_type": "FULL_STATE_DICT",  # checkpoints are the files that one device would write
         },
     }
+
+
+def refuse_text_only(config: TrainConfig, photos: np.ndarray) -> None:
+    """Nothing, or why these records (by their number of photos) cannot be sharded.
+
+    Raises:
+        UnhealthyRun: some have no photo, and devices would wait for each other for ever.
+    """
+    if _shards(config) and (photos == 0).any():
+        raise UnhealthyRun(
+            [
+                f"{int((photos == 0).sum())} of {len(photos)} samples have no photo: a device with such a batch passes the "
+                "vision tower by while the others wait for its part of the weights. Train and evaluate them without "
+                "training.fsdp and deepspeed, or leave them out of the data"
+            ]
+        )
 
 
 def shard_on_cpu(args: TrainingArguments) -> None:
@@ -77,6 +87,10 @@ def without_tied(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
     """
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     return {name: tensor for name, tensor in weights.items() if tied.get(name) not in weights}
+
+
+def _shards(config: TrainConfig) -> bool:
+    return config.training.fsdp is not None or config.deepspeed.enabled
 
 
 def _deepspeed(name: str) -> dict[str, Any]:

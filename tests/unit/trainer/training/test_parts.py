@@ -143,10 +143,11 @@ def test_deepspeed_is_set_up(monkeypatch, tmp_path: Path, name: str, stage: int)
     plain = tiny.config(Path("m"), Path("d"), tmp_path)
     config = type(plain).model_validate(plain.model_dump() | {"deepspeed": {"enabled": True, "config": name}})
     monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: name)
-    settings = sharding_options(config, text_only_samples=False)["deepspeed"]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    settings = sharding_options(config)["deepspeed"]
     assert settings["zero_optimization"]["stage"] == stage
     assert settings["bf16"] == {"enabled": "auto"}, "the run's own bf16 decides; a contradiction ends the run"
-    assert sharding_options(plain, text_only_samples=True) == {}
+    assert sharding_options(plain) == {}
 
 
 def test_provenance_survives_a_round_trip(checkpoint: Path, tmp_path: Path):
