@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from registry.cli.options import bars, json_option, opened, print_json, registry_option, summary
-from registry.files import replace_directory
 from vqc.errors import InvalidValue
 
 
@@ -62,6 +61,8 @@ def pull(ref: str, out: Path, replace: bool, where: str, as_json: bool) -> None:
     with bars() as progress:
         registry.pull(digest, new, progress)
     if new != out:
+        from registry.files import replace_directory
+
         replace_directory(new, out)
     if as_json:
         print_json({"digest": digest, "path": str(out)})

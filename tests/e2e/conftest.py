@@ -1,16 +1,27 @@
 """One real engine for the whole session."""
 
+import pytest
 import pytest_asyncio
 
+from tests.collector import collecting
 from tests.unit.engine.test_managed import members
 
 
+@pytest.fixture(scope="session")
+def collector():
+    """What the engine's spans, and those of processes that are told so, are sent to."""
+    with collecting() as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def managed_engine(tiny_checkpoint, tmp_path_factory):
+async def managed_engine(tiny_checkpoint, tmp_path_factory, collector):
     from engine.managed import ManagedEngine, Patience
     from engine.profile import EngineSettings
 
-    settings = EngineSettings(model=tiny_checkpoint, served_name="tiny", profile="cpu", max_model_len=8192)
+    settings = EngineSettings(
+        model=tiny_checkpoint, served_name="tiny", profile="cpu", max_model_len=8192, traces=collector.url
+    )
     log = tmp_path_factory.mktemp("engine") / "engine.log"
     async with ManagedEngine(settings, log_path=log, patience=Patience()) as engine:
         yield engine

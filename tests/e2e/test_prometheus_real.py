@@ -1,14 +1,16 @@
-"""A real Prometheus looks at API, worker and the real vLLM under a mixed load: every panel and alert has a value."""
+"""What is seen of API, worker and the real vLLM: a value in every panel and alert under a mixed load, one trace of a ticket."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -156,7 +158,7 @@ async def reviewed(client: httpx.AsyncClient) -> int:
     return done
 
 
-async def test_every_panel_and_every_alert_has_a_value(managed_engine, tmp_path):
+async def test_every_panel_and_every_alert_has_a_value(managed_engine, collector, tmp_path):
     (tmp_path / "models").mkdir()
     registry = open_registry(tmp_path / "registry")
     for name in ("one", "two"):
@@ -173,6 +175,7 @@ async def test_every_panel_and_every_alert_has_a_value(managed_engine, tmp_path)
         real = shared | {
             "VQC_ENGINE_URL": f"unix://{uds}",
             "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
+            "VQC_TRACES": collector.url,
         }
         swapping = {
             "VQC_ENGINE": "scripted",
@@ -218,10 +221,60 @@ async def test_every_panel_and_every_alert_has_a_value(managed_engine, tmp_path)
                         while lacking := empty(prometheus, [(f"{b}: {title}", e) for b, title, e in queries]):
                             await asyncio.sleep(2)
                 except TimeoutError:
-                    pass
+                    pass  # said below
+                finally:
+                    for load in loads:
+                        load.stop()
+                    await asyncio.gather(*running)
                 assert lacking == []
+                traces = {labels["trace_id"] for labels in prometheus.exemplars("vqc_http_request_seconds_bucket")}
+                assert traces & {span.trace_id for span in collector.spans}, "no slow dot leads to its trace"
                 names = {series["__name__"] for series, _ in prometheus.query('{job="engine",__name__=~"vllm:.+"}')}
-                for load in loads:
-                    load.stop()
-                await asyncio.gather(*running)
     assert set(VLLM.read_text("utf-8").split()) == names, "rewrite it with what vLLM has now"
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+KEPT = ROOT / "output/trace-of-a-ticket.jsonl"
+"""The last trace, for ``tools.trace_picture``."""
+
+
+async def test_one_trace_from_the_request_to_vllm(managed_engine, collector, tmp_path):
+    ports = [free_port(), free_port()]
+    async with embedded_redis(tmp_path / "redis") as redis:
+        settings = {
+            "VQC_ENGINE_URL": f"unix://{flag(managed_engine, '--uds')}",
+            "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
+            "VQC_REDIS_URL": redis,
+            "VQC_STATE_DIR": str(tmp_path / "state"),
+            "VQC_TRACES": collector.url,
+        }
+        commands = {
+            "api": settings | {"VQC_PORT": str(ports[0])},
+            "worker": settings | {"VQC_WORKER_PORT": str(ports[1])},
+        }
+        api, worker = (httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) for port in ports)
+        async with api, worker, processes(tmp_path, commands):
+            await ready(api, worker)
+            files = [("photos", (f"{n}.jpg", jpeg(n))) for n in range(3)]
+            caller = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+            await api.post("/stage-b/groups", data={"mission": MISSIONS[0]}, files=files, headers=caller)
+            async with asyncio.timeout(90):
+                while not {"POST /stage-b/groups", "stage-b"} <= {span.name for span in collector.trace(TRACE)}:
+                    await asyncio.sleep(0.2)
+    async with asyncio.timeout(30):  # vLLM sends what it has every five seconds
+        while True:
+            by_id = {span.span_id: span for span in collector.trace(TRACE)}
+            asked = {span.span_id for span in by_id.values() if span.name == "engine"}
+            answered = [span for span in by_id.values() if span.service == "vqc-engine"]
+            if asked and asked <= {span.parent_id for span in answered}:
+                break
+            await asyncio.sleep(0.2)
+    span, lineage = answered[-1], [answered[-1].service]
+    while (parent := by_id.get(span.parent_id)) is not None:
+        span = parent
+        lineage.append(f"{span.service} {span.name}")
+    assert lineage[:4] == ["vqc-engine", "vqc-worker engine", "vqc-worker stage-b", "vqc-worker judge"]
+    assert lineage[-1] == "vqc-api POST /stage-b/groups"
+    assert len(asked) >= 4  # a line for each photo, then at least one wave
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_text("".join(json.dumps(asdict(one)) + "\n" for one in collector.trace(TRACE)), "utf-8")

@@ -14,7 +14,8 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "docker-compose.yml",
-    *sorted(path for name in ("compose", "images", "helm") for path in (ROOT / "deploy" / name).rglob("*.*")),
+    *sorted((ROOT / "deploy" / "images").glob("*Dockerfile")),
+    *sorted(path for name in ("compose", "helm") for path in (ROOT / "deploy" / name).rglob("*.*")),
 ]
 NAME = re.compile(r"VQC_[A-Z0-9_]*[A-Z0-9]\b")
 KNOWN = {f"VQC_{name.upper()}" for name in Settings.model_fields} | {"VQC_CLIENT_URL", "VQC_CLIENT_KEY"}
