@@ -32,7 +32,7 @@ MODEL = ROOT / "deploy" / "demo" / "model"
 MISSION = "挡风板安装检查"
 DRAWN_MISSIONS = ("BBU接地线检查", "挡风板安装检查")
 BATCHES = 12
-"""Most batches of eight drawn tickets, until one needs a person."""
+"""Most batches of eight drawn tickets. The shipped model calls about one ticket in eight of these 通过 against its own lines."""
 CAPTION = {"max_new_tokens": "800"}
 
 console = Console()
@@ -157,7 +157,7 @@ def show_ticket(client: httpx.Client, photos: list[Path]) -> None:
 
 def leave_ticket(client: httpx.Client) -> None:
     """Submits drawn tickets with their photos and lines until one waits for a person: something to decide in the console."""
-    for seed in range(BATCHES):
+    for seed in range(1, BATCHES + 1):
         if _waiting(client):
             return
         with console.status("drawing and judging tickets until one needs a person"):
