@@ -38,6 +38,8 @@ def test_the_import_rules_hold():
         ("service/api/routes.py", "import service.settings", "Only bootstrap and commands read settings"),
         ("service/worker/runner.py", "import service.adapters.queue", "The service's layers import downwards only"),
         ("service/api/groups.py", "import redis", "Redis and the queue are the adapters' and the worker's"),
+        ("service/api/app.py", "import service.console.app", "The service's layers import downwards only"),
+        ("service/console/queue.py", "import service.settings", "Only bootstrap and commands read settings"),
         ("service/metrics.py", "import torch", "Service, engine and scenes run without torch"),
         ("registry/gates/smoke.py", "import torch", "Gates load torch in a process of its own"),
         (

@@ -214,6 +214,7 @@ async def test_the_demonstration_shows_every_sample_photo(managed_engine):
         assert printed.count(f"{name}.jpg") >= 2  # its objects and its line
         assert (ROOT / "output" / "demo" / f"{name}.overlay.png").exists()
     assert "the API: http://127.0.0.1:" in printed
+    assert "/console" in printed
 
 
 async def test_an_engine_killed_under_load_answers_503_and_comes_back(managed_engine, scene):

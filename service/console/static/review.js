@@ -31,7 +31,6 @@ if (viewer) {
 
   const draw = (objects) => {
     side.hidden = !objects;
-    viewer.classList.toggle("bare", !objects);
     overlay.show(objects ?? {}, "norm1000");
   };
   const choose = async (thumb) => {

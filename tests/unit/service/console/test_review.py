@@ -1,16 +1,18 @@
 """Queue, ticket and live pages without a browser: what they show, who may do what, and how decisions meet."""
 
 import re
+from datetime import UTC, datetime
 from html import unescape
 
 import pytest
 
+from engine.scripted import ScriptedEngine
 from service.domain.errors import QueueUnavailable
 from service.domain.groups import State
 from tests.console_tickets import EVIL, PHOTOS, accepted, dead, waiting
+from tests.unit.service.conftest import context_with
+from tests.unit.service.console.conftest import Clock, Site
 from vqc.verdict import Verdict
-
-NOTHING = {"X": "0"}
 
 
 def decision(group, verdict="通过", **fields) -> dict[str, str]:
@@ -251,3 +253,18 @@ async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_requ
     assert (answer.status_code, answer.headers["content-type"]) == (500, "text/html; charset=utf-8")
     assert answer.headers["x-request-id"] in answer.text
     assert "hunter2" not in answer.text
+
+
+async def test_without_keys_a_person_says_their_name_once():
+    context = context_with(ScriptedEngine())
+    first, second = await waiting(context.groups, "QC-1", hours=2), await waiting(context.groups, "QC-2", hours=1)
+    async with Site(context, Clock(datetime.now(UTC)), {}).visitor() as visitor:
+        assert (
+            'name="name" required maxlength="128" autocomplete="name" value=""'
+            in (await visitor.get(f"/console/tickets/{first.id}")).text
+        )
+        answer = await visitor.post(f"/console/tickets/{first.id}/decision", **decision(first, name=" 李工 "))
+        assert answer.headers["location"].startswith(f"/console/tickets/{second.id}")
+        assert 'value="李工"' in (await visitor.get(answer.headers["location"])).text
+    kept = (await context.groups.store.get(first.id)).reviews[0]
+    assert (kept.name, kept.reviewer) == ("李工", None)
