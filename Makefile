@@ -29,9 +29,15 @@ bench: setup  ## Measure the gateway on the scripted engine
 lock: setup  ## Write down the versions that .venv has
 	@$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^vqc' > constraints.txt
 
-docs: setup  ## Rewrite the committed OpenAPI document and the page of training keys
+docs: setup  ## Rewrite what is generated: OpenAPI, training keys, metrics, settings, dashboards
 	@$(BIN)/python -m service.api.openapi > docs/openapi.json
 	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
+	@$(BIN)/python -m deploy.pages metrics > docs/metrics.md
+	@$(BIN)/python -m deploy.pages settings > docs/settings.md
+	@$(BIN)/python -m deploy.grafana.generate
+
+test-compose: setup  ## Bring docker-compose.yml up for real, twice (as root; its own Docker daemon, 20 GB of disk; not in the suite)
+	@$(BIN)/python -m tools.compose_test
 
 swift-parity:  ## Compare tokens, pixels, labels and first loss with ms-swift (.venv-swift, 2 GB; not in the suite)
 	@$(PYTHON) tools/setup_venv.py --venv .venv-swift --constraints constraints-swift.txt train swift
@@ -46,4 +52,4 @@ demo-model: setup  ## Train the demo model from nothing on drawn scenes (two GPU
 	@$(BIN)/vqc-train run configs/demo_verdict.yaml
 	@$(BIN)/vqc-train export output/demo_verdict/checkpoint-150 build/demo-model
 
-.PHONY: help setup demo test test-servers check bench lock docs swift-parity demo-model
+.PHONY: help setup demo test test-servers check bench lock docs test-compose swift-parity demo-model

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+from opentelemetry.propagate import inject
+from opentelemetry.trace import SpanKind, get_tracer, set_span_in_context
 
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
 from engine.protocol import Delta, GenerateRequest, Generation, Health
 from engine.wire import RETRY_AFTER_S, Failure, chat_body, failure_of, finish_reason_of, generation_of
 
+_tracer = get_tracer("vqc.engine")
 RETRY_PAUSE_S = 0.2
 CONNECT_TIMEOUT_S = 5.0
 HEALTH_TIMEOUT_S = 5.0
@@ -181,8 +184,12 @@ class VllmClient:
     async def _response(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200; leaving before its end closes the connection, which makes vLLM abort."""
         http, data = self._http(), body if len(body) < _PIECEMEAL_BYTES else io.BytesIO(body)
+        # The span is current only for the headers: a stream outlives its context.
+        span = _tracer.start_span("engine", kind=SpanKind.CLIENT)
+        headers = dict(_HEADERS)
+        inject(headers, set_span_in_context(span))
         try:
-            async with http.post(_CHAT, data=data, headers=_HEADERS, allow_redirects=False) as response:
+            async with http.post(_CHAT, data=data, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     retry_after = response.headers.get("Retry-After")
                     raise _FailedAttempt(failure_of(response.status, await response.read(), retry_after))
@@ -191,6 +198,8 @@ class VllmClient:
             raise _FailedAttempt(_lost(f"{self._name} does not answer: {_words(error)}")) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise _FailedAttempt(_lost(f"the connection to {self._name} was lost: {_words(error)}")) from error
+        finally:
+            span.end()
 
 
 class _FailedAttempt(Exception):

@@ -22,7 +22,10 @@ class RewindableGenerator(torch.Generator):
         return self.manual_seed(self.initial_seed())
 
 
-if __name__ in ("__main__", "__mp_main__"):  # vLLM spawns its engine core, which reads this module under the second name
+if __name__ in (
+    "__main__",
+    "__mp_main__",
+):  # vLLM spawns its engine core, which reads this module under the second name
     torch.Generator = RewindableGenerator
 
 if __name__ == "__main__":

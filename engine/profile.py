@@ -19,6 +19,9 @@ from engine.adapter import Adapter
 
 Profile = Literal["cpu", "gpu"]
 
+Listen = Path | tuple[str, int]
+"""Where an engine is reached: the path of a Unix socket, or address and port."""
+
 Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block", "int8_per_channel_weight_only"]
 """How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
 
@@ -35,6 +38,7 @@ class EngineSettings:
     engine takes ``gpu_memory_utilization`` of the device.
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
+    ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
     With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
     ``quantization`` has vLLM quantise a plain checkpoint; one that was quantised before (AWQ, GPTQ, compressed-tensors) says so
     itself. ``extra_args`` come last and win.
@@ -55,6 +59,7 @@ class EngineSettings:
     mm_processor_cache_gib: float | None = None
     quantization: Quantization | None = None
     shutdown_s: int = 0
+    traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())
 
     @property
@@ -79,8 +84,8 @@ def cpu_build_installed() -> bool:
     return True
 
 
-def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
-    """The command that serves ``settings.model`` on a Unix socket at ``uds_path``."""
+def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
+    """The command that serves ``settings.model`` at ``listen``."""
     gpu = settings.hardware == "gpu"
     model = str(settings.model.absolute())
     # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the API server's module
@@ -90,7 +95,13 @@ def vllm_command(settings: EngineSettings, uds_path: Path) -> list[str]:
         sys.executable,
         "-m",
         *module,
-        *_flags({**_shared_flags(settings, uds_path), **(_gpu_flags(settings) if gpu else _cpu_flags(settings))}),
+        *_flags(
+            {
+                **_listen_flags(listen),
+                **_shared_flags(settings),
+                **(_gpu_flags(settings) if gpu else _cpu_flags(settings)),
+            }
+        ),
         *_flags({"quantization": settings.quantization} if settings.quantization else {}),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
@@ -106,6 +117,8 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
         "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         "VLLM_MAX_IMAGE_PIXELS": str(MAX_IMAGE_PIXELS),
         "VLLM_SERVER_DEV_MODE": "0",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": "vqc-engine",
     }
     if settings.hardware == "gpu":
         return {**shared, "OMP_NUM_THREADS": "1"}
@@ -123,10 +136,16 @@ _CPU_SERVER = "engine.cpu_server"
 _Flag = str | int | float | Literal[True]
 
 
-def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
+def _listen_flags(listen: Listen) -> dict[str, _Flag]:
+    if isinstance(listen, Path):
+        return {"uds": str(listen)}
+    host, port = listen
+    return {"host": host, "port": port}
+
+
+def _shared_flags(settings: EngineSettings) -> dict[str, _Flag]:
     return {
         "served-model-name": f"{settings.served_name}-base" if settings.adapter else settings.served_name,
-        "uds": str(uds_path),
         "max-model-len": settings.max_model_len,
         "limit-mm-per-prompt": json.dumps({"image": settings.images_per_prompt, "video": 0}),
         "scheduling-policy": "priority",
@@ -134,6 +153,7 @@ def _shared_flags(settings: EngineSettings, uds_path: Path) -> dict[str, _Flag]:
         "generation-config": "vllm",  # requests say how they sample; the checkpoint's defaults must not leak in
         "shutdown-timeout": settings.shutdown_s,
         "disable-uvicorn-access-log": True,
+        **({"otlp-traces-endpoint": f"{settings.traces.rstrip('/')}/v1/traces"} if settings.traces else {}),
     }
 
 

@@ -9,33 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loadtest.console_cli import console
+from loadtest.counts import Counts
 from loadtest.errors import BenchFailed
 from loadtest.growth_cli import growth
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
 from loadtest.load.pair_cli import dummy, pair
 from loadtest.registry_cli import registry
 from loadtest.swap_cli import swap
+from loadtest.train_cli import train
 from vqc.errors import VqcError
 
 if TYPE_CHECKING:
     from loadtest.gateway import Plan, Report
     from loadtest.wire import Body
-
-
-class Counts(click.ParamType):
-    """Positive whole numbers, separated by commas."""
-
-    name = "N,N,…"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers in the order given."""
-        try:
-            counts = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            counts = ()
-        if not counts or min(counts) < 1:
-            self.fail(f"{value!r} must be whole numbers from 1, separated by commas, such as 1,16,64", param, ctx)
-        return counts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -173,7 +160,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, growth, swap, registry):
+for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, growth, train, swap, registry, console):
     bench.add_command(command)
 
 

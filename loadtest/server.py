@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 from loadtest.errors import BenchFailed
 from loadtest.wire import Answer, AnswerReader, Target
@@ -41,13 +42,15 @@ async def running_api(
     max_in_flight: int,
     settings: Mapping[str, str] | None = None,
     *,
+    command: Literal["api", "up"] = "api",
     ready_timeout_s: float = READY_TIMEOUT_S,
-    command: str = "api",
     tree: Path | None = None,
 ) -> AsyncGenerator[MeasuredServer, None]:
-    """Our API on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say; stopped in any case.
+    """Our API (``up``: with a worker) on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say.
 
-    ``command`` "up" has Redis and a worker beside it. ``tree`` is another checkout whose code runs instead of this one's.
+    It is stopped in any case.
+
+    ``tree`` is another checkout whose code runs instead of this one's.
     ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import FileIO
@@ -75,6 +76,17 @@ def write_whole(path: Path, content: bytes, scratch: Path, mode: int = 0o644) ->
         write_all(partial.file, content)
         partial.commit(path, mode)
     sync_directory(path.parent)
+
+
+def replace_directory(new: Path, target: Path) -> None:
+    """Puts the directory ``new`` at ``target`` and removes what was there; whoever has its files open keeps them."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    sync_directory(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 import uvloop
 
 from service.adapters.fetch import PhotoFetcher
 from service.adapters.guidance_store import GuidanceStore
+from service.adapters.proposals import ProposalStore
 from service.api.app import create_app
 from service.api.auth import KeyRing, read_keys
 from service.api.context import Context, Defaults
@@ -18,11 +20,13 @@ from service.application.caption import CaptionPhoto
 from service.application.intake import Intake
 from service.application.photos import PhotoReader
 from service.application.stage_a import SummarisePhotos
-from service.bootstrap_models import served_models
+from service.bootstrap_models import model_catalogue, served_models
+from service.console.app import ConsoleOptions, create_console
 from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
 from service.settings import Settings
+from service.tracing import traced
 from vqc.image import PhotoLimits
 
 _log = structlog.get_logger("vqc")
@@ -59,6 +63,8 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
             max_body_bytes=settings.max_body_bytes,
             reader=reader,
             guidance=GuidanceStore(settings.guidance_root),
+            proposals=ProposalStore(settings.guidance_root),
+            catalogue=model_catalogue(settings),
         )
     finally:
         await swaps.aclose()
@@ -68,15 +74,22 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
 def serve(settings: Settings, *, judge: bool = False) -> None:
     """Serves HTTP until SIGTERM or SIGINT, then drains and stops the engine; ``judge`` also judges submitted tickets."""
     configure(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        _traced(settings, "vqc-up" if judge else "vqc-api"),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(_serve(settings, judge))
 
 
 def work(settings: Settings) -> None:
     """Judges submitted tickets until SIGTERM or SIGINT, then gives back those that it has and stops the engine."""
     configure(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _traced(settings, "vqc-worker"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
+
+
+def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
+    return traced(settings.traces, share=settings.traces_share, service=service)
 
 
 async def _work(settings: Settings) -> None:
@@ -98,8 +111,13 @@ async def _serve(settings: Settings, judge: bool) -> None:
 
 
 async def _listen(settings: Settings, context: Context) -> None:
+    options = ConsoleOptions(
+        secret=settings.console_secret.get_secret_value().encode() if settings.console_secret else None,
+        lasting=timedelta(hours=settings.console_session_h),
+        grafana_url=settings.grafana_url,
+    )
     http = server(
-        create_app(context),
+        create_app(context, console=create_console(context, options)),
         context.intake,
         host=settings.host,
         port=settings.port,

@@ -26,6 +26,7 @@ from service.api.groups_schemas import group_out
 from service.application.groups.manage import ManageGroups
 from service.application.groups.notify import NotifyWebhook
 from service.application.groups.process import Attempts, ProcessGroup
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.submit import SubmitGroup
 from service.application.groups.sweep import SweepGroups
 from service.application.groups.work import Judging, WorkOnGroup
@@ -103,9 +104,9 @@ async def working(settings: Settings, context: Context) -> None:
             health = await context.models.health()
             return ([] if health.ready else [health.reason]) + await desk.look()
 
-        async def page() -> bytes:
+        async def page(accept: str) -> tuple[bytes, str]:
             await desk.look()
-            return context.metrics.page(await context.models.health())
+            return context.metrics.page(await context.models.health(), accept)
 
         async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
             await worker.run()
@@ -113,7 +114,7 @@ async def working(settings: Settings, context: Context) -> None:
 
 async def _until_left(worker: GroupWorker, intake: Intake) -> None:
     running = asyncio.ensure_future(worker.run())
-    while not running.done() and not intake.draining:
+    while not running.done() and not intake.leaving:
         await asyncio.wait({running}, timeout=0.1)
     worker.leave()
     await running
@@ -176,6 +177,8 @@ def group_desk(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> Grou
         ),
         manage=ManageGroups(parts.store, parts.queue, parts.metrics),
         store=parts.store,
+        blobs=parts.blobs,
+        waiting=ReviewQueue(parts.store),
         queue=parts.queue,
         metrics=parts.metrics,
     )

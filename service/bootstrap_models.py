@@ -11,12 +11,14 @@ from engine.protocol import Engine, GenerateRequest, Sampling
 from service.adapters.models import DirectoryVersion, FixedVersion, RegistryVersions
 from service.adapters.models_room import has_room
 from service.application.models import Checkpoint, Deployment, ModelRouter
+from service.application.models_catalogue import ModelCatalogue
 from service.application.models_exchange import Exchange
 from service.application.models_swap import ModelSource, Served, SwapModels
 from service.application.observe import Observer
 from service.domain.models import Role, parse_share
 from service.domain.results import ServedModel
 from service.settings import Settings
+from service.tracing import collector
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
@@ -52,6 +54,16 @@ async def served_models(settings: Settings, observer: Observer) -> tuple[ModelRo
     if isinstance(source, RegistryVersions):
         swaps.follow(settings.registry_poll_s)
     return router, swaps
+
+
+def model_catalogue(settings: Settings) -> ModelCatalogue | None:
+    """The registry as the console shows it; None where the settings name none."""
+    if settings.registry is None:
+        return None
+    from registry import open_registry
+    from service.adapters.models_catalogue import RegistryCatalogue
+
+    return RegistryCatalogue(open_registry(settings.registry), settings.registry_policy, settings.model_cache)
 
 
 def _source(settings: Settings) -> ModelSource:
@@ -107,6 +119,7 @@ class _Launcher:
             profile=self._settings.engine_profile,
             max_model_len=self._settings.max_model_len,
             gpu_memory_utilization=self._settings.gpu_memory_utilization,
+            traces=collector(self._settings.traces),
             quantization=self._settings.engine_quantization,
             extra_args=self._settings.engine_args,
         )

@@ -6,6 +6,8 @@ import logging
 import sys
 
 import structlog
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from structlog.typing import EventDict, WrappedLogger
 
 
 def configure(level: str) -> None:
@@ -15,6 +17,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([readable] if sys.stderr.isatty() else json_lines),
@@ -24,3 +27,11 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _with_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """The event with the ids of the span that is going on, so that a log line leads to its trace and back."""
+    context = get_current_span().get_span_context()
+    if context.is_valid:
+        event.update(trace_id=format_trace_id(context.trace_id), span_id=format_span_id(context.span_id))
+    return event

@@ -1,4 +1,4 @@
-"""Serves the application and drains it: readiness off, wait, stop accepting, finish what is in flight, leave."""
+"""Serves the application and drains it: readiness off, wait (taking work), stop accepting, finish what is in flight."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called for each signal."""
-        if self._intake.draining:
+        if self._intake.leaving:
             self.should_exit = self.force_exit = True
             return
-        self._intake.draining = True
+        self._intake.leaving = True
         loop = asyncio.get_event_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, self._stop)
 
     def _stop(self) -> None:
+        self._intake.draining = True
         self.should_exit = True
 
 

@@ -25,6 +25,16 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="File of API keys (`vqc keys create`). Without one the API listens on loopback only."
     )
+    keyless: Literal["loopback", "anywhere"] = Field(
+        "loopback",
+        description="Where the API may listen without a key file; anywhere only where something else keeps strangers out, "
+        "such as a container whose port is published on loopback.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Directory with a file per secret setting, named as its variable in lower case: vqc_redis_url. A "
+        "variable wins over its file.",
+    )
 
     engine: Literal["managed", "external", "scripted"] = Field(
         "managed",
@@ -55,6 +65,9 @@ class Settings(BaseSettings):
     )
     registry: str | None = Field(
         None, description="Where model versions are: a directory (OCI image layout) or oci://host[:port]/repository."
+    )
+    registry_policy: Path = Field(
+        Path("configs/registry_policy.yaml"), description="What each alias demands before the console promotes to it."
     )
     model_cache: Path = Field(Path("output/models"), description="Where versions are materialised, verified.")
     registry_poll_s: float = Field(
@@ -140,15 +153,40 @@ class Settings(BaseSettings):
         None, ge=0, le=65535, description="Port of the worker's /healthz, /readyz and /metrics; not served without one."
     )
 
+    console_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret that sessions of /console are signed with; API processes beside each other need the same. "
+        "Without one, a restart ends them.",
+    )
+    console_session_h: float = Field(12.0, gt=0, description="Hours without a visit after which a session ends.")
+    grafana_url: str | None = Field(
+        None, pattern="^https?://", description="Grafana that /console links to, e.g. https://grafana.example.com."
+    )
+
     timeout_s: float = Field(120.0, gt=0, description="Deadline of a request, in seconds.")
     caption_max_new_tokens: int = Field(2048, ge=1, description="Most tokens of a caption, unless the request says.")
     stage_a_max_new_tokens: int = Field(
         256, ge=1, description="Most tokens of a Stage-A line, unless the request says."
     )
     drain_delay_s: float = Field(
-        0.0, ge=0, description="On SIGTERM, time between /readyz turning 503 and the listening socket closing."
+        0.0,
+        ge=0,
+        description="On SIGTERM, time between /readyz turning 503 and the listening socket closing; work is taken "
+        "meanwhile, since whoever sends it notices late.",
     )
     drain_timeout_s: float = Field(60.0, gt=0, description="On SIGTERM, most time for requests in flight to finish.")
+    traces: str | None = Field(
+        None,
+        description="Where OpenTelemetry spans go: a collector's base URL (OTLP over HTTP), e.g. http://collector:4318, or a "
+        "file that gets a JSON object a line. Off without one. A managed engine sends its own to the same collector.",
+    )
+    traces_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Part of the traces that begin here that is kept; callers' traces keep their choice.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line written."
     )
@@ -183,7 +221,7 @@ class Settings(BaseSettings):
             raise ValueError("canary and shadow need VQC_REGISTRY and engines of our own (managed or scripted)")
         if len({*aliases, self.model}) <= len(aliases):
             raise ValueError(f"model, canary and shadow must be different aliases; found {self.model!r} and {aliases}")
-        if self.api_keys_file is None and not is_loopback(self.host):
+        if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
         return self
 
@@ -210,8 +248,12 @@ def read_settings(**overrides: object) -> Settings:
     for name in sorted(os.environ):
         if name.startswith("VQC_") and not name.startswith("VQC_CLIENT_") and name not in known:
             raise InvalidValue(name, os.environ[name], f"unknown setting; nearest: {_nearest(name, known)}")
+    secrets_dir = os.environ.get("VQC_SECRETS_DIR")
+    if secrets_dir and not Path(secrets_dir).is_dir():
+        raise InvalidValue("VQC_SECRETS_DIR", secrets_dir, "must be a directory")
+    given = {key: value for key, value in overrides.items() if value is not None}
     try:
-        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(_secrets_dir=secrets_dir or None, **given)  # type: ignore[arg-type]
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         field = "VQC_" + "_".join(map(str, detail["loc"])).upper() if detail["loc"] else "settings"

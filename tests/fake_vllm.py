@@ -2,9 +2,10 @@
 
 Runs inside a test (``FakeVllm``) or as a process of its own, started as vLLM would be:
 
-    python tests/fake_vllm.py --uds PATH [--boot-log FILE] [--child]
+    python tests/fake_vllm.py --uds PATH [--boot-log FILE] [--child] [--drain]
 
-As a process it obeys the prompt: "die" exits with code 3, "freeze" stops the whole server from answering.
+As a process it obeys the prompt: "die" exits with code 3, "freeze" stops the whole server from answering. With ``--drain``
+it lets requests in flight finish on SIGTERM, as vLLM does with ``--shutdown-timeout``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +63,14 @@ class FakeVllm:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def drain(self) -> None:
+        """Accepts no more connections, lets requests in flight finish, then closes those that are idle."""
+        assert self._server is not None
+        self._server.close()
+        while self.engine.in_flight:
+            await asyncio.sleep(0.01)
+        await self.stop()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -87,7 +97,7 @@ class FakeVllm:
         if route == "GET /health":
             writer.write(_response(200 if self.healthy else 503, {}, b""))
         elif route == "GET /metrics":
-            metrics = f"vllm:num_requests_running {float(self.engine.in_flight)}\n"
+            metrics = f"vllm:num_requests_running {float(self.engine.in_flight)}\nvllm:generation_tokens_total 0\n"
             writer.write(_response(200, {"Content-Type": "text/plain"}, metrics.encode()))
         else:
             assert route == "POST /v1/chat/completions", route
@@ -215,6 +225,7 @@ async def _main() -> None:
     parser.add_argument("--uds", type=Path, required=True)
     parser.add_argument("--boot-log", type=Path, help="lines to print before serving")
     parser.add_argument("--child", action="store_true", help="start a child that ignores SIGTERM")
+    parser.add_argument("--drain", action="store_true", help="finish what is in flight on SIGTERM")
     arguments = parser.parse_args()
     if arguments.boot_log:
         print(arguments.boot_log.read_text(), flush=True)
@@ -224,7 +235,11 @@ async def _main() -> None:
     fake = FakeVllm(ScriptedEngine(latency_s=0.05))
     fake.before = _obey
     await fake.start(arguments.uds)
-    await asyncio.Event().wait()
+    leave = asyncio.Event()
+    if arguments.drain:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave.set)
+    await leave.wait()
+    await fake.drain()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
     python3 tools/setup_venv.py [--venv DIR] [--constraints FILE] [EXTRA …]        default extras: cpu train dev
 
+An image of ours installs in the same way: --requirements leaves our own packages out, --torch cuda is for one that trains.
 Versions come from the constraints, by default constraints.txt. PyTorch's own CPU index is used where it answers (a few
 hundred MB instead of a CUDA build of several GB); where it does not, pip takes torch from wherever it is configured to
 look, and a start-up hook lets PyPI's torchvision import beside a CPU torch. Standard library only.
@@ -14,6 +15,7 @@ import argparse
 import socket
 import subprocess
 import sys
+import tomllib
 import venv
 from hashlib import sha256
 from pathlib import Path
@@ -46,7 +48,7 @@ sys.meta_path.insert(0, _DeclareOperators())
 """
 
 
-def main(extras: list[str], environment: Path, constraints: Path) -> None:
+def main(extras: list[str], environment: Path, constraints: Path, *, requirements: bool, torch: str) -> None:
     """Sets the environment up unless its stamp says that it is."""
     if sys.version_info < (3, 11):
         sys.exit(f"vqc needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
@@ -59,7 +61,8 @@ def main(extras: list[str], environment: Path, constraints: Path) -> None:
         print(f"creating {environment.name}")
         venv.create(environment, with_pip=True)
     print(f"installing vqc[{','.join(extras)}]: a few GB and about two minutes the first time")
-    pip(environment, "install", "-c", str(constraints), *torch_index(), "-e", f".[{','.join(extras)}]")
+    wanted = required(extras) if requirements else ["-e", f".[{','.join(extras)}]"]
+    pip(environment, "install", "-c", str(constraints), *(torch_index() if torch == "cpu" else []), *wanted)
     # They need CUDA's libraries to import, and nothing here hears or films.
     pip(environment, "uninstall", "-y", "torchaudio", "torchcodec")
     install_torchvision_hook(environment)
@@ -72,6 +75,12 @@ def pip(environment: Path, *arguments: str) -> None:
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if ran.returncode:
         sys.exit(f"{ran.stdout[-4000:]}\nfailed: {' '.join(command)}")
+
+
+def required(extras: list[str]) -> list[str]:
+    """What our packages and these extras of them require."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
 
 
 def torch_index() -> list[str]:
@@ -95,5 +104,13 @@ if __name__ == "__main__":
     parser.add_argument("extras", nargs="*", metavar="EXTRA", help="(default: cpu train dev)")
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="(default: %(default)s)")
     parser.add_argument("--constraints", type=Path, default=Path("constraints.txt"), help="(default: %(default)s)")
+    parser.add_argument("--requirements", action="store_true", help="install what our packages require, not them")
+    parser.add_argument("--torch", choices=["cpu", "cuda"], default="cpu", help="build of torch (default: %(default)s)")
     options = parser.parse_args()
-    main(options.extras or ["cpu", "train", "dev"], ROOT / options.venv, ROOT / options.constraints)
+    main(
+        options.extras or ["cpu", "train", "dev"],
+        ROOT / options.venv,
+        ROOT / options.constraints,
+        requirements=options.requirements,
+        torch=options.torch,
+    )

@@ -4,6 +4,8 @@ set -eu
 missing=""
 command -v docker-registry >/dev/null || missing="$missing docker-registry"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v chromium >/dev/null || missing="$missing chromium fonts-noto-cjk"
+command -v promtool >/dev/null || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "not installed:$missing (Debian packages; only root can install them)" >&2

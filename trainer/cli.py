@@ -131,6 +131,34 @@ def evaluate(
 
 
 @main.command()
+@click.argument("source", type=_FILE)
+@click.option("--out", type=_OUT, help="File for the result; default: standard output.")
+@click.option("--swift-version", type=click.Choice(["3", "4"]), default="4", show_default=True, help="To write.")
+@click.option("--json", "as_json", is_flag=True, help="Print result and list as one JSON document.")
+def convert(source: Path, out: Path | None, swift_version: str, as_json: bool) -> None:
+    """Turn ms-swift's YAML or args.json into a configuration of ours, or ours into ms-swift's YAML.
+
+    What has no counterpart is listed on standard error. Exit status 1 when the result cannot run as it is.
+    """
+    from trainer.convert import convert as converted
+
+    result = converted(source, swift_version=3 if swift_version == "3" else 4)
+    if out is not None:
+        out.write_text(result.text, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+    else:
+        if out is None:
+            click.echo(result.text, nl=False)
+        for item in result.conversion.lost:
+            click.echo(f"not taken over: {item}", err=True)
+        for problem in result.problems:
+            click.echo(f"to settle: {problem}", err=True)
+    if result.problems:
+        raise SystemExit(1)
+
+
+@main.command()
 @click.argument("out", type=_OUT)
 @click.option("--seed", type=int, default=0, show_default=True, help="First scene seed.")
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Number of photos.")
@@ -204,15 +232,30 @@ def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
 @main.command()
 @click.argument("out", type=_OUT)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
-@click.option("--size", type=click.Choice(["tiny", "demo"]), default="tiny", show_default=True)
+@click.option("--size", type=click.Choice(["tiny", "demo", "4b"]), default="tiny", show_default=True)
 def tiny(out: Path, seed: int, size: str) -> None:
-    """Make OUT, a complete Qwen3-VL checkpoint of a few million random parameters."""
+    """Make OUT, a complete Qwen3-VL checkpoint of random parameters: a few million, or the shape of the 4B model."""
     from trainer.tiny_checkpoint import SIZES, build_tiny_checkpoint
 
     try:
         click.echo(build_tiny_checkpoint(out, seed=seed, architecture=SIZES[size]))
     except FileExistsError as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("output", type=_DIRECTORY)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0 takes a free one.")
+def exporter(output: Path, host: str, port: int) -> None:
+    """Serve the progress of every run below OUTPUT to Prometheus, until interrupted."""
+    from threading import Event
+
+    from trainer.exporter import serve
+
+    _, port = serve(output, host, port)
+    click.echo(f"http://{host}:{port}/metrics", err=True)
+    Event().wait()
 
 
 if __name__ == "__main__":

@@ -6,19 +6,23 @@ judged. On a terminal the API stays up until Enter is pressed; otherwise everyth
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.table import Table
+
+from vqc.missions import missions
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "deploy" / "demo" / "photos"
@@ -38,11 +42,12 @@ def main() -> None:
         show_captions(client, photos)
         show_stage_a(client, photos)
         show_ticket(client, photos)
+        leave_ticket(client, photos)
         console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
         url = str(client.base_url).rstrip("/")
         console.print(f"the API: [bold]{url}[/]  (OpenAPI: {url}/openapi.json)")
         console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {url}/caption", soft_wrap=True)
-        console.print(f"  curl '{url}/stage-b/groups?state=needs_review'", soft_wrap=True)
+        console.print(f"look, decide, try it: [bold]{url}/console[/]", soft_wrap=True)
         if sys.stdin.isatty():
             console.input("\npress Enter to stop it ")
 
@@ -138,16 +143,35 @@ def show_ticket(client: httpx.Client, photos: list[Path]) -> None:
     answer = client.post("/stage-b/groups", data={"mission": MISSION}, files=files).raise_for_status()
     location = answer.headers["Location"]
     console.print(f"\nticket {location}, mission {MISSION}")
-    with client.stream("GET", f"{location}/events") as events:
-        for line in events.iter_lines():
-            if line.startswith("event: "):
-                console.print(f"  {line.removeprefix('event: ')}", style="dim")
-    group = client.get(location).raise_for_status().json()
+    group = followed(client, location, lambda name: console.print(f"  {name}", style="dim"))
     verdict = group["verdict"] or f"a person has to look ({', '.join(group['review_reasons'])})"
     console.print(f"  {group['state']}: [bold]{verdict}[/]")
     if group["reason"]:
         sampled = group["selection"]["sampled"]
         console.print(f"  理由: {group['reason']}  ({group['vote_share']:.0%} of {sampled} sampled verdicts agree)")
+
+
+def leave_ticket(client: httpx.Client, photos: list[Path]) -> None:
+    """Submits tickets of the other missions until one waits for a person, so that the console has something to decide."""
+    for n, mission in enumerate(missions(), start=1):
+        if client.get("/stage-b/groups", params={"state": "needs_review"}).raise_for_status().json()["total"]:
+            break
+        with console.status(f"a ticket of mission {mission}"):
+            ticket = {"mission": mission, "ticket_id": f"DEMO-{n:03d}"}
+            files = [("photos", (photo.name, photo.read_bytes())) for photo in photos[n % 2 :: 2]]
+            parts = {"group": json.dumps(ticket)}
+            answer = client.post("/stage-b/groups", data=parts, files=files).raise_for_status()
+            followed(client, answer.headers["Location"], lambda name: None)
+
+
+def followed(client: httpx.Client, location: str, tell: Callable[[str], object]) -> dict[str, Any]:
+    """The ticket once its run has ended; ``tell`` hears the name of each event on the way."""
+    with client.stream("GET", f"{location}/events") as events:
+        for line in events.iter_lines():
+            if line.startswith("event: "):
+                tell(line.removeprefix("event: "))
+    group: dict[str, Any] = client.get(location).raise_for_status().json()
+    return group
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from registry.cli.options import bars, json_option, opened, print_json, registry_option, summary
+from registry.files import replace_directory
+from vqc.errors import InvalidValue
 
 
 @click.command()
@@ -39,9 +42,10 @@ def push(directory: Path, alias: str | None, base: str | None, actor: str | None
 @click.command()
 @click.argument("ref")
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="OUT may hold a model; it is replaced once the new one is complete.")
 @registry_option
 @json_option
-def pull(ref: str, out: Path, where: str, as_json: bool) -> None:
+def pull(ref: str, out: Path, replace: bool, where: str, as_json: bool) -> None:
     """Make OUT a checked directory of version REF, for vLLM or transformers.
 
     Weights are hard links into a registry on the same file system: do not edit them in place. After an interruption run it
@@ -49,8 +53,16 @@ def pull(ref: str, out: Path, where: str, as_json: bool) -> None:
     """
     registry = opened(where)
     digest = registry.resolve(ref)
+    new = out
+    if replace and out.is_dir() and any(out.iterdir()):
+        if not (out / "config.json").is_file():
+            raise InvalidValue("out", str(out), "name a directory that holds a model, is empty, or does not exist")
+        new = out.with_name(f".{out.name}.next")
+        shutil.rmtree(new, ignore_errors=True)
     with bars() as progress:
-        registry.pull(digest, out, progress)
+        registry.pull(digest, new, progress)
+    if new != out:
+        replace_directory(new, out)
     if as_json:
         print_json({"digest": digest, "path": str(out)})
     else:

@@ -35,10 +35,13 @@ class Examined:
     findings: tuple[Finding, ...]
 
 
-def examine(registry: Registry, version: str, alias: str, rule: Rule, cache: Path) -> Examined:
+def examine(
+    registry: Registry, version: str, alias: str, rule: Rule, cache: Path, *, read_files: bool = True
+) -> Examined:
     """All gates of ``rule`` for ``alias`` pointing to ``version``; nothing is moved or written.
 
-    ``cache`` is where files are materialised when a signature must be checked.
+    ``cache`` is where files are materialised when a signature must be checked. Without ``read_files`` neither the version's
+    bytes nor a signature over them are looked at: enough to show how things stand, not to promote.
 
     Raises:
         UnknownVersion: no such version.
@@ -47,8 +50,8 @@ def examine(registry: Registry, version: str, alias: str, rule: Rule, cache: Pat
     digest = registry.resolve(version)
     _check_alias(registry, digest, alias)
     in_force = pointed_to(registry, alias)
-    findings = _corruption(registry, digest)
-    if not findings and isinstance(rule, ModelRule) and rule.signature is not None:
+    findings = _corruption(registry, digest) if read_files else []
+    if read_files and not findings and isinstance(rule, ModelRule) and rule.signature is not None:
         why = unsigned_because(registry, digest, registry.materialise(digest, cache), rule.signature.keys)
         findings += [Finding(gate="signature", message=why)] if why is not None else []
     findings += contract_findings(registry, digest, rule.contract)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -13,7 +13,8 @@ from time import monotonic
 from service.application.groups.ports import QueueDepth
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
-from service.domain.groups import ACTIVE, Group, State, id_at
+from service.domain.groups import ACTIVE, Group, State, id_at, moment_of
+from service.domain.review_queue import Shelf, shelves_of
 
 
 class MemoryQueue:
@@ -96,10 +97,30 @@ class MemoryGroupStore:
         rest = [group for group in found if after is None or group.id > after]
         return Page(groups=tuple(rest[:limit]), after=rest[limit - 1].id if len(rest) > limit else None)
 
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
+        """See ``GroupStore``."""
+        return [group for group in self._on(shelf, until) if after is None or group.id > after][:limit]
+
+    async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
+        """See ``GroupStore``."""
+        return len(self._on(shelf, until))
+
+    async def shelves(self) -> Mapping[Shelf, int]:
+        """See ``GroupStore``."""
+        return Counter(shelf for group in self._groups.values() for shelf in shelves_of(group))
+
+    def _on(self, shelf: Shelf, until: str | None) -> list[Group]:
+        found = [self._groups[key] for key in sorted(self._groups) if until is None or key < until]
+        return [group for group in found if shelf in shelves_of(group)]
+
     async def counts(self) -> Mapping[State, int]:
         """See ``GroupStore``."""
         states = [group.state for group in self._groups.values()]
         return {state: states.count(state) for state in State}
+
+    async def oldest(self) -> Mapping[State, datetime]:
+        """See ``GroupStore``."""
+        return {group.state: moment_of(group.id) for group in sorted(self._groups.values(), key=_id, reverse=True)}
 
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """See ``GroupStore``."""
@@ -136,6 +157,10 @@ class MemoryGroupStore:
         kept += [StoredEvent(id=f"{len(kept) + n}-0", name=e.name, data=e.data) for n, e in enumerate(events, start=1)]
         async with self._news:
             self._news.notify_all()
+
+
+def _id(group: Group) -> str:
+    return group.id
 
 
 def _order(event_id: str) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """Group records, their events and indices in Redis (7.0 and later, or Valkey).
 
 Keys, all below one prefix: ``group:<id>`` (hash: version, op, state, fence, record), ``group:<id>:events`` (stream),
-``groups:<state>`` (ids of that state; they sort by time), ``groups:active`` (ids by when they were last heard of) and
-``idempotency:<key>``. A change is one Lua call, so record, index and events never disagree.
+``groups:<state>`` (ids of that state; they sort by time), ``groups:active`` (ids by when they were last heard of),
+``shelf:[mission, model, risk]`` (ids that wait for a person), ``shelves`` (the names of those that are not empty) and
+``idempotency:<key>``. A change is one Lua call, so record, indices and events never disagree.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from redis.asyncio import Redis
 from service.adapters.redis_client import LONGEST_BLOCK_MS, answering
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
-from service.domain.groups import ACTIVE, Group, State, id_at
+from service.domain.groups import ACTIVE, Group, State, id_at, moment_of
+from service.domain.review_queue import Risk, Shelf, shelves_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
 """How long an Idempotency-Key is remembered."""
@@ -50,6 +52,17 @@ end
 return ARGV[1] .. ' ' .. ARGV[3]
 """
 
+_SHELVE = """
+local function off(name, id, catalogue, prefix)
+  redis.call('ZREM', prefix .. name, id)
+  if redis.call('EXISTS', prefix .. name) == 0 then redis.call('SREM', catalogue, name) end
+end
+local function on(name, id, catalogue, prefix)
+  redis.call('ZADD', prefix .. name, 0, id)
+  redis.call('SADD', catalogue, name)
+end
+"""
+
 _UPDATE = """
 local held = redis.call('HMGET', KEYS[1], 'version', 'op')
 if not held[1] then return -1 end
@@ -59,8 +72,17 @@ redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'op', ARGV[2], 'state', ARGV
 redis.call('ZREM', KEYS[3], ARGV[3])
 redis.call('ZADD', KEYS[4], 0, ARGV[3])
 if ARGV[7] == '1' then redis.call('ZADD', KEYS[5], now(), ARGV[3]) else redis.call('ZREM', KEYS[5], ARGV[3]) end
-for i = 8, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'name', ARGV[i], 'data', ARGV[i + 1]) end
+local events = 11 + ARGV[9] + ARGV[10]
+for i = 11, 10 + ARGV[9] do off(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
+for i = 11 + ARGV[9], events - 1 do on(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
+for i = events, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'name', ARGV[i], 'data', ARGV[i + 1]) end
 return 1
+"""
+
+_REMOVE = """
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+for i = 3, #ARGV do off(ARGV[i], ARGV[1], KEYS[4], ARGV[2]) end
 """
 
 _BEAT = """
@@ -90,7 +112,8 @@ class RedisGroupStore:
         self._redis = redis
         self._prefix = prefix
         self._create = redis.register_script(_NOW + _CREATE)
-        self._update = redis.register_script(_NOW + _UPDATE)
+        self._update = redis.register_script(_NOW + _SHELVE + _UPDATE)
+        self._remove = redis.register_script(_SHELVE + _REMOVE)
         self._beat = redis.register_script(_NOW + _BEAT)
         self._quiet = redis.register_script(_NOW + _QUIET)
         self._silence = redis.register_script(_NOW + _SILENCE)
@@ -129,9 +152,12 @@ class RedisGroupStore:
                 self._state(before.state),
                 self._state(after.state),
                 self._active,
+                self._shelves,
             ]
             active = int(after.state in ACTIVE)
-            values = [version, operation, group_id, after.state, after.fence, _dumped(after), active]
+            values = [version, operation, group_id, after.state, after.fence, _dumped(after), active, self._shelf("")]
+            left, taken = shelves_of(before) - shelves_of(after), shelves_of(after) - shelves_of(before)
+            values += [len(left), len(taken), *map(_name, left), *map(_name, taken)]
             with answering():
                 done = await self._update(
                     keys=keys, args=[*values, *(part for event in events for part in _event(event))]
@@ -168,6 +194,29 @@ class RedisGroupStore:
         groups = await self._records(ids[:limit])
         return Page(groups=tuple(groups), after=ids[limit - 1] if len(ids) > limit else None)
 
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
+        """See ``GroupStore``."""
+        lowest, highest = f"({after}" if after else "-", f"({until}" if until else "+"
+        with answering():
+            found = await self._redis.zrangebylex(self._shelf(_name(shelf)), lowest, highest, start=0, num=limit)
+        return await self._records(cast(list[str], found))
+
+    async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
+        """See ``GroupStore``."""
+        with answering():
+            found = await self._redis.zlexcount(self._shelf(_name(shelf)), "-", f"({until}" if until else "+")
+        return cast(int, found)
+
+    async def shelves(self) -> Mapping[Shelf, int]:
+        """See ``GroupStore``."""
+        with answering():
+            names = sorted(cast(set[str], await self._redis.smembers(self._shelves)))  # type: ignore[misc]
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for name in names:
+                    pipeline.zcard(self._shelf(name))
+                sizes = dict(zip(names, await pipeline.execute(), strict=True))
+        return {_shelf_of(name): size for name, size in sizes.items() if size}
+
     async def counts(self) -> Mapping[State, int]:
         """See ``GroupStore``."""
         with answering():
@@ -175,6 +224,15 @@ class RedisGroupStore:
                 for state in State:
                     pipeline.zcard(self._state(state))
                 return dict(zip(State, await pipeline.execute(), strict=True))
+
+    async def oldest(self) -> Mapping[State, datetime]:
+        """See ``GroupStore``."""
+        with answering():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for state in State:
+                    pipeline.zrange(self._state(state), 0, 0)
+                first = cast(Sequence[Sequence[str]], await pipeline.execute())
+        return {state: moment_of(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
 
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """See ``GroupStore``."""
@@ -190,11 +248,10 @@ class RedisGroupStore:
             with answering():
                 old = await self._redis.zrangebylex(self._state(state), "-", f"({id_at(before)}", start=0, num=_SWEEP)
                 ids = cast(list[str], old)
-                async with self._redis.pipeline() as pipeline:
-                    for group_id in ids:
-                        pipeline.delete(self._group(group_id), self._events(group_id))
-                        pipeline.zrem(self._state(state), group_id)
-                    await pipeline.execute()
+                on = {group.id: shelves_of(group) for group in await self._records(ids)}
+                for group_id in ids:
+                    keys = [self._group(group_id), self._events(group_id), self._state(state), self._shelves]
+                    await self._remove(keys=keys, args=[group_id, self._shelf(""), *map(_name, on.get(group_id, ()))])
             removed += len(ids)
         return removed
 
@@ -228,9 +285,25 @@ class RedisGroupStore:
     def _state(self, state: State) -> str:
         return f"{self._prefix}:groups:{state}"
 
+    def _shelf(self, name: str) -> str:
+        return f"{self._prefix}:shelf:{name}"
+
+    @property
+    def _shelves(self) -> str:
+        return f"{self._prefix}:shelves"
+
     @property
     def _active(self) -> str:
         return f"{self._prefix}:groups:active"
+
+
+def _name(shelf: Shelf) -> str:
+    return json.dumps([shelf.mission, shelf.model, shelf.risk], ensure_ascii=False)
+
+
+def _shelf_of(name: str) -> Shelf:
+    mission, model, risk = json.loads(name)
+    return Shelf(mission=mission, model=model, risk=risk and Risk(risk))
 
 
 def _dumped(group: Group) -> str:

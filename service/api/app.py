@@ -16,12 +16,15 @@ from service.api.routes import router
 from service.version import VERSION
 
 
-def create_app(context: Context, lifespan: Lifespan[FastAPI] | None = None) -> ASGIApp:
-    """The application as a server runs it: the routes behind the gate."""
+def create_app(
+    context: Context, lifespan: Lifespan[FastAPI] | None = None, *, console: ASGIApp | None = None
+) -> ASGIApp:
+    """The application as a server runs it: the routes, and the console's pages, behind the gate."""
     app = create_routes(lifespan)
     app.state.context = context
     return Gate(
         app,
+        console=console,
         keys=context.keys,
         intake=context.intake,
         metrics=context.metrics,

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from service.domain.errors import Forbidden, Unauthenticated
 from vqc.errors import InvalidValue
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/readyz/captions", "/metrics", "/openapi.json"})
 """Answered without a key; everything else, existing or not, needs one."""
 
 
@@ -65,6 +65,18 @@ class KeyRing:
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
         self._keys = None if keys is None else {key.id: key for key in keys}
 
+    @property
+    def admits_everybody(self) -> bool:
+        """Whether no keys are in force."""
+        return self._keys is None
+
+    def holder(self, key_id: str, *, now: datetime | None = None) -> Caller:
+        """Whose key it is that was presented earlier. Raises ``Unauthenticated`` once it is gone or expired."""
+        key = (self._keys or {}).get(key_id)
+        if key is None:
+            raise Unauthenticated("the API key is not known")
+        return _caller(key, now)
+
     def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> Caller:
         """Who presents the ``Bearer`` key. Raises ``Unauthenticated``."""
         if self._keys is None:
@@ -76,9 +88,7 @@ class KeyRing:
         presented = _hashed(token.strip())
         if not hmac.compare_digest(presented, key.sha256 if key else "0" * 64) or key is None:
             raise Unauthenticated("the API key is not known")
-        if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
-            raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
-        return Caller(key_id=key.id, scopes=key.scopes)
+        return _caller(key, now)
 
 
 def caller_of(request: Request) -> Caller:
@@ -110,6 +120,12 @@ def create_key(path: Path, scopes: Iterable[Scope], expires_at: datetime | None)
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(lines, sort_keys=False), "utf-8")
     return token
+
+
+def _caller(key: ApiKey, now: datetime | None) -> Caller:
+    if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
+        raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
+    return Caller(key_id=key.id, scopes=key.scopes)
 
 
 def _hashed(token: str) -> str:

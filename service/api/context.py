@@ -13,8 +13,10 @@ from service.application.caption import CaptionPhoto
 from service.application.guidance import GuidanceBook
 from service.application.intake import Intake
 from service.application.models import ModelRouter
+from service.application.models_catalogue import ModelCatalogue
 from service.application.models_swap import SwapModels
 from service.application.photos import FetchPhoto, PhotoReader
+from service.application.proposals import ProposalBook
 from service.application.stage_a import SummarisePhotos
 from service.domain.errors import QueueUnavailable
 from service.metrics import Metrics
@@ -45,6 +47,9 @@ class Context:
     max_body_bytes: int
     reader: PhotoReader
     guidance: GuidanceBook
+    proposals: ProposalBook
+    catalogue: ModelCatalogue | None = None
+    """None where the service knows of no registry."""
     groups: GroupDesk | None = None
     """None where the service runs without Stage-B."""
 

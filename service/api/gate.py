@@ -6,34 +6,54 @@ Plain ASGI, because a framework middleware would hide the client's disconnect fr
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import cast
 from uuid import uuid4
 
 import structlog
+from opentelemetry.propagate import extract
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tracer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.auth import PUBLIC_PATHS, KeyRing
 from service.api.problems import problem_response
 from service.application.intake import Intake
-from service.domain.errors import BodyTooLarge
-from service.metrics import Metrics
+from service.domain.errors import BodyTooLarge, Draining, Overloaded
+from service.metrics import Metrics, Refusal
 from vqc.errors import VqcError
 
-WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups"})
+WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
 """The paths whose POST is admitted and drained."""
+CONSOLE = "/console"
+"""The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
 
+_REFUSALS: dict[type[VqcError], Refusal] = {
+    Overloaded: "overloaded",
+    Draining: "draining",
+    BodyTooLarge: "body_too_large",
+}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
+_tracer = get_tracer("vqc.http")
 
 
 class Gate:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing, intake: Intake, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        console: ASGIApp | None = None,
+        keys: KeyRing,
+        intake: Intake,
+        metrics: Metrics,
+        max_body_bytes: int,
+    ) -> None:
         self._app = app
+        self._console = console
         self._keys = keys
         self._intake = intake
         self._metrics = metrics
@@ -53,34 +73,47 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-Id"] = request_id
+                if self._intake.leaving:
+                    answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
             await send(message)
 
-        try:
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
-                await self._guarded(scope, headers, receive, send_named)
-        except Exception as error:
-            _log.exception("unhandled", request_id=request_id, path=scope["path"])
-            if status == 0:
-                await problem_response(error, request_id)(scope, receive, send_named)
-        finally:
-            self._record(scope, status, perf_counter() - started, request_id)
+        with nullcontext(INVALID_SPAN) if scope["path"] in PUBLIC_PATHS else _span(scope["method"], headers) as span:
+            try:
+                with structlog.contextvars.bound_contextvars(request_id=request_id):
+                    await self._guarded(scope, headers, receive, send_named)
+            except Exception as error:
+                _log.exception("unhandled", request_id=request_id, path=scope["path"])
+                if status == 0:
+                    await problem_response(error, request_id)(scope, receive, send_named)
+            finally:
+                self._record(scope, status, perf_counter() - started, request_id, span)
 
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
-            if scope["path"] not in PUBLIC_PATHS:
+            app = self._console if self._console and _is_console(scope["path"]) else self._app
+            if app is self._app and scope["path"] not in PUBLIC_PATHS:
                 scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
                 raise BodyTooLarge(int(declared), self._max_body_bytes)
             with self._intake.admitted() if work else nullcontext():
-                await self._app(scope, _limited(receive, self._max_body_bytes), send)
+                await app(scope, _limited(receive, self._max_body_bytes), send)
         except VqcError as error:
+            if type(error) in _REFUSALS:
+                self._metrics.refused(_REFUSALS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
-    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
+        refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
+        route = getattr(scope.get("route"), "path", refused_early)
         self._metrics.request(route, scope["method"], status, seconds)
+        if span.is_recording():
+            span.update_name(f"{scope['method']} {route}")
+            span.set_attributes({"http.response.status_code": status, "vqc.request_id": request_id})
+            if status >= 500:
+                span.set_status(StatusCode.ERROR)
         if scope["path"] not in PUBLIC_PATHS:
             _log.info(
                 "request",
@@ -90,6 +123,16 @@ class Gate:
                 status=status or "disconnected",
                 ms=round(seconds * 1000, 1),
             )
+
+
+def _is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+def _span(method: str, headers: Headers) -> AbstractContextManager[Span]:
+    """The span of a request, within its caller's trace where it brings one."""
+    caller = extract(headers) if "traceparent" in headers else None
+    return _tracer.start_as_current_span(method, context=caller, kind=SpanKind.SERVER)
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:

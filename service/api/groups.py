@@ -111,7 +111,12 @@ async def review(request: Request, group_id: GroupId, body: Annotated[ReviewIn, 
     """A person's verdict, in force from now on; it stays in the record with name, note, key and time. Scope ``review``."""
     require(request, Scope.REVIEW)
     decided = await desk_of(request).manage.review(
-        group_id, verdict=body.verdict, name=body.name, note=body.note, by=caller_of(request).key_id
+        group_id,
+        verdict=body.verdict,
+        name=body.name,
+        note=body.note,
+        by=caller_of(request).key_id,
+        revision=body.revision,
     )
     return _answer(decided, 200)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from service.application.groups.blobs import BlobStore
 from service.application.groups.manage import ManageGroups
 from service.application.groups.ports import JobQueue
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.store import GroupStore
 from service.application.groups.submit import SubmitGroup
 from service.domain.errors import QueueUnavailable
@@ -22,6 +24,8 @@ class GroupDesk:
     submit: SubmitGroup
     manage: ManageGroups
     store: GroupStore
+    blobs: BlobStore
+    waiting: ReviewQueue
     queue: JobQueue
     metrics: GroupMetrics
 
@@ -29,7 +33,7 @@ class GroupDesk:
         """Brings the queue's gauges up to date; why tickets could not be taken now, empty if they could."""
         try:
             async with asyncio.timeout(_LOOK_S):
-                self.metrics.queue(await self.store.counts(), await self.queue.depth())
+                self.metrics.queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
         except (QueueUnavailable, TimeoutError) as error:
             self.metrics.queue_away()
             return [str(error) or f"the queue does not answer within {_LOOK_S:g} s"]

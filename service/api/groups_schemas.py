@@ -46,9 +46,12 @@ class GroupIn(Wire):
 class ReviewIn(Wire):
     """A person's decision."""
 
-    verdict: Verdict
+    verdict: Verdict | None = Field(description="null takes the last decision back.")
     name: str = Field(min_length=1, max_length=128, description="Who decides.")
     note: str = Field("", max_length=2000)
+    revision: int | None = Field(
+        None, ge=0, description="The ticket's ``revision`` that was looked at; 409 when another is in force by now."
+    )
 
 
 class GroupPhotoOut(Wire):
@@ -70,9 +73,12 @@ class FailureOut(Wire):
 
 
 class ReviewOut(Wire):
-    """A decision, kept for good. ``reviewer`` is the id of the API key, ``replaced`` the verdict before."""
+    """A decision, kept for good. ``reviewer`` is the id of the API key, ``replaced`` the verdict before.
 
-    verdict: Verdict
+    ``verdict`` null: the decision before was taken back.
+    """
+
+    verdict: Verdict | None
     name: str
     note: str
     reviewer: str | None
@@ -102,6 +108,7 @@ class GroupOut(Wire):
     rollouts: list[dict[str, Any]] = Field(description="Every sampled verdict with its scores.")
     failure: FailureOut | None
     reviews: list[ReviewOut]
+    revision: int = Field(description="How many decisions there were; a review may name the one that it saw.")
     webhook: str | None
     run: int = Field(description="1, and one more for each retry.")
     attempts: int = Field(description="Attempts of this run that count.")
@@ -197,6 +204,7 @@ def group_out(group: Group) -> GroupOut:
             )
             for review in group.reviews
         ],
+        revision=group.revision,
         webhook=group.webhook,
         run=group.run,
         attempts=group.attempts,

@@ -74,7 +74,7 @@ async def reload(request: Request, alias: str) -> SwapOut:
     """
     require(request, Scope.ADMIN)
     context = context_of(request)
-    if context.intake.draining:
+    if context.intake.leaving:
         raise Draining
     return swap_out(await context.swaps.reload(alias))
 

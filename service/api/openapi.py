@@ -67,7 +67,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     if path in PUBLIC_PATHS:
-        if path == "/readyz":
+        if path.startswith("/readyz"):
             responses["503"] = {**responses["200"], "description": "Not ready; `reasons` says why"}
         if path == "/metrics":
             responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}

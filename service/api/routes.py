@@ -112,13 +112,24 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Whether requests would be answered", tags=["operations"], response_model=HealthOut)
 async def readyz(request: Request) -> Response:
-    """200 when work is taken and the engine answers; 503 with the reasons when not."""
-    context = context_of(request)
+    """200 when work is taken, the engine answers and the queue does; 503 with the reasons when not."""
+    return await _readiness(context_of(request), tickets=True)
+
+
+@router.get(
+    "/readyz/captions", summary="Whether captions would be answered", tags=["operations"], response_model=HealthOut
+)
+async def readyz_captions(request: Request) -> Response:
+    """As ``/readyz``, without what only tickets need: Redis away must not take captions and Stage-A with it."""
+    return await _readiness(context_of(request), tickets=False)
+
+
+async def _readiness(context: Context, *, tickets: bool) -> Response:
     health = await context.models.health()
     reasons = [] if health.ready else [health.reason]
-    if context.intake.draining:
+    if context.intake.leaving:
         reasons.append("shutting down: no new work is taken")
-    if context.groups is not None:
+    if tickets and context.groups is not None:
         reasons += await context.groups.look()
     body = HealthOut(
         ready=not reasons,
@@ -131,11 +142,12 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", tags=["operations"], response_class=Response)
 async def metrics(request: Request) -> Response:
-    """The metrics in Prometheus text format."""
+    """The metrics in Prometheus text format, or OpenMetrics with exemplars where ``Accept`` says so."""
     context = context_of(request)
     if context.groups is not None:
         await context.groups.look()
-    return Response(context.metrics.page(await context.models.health()), media_type="text/plain; version=0.0.4")
+    page, content_type = context.metrics.page(await context.models.health(), request.headers.get("accept", ""))
+    return Response(page, headers={"Content-Type": content_type})
 
 
 async def _caption_events(

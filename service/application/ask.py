@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from opentelemetry.trace import get_tracer
+
 from engine.protocol import GenerateRequest, Image
 from service.application.observe import Observer
 from service.application.photos import PhotoReader
@@ -12,12 +14,15 @@ from vqc.errors import PhotoRejected
 from vqc.image import CanonicalPhoto
 from vqc.prompts import Prompt
 
+_tracer = get_tracer("vqc.photos")
+
 
 async def read_photo(reader: PhotoReader, data: bytes, observer: Observer) -> tuple[CanonicalPhoto, float]:
     """The canonical photo and the milliseconds it took. Raises ``PhotoRejected``."""
     started = perf_counter()
     try:
-        photo = await reader(data)
+        with _tracer.start_as_current_span("read photo"):
+            photo = await reader(data)
     except PhotoRejected as error:
         observer.photo_rejected(error.reason)
         raise

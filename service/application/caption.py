@@ -18,7 +18,7 @@ from vqc.caption import CaptionObject
 from vqc.contract import prompt_digest
 from vqc.grammar import CAPTION_GRAMMAR
 from vqc.image import CanonicalPhoto
-from vqc.parser import CaptionOutcome, CaptionReader, Status, parse
+from vqc.parser import CaptionOutcome, CaptionReader, parse
 from vqc.prompts import dense_prompt
 
 PRIORITY = 0
@@ -72,6 +72,8 @@ class CaptionPhoto:
             request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
             async with aclosing(pinned.engine.stream(request)) as deltas:
                 async for last in deltas:
+                    if not reader.text:
+                        self._observer.first_token(perf_counter() - started)
                     for item in reader.feed(last.text):
                         if not seen:
                             seen = True
@@ -113,8 +115,9 @@ class CaptionPhoto:
         self._observer.answered(
             "caption", seconds, status=outcome.status, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
         )
-        if outcome.status is Status.MALFORMED:
+        if outcome.caption is None:
             raise AnswerMalformed(outcome.notes[0])
+        self._observer.captioned(len(outcome.caption.objects), truncated=outcome.truncated)
         return CaptionResult(
             model=model,
             photo=photo,

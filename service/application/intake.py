@@ -9,11 +9,15 @@ from service.domain.errors import Draining, Overloaded
 
 
 class Intake:
-    """Counts the work in flight against ``limit``. Refuses before any work is done."""
+    """Counts the work in flight against ``limit``. Refuses before any work is done.
+
+    ``leaving`` is what readiness says, so that nobody sends more; ``draining`` refuses what comes all the same.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.in_flight = 0
+        self.leaving = False
         self.draining = False
 
     @contextmanager

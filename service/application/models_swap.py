@@ -127,13 +127,17 @@ class SwapModels:
             SwapRunning: another swap is under way.
             SwapFailed: the old version is still in force; says why.
         """
+        return await asyncio.shield(self.begin(alias))
+
+    def begin(self, alias: str) -> asyncio.Task[Swap]:
+        """As ``reload``, without waiting: what it is at is ``doing``, how it ended is ``last``."""
         served = next((served for served in self.served if served.alias == alias), None)
         if served is None:
             raise UnknownModel(alias, [served.alias for served in self.served])
         if self.doing is not None:
             raise SwapRunning(self.doing)
         self._swapping, self._exchange.step = alias, "looked up"
-        return await asyncio.shield(self._kept(self._swap(served)))
+        return self._kept(self._swap(served))
 
     def follow(self, poll_s: float) -> None:
         """From now on looks every ``poll_s`` where the aliases point, and swaps; with 0 only brings up the others once."""

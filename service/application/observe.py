@@ -27,6 +27,15 @@ class Observer:
     ) -> None:
         """The engine's answer for one photo is complete and read."""
 
+    def captioned(self, objects: int, *, truncated: bool) -> None:
+        """A caption holds so many objects; ``truncated`` says that more were to come."""
+
+    def summarised(self, mission: str, known: int, unknown: int) -> None:
+        """A Stage-A line names so many things that the mission has words for, and so many that it has none for."""
+
+    def first_token(self, seconds: float) -> None:
+        """The first piece of a streamed caption has come, counted from the engine call."""
+
     def first_object(self, seconds: float) -> None:
         """The first object of a streamed caption is complete, counted from the engine call."""
 

@@ -15,11 +15,11 @@ from service.application.photos import PhotoReader, PhotoSource
 from service.domain.errors import AnswerMalformed, FetchFailed
 from service.domain.generation import Knobs
 from service.domain.results import PhotoFailure, StageAResult, SummaryResult, Timings
+from service.domain.stage_b.words import subject
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
 from vqc.grammar import SUMMARY_GRAMMAR
 from vqc.missions import Mission
-from vqc.parser import Status
 from vqc.prompts import stage_a_prompt
 from vqc.summary import parse
 
@@ -98,8 +98,10 @@ class SummarisePhotos:
             prompt_tokens=generation.prompt_tokens,
             completion_tokens=generation.completion_tokens,
         )
-        if outcome.status is Status.MALFORMED:
+        if outcome.summary is None:
             raise AnswerMalformed(outcome.notes[0])
+        known = sum(subject(mission, text) is not None for text, _ in outcome.summary.items)
+        self._observer.summarised(mission.name, known, len(outcome.summary.items) - known)
         return SummaryResult(
             photo=photo,
             outcome=outcome,

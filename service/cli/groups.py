@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from service.cli.client import call, connected, service_options
+from service.cli.labels import export_labels
 
 _STATES = ["queued", "running", "decided", "needs_review", "reviewed", "cancelled", "failed"]
 
 
 @click.group()
 def groups() -> None:
-    """List, show, cancel, retry and decide on submitted tickets."""
+    """List, show, cancel, retry and decide on submitted tickets; export what people decided."""
 
 
 @groups.command("list")
@@ -71,6 +72,9 @@ def review(group_id: str, verdict: str, name: str, note: str, url: str, api_key:
     _changed("POST", group_id, "/review", url, api_key, as_json, json=body)
 
 
+groups.add_command(export_labels)
+
+
 def print_group(group: dict[str, Any], *, as_json: bool) -> None:
     """One ticket, as JSON or for a person."""
     if as_json:
@@ -89,7 +93,8 @@ def print_group(group: dict[str, Any], *, as_json: bool) -> None:
     if group["failure"]:
         click.echo(f"  {group['failure']['kind']}: {group['failure']['detail']}")
     for decision in group["reviews"]:
-        click.echo(f"  {decision['at']}  {decision['name']}: {decision['verdict']}  {decision['note']}".rstrip())
+        verdict = decision["verdict"] or "taken back"
+        click.echo(f"  {decision['at']}  {decision['name']}: {verdict}  {decision['note']}".rstrip())
 
 
 def _changed(

@@ -93,4 +93,20 @@ def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> 
     approve_run(run, mission, store, by=by, note=note)
 
 
+@stage_b.command("propose")
+@click.argument("run", type=_RUN)
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A guidance store; default: the service's own [VQC_GUIDANCE_DIR].",
+)
+@click.option("--by", required=True, help="Who proposes; shown beside the proposal.")
+def propose(run: Path, store: Path | None, by: str) -> None:
+    """Lay what a RUN has learned before whoever approves it, in the console; nothing comes into force by this."""
+    from service.cli.stage_b_propose import propose_run
+    from service.settings import read_settings
+
+    propose_run(run, store or read_settings().guidance_root, by=by)
+
+
 stage_b.add_command(submit)

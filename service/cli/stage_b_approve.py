@@ -10,9 +10,8 @@ import click
 from service.adapters.files import folder_of, read_json
 from service.adapters.guidance_store import GuidanceStore
 from service.adapters.thresholds import Thresholds
-from service.cli.stage_b_folder import finished_missions, guidance_in_force
+from service.cli.stage_b_folder import finished_missions, guidance_in_force, mission_of
 from vqc.errors import InvalidValue
-from vqc.missions import Mission, load_missions, missions
 
 
 def approve_run(run: Path, name: str, store: Path, *, by: str, note: str) -> None:
@@ -28,7 +27,7 @@ def approve_run(run: Path, name: str, store: Path, *, by: str, note: str) -> Non
             "mission", name, f"missions of the run: {', '.join(one.name for one in finished_missions(run))}"
         )
     identity: Any = read_json(run / "run.json")
-    guidance, mission = guidance_in_force(run, folder), _mission(identity, name)
+    guidance, mission = guidance_in_force(run, folder), mission_of(identity, name)
     kept = GuidanceStore(store)
     before = kept.in_force(mission)
     kept.approve(mission, guidance, expected=before.digest, by=by, note=note or f"from {run}")
@@ -39,8 +38,3 @@ def approve_run(run: Path, name: str, store: Path, *, by: str, note: str) -> Non
     click.echo(
         f"{name}: {guidance.digest[:16]} (step {guidance.step}) is in force, {threshold}; before: {before.digest[:16]}"
     )
-
-
-def _mission(identity: Any, name: str) -> Mission:
-    own = identity["config"]["missions_path"]
-    return {**missions(), **(load_missions(Path(own)) if own else {})}[name]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from service.adapters.files import read_json
 from service.domain.stage_b.guidance import Guidance
 from service.domain.stage_b.guidance_record import guidance_of
 from vqc.errors import InvalidValue
+from vqc.missions import Mission, load_missions, missions
 
 
 def finished_missions(run: Path) -> list[Path]:
@@ -26,3 +28,9 @@ def finished_missions(run: Path) -> list[Path]:
 def guidance_in_force(run: Path, folder: Path) -> Guidance:
     """The guidance that a mission ended with. Raises ``InvalidValue``."""
     return guidance_of(read_json(folder / "guidance.json"))
+
+
+def mission_of(identity: Any, name: str) -> Mission:
+    """The mission of this name, by the definitions that the run (its ``run.json``) was made with."""
+    own = identity["config"]["missions_path"]
+    return {**missions(), **(load_missions(Path(own)) if own else {})}[name]

@@ -10,6 +10,8 @@ VqcError
 ├── UnknownModel        an alias that this service does not serve
 ├── SwapRunning         a model is being replaced already
 ├── SwapFailed          a new model did not come into force; the old one still is
+├── NotPromoted         an alias that was not moved, with everything that stands against it
+├── CatalogueUnavailable the registry of models cannot be read
 ├── NotSwappable        a model that somebody else puts in force
 ├── UnknownGroup        no Stage-B group has this id
 ├── GroupStateConflict  a group in a state that does not allow what was asked
@@ -20,6 +22,8 @@ VqcError
 ├── QueueUnavailable    Redis, or the store of photos, does not answer
 ├── BlobMissing         a photo that the store of photos has lost
 ├── GuidanceConflict    a change to guidance that was made for another version than the one in force
+├── UnknownProposal     no guidance proposal has this id
+├── ProposalDecided     a guidance proposal that somebody has approved or rejected already
 └── InvalidValue
     ├── UrlRejected     a URL that must not be fetched
     ├── BodyTooLarge    a request body over the limit
@@ -82,6 +86,16 @@ class GroupStateConflict(VqcError):
     def __init__(self, group_id: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
         self.valid = f"after {state!r} may come: {', '.join(allowed)}"
         super().__init__(f"the group {group_id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
+
+
+class ReviewConflict(VqcError):
+    """Somebody else decided since the ticket was looked at. ``revision`` is the one that is in force."""
+
+    def __init__(self, group_id: str, seen: int, revision: int) -> None:
+        self.revision = revision
+        super().__init__(
+            f"the group {group_id!r} was decided meanwhile: revision {revision} is in force, not {seen}; look at it again"
+        )
 
 
 class IdempotencyConflict(VqcError):
@@ -150,6 +164,23 @@ class SwapFailed(VqcError):
         super().__init__(f"{alias!r} was not replaced: {reason}; in force: {in_force or 'none'}")
 
 
+class NotPromoted(VqcError):
+    """An alias that was not moved. ``reasons`` is everything that stands against it, a sentence each."""
+
+    def __init__(self, alias: str, reasons: Sequence[str]) -> None:
+        self.alias = alias
+        self.reasons = tuple(reasons)
+        super().__init__(f"{alias!r} was not moved: {'; '.join(reasons)}")
+
+
+class CatalogueUnavailable(VqcError):
+    """The registry of models cannot be read or written."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.retry_after_s = 5.0
+        super().__init__(f"the registry {where} cannot be used: {reason}")
+
+
 class NotSwappable(VqcError):
     """A model that somebody else puts in force, such as that of an external engine."""
 
@@ -162,6 +193,21 @@ class GuidanceConflict(VqcError):
         super().__init__(
             f"guidance of {mission}: {in_force[:12]} is in force, not {expected[:12]}; look at it and retry"
         )
+
+
+class UnknownProposal(VqcError):
+    """No proposal of the mission has this id."""
+
+    def __init__(self, mission: str, proposal_id: str) -> None:
+        super().__init__(f"guidance of {mission}: no proposal has the id {proposal_id!r}")
+
+
+class ProposalDecided(VqcError):
+    """A proposal that somebody has decided on. ``state`` is approved or rejected."""
+
+    def __init__(self, proposal_id: str, state: str, by: str, at: str) -> None:
+        self.state = state
+        super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is made once")
 
 
 class UrlRejected(InvalidValue):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from service.domain.errors import GroupStateConflict, Superseded
@@ -42,11 +42,12 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     ),
     State.DECIDED: frozenset({State.REVIEWED}),
     State.NEEDS_REVIEW: frozenset({State.REVIEWED}),
-    State.REVIEWED: frozenset({State.REVIEWED}),
+    State.REVIEWED: frozenset({State.REVIEWED, State.NEEDS_REVIEW, State.DECIDED}),
     State.CANCELLED: frozenset({State.QUEUED}),
     State.FAILED: frozenset({State.QUEUED}),
 }
-"""What may follow what. Running to running: another worker takes over from one that died."""
+"""What may follow what. Running to running: another worker takes over from one that died. Reviewed to needs_review or decided:
+the decision was taken back, and the ticket is what judging made of it."""
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 """States in which a worker still has something to do; every other state ends the run with one final record."""
@@ -105,9 +106,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A person's decision. ``reviewer`` is the id of the API key that it came with, ``name`` what the caller wrote."""
+    """A person's decision. ``reviewer`` is the id of the API key that it came with, ``name`` what the caller wrote.
 
-    verdict: Verdict
+    ``verdict`` None: the decision before was taken back.
+    """
+
+    verdict: Verdict | None
     name: str
     note: str
     reviewer: str | None
@@ -147,6 +151,11 @@ class Group:
     def finished(self) -> bool:
         """Whether this run has its final record."""
         return self.state not in ACTIVE
+
+    @property
+    def revision(self) -> int:
+        """How many decisions there were: who decides names the one that they looked at, so that nobody overwrites another."""
+        return len(self.reviews)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -207,8 +216,13 @@ class Group:
         return self._to(State.QUEUED, run=self.run + 1, attempts=0, failure=None, outcome=None, finished_at=None)
 
     def reviewed(self, review: Review) -> Group:
-        """A person's decision is in force. Earlier ones stay in the record."""
-        return self._to(State.REVIEWED, reviews=(*self.reviews, review))
+        """A person's decision is in force, or none any more. Earlier ones stay in the record."""
+        if review.verdict is not None:
+            return self._to(State.REVIEWED, reviews=(*self.reviews, review))
+        if self.state is not State.REVIEWED or self.outcome is None:
+            raise GroupStateConflict(self.id, self.state.value, "not reviewed", [State.REVIEWED.value])
+        before = State.NEEDS_REVIEW if self.outcome.review_reasons else State.DECIDED
+        return self._to(before, reviews=(*self.reviews, review))
 
     def _check(self, fence: int) -> None:
         if self.state is not State.RUNNING or self.fence != fence:
@@ -228,3 +242,13 @@ def id_at(moment: datetime, suffix: str = "") -> str:
     '0660d2288d2000af'
     """
     return f"{round(moment.timestamp() * 1_000_000):014x}{suffix}"
+
+
+def moment_of(group_id: str) -> datetime:
+    """The moment that ``id_at`` made an id of.
+
+    >>> from datetime import UTC
+    >>> moment_of("0660d2288d2000af") == datetime(2026, 11, 22, tzinfo=UTC)
+    True
+    """
+    return datetime.fromtimestamp(int(group_id[:14], 16) / 1_000_000, UTC)

@@ -9,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+Page = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""The scrape page for an ``Accept`` header, and its content type."""
 
-def create_worker_app(reasons: Callable[[], Awaitable[list[str]]], page: Callable[[], Awaitable[bytes]]) -> Starlette:
-    """``reasons`` why no ticket could be judged now, empty if one could; ``page`` is the scrape page."""
+
+def create_worker_app(reasons: Callable[[], Awaitable[list[str]]], page: Page) -> Starlette:
+    """``reasons`` why no ticket could be judged now, empty if one could; ``page`` brings the scrape page."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -21,6 +24,7 @@ def create_worker_app(reasons: Callable[[], Awaitable[list[str]]], page: Callabl
         return JSONResponse({"ready": not found, "reasons": found}, 503 if found else 200)
 
     async def metrics(request: Request) -> Response:
-        return Response(await page(), media_type="text/plain; version=0.0.4")
+        body, content_type = await page(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

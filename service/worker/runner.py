@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
 import structlog
-from docket import Docket, ExponentialRetry, Retry, Worker
+from docket import CurrentExecution, Docket, Execution, ExponentialRetry, Retry, Worker
+from opentelemetry.trace import Span, SpanKind, get_tracer
 
 from service.application.groups.notify import NotifyWebhook
 from service.application.groups.ports import JUDGE, NOTIFY
@@ -27,6 +29,8 @@ _NOTIFY_ATTEMPTS = 10
 _NOTIFY_AGAIN = ExponentialRetry(
     attempts=_NOTIFY_ATTEMPTS, minimum_delay=timedelta(seconds=5), maximum_delay=timedelta(minutes=10)
 )
+_DELIVERY = CurrentExecution()
+_tracer = get_tracer("vqc.worker")
 _CHECK_S = 0.1
 """How soon a freed place is filled."""
 _FORGET_EVERY = 240
@@ -90,13 +94,17 @@ class GroupWorker:
         _log.info("left")
 
     def _register(self) -> None:
-        async def judge(job_id: str, retry: Retry = _JUDGE_AGAIN) -> None:
-            again = await self._process(job_id, self._leaving)
+        async def judge(job_id: str, retry: Retry = _JUDGE_AGAIN, delivery: Execution = _DELIVERY) -> None:
+            with _continued(delivery, JUDGE) as span:
+                span.set_attribute("vqc.job_id", job_id)
+                again = await self._process(job_id, self._leaving)
             if again is not None:
                 retry.after(timedelta(seconds=again.after_s))
 
-        async def notify(job_id: str, retry: Retry = _NOTIFY_AGAIN) -> None:
-            if not await self._notify(job_id, last=retry.attempt >= _NOTIFY_ATTEMPTS):
+        async def notify(job_id: str, retry: Retry = _NOTIFY_AGAIN, delivery: Execution = _DELIVERY) -> None:
+            with _continued(delivery, NOTIFY):
+                done = await self._notify(job_id, last=retry.attempt >= _NOTIFY_ATTEMPTS)
+            if not done:
                 raise WebhookFailed(job_id)
 
         self._queue.register(judge, names=[JUDGE])
@@ -114,3 +122,8 @@ class GroupWorker:
             except Exception:
                 _log.exception("sweep")
             await asyncio.sleep(self._pace.lease_s / 2)
+
+
+def _continued(delivery: Execution, name: str) -> AbstractContextManager[Span]:
+    """The span of a job within the trace of the request that queued it: one ticket, one trace."""
+    return _tracer.start_as_current_span(name, context=delivery.trace_context, kind=SpanKind.CONSUMER)

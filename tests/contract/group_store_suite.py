@@ -12,7 +12,8 @@ import pytest
 
 from service.application.groups.store import Change, Event, GroupStore, Idempotency
 from service.domain.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
-from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at
+from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at, moment_of
+from service.domain.review_queue import Risk, Shelf
 from service.domain.stage_b.sampler import EvidenceKind
 from vqc.verdict import Verdict
 
@@ -32,6 +33,25 @@ def group(n: int = 0, **fields) -> Group:
         accepted_at=moment,
         **fields,
     )
+
+
+async def held(store: GroupStore, n: int, *, risky: bool, model: str = "a") -> Group:
+    """A ticket that waits for a person."""
+    outcome = Outcome(
+        verdict=Verdict.PASS,
+        reason="好",
+        score=0.7,
+        vote_share=0.6,
+        threshold=None,
+        review_reasons=("summaries_unclear",) if risky else ("divided_vote",),
+        selection={},
+        trajectories=(),
+    )
+    pinned = Pinned(model_alias="champion", model_digest=f"sha256:{model * 64}", guidance="g", sampler="s")
+    new = await store.create(group(n), ACCEPTED, None)
+    for step in (Group.claimed, lambda now: now.pinned_to(1, pinned), lambda now: now.judged(1, outcome, START)):
+        new = await store.update(new.id, told(step))
+    return new
 
 
 def told(change: Callable[[Group], Group], name: str = "step", **data) -> Callable[[Group], Change]:
@@ -180,6 +200,55 @@ class GroupStoreSuite:
         assert seen == ids[:3] + ids[4:]
         assert (await store.counts())[State.RUNNING] == 1
         assert (await store.page(State.FAILED, after=None, limit=2)).groups == ()
+
+    async def test_what_waits_for_a_person_is_found_by_mission_model_and_risk(self, store: GroupStore):
+        for n in range(6):
+            await held(store, n, risky=n % 2 == 0, model="ab"[n >= 4])
+        await store.create(group(9), ACCEPTED, None)
+        ids = [group(n).id for n in range(6)]
+        model = "champion@bbbbbbbbbbbb"
+        everything = Shelf()
+        for shelf, expected in (
+            (everything, ids),
+            (Shelf(risk=Risk.HIGH), ids[::2]),
+            (Shelf(risk=Risk.MEDIUM, model=model), ids[5:]),
+            (Shelf(mission="挡风板安装检查", model=model), ids[4:]),
+            (Shelf(mission="RRU线缆"), []),
+        ):
+            found = await store.waiting(shelf, after=None, until=None, limit=10)
+            assert [one.id for one in found] == expected
+            assert await store.waiting_count(shelf, until=None) == len(expected)
+            assert (await store.shelves()).get(shelf, 0) == len(expected)
+        page = await store.waiting(everything, after=ids[1], until=ids[4], limit=10)
+        assert [one.id for one in page] == ids[2:4]
+        assert [one.id for one in await store.waiting(everything, after=ids[1], until=None, limit=1)] == [ids[2]]
+        assert await store.waiting_count(everything, until=ids[4]) == 4
+
+    async def test_a_decision_takes_a_ticket_off_every_shelf_and_its_undoing_puts_it_back(self, store: GroupStore):
+        one, _ = await held(store, 1, risky=True), await held(store, 2, risky=False)
+        before = await store.shelves()
+        assert len(before) == 12
+        review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=None)
+        await store.update(one.id, told(lambda now: now.reviewed(review)))
+        assert len(await store.shelves()) == 8
+        assert await store.waiting_count(Shelf(risk=Risk.HIGH), until=None) == 0
+        await store.update(one.id, told(lambda now: now.reviewed(replace(review, verdict=None))))
+        assert await store.shelves() == before
+        assert await store.remove(START + timedelta(days=1)) == 2
+        assert await store.shelves() == {}
+        assert list(await store.waiting(Shelf(), after=None, until=None, limit=10)) == []
+
+    async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: GroupStore):
+        assert await store.oldest() == {}
+        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(3)]
+        await store.update(ids[1], told(Group.claimed))
+        await store.update(ids[0], told(lambda now: now.cancelled(START)))
+        oldest = await store.oldest()
+        assert oldest == {
+            State.QUEUED: moment_of(ids[2]),
+            State.RUNNING: moment_of(ids[1]),
+            State.CANCELLED: moment_of(ids[0]),
+        }
 
     async def test_old_finished_groups_are_forgotten(self, store: GroupStore):
         ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(4)]

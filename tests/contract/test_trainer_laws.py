@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import random
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from tests.unit.trainer import tiny
-from trainer.config import TrainConfig, resolved_yaml
+from tests.unit.trainer import ranks, tiny
 from trainer.export import export
 from trainer.model import network, tuners
 from trainer.model.collate import ModelFacts, packed, padded
@@ -228,36 +221,9 @@ def test_two_ranks_equal_one(checkpoint: Path, jsonl: Path, tmp_path: Path):
     options["eval_steps"] = 3
     run(tiny.config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options))
     two = tiny.config(checkpoint, jsonl, tmp_path / "two", **options)
-    _in_two_processes(two, tmp_path)
+    ranks.run_in_two(two, tmp_path)
     assert tiny.log(tmp_path / "two") == pytest.approx(tiny.log(tmp_path / "one"), abs=5e-6)
     assert tiny.log(tmp_path / "two", "eval/loss") == pytest.approx(tiny.log(tmp_path / "one", "eval/loss"), abs=5e-6)
-
-
-def _unused_port() -> int:
-    """A port below the range from which the system serves everybody else, so that nobody takes it in between."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("50 ports in a row are taken")
-
-
-def _in_two_processes(config: TrainConfig, directory: Path) -> None:
-    path = directory / "two.yaml"
-    path.write_text(resolved_yaml(config), encoding="utf-8")
-    port = _unused_port()
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, "-m", "trainer.cli", "run", str(path)]
-    ranks = [
-        subprocess.Popen(
-            command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    for rank in ranks:
-        _, error = rank.communicate(timeout=300)
-        assert rank.returncode == 0, error[-3000:]
 
 
 def test_adapter_lands_on_exactly_the_modules_named(checkpoint: Path, encoder: Encoder, jsonl: Path, tmp_path: Path):

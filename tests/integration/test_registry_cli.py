@@ -57,6 +57,25 @@ def test_the_life_of_a_version(model: Path, tmp_path: Path) -> None:
     assert printed(root, "list") == []
 
 
+def test_a_pull_replaces_a_model_only_where_told_and_nothing_else(model: Path, tmp_path: Path) -> None:
+    root, out = tmp_path / "registry", tmp_path / "current"
+    printed(root, "push", model, "--alias", "v1")
+    printed(root, "pull", "v1", out)
+    first = digests(out)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"note": "another version"}))
+    second = printed(root, "push", model, "--alias", "v1")["digest"]
+    assert run(root, "pull", "v1", out).returncode == 2
+    assert digests(out) == first
+    assert printed(root, "pull", "v1", out, "--replace") == {"digest": second, "path": str(out)}
+    assert digests(out)["config.json"] != first["config.json"]
+    assert printed(root, "pull", "v1", out, "--replace")["digest"] == second  # again is the same
+    assert sorted(path.name for path in tmp_path.iterdir() if "current" in path.name) == ["current"]
+    (out / "config.json").unlink()
+    refused = run(root, "pull", "v1", out, "--replace")
+    assert (refused.returncode, "holds a model" in refused.stderr) == (2, True)
+
+
 def test_people_get_tables_and_sentences(model: Path, tmp_path: Path) -> None:
     root = tmp_path / "registry"
     pushed = run(root, "push", model, "--alias", "v1")

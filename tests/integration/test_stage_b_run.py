@@ -186,6 +186,10 @@ def test_calibrate_show_and_approve(whole, tmp_path):
     assert len(list((store / "挡风板安装检查" / "thresholds").iterdir())) == 1
     wrong = vqc("approve", run, "--mission", "塔灯检查", "--store", store, "--by", "Li")
     assert (wrong.returncode, "missions of the run" in wrong.stderr) == (2, True)
+    proposed = vqc("propose", run, "--store", store, "--by", "Li")
+    assert "nothing to propose" in proposed.stdout, (
+        proposed.stderr
+    )  # made-up answers improve nothing: the gate refuses them
     no_run = vqc("show", store)
     assert (no_run.returncode, "run.json" in no_run.stderr) == (2, True)
     other = json.loads((run / "run.json").read_text("utf-8")) | {"sampler": "0" * 64}

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.prometheus import Prometheus, alerts, empty, panels, values_of
+from trainer import exporter
 from vqc.contract import contract_digests
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +74,30 @@ def test_the_run_learns_and_logs(smoke: Smoke):
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert losses[-1] < losses[0]
     assert "<|image_pad|>*" in (smoke.directory / "conversation_text.txt").read_text("utf-8")
+
+
+async def test_every_training_panel_has_a_value(smoke: Smoke, tmp_path: Path):
+    running = tmp_path / "runs/running" / exporter.LOG_NAME  # the same run, before its last line
+    running.parent.mkdir(parents=True)
+    lines = (smoke.directory / exporter.LOG_NAME).read_text("utf-8").splitlines(keepends=True)
+    running.write_text("".join(line for line in lines if "train/runtime_s" not in line), "utf-8")
+    server, port = exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
+    ended, ended_port = exporter.serve(smoke.directory, "127.0.0.1", 0)
+    targets = {"training": [f"127.0.0.1:{port}", f"127.0.0.1:{ended_port}"]}
+    queries = [*panels("vqc-training"), *(("alert", value) for value in values_of(alerts()["VqcTrainingSilent"]))]
+    try:
+        with Prometheus(tmp_path, targets) as prometheus:
+            await prometheus.up()
+            assert empty(prometheus, queries) == []
+            assert {labels["run"]: value for labels, value in prometheus.query("vqc_train_finished")} == {
+                "running": 0.0,
+                smoke.directory.name: 1.0,
+            }
+            assert {value for _, value in prometheus.query("vqc_train_step / vqc_train_steps")} == {1.0}
+    finally:
+        for one in (server, ended):
+            one.shutdown()
+            one.server_close()
 
 
 def test_the_export_is_complete(smoke: Smoke):

@@ -7,6 +7,7 @@ was accepted without effect; ``documented_keys`` lists every key for the documen
 from trainer.config.augmentation import AugmentationSection, OpConfig
 from trainer.config.checks import notes
 from trainer.config.data import CustomSection, DataSection, DeepspeedSection, PromptsSection, SceneSet, ScenesSection
+from trainer.config.distillation import RlhfSection, VisualKdSection
 from trainer.config.document import KeyDoc, documented_keys
 from trainer.config.errors import ConfigError, ConfigProblem
 from trainer.config.load import config_from, load_config, resolved_yaml
@@ -27,6 +28,7 @@ __all__ = [
     "ModelSection",
     "OpConfig",
     "PromptsSection",
+    "RlhfSection",
     "SceneSet",
     "ScenesSection",
     "SchedulerKwargs",
@@ -34,6 +36,7 @@ __all__ = [
     "TrainConfig",
     "TrainingSection",
     "TunerSection",
+    "VisualKdSection",
     "config_from",
     "documented_keys",
     "load_config",

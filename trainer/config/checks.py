@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trainer.config.distillation_checks import distillation_findings
 from trainer.config.root import TrainConfig
 from trainer.config.training import MIN_LR_SCHEDULERS
 from vqc.errors import InvalidValue
@@ -29,6 +30,7 @@ def findings(config: TrainConfig) -> Iterator[Finding]:
     yield from _saving(config)
     yield from _data(config)
     yield from _sharding(config)
+    yield from distillation_findings(config)
 
 
 def notes(config: TrainConfig) -> tuple[str, ...]:
@@ -39,6 +41,8 @@ def notes(config: TrainConfig) -> tuple[str, ...]:
             found.append(f"data.{name}: {list(getattr(config.data, name))!r} is a placeholder and was ignored")
     if config.deepspeed.config and not config.deepspeed.enabled:
         found.append("deepspeed.config has no effect while deepspeed.enabled is false")
+    if config.custom.trainer_variant and config.rlhf is None:
+        found.append("custom.trainer_variant: 'gkd_monitor' has nothing to watch without rlhf")
     return tuple(found)
 
 

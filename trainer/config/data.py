@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainer.config.augmentation import AugmentationSection
+from trainer.config.distillation import VisualKdSection
 from trainer.config.section import Positive, Probability, Section, Strings
 
 
@@ -78,6 +79,12 @@ class CustomSection(Section):
         default=AugmentationSection(enabled=False), description="Changes of photo and labels while training."
     )
     bypass_prob: Probability = Field(default=0.0, description="Probability that a sample is not augmented.")
+    visual_kd: VisualKdSection | None = Field(
+        default=None, description="Keep the photos' features close to the teacher's."
+    )
+    trainer_variant: Literal["gkd_monitor"] | None = Field(
+        default=None, description="Accepted without effect: distillation always logs its parts."
+    )
     sample_limit: Positive | None = Field(default=None, description="Use only the first N records of each file.")
     train_sample_limit: Positive | None = Field(
         default=None, description="The same for training; wins over sample_limit."

@@ -37,6 +37,19 @@ class Source:
         return ""
 
 
+def parsed(text: str) -> object:
+    """The values of a YAML 1.2 (or JSON) text, where ``1e-4`` is a number.
+
+    Raises:
+        yaml.YAMLError: it is neither.
+    """
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 def dotted(path: KeyPath) -> str:
     """The path as people write it.
 

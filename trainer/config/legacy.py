@@ -42,13 +42,25 @@ _WORDS = (
     "the words are the prompt catalogue vqc/prompts.yaml, which the service sends too; a checkpoint trained with other "
     "words would be refused by its digest. Change them there"
 )
-_DISTILLATION = "comes with distillation (GKD and visual KD), which this version does not have yet; remove it"
+_STUDENT = (
+    "the student generates with its weights of the moment, in the training process; an engine would answer from weights "
+    "of an earlier export. For cheap steps use lmbda: 0.0; remove this key"
+)
 _PIXELS = (
     "the pixel budget is the checkpoint's own preprocessor_config.json, for training and serving alike; change it there"
 )
 
 REFUSED = {
-    "rlhf": "distillation (rlhf_type gkd and its teacher, beta, lmbda, sft_alpha, llm_kd_weight) " + _DISTILLATION,
+    "rlhf.use_vllm": _STUDENT,
+    "rlhf.vllm_mode": _STUDENT,
+    "rlhf.vllm_server_host": _STUDENT,
+    "rlhf.teacher_model_server": "the teacher runs beside the student; name its checkpoint in rlhf.teacher_model",
+    "rlhf.teacher_model_type": "the teacher's config.json names its type; remove it",
+    "rlhf.teacher_adapters": "run `vqc-train export` on the adapter and name the merged model in rlhf.teacher_model",
+    "rlhf.teacher_deepspeed": "a teacher of its own is whole on every device; remove it",
+    "rlhf.offload_teacher_model": "a teacher that is the student with its adapter off takes no memory; remove it",
+    "rlhf.gkd_logits_topk": "the whole vocabulary is compared, a part at a time; to keep the teacher's likeliest tokens on "
+    "disk use rlhf.teacher_cache",
     "quantization": "training starts from bfloat16 or float32 weights; remove this section",
     "model.trust_remote_code": "code from a checkpoint is never run; remove it",
     "model.model_type": "the checkpoint's config.json names its type; remove it",
@@ -66,7 +78,6 @@ REFUSED = {
     "training.lazy_tokenize": "samples are always encoded in the loading processes; remove it",
     "training.logging_dir": "TensorBoard files go to the run directory (training.output_dir/run_name); remove it",
     "training.remove_unused_columns": "batches carry only what the model takes; remove it",
-    "training.use_liger_kernel": "the loss is chunked by this trainer itself; remove it",
     "training.deepspeed": "use the section `deepspeed: {enabled: true, config: zero2}`",
     "training.data_seed": "training.seed is the one seed; remove it",
     "training.effective_batch_size": "set per_device_train_batch_size and gradient_accumulation_steps",
@@ -81,8 +92,6 @@ REFUSED = {
     "custom.object_ordering_policy": "objects are always in reading order by their reference point; remove it",
     "custom.output_variant": "use custom.use_summary (all summaries) or custom.summary_ratio (mixed)",
     "custom.images_per_user_turn": "a photo is a sample of its own; tickets carry several photos by themselves",
-    "custom.visual_kd": "feature distillation " + _DISTILLATION,
-    "custom.trainer_variant": "the distillation monitor " + _DISTILLATION,
     "custom.fusion_config": "concatenate the JSONL files instead",
     "custom.augmentation_curriculum": "train in stages with `extends` and tuner.resume_from_checkpoint instead",
     "prompts.system": _WORDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from trainer.config.data import CustomSection, DataSection, DeepspeedSection, PromptsSection
+from trainer.config.distillation import RlhfSection
 from trainer.config.model import ModelSection, TemplateSection
 from trainer.config.section import Positive, Section
 from trainer.config.training import TrainingSection
@@ -21,6 +22,7 @@ class TrainConfig(Section):
     template: TemplateSection = Field(default=TemplateSection(), description="Chat template and length limit.")
     tuner: TunerSection = Field(default=TunerSection(), description="What is trained and how.")
     training: TrainingSection = Field(description="The run.")
+    rlhf: RlhfSection | None = Field(default=None, description="Distillation from a frozen teacher.")
     data: DataSection = Field(default=DataSection(), description="Placeholders of old files.")
     custom: CustomSection = Field(description="The data set.")
     prompts: PromptsSection = Field(default=PromptsSection(), description="Which prompts.")

@@ -103,6 +103,10 @@ class TrainingSection(Section):
         default=None,
         description="The same for the vision encoder; default: as gradient_checkpointing, off while it is frozen.",
     )
+    use_liger_kernel: bool = Field(
+        default=False,
+        description="Liger's Triton kernels for normalisation and rotary positions; a GPU and its package.",
+    )
     fsdp: Literal["fsdp2"] | None = Field(default=None, description="Shard parameters over devices with PyTorch FSDP2.")
 
     eval_strategy: Strategy = Field(default="no", description="When to evaluate.")

@@ -78,15 +78,28 @@ def padded(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
 
 
 COUNTS = ("num_samples", "num_tokens")
-"""Keys of a batch that are plain numbers for the logs, not inputs of the model."""
+"""Keys of a batch that are plain numbers for the logs."""
+
+CARRIED = ("samples", "digests", "own_answers")
+"""What travels along with a batch: its samples, (digest, supervised positions) of each, whether the student answered."""
+
+
+def model_inputs(batch: Batch) -> Batch:
+    """What of a batch is the model's."""
+    return {key: value for key, value in batch.items() if key not in COUNTS + CARRIED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collator:
-    """Makes a batch of encoded samples: one packed row, or padded rows. Samples left out (None) are skipped."""
+    """Makes a batch of encoded samples: one packed row, or padded rows. Samples left out (None) are skipped.
+
+    ``keeps_samples`` lets them travel along, for answers that are generated; ``identifies`` their digests.
+    """
 
     facts: ModelFacts
     row: bool
+    keeps_samples: bool = False
+    identifies: bool = False
 
     def __call__(self, samples: Sequence[Encoded | None]) -> Batch:
         """The batch.
@@ -97,7 +110,12 @@ class Collator:
         present = [sample for sample in samples if sample is not None]
         if not present:
             raise ValueError("every sample of a batch is longer than global_max_length; raise it")
-        return packed(present, self.facts) if self.row else padded(present, self.facts)
+        batch = packed(present, self.facts) if self.row else padded(present, self.facts)
+        if self.keeps_samples:
+            batch["samples"] = present
+        if self.identifies:
+            batch["digests"] = [(sample.digest(), sample.positions) for sample in present]
+        return batch
 
 
 def _photos(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +58,18 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.input_ids_T)
+
+    @property
+    def positions(self) -> int:
+        """Supervised positions: those whose next token is trained."""
+        return int((self.labels_T[1:] != IGNORED).sum())
+
+    def digest(self) -> str:
+        """A digest (hex) of everything that a model sees and learns of it."""
+        content = blake2b(repr(self.grids).encode(), digest_size=20)
+        for part in (self.input_ids_T, self.labels_T, self.levels):
+            content.update(np.ascontiguousarray(part).tobytes())
+        return content.hexdigest()
 
 
 class Encoder:

@@ -1,4 +1,4 @@
-"""The loss of supervised tokens, from hidden states, without ever holding T x V logits.
+"""The losses of supervised tokens, from hidden states, without ever holding T x V logits.
 
 Axes: S supervised positions, D width, V vocabulary.
 """
@@ -12,17 +12,23 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from trainer.model.coordinates import CoordinateTargets
+from trainer.model.targets import Targets
 
 LOGITS_AT_ONCE = 2**27
 """Most logits held at a time (float32: 512 MiB)."""
 
+TEACHER_SHARE = 4
+"""With a teacher a position needs about this many times the memory: two distributions and what lies between them."""
+
 
 class TokenLoss(NamedTuple):
-    """Sum of the loss over tokens (float32, differentiable), tokens predicted right and tokens in all (int64)."""
+    """Sums over tokens: cross-entropy and divergence from the teacher (float32, differentiable; the latter None without
+    one), tokens predicted right and tokens in all (int64)."""
 
     total: torch.Tensor
     correct: torch.Tensor
     tokens: torch.Tensor
+    divergence: torch.Tensor | None = None
 
 
 def next_token_loss(
@@ -32,29 +38,45 @@ def next_token_loss(
     *,
     before_BT: torch.Tensor | None = None,
     coordinates: CoordinateTargets | None = None,
+    teacher: Targets | None = None,
     at_once: int = LOGITS_AT_ONCE,
 ) -> TokenLoss:
     """Cross-entropy of each label under the hidden state before it, -sum log softmax(head(h))[label], in float32.
 
     Labels of -100 are not trained. ``head`` maps D to V and runs in chunks of ``at_once`` logits, recomputed in the
     backward pass; it is called as a module, so that sharding and adapter hooks run. With ``coordinates`` the loss is the
-    divergence from their spread targets, 0 when met; ``before_BT`` are then the input ids.
+    divergence from their spread targets, 0 when met; ``before_BT`` are then the input ids. ``teacher`` speaks of the
+    supervised positions in the order of ``supervised``.
     """
-    wanted = labels_BT[:, 1:] != -100
-    hidden_SD, labels_S = hidden_BTD[:, :-1][wanted], labels_BT[:, 1:][wanted]
-    before_S = before_BT[:, :-1][wanted] if coordinates is not None and before_BT is not None else labels_S
-    rows = max(1, at_once // _vocabulary(head))
-    parts = [
-        checkpoint(_chunk, hidden, labels, before, head, coordinates, use_reentrant=False)
-        if torch.is_grad_enabled()
-        else _chunk(hidden, labels, before, head, coordinates)
-        for hidden, labels, before in zip(
-            hidden_SD.split(rows), labels_S.split(rows), before_S.split(rows), strict=True
-        )
-    ]
-    total = torch.stack([part[0] for part in parts]).sum()
-    correct = torch.stack([part[1] for part in parts]).sum()
-    return TokenLoss(total, correct, torch.tensor(len(labels_S), device=total.device))
+    hidden_SD, labels_S = supervised(hidden_BTD, labels_BT), labels_BT[:, 1:][labels_BT[:, 1:] != -100]
+    before_S = labels_S
+    if coordinates is not None and before_BT is not None:
+        before_S = supervised(before_BT, labels_BT)
+    rows = positions_at_once(head, at_once, teacher=teacher is not None)
+    columns = zip(hidden_SD.split(rows), labels_S.split(rows), before_S.split(rows), strict=True)
+    spoken = teacher.split(rows) if teacher is not None else None
+    parts = []
+    for hidden, labels, before in columns:
+        arguments = (hidden, labels, before, head, coordinates, next(spoken) if spoken is not None else None)
+        if torch.is_grad_enabled():
+            parts.append(checkpoint(_chunk, *arguments, use_reentrant=False))
+        else:
+            parts.append(_chunk(*arguments))
+    total, correct, divergence = (torch.stack(column).sum() for column in zip(*parts, strict=True))
+    tokens = torch.tensor(len(labels_S), device=total.device)
+    return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
+
+
+def supervised(values_BTX: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
+    """values_SX at the positions whose next token is trained, row by row."""
+    return values_BTX[:, :-1][labels_BT[:, 1:] != -100]
+
+
+def positions_at_once(head: torch.nn.Module, at_once: int = LOGITS_AT_ONCE, *, teacher: bool = False) -> int:
+    """How many positions' logits are held at a time, at least 1."""
+    size = getattr(head, "out_features", None)
+    vocabulary = int(size) if size is not None else int(next(head.parameters()).shape[0])
+    return max(1, at_once // (vocabulary * (TEACHER_SHARE if teacher else 1)))
 
 
 def _chunk(
@@ -63,16 +85,14 @@ def _chunk(
     before_S: torch.Tensor,
     head: torch.nn.Module,
     coordinates: CoordinateTargets | None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    teacher: Targets | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     logits_SV = head(hidden_SD).float()
     correct = (logits_SV.detach().argmax(-1) == labels_S).sum()
+    divergence = teacher.divergence(logits_SV).sum() if teacher is not None else logits_SV.new_zeros(())
     if coordinates is None:
-        return cross_entropy(logits_SV, labels_S, reduction="sum"), correct
+        return cross_entropy(logits_SV, labels_S, reduction="sum"), correct, divergence
     ids_SW, weights_SW = coordinates.on(logits_SV.device).spread(labels_S, before_S)
     log_p_SW = logits_SV.gather(1, ids_SW) - logits_SV.logsumexp(1, keepdim=True)
-    return (torch.special.xlogy(weights_SW, weights_SW) - weights_SW * log_p_SW).sum(), correct
-
-
-def _vocabulary(head: torch.nn.Module) -> int:
-    size = getattr(head, "out_features", None)
-    return int(size) if size is not None else int(next(head.parameters()).shape[0])
+    loss = (torch.special.xlogy(weights_SW, weights_SW) - weights_SW * log_p_SW).sum()
+    return loss, correct, divergence

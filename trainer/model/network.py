@@ -19,8 +19,20 @@ from transformers.utils.generic import ModelOutput
 from trainer.model import attention
 from trainer.model.collate import ModelFacts
 from trainer.model.coordinates import CoordinateTargets
-from trainer.model.loss import next_token_loss
+from trainer.model.distillation import Answered, Asked, Lesson, Objective
+from trainer.model.loss import TokenLoss, next_token_loss, supervised
+from trainer.model.signature import with_arguments_of
+from trainer.model.vision import Trunk, VisionFeatures, aligned, encoded
 from vqc.errors import VqcError
+
+_TEXT_INPUTS = (
+    "position_ids",
+    "attention_mask",
+    "cu_seq_lens_q",
+    "cu_seq_lens_k",
+    "max_length_q",
+    "max_length_k",
+)
 
 
 class UnsupportedTransformers(VqcError):
@@ -29,12 +41,20 @@ class UnsupportedTransformers(VqcError):
 
 @dataclass
 class TrainingOutput(ModelOutput):
-    """``loss`` to differentiate; sums over this batch for the logs: ``loss_total``, ``correct``, ``tokens``."""
+    """``loss`` to differentiate, and sums over this batch for the logs.
+
+    ``loss_total`` (cross-entropy) and ``correct`` over ``tokens``; from a teacher, weighted: ``llm_kd_total`` over
+    ``taught_tokens``, ``vision_kd_total`` over ``image_tokens``.
+    """
 
     loss: torch.Tensor | None = None
     loss_total: torch.Tensor | None = None
     correct: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
+    llm_kd_total: torch.Tensor | None = None
+    taught_tokens: torch.Tensor | None = None
+    vision_kd_total: torch.Tensor | None = None
+    image_tokens: torch.Tensor | None = None
 
 
 class LinearPatchEmbed(upstream.Qwen3VLVisionPatchEmbed):
@@ -56,36 +76,47 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         self.model.visual.patch_embed = LinearPatchEmbed(config.vision_config)
         self.pixel_table_CV: torch.Tensor | None = None
         self.coordinates: CoordinateTargets | None = None
+        self.objective: Objective | None = None
 
+    @with_arguments_of(upstream.Qwen3VLForConditionalGeneration.forward)  # generation asks what it can be given
     def forward(  # type: ignore[override]
         self,
         input_ids: Any = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        image_items_in_batch: torch.Tensor | int | None = None,
+        asked: Asked | None = None,
+        lesson: Lesson | None = None,
         **inputs: Any,
     ) -> Any:
         """The loss of a collated batch (``trainer.model.collate``): summed over tokens / ``num_items_in_batch``.
 
-        Without ``num_items_in_batch`` the mean over this batch's own supervised tokens. ``coordinates`` count in training
-        mode only: what evaluation reports is plain cross-entropy.
+        Without ``num_items_in_batch`` the mean over this batch's own supervised tokens; the vision term of a ``lesson``
+        is divided by ``image_items_in_batch`` in the same way. ``coordinates`` count in training mode only: what
+        evaluation reports is plain cross-entropy. A teacher's pass is ``asked`` and returns ``Answered`` instead.
         """
         if labels is None:
             return super().forward(input_ids=input_ids, **inputs)
-        hidden_BTD = self._hidden(input_ids, inputs)
+        if asked is not None:
+            return self._answer(input_ids, labels, asked, inputs)
+        features = self._features(inputs, lesson.trunk if lesson is not None else None)
         found = next_token_loss(
-            hidden_BTD,
+            self._hidden(input_ids, features, inputs),
             labels,
             self.lm_head,
             before_BT=input_ids,
             coordinates=self.coordinates if self.training else None,
+            teacher=lesson.targets if lesson is not None else None,
         )
         items = found.tokens.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-        return TrainingOutput(
-            loss=found.total / items,
-            loss_total=found.total.detach(),
-            correct=found.correct,
-            tokens=found.tokens,
-        )
+        if lesson is None or self.objective is None:
+            return TrainingOutput(
+                loss=found.total / items,
+                loss_total=found.total.detach(),
+                correct=found.correct,
+                tokens=found.tokens,
+            )
+        return self._taught(found, items, features, image_items_in_batch, lesson)
 
     def facts(self, pad_token: int) -> ModelFacts:
         """What collation must know of this model."""
@@ -111,33 +142,58 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         values_NCP = values.view(levels_NCP.shape)
         return values_NCP[:, :, None].expand(-1, -1, frames, -1).reshape(len(levels_NX), -1)
 
-    def _hidden(self, input_ids: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
-        """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
-        text = {
-            key: inputs[key]
-            for key in (
-                "position_ids",
-                "attention_mask",
-                "cu_seq_lens_q",
-                "cu_seq_lens_k",
-                "max_length_q",
-                "max_length_k",
-            )
-            if inputs.get(key) is not None
-        }
+    def _taught(
+        self,
+        found: TokenLoss,
+        items: torch.Tensor | int,
+        features: VisionFeatures | None,
+        image_items: torch.Tensor | int | None,
+        lesson: Lesson,
+    ) -> TrainingOutput:
+        """The loss with what the teacher says added; its terms, weighted, among the sums."""
+        assert self.objective is not None
+        counted = 0 if lesson.own_answers else 1
+        output = TrainingOutput(
+            loss=self.objective.sft_weight * counted * found.total / items,
+            loss_total=found.total.detach() * counted,
+            correct=found.correct * counted,
+            tokens=found.tokens * counted,
+        )
+        if found.divergence is not None:
+            total = self.objective.llm_weight * found.divergence
+            output["loss"] = output["loss"] + total / items
+            output["llm_kd_total"], output["taught_tokens"] = total.detach(), found.tokens
+        if features is not None and lesson.features is not None:
+            total = self.objective.vision_total(features, lesson.features)
+            count = torch.tensor(len(features.merged_MD), device=total.device)
+            output["loss"] = output["loss"] + total / (count if image_items is None else image_items)
+            output["vision_kd_total"], output["image_tokens"] = total.detach(), count
+        return output
+
+    def _answer(self, input_ids: Any, labels: torch.Tensor, asked: Asked, inputs: dict[str, Any]) -> Answered:
+        features = trunk = None
         if inputs.get("pixel_levels") is not None:
-            features: Any = self.model.get_image_features
-            vision = features(
-                self.pixel_values(inputs["pixel_levels"]),
-                inputs["image_grid_thw"],
-                position_ids=inputs["vision_positions"],
-                interp_indices=inputs["vision_taps"],
-                interp_weights=inputs["vision_weights"],
-                cu_seqlens=inputs["vision_cu_seqlens"],
-                max_seqlen=inputs["vision_max_seqlen"],
-                return_dict=True,
-            )
-            text["mm_encoder_outputs"] = {"image": vision}
+            features, trunk = encoded(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)
+        hidden_BTD = self._hidden(input_ids, features, inputs) if asked.text else None
+        return Answered(
+            hidden_SD=supervised(hidden_BTD, labels) if hidden_BTD is not None else None,
+            features=features if asked.features else None,
+            trunk=trunk,
+        )
+
+    def _features(self, inputs: dict[str, Any], trunk: Trunk | None) -> VisionFeatures | None:
+        """The photos' features, from a trunk that has run already where there is one; None without photos."""
+        if inputs.get("pixel_levels") is None:
+            return None
+        if trunk is not None:
+            return aligned(self.model.visual, trunk)
+        return encoded(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)[0]
+
+    def _hidden(self, input_ids: torch.Tensor, features: VisionFeatures | None, inputs: dict[str, Any]) -> torch.Tensor:
+        """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
+        text = {key: inputs[key] for key in _TEXT_INPUTS if inputs.get(key) is not None}
+        if features is not None:
+            text["mm_encoder_outputs"] = {"image": features.as_upstream()}
         return self.model(input_ids=input_ids, use_cache=False, **text)[0]
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import TrainingArguments
 
 from trainer.model.towers import Tower
 from trainer.model.tuners import frozen_towers
+from trainer.training.sharding import shard_on_cpu, sharding_options
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
-
-_BLOCKS = ["Qwen3VLTextDecoderLayer", "Qwen3VLVisionBlock"]
 
 
 def on_cuda() -> bool:
@@ -36,13 +35,7 @@ def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) 
     training = config.training
     vision_trains = not {Tower.VIT, Tower.ALIGNER} <= frozen_towers(config.tuner) or bool(config.tuner.modules_to_save)
     workers = training.dataloader_num_workers
-    options: dict[str, Any] = {}
-    if training.fsdp == "fsdp2":
-        options["fsdp"] = "full_shard"
-        options["fsdp_config"] = {"fsdp_version": 2, "transformer_layer_cls_to_wrap": _BLOCKS}
-    if config.deepspeed.enabled:
-        options["deepspeed"] = deepspeed_config(str(config.deepspeed.config), bf16=training.bf16)
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(training.run_dir),
         run_name=training.run_name,
         seed=training.seed,
@@ -76,22 +69,7 @@ def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) 
         ddp_find_unused_parameters=text_only_samples and vision_trains,
         ddp_broadcast_buffers=False,
         log_level="warning",
-        **options,
+        **sharding_options(config, text_only_samples=text_only_samples),
     )
-
-
-def deepspeed_config(name: str, *, bf16: bool) -> dict[str, Any]:
-    """DeepSpeed's settings for zero2 or zero3; ``auto`` values are filled in from the arguments."""
-    stage = {"zero2": 2, "zero3": 3}[name]
-    zero: dict[str, Any] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}
-    if stage == 3:
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
-    return {
-        "bf16": {"enabled": bf16},
-        "zero_optimization": zero,
-        "gradient_accumulation_steps": "auto",
-        "gradient_clipping": "auto",
-        "train_batch_size": "auto",
-        "train_micro_batch_size_per_gpu": "auto",
-        "zero_allow_untested_optimizer": True,
-    }
+    shard_on_cpu(args)
+    return args

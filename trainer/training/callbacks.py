@@ -74,7 +74,7 @@ class MetricsFile(TrainerCallback):
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         with (self._directory / "logging.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+            file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **logs}) + "\n")
         if self._tensorboard:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter
@@ -96,6 +96,8 @@ class Progress(TrainerCallback):
 
     SHOWN = (
         "train/loss",
+        "train/llm_kd_loss",
+        "train/vision_kd_loss",
         "train/token_acc",
         "train/samples_per_s",
         "train/tokens_per_s",
@@ -140,10 +142,14 @@ class Progress(TrainerCallback):
 
 
 class Soundness(TrainerCallback):
-    """Stops a run whose loss is not a number, or whose vision towers get no gradient from the first photos."""
+    """Stops a run whose loss is not a number, or whose vision towers get no gradient from the first photos.
 
-    def __init__(self) -> None:
+    ``taught``: a step may have nothing to learn at all, while student and teacher are one and the data's answers do not count.
+    """
+
+    def __init__(self, *, taught: bool = False) -> None:
         self._unchecked = {Tower.VIT, Tower.ALIGNER}
+        self._taught = taught
 
     def on_log(
         self,
@@ -172,8 +178,11 @@ class Soundness(TrainerCallback):
         moved: dict[Tower, bool] = {}
         for name, parameter in model.named_parameters():
             tower = tower_of(name)
-            if tower in self._unchecked and parameter.grad is not None:
+            if (self._taught or tower in self._unchecked) and parameter.grad is not None:
                 moved[tower] = moved.get(tower, False) or bool(parameter.grad.count_nonzero())
+        if self._taught and not any(moved.values()):
+            return
+        moved = {tower: any_moved for tower, any_moved in moved.items() if tower in self._unchecked}
         for tower, any_moved in moved.items():
             if not any_moved:
                 raise NoGradient(tower)

@@ -15,8 +15,9 @@ from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.coordinates import CoordinateTargets
 from trainer.model.encode import Encoder
+from trainer.model.liger import use_liger_kernels
 from trainer.model.towers import Tower
-from trainer.training import callbacks, health, inputs
+from trainer.training import callbacks, distillation, health, inputs
 from trainer.training.arguments import autocasts, training_arguments, weight_dtype
 from trainer.training.logs import get_logger, without_loading_bars
 from trainer.training.provenance import (
@@ -101,13 +102,21 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     )  # fmt: skip
     attn_impl = network.chosen_attention(config.model.attn_impl, packing=training.packing)
     model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
+    if training.use_liger_kernel:
+        use_liger_kernels(model)
     if training.coordinate_sigma:
         model.coordinates = CoordinateTargets.of(encoder.tokenizer, training.coordinate_sigma)
     facts = model.facts(encoder.pad_token)
     health.check_samples(data[0], encoder, facts, records)
     if debug or config.custom.dump_conversation_text:
         _dump(config, data[0], encoder, records[0])
-    collator = Collator(facts=facts, row=training.packing or attn_impl == "varlen")
+    rlhf = config.rlhf
+    collator = Collator(
+        facts=facts,
+        row=training.packing or attn_impl == "varlen",
+        keeps_samples=rlhf is not None and rlhf.generates,
+        identifies=rlhf is not None and rlhf.teacher_cache is not None,
+    )
     args = training_arguments(config, text_only_samples=bool((photos[records] == 0).any()))
     if args.n_gpu > 1:
         args._n_gpu = 1  # one process a device: torchrun starts the others
@@ -119,6 +128,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     _checkpointing(model, config)
     if training.torch_compile:
         network.compile_blocks(model)
+    distiller = distillation.distiller(config, model, base, encoder, collator, args, attn_impl)
     _report(model, attn_impl, steps)
     provenance = _provenance(config, base, paths[0])
     source = Path(base)
@@ -131,13 +141,13 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
         callbacks.Progress(),
-        callbacks.Soundness(),
+        callbacks.Soundness(taught=config.rlhf is not None),
         *([callbacks.RankAllocation()] if config.tuner.tuner_type == "adalora" and tuners.is_adapter(model) else []),
     ]
     if args.should_save:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
-    return RunTrainer(model, args, training, loaders=loaders, finish=finish, callbacks=watchers)
+    return RunTrainer(model, args, training, loaders=loaders, finish=finish, callbacks=watchers, distiller=distiller)
 
 
 def _steps(config: TrainConfig, batches: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from trainer.config import TrainingSection
-from trainer.model.collate import COUNTS
+from trainer.model.collate import COUNTS, model_inputs
 from trainer.training import optim, schedule
 from trainer.training.callbacks import delayed
+from trainer.training.distiller import Distiller
+from trainer.training.meters import Meters
 from trainer.training.samples import EpochLoader, to_device
+from trainer.training.sharding import without_tied
 
 
 class RunTrainer(Trainer):
     """One run.
 
     ``loaders`` are the training and (or None) evaluation batches of this rank; ``finish`` completes a checkpoint
-    directory after its weights are written.
+    directory after its weights are written. ``distiller`` brings a teacher in.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class RunTrainer(Trainer):
         loaders: tuple[EpochLoader, EpochLoader | None],
         finish: Callable[[Path], None],
         callbacks: list[TrainerCallback],
+        distiller: Distiller | None = None,
     ) -> None:
         evaluation = loaders[1].dataset if loaders[1] is not None else None
         super().__init__(model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks)
@@ -46,7 +51,9 @@ class RunTrainer(Trainer):
         self.training = training
         self._loaders = loaders
         self._finish = finish
-        self._sums: torch.Tensor | None = None  # loss, correct, tokens
+        self._distiller = distiller
+        self._image_items: torch.Tensor | None = None  # of the step under way, over all ranks
+        self._meters = Meters(self._over_ranks, args.device)
         self._seen = [0, 0]  # samples, tokens since the last log
         self._since = time.perf_counter()
         self._rates: dict[str, float] = {}  # of the step under way, by tower
@@ -69,6 +76,18 @@ class RunTrainer(Trainer):
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """The batches of the next step and their supervised tokens over all ranks; generated answers put in first."""
+        batches = list(islice(epoch_iterator, num_batches))
+        if self._distiller is not None and batches:
+            model = self.accelerator.unwrap_model(self.model)
+            with self.accelerator.autocast():
+                batches = self._distiller.with_answers(model, batches, self.state.global_step)
+            counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=device)
+            reduced: Any = self.accelerator.reduce(counts, "sum")
+            self._image_items = reduced
+        return batches, self._get_num_items_in_batch(batches, device)
+
     def compute_loss(
         self,
         model: Any,
@@ -82,36 +101,34 @@ class RunTrainer(Trainer):
         if self.optimizer is not None:
             groups = self.optimizer.param_groups
             self._rates = {group["name"].split("/")[0]: group["lr"] for group in groups if "name" in group}
-        inputs = {key: value for key, value in inputs.items() if key not in COUNTS}
+        batch, inputs = inputs, model_inputs(inputs)
+        if self._distiller is not None:
+            inputs["lesson"] = self._distiller.lesson(model, inputs, batch)
+            inputs["image_items_in_batch"] = self._image_items
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        self._add(outputs)
+        self._meters.add(outputs)
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Means over all supervised tokens of the evaluation data: ``eval_loss``, ``eval_token_acc``."""
+        """Means over all supervised tokens of the evaluation data: ``eval_loss``, ``eval_token_acc``. No teacher is asked."""
         batches = self._loaders[1]
         if batches is None:
             raise ValueError("there is no evaluation data: set custom.val_jsonl, or training.eval_strategy to no")
-        held, self._sums = self._sums, None
+        meters = Meters(self._over_ranks, self.args.device)
         model: Any = self.model_wrapped
         model.eval()
         started, samples = time.perf_counter(), 0
         with torch.no_grad(), self.compute_loss_context_manager(), self.accelerator.autocast():
             for batch in batches:
                 samples += batch["num_samples"]
-                inputs = {key: value for key, value in self._prepare_inputs(batch).items() if key not in COUNTS}
-                self._add(model(**inputs))
+                meters.add(model(**model_inputs(self._prepare_inputs(batch))))
         model.train()
-        loss, accuracy = self._means()
-        self._sums = held
-        metrics = {
-            f"{metric_key_prefix}_loss": loss,
-            f"{metric_key_prefix}_sft_loss": loss,
-            f"{metric_key_prefix}_token_acc": accuracy,
-            f"{metric_key_prefix}_runtime_s": time.perf_counter() - started,
-        }
+        means = meters.means()
+        metrics = {f"{metric_key_prefix}_loss": means["sft_loss"]} if "sft_loss" in means else {}
+        metrics |= {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
+        metrics[f"{metric_key_prefix}_runtime_s"] = time.perf_counter() - started
         self.log(dict(metrics))
         self._since = time.perf_counter()
         self._seen = [0, 0]
@@ -154,24 +171,12 @@ class RunTrainer(Trainer):
         counts = torch.tensor(self._seen, dtype=torch.float64, device=self.args.device)
         self._seen = [0, 0]
         samples, tokens = self._over_ranks(counts)
-        sft_loss, accuracy = self._means()
-        named = {"train/loss": logs["loss"], "train/sft_loss": sft_loss, "train/token_acc": accuracy}
+        named = {"train/loss": logs["loss"]} | {f"train/{name}": mean for name, mean in self._meters.means().items()}
         if "grad_norm" in logs:
             named["train/grad_norm"] = float(logs["grad_norm"])
         named["train/lr"] = max(self._rates.values(), default=logs["learning_rate"])
         named |= {f"train/lr_{tower}": rate for tower, rate in self._rates.items()}
         return named | {"train/samples_per_s": samples / elapsed, "train/tokens_per_s": tokens / elapsed}
-
-    def _add(self, outputs: Any) -> None:
-        found = torch.stack([outputs["loss_total"].double(), outputs["correct"].double(), outputs["tokens"].double()])
-        self._sums = found if self._sums is None else self._sums + found
-
-    def _means(self) -> tuple[float, float]:
-        """(loss, accuracy) per supervised token over all ranks since the last call."""
-        sums = torch.zeros(3, dtype=torch.float64, device=self.args.device) if self._sums is None else self._sums
-        self._sums = None
-        loss, correct, tokens = self._over_ranks(sums)
-        return loss / max(tokens, 1), correct / max(tokens, 1)
 
     def _over_ranks(self, sums: torch.Tensor) -> list[float]:
         reduced: Any = self.accelerator.reduce(sums, "sum")
@@ -187,7 +192,7 @@ class RunTrainer(Trainer):
         return super()._determine_best_metric(metrics, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        super()._save(output_dir, without_tied(self.model, state_dict) if state_dict is not None else None)
         if self.args.should_save:
             self._finish(Path(output_dir or str(self.args.output_dir)))
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from service.application.groups.ports import GroupObserver, JobQueue
 from service.application.groups.store import Event, GroupStore
+from service.domain.errors import ReviewConflict
 from service.domain.groups import Group, Review, State
 from vqc.verdict import Verdict
 
@@ -58,17 +59,38 @@ class ManageGroups:
         await self._queue.judge(group.job_id)
         return group
 
-    async def review(self, group_id: str, *, verdict: Verdict, name: str, note: str, by: str | None) -> Group:
-        """The group with a person's decision in force; who, when, why and what it replaced stay in the record."""
-        now = self._clock()
+    async def review(
+        self,
+        group_id: str,
+        *,
+        verdict: Verdict | None,
+        name: str,
+        note: str,
+        by: str | None,
+        revision: int | None = None,
+    ) -> Group:
+        """The group with a person's decision in force; who, when, why and what it replaced stay in the record.
+
+        ``verdict`` None takes the last decision back. With the ``revision`` that was looked at, a decision that came
+        meanwhile is not overwritten: ``ReviewConflict``.
+        """
+        now, before = self._clock(), await self._store.get(group_id)
 
         def reviewed(group: Group) -> tuple[Group, list[Event]]:
-            replaced = group.verdict or (group.outcome.verdict if group.outcome else None)
+            nonlocal before
+            if revision is not None and revision != group.revision:
+                raise ReviewConflict(group.id, revision, group.revision)
+            before, replaced = group, group.verdict or (group.outcome.verdict if group.outcome else None)
             review = Review(verdict=verdict, name=name, note=note, reviewer=by, at=now, replaced=replaced)
-            data = {"state": State.REVIEWED, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
-            return group.reviewed(review), [Event(name="reviewed", data=data)]
+            after = group.reviewed(review)
+            data = {"state": after.state, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
+            return after, [Event(name="reviewed", data=data)]
 
-        return await self._store.update(group_id, reviewed)
+        after = await self._store.update(group_id, reviewed)
+        machine = before.outcome.verdict if before.outcome else None
+        if verdict is not None:
+            self._observer.reviewed(before.state, machine, verdict, (now - (before.finished_at or now)).total_seconds())
+        return after
 
 
 def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from service.domain.groups import Group, State
+from service.application.stage_b.judge_ticket import Wave
+from service.domain.groups import Group, Outcome, State
 from service.domain.stage_b.calibration import Calibration
 from service.domain.stage_b.guidance import Guidance
 from vqc.missions import Mission
@@ -16,6 +17,7 @@ NOTIFY = "notify"
 """The two kinds of jobs, as the queue names them."""
 
 AttemptEnd = Literal["finished", "failed", "given_back", "superseded"]
+GroupStage = Literal["stage_a", "stage_b"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,18 @@ class GroupObserver:
 
     def samples(self, taken: int, planned: int) -> None:
         """A ticket was judged from ``taken`` of the ``planned`` samples."""
+
+    def stage(self, stage: GroupStage, seconds: float) -> None:
+        """A ticket's photos have all their lines (``stage_a``), or its verdicts are sampled and judged (``stage_b``)."""
+
+    def wave(self, wave: Wave) -> None:
+        """One engine request brought its verdicts."""
+
+    def judged(self, mission: str, outcome: Outcome) -> None:
+        """A ticket was judged: released or for a person to look at."""
+
+    def reviewed(self, was: State, machine: Verdict | None, person: Verdict, seconds: float) -> None:
+        """A person decided, so long after the machine had; ``was`` says what became of the ticket without a person."""
 
     def notified(self, *, delivered: bool) -> None:
         """A webhook was delivered, or one attempt at it failed."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.domain.groups import Group, JsonObject, State
+from service.domain.review_queue import Shelf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,24 @@ class GroupStore(Protocol):
         """The groups in a state, in the order of their acceptance."""
         ...
 
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
+        """The groups that wait for a person on a shelf, oldest first: behind the id ``after``, before the id ``until``."""
+        ...
+
+    async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
+        """How many they are."""
+        ...
+
+    async def shelves(self) -> Mapping[Shelf, int]:
+        """Every shelf with something on it, and how much. As many as missions, models and risks have combinations."""
+        ...
+
     async def counts(self) -> Mapping[State, int]:
         """How many groups are in each state."""
+        ...
+
+    async def oldest(self) -> Mapping[State, datetime]:
+        """When the oldest group of each state was accepted, of the states that have any."""
         ...
 
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:

@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import perf_counter
+
+from opentelemetry.trace import get_tracer
 
 from engine.errors import EngineRefused
 from engine.protocol import Engine, Image
@@ -31,6 +34,8 @@ from service.domain.stage_b.sampler import EvidenceKind, Sampler
 from vqc import summary
 from vqc.errors import InvalidValue
 from vqc.missions import Mission, mission_named
+
+_tracer = get_tracer("vqc.groups")
 
 Save = Callable[[Callable[[Group], Change]], Awaitable[Group]]
 """Changes the group's record; raises ``Superseded`` when the claim is no longer in force."""
@@ -81,8 +86,10 @@ class WorkOnGroup:
         async with self._models.pin(group.id) as pinned:
             guidance = await self._guidance_for(group, mission, pinned.model, sampler)
             group = await self._pinned(group, save, pinned.model, guidance, sampler)
-            group = await self._summarised(group, save, pinned.engine, mission)
-            return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
+            with _tracer.start_as_current_span("stage-a"):
+                group = await self._summarised(group, save, pinned.engine, mission)
+            with _tracer.start_as_current_span("stage-b"):
+                return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
 
     async def ready(self) -> bool:
         """Whether the engine would answer now."""
@@ -110,9 +117,11 @@ class WorkOnGroup:
     async def _summarised(self, group: Group, save: Save, engine: Engine, mission: Mission) -> Group:
         if all(photo.summary is not None or photo.problem is not None for photo in group.photos):
             return group
+        started = perf_counter()
         photos = tuple(await together(self._with_line(group, photo, engine, mission) for photo in group.photos))
         lines = [{"image_id": p.image_id, "summary": p.summary, "problem": p.problem} for p in photos]
         event = Event(name="stage_a", data={"photos": lines})
+        self._observer.stage("stage_a", perf_counter() - started)
         return await save(lambda now: (now.summarised(group.fence, photos), [event]))
 
     async def _with_line(self, group: Group, photo: GroupPhoto, engine: Engine, mission: Mission) -> GroupPhoto:
@@ -136,9 +145,10 @@ class WorkOnGroup:
         self, group: Group, save: Save, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
     ) -> Group:
         assert group.pinned is not None  # by _pinned
-        records = list(group.rollouts)
+        records, started = list(group.rollouts), perf_counter()
 
         async def on_wave(wave: Wave) -> None:
+            self._observer.wave(wave)
             records.extend(one.record for one in wave.rollouts)
             votes = {"通过": wave.passes, "不通过": wave.fails}
             event = Event(name="wave", data={"sampled": wave.sampled, "planned": wave.planned, "votes": votes})
@@ -164,6 +174,7 @@ class WorkOnGroup:
         )
         self._observer.samples(len(judged.rollouts), judged.planned)
         outcome = outcome_of(judged, calibration, group.photos)
+        self._observer.stage("stage_b", perf_counter() - started)
         now = self._clock()
         verdict = None if outcome.review_reasons else outcome.verdict
 
@@ -172,7 +183,9 @@ class WorkOnGroup:
             told = {"verdict": verdict, "reason": outcome.reason, "review_reasons": outcome.review_reasons}
             return after, [finished_event(after.state, after.run, now, **told)]
 
-        return await save(final)
+        saved = await save(final)
+        self._observer.judged(group.mission, outcome)
+        return saved
 
     async def _images(self, photos: Sequence[GroupPhoto]) -> tuple[Image, ...]:
         async def image(photo: GroupPhoto) -> Image:

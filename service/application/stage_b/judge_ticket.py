@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import perf_counter
 
-from engine.protocol import Engine, GenerateRequest, Image
+from engine.protocol import Engine, GenerateRequest, Generation, Image
 from service.domain.stage_b.adaptive import enough
 from service.domain.stage_b.calibration import Calibration
 from service.domain.stage_b.decision import Decision, decide
@@ -52,10 +53,13 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """One engine request has been answered: its new rollouts, and how far the ticket is."""
+    """One engine request has been answered: its new rollouts, what they took, and how far the ticket is."""
 
     index: int
     rollouts: tuple[Rollout, ...]
+    seconds: float
+    prompt_tokens: int
+    completion_tokens: int
     passes: int
     fails: int
     sampled: int
@@ -130,12 +134,13 @@ class JudgeTicket:
                 priority=self._priority,
                 timeout_s=timeout_s,
             )
+            started = perf_counter()
             generation = await self._engine.generate(request)
-            now = self._clock()
+            seconds, now = perf_counter() - started, self._clock()
             new = tuple(rollout(entry, completion.index, completion.text, now) for completion in generation.completions)
             run.add(new)
             if on_wave:
-                await on_wave(run.progress(index, new))
+                await on_wave(run.progress(index, new, generation, seconds))
 
         if sampler.adaptive is None:
             await _together([wave(index, entry) for index, entry in enumerate(sampler.waves) if not run.has(entry)])
@@ -177,11 +182,14 @@ class _Run:
         remaining = self._sampler.planned - entry.first_candidate
         return threshold is not None and enough(passes, fails, threshold=threshold, remaining=remaining)
 
-    def progress(self, index: int, new: tuple[Rollout, ...]) -> Wave:
+    def progress(self, index: int, new: tuple[Rollout, ...], generation: Generation, seconds: float) -> Wave:
         passes, fails = _votes(self.rollouts)
         return Wave(
             index=index,
             rollouts=new,
+            seconds=seconds,
+            prompt_tokens=generation.prompt_tokens,
+            completion_tokens=generation.completion_tokens,
             passes=passes,
             fails=fails,
             sampled=len(self._by_candidate),

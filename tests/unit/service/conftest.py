@@ -14,6 +14,7 @@ from service.adapters.blobs import FsspecBlobStore
 from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
 from service.adapters.guidance_store import GuidanceStore
 from service.adapters.models import FixedVersion
+from service.adapters.proposals import ProposalStore
 from service.adapters.webhook import SignedWebhook
 from service.api.app import create_app
 from service.api.auth import KeyRing
@@ -22,6 +23,7 @@ from service.api.groups_desk import GroupDesk
 from service.application import models_exchange, models_swap
 from service.application.caption import CaptionPhoto
 from service.application.groups.manage import ManageGroups
+from service.application.groups.review_queue import ReviewQueue
 from service.application.groups.submit import SubmitGroup
 from service.application.intake import Intake
 from service.application.models import ModelRouter
@@ -69,9 +71,11 @@ def context_with(
     models=None,
     swaps=None,
     notifier=None,
+    catalogue=None,
 ) -> Context:
     intake = Intake(max_in_flight)
     metrics = Metrics(intake)
+    guidance_root = Path(tempfile.mkdtemp())
     models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)
     return Context(
@@ -86,7 +90,9 @@ def context_with(
         defaults=Defaults(timeout_s=timeout_s),
         max_body_bytes=max_body_bytes,
         reader=reader,
-        guidance=GuidanceStore(Path(tempfile.mkdtemp())),
+        guidance=GuidanceStore(guidance_root),
+        proposals=ProposalStore(guidance_root),
+        catalogue=catalogue,
         groups=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
     )
 
@@ -94,10 +100,11 @@ def context_with(
 def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> GroupDesk:
     """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
+    blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
     submit = SubmitGroup(
         store=store,
         queue=queue,
-        blobs=FsspecBlobStore(f"memory://{uuid4().hex}"),
+        blobs=blobs,
         reader=reader,
         notifier=notifier,
         photo_observer=metrics,
@@ -106,7 +113,15 @@ def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1
         max_queued=max_queued,
     )
     manage = ManageGroups(store, queue, observed)
-    return GroupDesk(submit=submit, manage=manage, store=store, queue=queue, metrics=observed)
+    return GroupDesk(
+        submit=submit,
+        manage=manage,
+        store=store,
+        blobs=blobs,
+        waiting=ReviewQueue(store),
+        queue=queue,
+        metrics=observed,
+    )
 
 
 @asynccontextmanager

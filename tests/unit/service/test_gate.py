@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineUnavailable
 from engine.scripted import ScriptedEngine
@@ -102,13 +103,16 @@ async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_leng
         assert (answer.status_code, answer.json()["type"]) == (413, "urn:vqc:problem:body-too-large")
 
 
-async def test_draining_refuses_new_work_and_says_so():
+async def test_leaving_says_so_and_still_takes_work_then_draining_refuses_it():
     context = context_with(ScriptedEngine())
     async with client_of(context) as client:
         assert (await client.get("/readyz")).status_code == 200
+        context.intake.leaving = True
+        taken, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
         context.intake.draining = True
-        refused, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
+        refused = await client.post("/caption", files=PHOTO)
         assert (await client.get("/healthz")).status_code == 200
+    assert (taken.status_code, taken.headers["connection"]) == (200, "close")
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:vqc:problem:draining")
     assert ready.status_code == 503
     assert "shutting down" in ready.json()["reasons"][0]
@@ -160,6 +164,8 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
         'vqc_http_requests_total{method="POST",route="/caption",status="422"} 1.0',
         'vqc_photos_rejected_total{reason="not-an-image"} 1.0',
         'vqc_answers_total{status="parsed",task="caption"} 1.0',
+        "vqc_caption_objects_count 1.0",
+        'vqc_http_refused_total{reason="overloaded"} 0.0',
         "vqc_engine_ready 1.0",
         "vqc_requests_in_flight 0.0",
         f'vqc_model_info{{alias="champion",digest="{"d" * 12}",role="main"}} 1.0',
@@ -186,3 +192,29 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error():
     await app(scope, receive, send)
     assert sent[0]["status"] == 499
     assert context.intake.in_flight == 0
+
+
+async def test_what_is_refused_before_any_work_is_counted_by_its_reason():
+    context = context_with(ScriptedEngine(), max_in_flight=1, max_body_bytes=2000)
+    async with client_of(context) as client:
+        with context.intake.admitted():
+            await client.post("/caption", files=PHOTO)
+        await client.post("/caption", content=b"x" * 3000)
+        context.intake.draining = True
+        await client.post("/stage-a", files=PHOTO)
+        page = (await client.get("/metrics")).text
+    for reason in ("overloaded", "body_too_large", "draining"):
+        assert f'vqc_http_refused_total{{reason="{reason}"}} 1.0' in page
+    assert 'vqc_http_requests_total{method="POST",route="/caption",status="429"} 1.0' in page
+
+
+async def test_a_traced_request_leaves_its_trace_id_beside_its_latency(client):
+    context = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    with use_span(NonRecordingSpan(context)):
+        await client.post("/caption", files=PHOTO)
+    page = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert page.headers["content-type"].startswith("application/openmetrics-text")
+    lines = [
+        line for line in page.text.splitlines() if line.startswith("vqc_http_request_seconds_bucket") and "#" in line
+    ]
+    assert [line.split(" # ")[1].split("}")[0] for line in lines] == [f'{{trace_id="{0xABC:032x}"']

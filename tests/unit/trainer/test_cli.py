@@ -21,7 +21,9 @@ def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-@pytest.mark.parametrize("command", ["", "run", "export", "evaluate", "scenes", "validate", "contact-sheet", "tiny"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "export", "evaluate", "scenes", "validate", "contact-sheet", "convert", "tiny"]
+)
 def test_help_needs_no_torch(command):
     done = without_torch(*command.split(), "--help")
     assert done.returncode == 0, done.stderr
@@ -38,6 +40,12 @@ def test_config_errors_and_dry_runs_need_no_torch(tmp_path: Path):
     dry = without_torch("run", "configs/smoke.yaml", "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "tuner_type: lora" in dry.stdout
+
+
+def test_converting_needs_no_torch():
+    done = without_torch("convert", "configs/stage_1_aligner.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "freeze_llm: true" in done.stdout
 
 
 def test_validate_names_what_is_broken(tmp_path: Path):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch.nn.functional import cosine_similarity
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from trainer.tiny_checkpoint import Architecture, build_tiny_checkpoint
+from trainer.tiny_checkpoint import SIZES, Architecture, _model_config, build_tiny_checkpoint
 from trainer.tiny_corpus import domain_corpus
 from trainer.tiny_tokenizer import MARKUP_TOKENS, SPECIAL_TOKENS, train_tokenizer
 from vqc.prompts import dense_prompt
@@ -149,3 +150,14 @@ def test_numbers_and_places_begin_in_order(tmp_path: Path) -> None:
     assert (places[0] - places[1]).norm() < (places[0] - places[side // 2]).norm()
     assert torch.equal(places[0, half:], places[side, half:]), "one column, one half"
     assert torch.equal(places[0, :half], places[1, :half]), "one row, the other"
+
+
+def test_the_4b_size_is_the_real_models(tiny_checkpoint: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_checkpoint / "tokenizer.json"))
+    config = Qwen3VLConfig.from_dict(_model_config(SIZES["4b"], tokenizer))
+    with torch.device("meta"):
+        model = Qwen3VLForConditionalGeneration(config)
+    linear = [m for m in model.model.language_model.modules() if isinstance(m, torch.nn.Linear)]
+    assert sum(module.weight.numel() for module in linear) == 36 * (2560 * (32 + 8 + 8 + 32) * 128 + 3 * 2560 * 9728)
+    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(4.44e9, rel=0.005)
+    assert model.get_input_embeddings().weight.shape == (151_936, 2560)

@@ -312,6 +312,7 @@ async def test_readiness_and_metrics_speak_of_the_queue(client, context):
     health = await client.get("/readyz")
     assert health.status_code == 503
     assert health.json()["reasons"] == ["the queue does not answer: connection refused"]
+    assert (await client.get("/readyz/captions")).status_code == 200
     page = (await client.get("/metrics")).text
     assert "vqc_queue_up 0.0" in page
     assert "vqc_groups{" not in page

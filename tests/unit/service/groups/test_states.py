@@ -1,6 +1,7 @@
 """The state machine: what the drawing says is what the code allows, whatever is tried in whatever order."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +49,7 @@ STEPS = {
     "cancelled": lambda group: group.cancelled(NOW),
     "retried": Group.retried,
     "reviewed": lambda group: group.reviewed(REVIEW),
+    "taken back": lambda group: group.reviewed(replace(REVIEW, verdict=None)),
     "sampled": lambda group: group.sampled(group.fence, ({"candidate_index": 0},)),
 }
 

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from trainer.config import ConfigError, TrainConfig, config_from
+from trainer.config import ConfigError, TrainConfig, config_from, notes
 
 MINIMAL: dict[str, object] = {
     "model": {"model": "m"},
@@ -22,6 +22,8 @@ def made(**sections: dict[str, object]) -> TrainConfig:
     return config_from(tree)  # type: ignore[arg-type]
 
 
+GKD: dict[str, object] = {"rlhf_type": "gkd"}
+HFLIP: dict[str, object] = {"ops": [{"name": "hflip"}]}
 VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
 
 
@@ -70,6 +72,44 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
         ({"prompts": {"missions": ["挡风板"]}}, "prompts.missions", "挡风板安装检查"),
         ({"deepspeed": {"enabled": True}}, "deepspeed.config", "zero2"),
         ({"deepspeed": {"enabled": True, "config": "zero2"}, "training": {"fsdp": "fsdp2"}}, "training.fsdp", "one of"),
+        ({"rlhf": {**GKD, "llm_kd_weight": 0.0}}, "rlhf.llm_kd_weight", "nothing to distil"),
+        (
+            {
+                "rlhf": {**GKD, "llm_kd_weight": 0.0, "lmbda": 0.5},
+                "custom": {"visual_kd": {"weight": 0.1}},
+                "tuner": {"freeze_vit": False},
+            },
+            "rlhf.lmbda",
+            "learns nothing from",
+        ),
+        ({"rlhf": {**GKD, "seq_kd": True}, "training": {"fsdp": "fsdp2"}}, "rlhf.seq_kd", "sharded"),
+        ({"rlhf": {**GKD, "lmbda": 0.5, "teacher_cache": {"path": "c"}}}, "rlhf.teacher_cache", "rlhf.lmbda"),
+        (
+            {"rlhf": {**GKD, "teacher_cache": {"path": "c"}}, "custom": {"augmentation": HFLIP}},
+            "rlhf.teacher_cache",
+            "hflip",
+        ),
+        (
+            {"rlhf": {**GKD, "teacher_cache": {"path": "c"}}, "deepspeed": {"enabled": True, "config": "zero3"}},
+            "rlhf.teacher_cache",
+            "zero2",
+        ),
+        (
+            {"custom": {"visual_kd": {"weight": 0.1}}, "tuner": {"freeze_vit": False}},
+            "custom.visual_kd",
+            "rlhf_type: gkd",
+        ),
+        ({"rlhf": GKD, "custom": {"visual_kd": {"weight": 0.1}}}, "custom.visual_kd", "cannot drift"),
+        ({"rlhf": GKD, "custom": {"visual_kd": {"enabled": True}}}, "custom.visual_kd.weight", "above 0"),
+        ({"rlhf": GKD, "custom": {"visual_kd": {"weight": 1.0, "targets": []}}}, "custom.visual_kd.targets", "empty"),
+        (
+            {
+                "rlhf": GKD,
+                "custom": {"visual_kd": {"weight": 1.0, "targets": ["merger"], "deepstack": {"weight": 2.0}}},
+            },
+            "custom.visual_kd.deepstack",
+            "not among the targets",
+        ),
         ({"model": {"max_model_len": 7}}, "model.max_model_len", "global_max_length"),
     ],
 )
@@ -85,13 +125,33 @@ def test_what_belongs_together_is_accepted() -> None:
     made(tuner={"tuner_type": "adalora", "lora_alpha": 16, "adalora_init_r": 16})
     made(tuner={"freeze_vit": False}, training={"vit_lr": 1e-5, "optimizer": "multimodal"})
     made(tuner={"freeze_llm": True, "modules_to_save": ["model.visual.merger"]}, training={"aligner_lr": 1e-4})
+    made(rlhf=GKD, custom={"visual_kd": {"weight": 0.1}}, tuner={"freeze_aligner": False})
+    made(rlhf={**GKD, "teacher_cache": {"path": "c"}}, custom={"augmentation": {**HFLIP, "enabled": False}})
     made(training={"save_strategy": "best", "metric_for_best_model": "eval_loss", "eval_strategy": "steps"}, custom=VAL)
 
 
 def test_values_that_follow_from_others() -> None:
+    kd = made(rlhf={**GKD, "sft_alpha": 0.3}).rlhf
+    off = made(
+        rlhf={**GKD, "sft_alpha": 0.3, "llm_kd_weight": 0.0},
+        custom={"visual_kd": {"weight": 0.1, "targets": "MERGER", "merger": {"distance": "cosine"}}},
+        tuner={"freeze_vit": False},
+    )
+    assert kd is not None
+    assert off.rlhf is not None
+    assert off.custom.visual_kd is not None
+    assert (kd.sft_weight, off.rlhf.sft_weight) == (0.3, 1.0)
+    assert off.custom.visual_kd.targets == ("merger",)
+    assert (off.custom.visual_kd.weight_of("merger"), off.custom.visual_kd.distance_of("merger")) == (0.1, "cosine")
     config = made(tuner={"freeze_aligner": False}, training={"aligner_lr": 1e-5, "run_name": "r"})
     assert config.training.optimizer_name == "multimodal"
     assert str(config.training.run_dir) == "o/r"
     assert made(custom={"use_summary": True}).custom.summary_share == 1.0
     assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.val_limit == 2
     assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.train_limit == 9
+
+
+def test_the_old_monitor_is_accepted_and_says_when_it_has_nothing_to_watch() -> None:
+    monitor: dict[str, object] = {"trainer_variant": "gkd_monitor"}
+    assert notes(made(rlhf=GKD, custom=monitor)) == ()
+    assert notes(made(custom=monitor)) == ("custom.trainer_variant: 'gkd_monitor' has nothing to watch without rlhf",)

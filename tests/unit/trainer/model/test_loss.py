@@ -3,7 +3,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainer.model.loss import next_token_loss
+from trainer.model.loss import TEACHER_SHARE, next_token_loss, supervised
+from trainer.model.targets import HiddenTargets
+from trainer.objectives.coarse import coarsened, likeliest
+from trainer.objectives.divergence import JensenShannon, jensen_shannon
 
 
 @pytest.mark.parametrize("at_once", [1, 40, 10**9])
@@ -22,6 +25,45 @@ def test_chunks_change_neither_value_nor_gradient(at_once):
     assert found.total.item() == pytest.approx(wanted.item(), rel=1e-6)
     assert found.tokens == (labels[:, 1:] != -100).sum()
     torch.testing.assert_close((hidden.grad, head.weight.grad), gradients)
+
+
+@pytest.mark.parametrize("top_k", [None, 4])
+@pytest.mark.parametrize("at_once", [1, 40 * TEACHER_SHARE, 10**9])
+def test_chunks_change_nothing_of_a_teachers_word_either(at_once, top_k):
+    torch.manual_seed(0)
+    head, other = nn.Linear(8, 11, bias=False), nn.Linear(8, 11, bias=False)
+    hidden = torch.randn(2, 9, 8, requires_grad=True)
+    labels = torch.randint(0, 11, (2, 9))
+    labels[0, :4] = labels[1, 5:] = -100
+    teacher_SD = supervised(torch.randn(2, 9, 8), labels)
+    jsd = JensenShannon(beta=0.2, temperature=2.0)
+    log_s, log_t = (jsd.log_probs(logits) for logits in (head(supervised(hidden, labels)), other(teacher_SD)))
+    if top_k is not None:
+        ids, log_t = likeliest(log_t, top_k)
+        log_s = coarsened(log_s, ids)
+    wanted = jensen_shannon(log_s, log_t.detach(), beta=0.2).sum()
+    wanted.backward()
+    gradients = hidden.grad.clone(), head.weight.grad.clone()
+    hidden.grad = head.weight.grad = None
+    said = HiddenTargets(hidden_SD=teacher_SD, head=other, jsd=jsd)
+    said = said.likeliest(top_k, rows=2) if top_k is not None else said
+    found = next_token_loss(hidden, labels, head, teacher=said, at_once=at_once)
+    found.divergence.backward()
+    assert found.divergence.item() == pytest.approx(wanted.item(), rel=1e-6, abs=1e-6)
+    torch.testing.assert_close((hidden.grad, head.weight.grad), gradients, atol=1e-6, rtol=1e-5)
+    assert other.weight.grad is None
+
+
+def test_no_more_logits_are_made_at_a_time_than_are_allowed():
+    rows: list[int] = []
+    head, other = nn.Linear(8, 11, bias=False), nn.Linear(8, 11, bias=False)
+    for each in (head, other):
+        each.register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+    hidden, labels = torch.randn(1, 101, 8, requires_grad=True), torch.ones(1, 101, dtype=torch.long)
+    said = HiddenTargets(hidden_SD=torch.randn(100, 8), head=other, jsd=JensenShannon(beta=0.5))
+    next_token_loss(hidden, labels, head, teacher=said, at_once=11 * TEACHER_SHARE * 7).total.backward()
+    assert max(rows) == 7
+    assert sum(rows) == 400  # student and teacher, forward and once more in backward
 
 
 def test_a_frozen_head_gets_no_gradient():

@@ -14,8 +14,9 @@ from trainer.config import TrainingSection
 from trainer.data import dataset_from_config
 from trainer.model import network, tuners
 from trainer.model.encode import Encoder
-from trainer.training import arguments, callbacks, health, optim, schedule
+from trainer.training import callbacks, health, optim, schedule
 from trainer.training.provenance import Provenance, copy_processor
+from trainer.training.sharding import sharding_options
 from trainer.training.trouble import LossDiverged, NoGradient, UnhealthyRun
 
 
@@ -137,9 +138,15 @@ def test_vision_is_not_trained_without_photos(model, tmp_path: Path):
         health.check_model(tuners.tuned(model, config.tuner), config, photos=0)
 
 
-def test_deepspeed_and_fsdp_are_set_up(monkeypatch, tmp_path: Path):
-    assert arguments.deepspeed_config("zero3", bf16=True)["zero_optimization"]["stage"] == 3
-    assert arguments.deepspeed_config("zero2", bf16=False)["bf16"] == {"enabled": False}
+@pytest.mark.parametrize(("name", "stage"), [("zero2", 2), ("zero3", 3)])
+def test_deepspeed_is_set_up(monkeypatch, tmp_path: Path, name: str, stage: int):
+    plain = tiny.config(Path("m"), Path("d"), tmp_path)
+    config = type(plain).model_validate(plain.model_dump() | {"deepspeed": {"enabled": True, "config": name}})
+    monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: name)
+    settings = sharding_options(config, text_only_samples=False)["deepspeed"]
+    assert settings["zero_optimization"]["stage"] == stage
+    assert settings["bf16"] == {"enabled": "auto"}, "the run's own bf16 decides; a contradiction ends the run"
+    assert sharding_options(plain, text_only_samples=True) == {}
 
 
 def test_provenance_survives_a_round_trip(checkpoint: Path, tmp_path: Path):

@@ -35,6 +35,12 @@ def test_a_run_learns_and_says_so(checkpoint: Path, jsonl: Path, tmp_path: Path)
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_epochs_are_passes_over_the_data(checkpoint: Path, jsonl: Path, tmp_path: Path):
+    photos = len(jsonl.read_text("utf-8").splitlines())
+    options = {"max_steps": None, "num_train_epochs": 1.5, "per_device_train_batch_size": photos // 4}
+    assert run(tiny.config(checkpoint, jsonl, tmp_path, **options)).steps == 6
+
+
 def test_saves_are_delayed_limited_and_end_with_the_last_step(checkpoint: Path, jsonl: Path, tmp_path: Path):
     options = {"max_steps": 7, "save_strategy": "steps", "save_steps": 2, "save_total_limit": 1, "save_delay_steps": 4}
     run(tiny.config(checkpoint, jsonl, tmp_path, **options))

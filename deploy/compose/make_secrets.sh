@@ -1,0 +1,11 @@
+#!/bin/sh
+# Makes the password of Valkey once, in a volume: its configuration and, for API and workers, the URL with the password.
+set -eu
+cd /run/secrets/vqc
+[ -s vqc_redis_url ] && exit 0
+password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+# noeviction and an append-only file: a ticket that was answered with 202 must not be dropped.
+printf '%s\n' "requirepass $password" 'appendonly yes' 'appendfsync always' 'maxmemory-policy noeviction' 'dir /data' >valkey.conf
+printf '%s' "redis://:$password@valkey:6379/0" >vqc_redis_url
+chmod 444 valkey.conf vqc_redis_url # the volume is mounted by these containers only; each has a user of its own
+echo "made a password for Valkey"

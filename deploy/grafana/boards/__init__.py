@@ -1,0 +1,5 @@
+"""Every dashboard of ours."""
+
+from deploy.grafana.boards import engine, models, queue, service, stage_b, training
+
+BOARDS = (service.BOARD, stage_b.BOARD, queue.BOARD, engine.BOARD, models.BOARD, training.BOARD)

@@ -1,0 +1,111 @@
+"""vLLM by its own metrics. What it prepares before its scheduler sees it is in none of them: compare the service's."""
+
+from deploy.grafana.panels import Board, Chart, Choice, Query, Unit
+from deploy.grafana.words import quantiles, rate, share
+
+ONE = '{instance=~"$engine"}'
+
+
+def _spread(title: str, text: str, metric: str) -> Chart:
+    return Chart(title=title, text=text, unit="s", queries=quantiles(f"vllm:{metric}", ONE))
+
+
+def _now(title: str, text: str, metric: str, unit: Unit = "short") -> Chart:
+    queries = [Query(expr=f"sum by (instance) (vllm:{metric}{ONE})", legend="{{instance}}")]
+    return Chart(title=title, text=text, unit=unit, queries=queries)
+
+
+BOARD = Board(
+    uid="vqc-engine",
+    title="VQC engine (vLLM)",
+    choices=[Choice(name="engine", metric="vllm:num_requests_running", label="instance")],
+    rows=[
+        (
+            "Load",
+            [
+                _now("Requests running", "In the current batch.", "num_requests_running"),
+                _now(
+                    "Requests waiting",
+                    "More than a moment means that there is more work than engine.",
+                    "num_requests_waiting",
+                ),
+                _now(
+                    "Cache in use",
+                    "Of the key-value cache; near 1 requests are put off.",
+                    "kv_cache_usage_perc",
+                    "percentunit",
+                ),
+                Chart(
+                    title="Tokens",
+                    text="Read and written a second.",
+                    unit="ops",
+                    queries=[
+                        Query(expr=rate(f"vllm:prompt_tokens_total{ONE}"), legend="prompt"),
+                        Query(expr=rate(f"vllm:generation_tokens_total{ONE}"), legend="generation"),
+                    ],
+                ),
+                Chart(
+                    title="Finished",
+                    text="By reason; length: cut at the limit.",
+                    unit="ops",
+                    queries=[
+                        Query(
+                            expr=rate(f"vllm:request_success_total{ONE}", "finished_reason"),
+                            legend="{{finished_reason}}",
+                        )
+                    ],
+                ),
+                Chart(
+                    title="Put off",
+                    text="Preemptions: the cache was too small for the batch.",
+                    unit="ops",
+                    queries=[Query(expr=rate(f"vllm:num_preemptions_total{ONE}"), legend="preemptions")],
+                ),
+            ],
+        ),
+        (
+            "Latency",
+            [
+                _spread(
+                    "Time to the first token",
+                    "With the wait and the reading of the prompt.",
+                    "time_to_first_token_seconds",
+                ),
+                _spread("Between tokens", "", "inter_token_latency_seconds"),
+                _spread("Whole request", "", "e2e_request_latency_seconds"),
+                _spread("Wait for the scheduler", "", "request_queue_time_seconds"),
+                _spread("Reading the prompt", "", "request_prefill_time_seconds"),
+                _spread("Writing the answer", "", "request_decode_time_seconds"),
+            ],
+        ),
+        (
+            "Caches",
+            [
+                Chart(
+                    title="Prefix cache",
+                    text="Part of the prompt tokens found in it.",
+                    unit="percentunit",
+                    width=12,
+                    queries=[
+                        Query(
+                            expr=share(f"vllm:prefix_cache_hits_total{ONE}", f"vllm:prefix_cache_queries_total{ONE}"),
+                            legend="hits",
+                        )
+                    ],
+                ),
+                Chart(
+                    title="Photo cache",
+                    text="Part of the photos that were prepared before.",
+                    unit="percentunit",
+                    width=12,
+                    queries=[
+                        Query(
+                            expr=share(f"vllm:mm_cache_hits_total{ONE}", f"vllm:mm_cache_queries_total{ONE}"),
+                            legend="hits",
+                        )
+                    ],
+                ),
+            ],
+        ),
+    ],
+)

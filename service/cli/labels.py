@@ -1,0 +1,67 @@
+"""``vqc groups export-labels``: what people decided, as labelled tickets for the training-free loop and its calibration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.cli.client import call, connected, service_options
+
+_PAGE = 200
+
+
+@click.command("export-labels")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--mission", help="Of this mission only.")
+@service_options
+def export_labels(file: Path, mission: str | None, url: str, api_key: str | None, as_json: bool) -> None:
+    """Write the tickets that a person decided on to FILE as JSON lines, labelled with their verdict.
+
+    FILE is what stage_a_paths of `vqc stage-b run` names; `vqc stage-b calibrate` works on such a run. The machine's own
+    verdict stands beside each label: where the two differ although the lines support the machine, the run reports the
+    label as doubtful. Decisions that were taken back are left out.
+    """
+    with connected(url, api_key) as client:
+        lines = [label_line(group) for group in _reviewed(client, mission)]
+    file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    overruled = sum(line["machine_verdict"] not in (None, line["label"]) for line in lines)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "tickets": len(lines), "overruled": overruled}, ensure_ascii=False))
+    else:
+        click.echo(f"{len(lines)} tickets, {overruled} of them decided against the machine: {file}")
+
+
+def label_line(group: dict[str, Any]) -> dict[str, Any]:
+    """A reviewed ticket of ``GET /stage-b/groups/{id}`` as a labelled one. A photo without a line counts as an empty line."""
+    last = group["reviews"][-1]
+    return {
+        "mission": group["mission"],
+        "group_id": group["ticket_id"] or group["id"],
+        "label": last["verdict"],
+        "per_image": {photo["image_id"]: photo["summary"] or "" for photo in group["photos"]},
+        "machine_verdict": group["machine_verdict"],
+        "review_reasons": group["review_reasons"],
+        "reviewer": last["name"],
+        "note": last["note"],
+        "reviewed_at": last["at"],
+        "group": group["id"],
+    }
+
+
+def _reviewed(client: Any, mission: str | None) -> Iterator[dict[str, Any]]:
+    """Every reviewed ticket; of two with the same mission and ticket id the later one."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    page: dict[str, Any] = {"next": f"/stage-b/groups?state=reviewed&limit={_PAGE}"}
+    while page["next"]:
+        page = call(client, "GET", page["next"])
+        for brief in page["groups"]:
+            if mission in (None, brief["mission"]):
+                found[brief["mission"], brief["ticket_id"] or brief["id"]] = brief
+    for brief in found.values():
+        group = call(client, "GET", f"/stage-b/groups/{brief['id']}")
+        if group["state"] == "reviewed":
+            yield group

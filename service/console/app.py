@@ -1,0 +1,51 @@
+"""Puts the console together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from service.api.context import Context
+from service.console import assets, errors, sign
+from service.console.door import Door
+from service.console.errors import SIGN_IN
+from service.console.pages import PAGES
+from service.console.render import visit_of
+from service.console.sessions import Sessions
+
+start = APIRouter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleOptions:
+    """What the settings say of the console. ``secret`` None: sessions end with the process."""
+
+    secret: bytes | None = None
+    lasting: timedelta = timedelta(hours=12)
+    grafana_url: str | None = None
+
+
+def create_console(context: Context, options: ConsoleOptions, sessions: Sessions | None = None) -> ASGIApp:
+    """The console as the gate runs it for every path from ``/console``; ``sessions`` of a test's own clock."""
+    sessions = sessions or Sessions(options.secret, lasting=options.lasting)
+    app = FastAPI(title="VQC console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.context = context
+    app.state.sessions = sessions
+    app.state.grafana_url = options.grafana_url
+    for router in (start, assets.router, sign.router, *(page.router for page in PAGES)):
+        app.include_router(router)
+    errors.install(app)
+    return Door(app, keys=context.keys, sessions=sessions, pages=PAGES)
+
+
+@start.get("/console")
+@start.get("/console/")
+async def index(request: Request) -> Response:
+    """On to the first page that the caller may see."""
+    visit = visit_of(request)
+    shown = [page.path for page in visit.pages if page.shown_to(visit.caller) and page.path]
+    return RedirectResponse(shown[0] if shown else SIGN_IN, 303)

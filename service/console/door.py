@@ -1,0 +1,135 @@
+"""What every request to ``/console`` passes: session, sign-in, the page's token, and the headers that browsers obey.
+
+Plain ASGI, as the gate before it; what is behind may rely on ``vqc_caller`` and ``vqc_visit`` in the scope.
+"""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import parse_qs
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.auth import Caller, KeyRing
+from service.api.problems import problem_response
+from service.console import assets
+from service.console.errors import SIGN_IN, answer, reads_html, to_sign_in
+from service.console.page import Page
+from service.console.render import Visit
+from service.console.sessions import COOKIE, Session, Sessions
+from service.console.words import language_of
+from service.domain.errors import BodyTooLarge, Forbidden, Unauthenticated
+
+OPEN_PATHS = frozenset({SIGN_IN, "/console/language"})
+"""Open to somebody who has not signed in."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_SAFE = frozenset({"GET", "HEAD"})
+_MAX_FORM = 64 * 1024
+
+
+class Door:
+    """Wraps the console's routes."""
+
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, sessions: Sessions, pages: tuple[Page, ...]) -> None:
+        self._app = app
+        self._keys = keys
+        self._sessions = sessions
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        request = Request(scope, receive)
+        cookie = request.cookies.get(COOKIE)
+        known = self._sessions.read(cookie)
+        session = known or self._sessions.begun()
+        if known and self._sessions.ageing(known):
+            known, session = None, self._sessions.renewed(known)
+        caller = self._caller(session)
+        scope["vqc_caller"] = caller or Caller(key_id=None, scopes=frozenset())
+        scope["vqc_visit"] = Visit(
+            session=session,
+            language=language_of(request),
+            caller=caller,
+            signs_in=not self._keys.admits_everybody,
+            ended=caller is None and self._sessions.was_somebody(cookie),
+            pages=self._pages,
+        )
+        static = scope["path"].startswith(f"{assets.PREFIX}/")
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                if known is None and not static and COOKIE not in headers.get("set-cookie", ""):
+                    headers.append("Set-Cookie", cookie_of(self._sessions, session, secure=scope["scheme"] == "https"))
+            await send(message)
+
+        refusal, receive = (None, receive) if static else await self._refusal(request, receive, session, caller)
+        await (refusal or self._app)(scope, receive, send_guarded)
+
+    def _caller(self, session: Session) -> Caller | None:
+        if self._keys.admits_everybody:
+            return self._keys.authenticate(None)
+        try:
+            return self._keys.holder(session.key_id) if session.key_id else None
+        except Unauthenticated:
+            return None
+
+    async def _refusal(
+        self, request: Request, receive: Receive, session: Session, caller: Caller | None
+    ) -> tuple[Response | None, Receive]:
+        """The answer to a request that may not go on, and what it is read from if it may."""
+        if caller is None and request.url.path not in OPEN_PATHS:
+            if reads_html(request):
+                return to_sign_in(request), receive
+            ended = Unauthenticated("the session has ended: sign in again at /console/sign-in")
+            return problem_response(ended, request.scope.get("vqc_request_id")), receive
+        if request.method in _SAFE:
+            return None, receive
+        token = request.headers.get("x-csrf-token")
+        if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            body = b""
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MAX_FORM:
+                    return answer(request, BodyTooLarge(len(body), _MAX_FORM)), receive
+            token = parse_qs(body.decode("utf-8", "replace")).get("csrf_token", [""])[0]
+            receive = _replayed(body, receive)
+        if not hmac.compare_digest((token or "").encode(), session.token.encode()):
+            reason = "the form's token is not this session's; reload the page and try again"
+            return answer(request, Forbidden(reason)), receive
+        return None, receive
+
+
+def cookie_of(sessions: Sessions, session: Session, *, secure: bool) -> str:
+    """The ``Set-Cookie`` of a session; the browser forgets it when it is closed, we when it is too old."""
+    flags = "; Secure" if secure else ""
+    return f"{COOKIE}={sessions.written(session)}; Path=/console; HttpOnly; SameSite=Lax{flags}"
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """``receive`` that gives a body that was read already, then what comes after it."""
+    told = False
+
+    async def replay() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,0 +1,134 @@
+"""Models: what serves, what the registry holds, what stands against a promotion; moving an alias needs the scope admin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from service.api.auth import Scope, caller_of, require
+from service.api.context import context_of
+from service.api.models import models as in_service
+from service.api.problems import problem_of
+from service.application.models_catalogue import ModelCatalogue
+from service.console.models_view import charts
+from service.console.render import page
+from service.console.visitor import by
+from service.console.words import known
+from service.domain.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
+from vqc.errors import VqcError
+
+router = APIRouter(prefix="/console/models")
+
+Ref = Annotated[str, Form(max_length=200)]
+Reason = Annotated[str, Form(max_length=2000)]
+
+
+@router.get("")
+async def every_model(request: Request, done: str = "") -> Response:
+    """What serves and what the registry holds; ``done`` is what was just done."""
+    return await _page(request, done=done)
+
+
+@router.get("/serving")
+async def serving(request: Request) -> Response:
+    """The part that says what serves and how a swap goes; the page fetches it again and again."""
+    return page(request, "models_serving.html", models=await in_service(request), may_change=_may_change(request))
+
+
+@router.get("/candidacy")
+async def candidacy(request: Request, version: str, alias: str) -> Response:
+    """What the gates of an alias say of a version, and the form that promotes it."""
+    catalogue = _catalogue(request)
+    found = await asyncio.to_thread(catalogue.candidacy, version, alias)
+    return page(request, "models_candidacy.html", found=found, problem=None, may_change=_may_change(request))
+
+
+@router.post("/promote")
+async def promote(request: Request, version: Ref, alias: Ref, expected: Ref = "", reason: Reason = "") -> Response:
+    """Points the alias at the version if every gate lets it, and has the service follow."""
+    return await _moved(
+        request,
+        alias,
+        "promoted",
+        lambda catalogue: catalogue.promote(
+            version, alias, expected=expected or None, by=by(request), reason=reason.strip()
+        ),
+    )
+
+
+@router.post("/rollback")
+async def rollback(request: Request, alias: Ref, expected: Ref, to: Ref, reason: Reason = "") -> Response:
+    """Points the alias back, and has the service follow."""
+    return await _moved(
+        request,
+        alias,
+        "rolled_back",
+        lambda catalogue: catalogue.rollback(alias, expected=expected, to=to, by=by(request), reason=reason.strip()),
+    )
+
+
+@router.post("/reload")
+async def reload(request: Request, alias: Ref) -> Response:
+    """Begins to put in force what the alias names now; the page then shows how that goes."""
+    require(request, Scope.ADMIN)
+    context = context_of(request)
+    try:
+        if context.intake.draining:
+            raise Draining
+        context.swaps.begin(alias)
+    except (Draining, SwapRunning, UnknownModel) as error:
+        return await _page(request, error=error)
+    return RedirectResponse("/console/models?done=reloading", 303)
+
+
+async def _moved(request: Request, alias: str, done: str, move: Callable[[ModelCatalogue], None]) -> Response:
+    require(request, Scope.ADMIN)
+    try:
+        await asyncio.to_thread(move, _catalogue(request))
+    except (NotPromoted, CatalogueUnavailable) as error:
+        return await _page(request, error=error)
+    with suppress(UnknownModel, SwapRunning):  # an alias that is not served here, or one that the watch will follow
+        context_of(request).swaps.begin(alias)
+    return RedirectResponse(f"/console/models?done={done}", 303)
+
+
+async def _page(request: Request, *, done: str = "", error: VqcError | None = None) -> Response:
+    catalogue, problem = context_of(request).catalogue, problem_of(error) if error else None
+    found, drawn = None, []
+    if catalogue is not None:
+        try:
+            found = await asyncio.to_thread(catalogue.look)
+            for one in found.aliases if not found.policy_problem else ():
+                measured = await asyncio.to_thread(catalogue.measured, one.alias) if one.gated else ()
+                drawn.append((one.alias, charts(measured, found)))
+        except CatalogueUnavailable as unavailable:
+            problem = problem or problem_of(unavailable)
+    return page(
+        request,
+        "models.html",
+        problem.status if problem else 200,
+        models=await in_service(request),
+        catalogue=found,
+        charts=drawn,
+        has_registry=catalogue is not None,
+        problem=problem,
+        reasons=error.reasons if isinstance(error, NotPromoted) else (),
+        done=done if known(f"models.done_{done}") else "",
+        may_change=_may_change(request),
+    )
+
+
+def _catalogue(request: Request) -> ModelCatalogue:
+    catalogue = context_of(request).catalogue
+    if catalogue is None:
+        raise CatalogueUnavailable("VQC_REGISTRY", "this service was started without one")
+    return catalogue
+
+
+def _may_change(request: Request) -> bool:
+    return Scope.ADMIN in caller_of(request).scopes

@@ -1,0 +1,217 @@
+// Try it: every photo that is dropped becomes a card; its caption is asked for and shown object by object.
+// File names and answers are other people's text: they go in as text only.
+
+import { events } from "./events.js";
+
+const AT_ONCE = 2; // photos asked about at a time
+const root = document.getElementById("try");
+const words = JSON.parse(root.dataset.words);
+const input = document.getElementById("photos");
+const mission = document.getElementById("mission");
+const results = document.getElementById("results");
+const waiting = [];
+let running = 0;
+
+class Result {
+  #answer = null;
+
+  constructor(file) {
+    this.file = file;
+    this.url = URL.createObjectURL(file);
+    this.stopped = new AbortController();
+    this.card = document.getElementById("result").content.firstElementChild.cloneNode(true);
+    this.#part("name").textContent = file.name;
+    this.#part("remove").addEventListener("click", () => this.#remove());
+    this.card.addEventListener("click", ({ target }) => target.dataset.copies && this.#copy(target));
+    results.prepend(this.card);
+    this.overlay = this.card.querySelector("vqc-overlay");
+    this.overlay.hidden = true;
+    this.#state("waiting");
+  }
+
+  async run() {
+    if (this.stopped.signal.aborted) return;
+    this.#state("running");
+    try {
+      await this.#show();
+      if (this.file.size > Number(root.dataset.maxBytes)) throw new Problem({ type: "body-too-large" });
+      const response = await this.#post("caption", { photo: this.file }, "text/event-stream");
+      for await (const [name, data] of events(response.body)) this.#hear(name, data);
+      if (!this.#answer) throw new Problem({ type: "offline" });
+      await this.line();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Asks for the line of the mission chosen now. */
+  async line() {
+    const line = this.#part("line");
+    line.hidden = !mission?.value || !this.#answer;
+    if (line.hidden) return;
+    const text = line.querySelector(".try-line-text");
+    text.textContent = words.asking;
+    const asked = mission.value;
+    let found;
+    try {
+      const response = await this.#post("stage-a", { photos: this.file, mission: asked }, "application/json");
+      const [photo] = (await response.json()).photos;
+      found = photo.summary ?? sentence(photo.problem);
+    } catch (error) {
+      found = sentence(problemOf(error));
+    }
+    if (mission.value === asked) text.textContent = found;
+  }
+
+  /** Puts the photo into its place, where the browser can show it; one that it cannot the service will speak of. */
+  async #show() {
+    const image = new Image();
+    image.src = this.url;
+    try {
+      await image.decode();
+    } catch {
+      return;
+    }
+    this.overlay.photo(this.url, image.naturalWidth, image.naturalHeight);
+    this.overlay.hidden = false;
+  }
+
+  async #post(path, fields, accept) {
+    const body = new FormData();
+    for (const [name, value] of Object.entries(fields)) body.append(name, value);
+    const token = document.querySelector('meta[name="csrf-token"]').content;
+    const headers = { Accept: accept, "X-CSRF-Token": token };
+    const response = await fetch(`/console/try/${path}`, { method: "POST", body, headers, signal: this.stopped.signal });
+    if (!response.ok) throw new Problem(await response.json().catch(() => ({ type: "other" })));
+    return response;
+  }
+
+  #hear(name, data) {
+    if (name === "object") this.overlay.add(data.n, data.object, "norm1000");
+    if (name === "error") throw new Problem(data);
+    if (name === "done") this.#finish(data);
+  }
+
+  #finish(answer) {
+    this.#answer = answer;
+    this.overlay.show(answer.caption, answer.coordinates);
+    this.#state("done", "ok");
+    const notes = [];
+    if (!Object.keys(answer.caption).length) notes.push(words.empty);
+    if (answer.truncated) notes.push(words.truncated);
+    if (answer.status === "repaired" && answer.notes.length) notes.push(`${words.repaired} ${answer.notes.join("; ")}`);
+    this.#part("note").textContent = notes.join(" ");
+    this.#part("note").hidden = !notes.length;
+    this.#part("json").textContent = readable(answer);
+    this.#part("curl").textContent = curl(this.file.name);
+    this.#part("take").hidden = false;
+  }
+
+  #fail(error) {
+    if (this.stopped.signal.aborted) return;
+    const problem = problemOf(error);
+    this.#state("failed", "bad");
+    this.#part("problem").hidden = false;
+    this.#part("problem-text").textContent = sentence(problem);
+    this.#part("problem-detail").textContent = problem.detail ?? "";
+    this.#part("problem").querySelector("details").hidden = !problem.detail;
+  }
+
+  async #copy(button) {
+    const text = this.card.querySelector(button.dataset.copies);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+    } catch {
+      getSelection().selectAllChildren(text); // no clipboard without https: Ctrl+C copies what is selected
+      return;
+    }
+    const label = button.textContent;
+    button.textContent = words.copied;
+    setTimeout(() => (button.textContent = label), 1500);
+  }
+
+  #remove() {
+    this.stopped.abort();
+    URL.revokeObjectURL(this.url);
+    this.card.remove();
+    shown.delete(this);
+    input.focus();
+  }
+
+  #state(name, look = "") {
+    this.#part("state").textContent = words[name];
+    this.#part("state").className = `tag try-state ${look}`;
+    this.card.dataset.state = name;
+  }
+
+  #part(name) {
+    return this.card.querySelector(`.try-${name}`);
+  }
+}
+
+class Problem extends Error {
+  constructor(problem) {
+    super(problem.detail);
+    this.problem = problem;
+  }
+}
+
+const shown = new Set();
+
+function problemOf(error) {
+  if (error instanceof Problem) return error.problem;
+  return { type: "offline", detail: String(error) };
+}
+
+function sentence(problem) {
+  return words[problem.type.split(":").pop()] ?? words.other;
+}
+
+/** JSON with every list of numbers on one line. */
+function readable(answer) {
+  return JSON.stringify(answer, null, 2).replace(/\[\n[\s\d.,]+\]/g, (list) => list.replace(/\s+/g, " "));
+}
+
+/** The command line; the name is quoted for curl's -F and then for the shell. */
+function curl(name) {
+  const photo = `photo=@"${name.replace(/["\\]/g, "\\$&")}"`.replaceAll("'", `'\\''`);
+  const key = root.dataset.signsIn === "yes" ? ` -H "Authorization: Bearer $VQC_KEY"` : "";
+  return `curl -sS ${location.origin}/caption${key} -F '${photo}'`;
+}
+
+function take(files) {
+  for (const file of files) {
+    const result = new Result(file);
+    shown.add(result);
+    waiting.push(result);
+  }
+  next();
+}
+
+function next() {
+  while (running < AT_ONCE && waiting.length) {
+    running += 1;
+    waiting.shift().run().finally(() => {
+      running -= 1;
+      next();
+    });
+  }
+}
+
+input.addEventListener("change", () => {
+  take([...input.files]);
+  input.value = ""; // the same photo may be chosen again
+});
+mission?.addEventListener("change", () => shown.forEach((result) => result.line()));
+
+const drop = root.querySelector(".try-drop");
+for (const name of ["dragover", "drop"]) {
+  // anywhere on the page: a photo beside the field must not replace the page
+  addEventListener(name, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    drop.classList.toggle("try-over", name === "dragover");
+    if (name === "drop") take([...event.dataTransfer.files]);
+  });
+}
+addEventListener("dragleave", (event) => event.relatedTarget ?? drop.classList.remove("try-over"));

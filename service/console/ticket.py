@@ -1,0 +1,155 @@
+"""One ticket: what was seen, what the machine thought of it and why it did not decide; a person's decision and its undoing."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Path, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from service.api import answers
+from service.api.auth import Scope, caller_of, require
+from service.api.context import context_of, desk_of
+from service.api.disconnect import while_connected
+from service.application.groups.review_queue import place
+from service.console.explained import explained
+from service.console.looking import Filters, require_look
+from service.console.render import page
+from service.console.sign import named
+from service.domain.errors import BlobMissing, ReviewConflict
+from service.domain.generation import Knobs
+from service.domain.groups import Group, GroupPhoto
+from vqc.verdict import Verdict
+
+router = APIRouter(prefix="/console/tickets")
+
+GroupId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+Wanted = Annotated[Filters, Query()]
+_SHOWN_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+_PHOTO_HEADERS = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Disposition": "inline",
+}
+
+
+@router.get("/{group_id}")
+async def show(request: Request, group_id: GroupId, filters: Wanted) -> Response:
+    """The ticket; where another was decided just before, with the way to take that back."""
+    require_look(request)
+    desk = desk_of(request)
+    group = await desk.store.get(group_id)
+    before = await desk.store.get(filters.decided) if filters.decided else None
+    behind = await desk.waiting.page(filters.wanted, after=place(group), limit=1)
+    return page(
+        request,
+        "ticket.html",
+        group=group,
+        explained=explained(group),
+        before=before,
+        next=behind.groups[0].id if behind.groups else None,
+        filters=filters,
+        may_decide=Scope.REVIEW in caller_of(request).scopes,
+        may_caption=Scope.CAPTION in caller_of(request).scopes,
+        verdicts=list(Verdict),
+    )
+
+
+@router.post("/{group_id}/decision")
+async def decide(
+    request: Request,
+    group_id: GroupId,
+    filters: Wanted,
+    verdict: Annotated[Verdict, Form()],
+    revision: Annotated[int, Form(ge=0)],
+    name: Annotated[str, Form(min_length=1, max_length=128)],
+    note: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """On to the next ticket; a page that shows the other decision where somebody was faster."""
+    require(request, Scope.REVIEW)
+    desk = desk_of(request)
+    group = await desk.store.get(group_id)
+    behind = await desk.waiting.page(filters.wanted, after=place(group), limit=2)
+    given = {"verdict": verdict, "name": name.strip() or name, "note": note.strip()}
+    try:
+        await desk.manage.review(group_id, by=caller_of(request).key_id, revision=revision, **given)  # type: ignore[arg-type]
+    except ReviewConflict:
+        return page(
+            request,
+            "conflict.html",
+            409,
+            group=await desk.store.get(group_id),
+            given=given,
+            filters=filters,
+            next=behind.groups[0].id if behind.groups else None,
+        )
+    following = [one.id for one in behind.groups if one.id != group_id]
+    there = f"/console/tickets/{following[0]}" if following else "/console/queue"
+    return named(request, RedirectResponse(there + filters.query(decided=group_id), 303), name.strip())
+
+
+@router.post("/{group_id}/undo")
+async def undo(
+    request: Request,
+    group_id: GroupId,
+    filters: Wanted,
+    revision: Annotated[int, Form(ge=0)],
+    name: Annotated[str, Form(min_length=1, max_length=128)],
+) -> Response:
+    """The ticket, as judging left it; a page that shows the other decision where somebody decided since."""
+    require(request, Scope.REVIEW)
+    desk = desk_of(request)
+    try:
+        await desk.manage.review(
+            group_id, verdict=None, name=name, note="", by=caller_of(request).key_id, revision=revision
+        )
+    except ReviewConflict:
+        now = await desk.store.get(group_id)
+        return page(request, "conflict.html", 409, group=now, given=None, filters=filters, next=None)
+    return RedirectResponse(f"/console/tickets/{group_id}{filters.query()}", 303)
+
+
+@router.get("/{group_id}/photos/{digest}")
+async def photo(request: Request, group_id: GroupId, digest: Digest) -> Response:
+    """A photo of the ticket, as it was judged; no other is given out."""
+    require_look(request)
+    desk = desk_of(request)
+    found = _photo_of(await desk.store.get(group_id), digest)
+    data = await _bytes(request, digest)
+    media_type = found.media_type if found.media_type in _SHOWN_TYPES else "application/octet-stream"
+    return Response(data, media_type=media_type, headers=_PHOTO_HEADERS)
+
+
+@router.post("/{group_id}/photos/{digest}/objects")
+async def objects(request: Request, group_id: GroupId, digest: Digest) -> Response:
+    """The objects of a photo as ``POST /caption`` has them, asked of the model in force. Scope ``caption``."""
+    require_look(request)
+    require(request, Scope.CAPTION)
+    started, context = perf_counter(), context_of(request)
+    _photo_of(await desk_of(request).store.get(group_id), digest)
+    data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])
+    knobs = Knobs(max_new_tokens=context.defaults.caption_max_new_tokens)
+    with context.intake.admitted():
+        asked = context.caption(data, request_id=request_id, knobs=knobs, timeout_s=context.defaults.timeout_s)
+        result = await while_connected(request, asked)
+    coordinates: Literal["norm1000"] = "norm1000"
+    total_ms = (perf_counter() - started) * 1000
+    out = answers.caption_out(result, request_id=request_id, coordinates=coordinates, total_ms=total_ms)
+    return Response(out.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+def _photo_of(group: Group, digest: str) -> GroupPhoto:
+    for one in group.photos:
+        if one.digest == digest:
+            return one
+    raise HTTPException(404)
+
+
+async def _bytes(request: Request, digest: str) -> bytes:
+    try:
+        return await desk_of(request).blobs.get(digest)
+    except BlobMissing as error:
+        raise HTTPException(404, str(error)) from error

@@ -1,0 +1,37 @@
+"""Try it: photos dropped into the browser, their captions and lines; ``static/try.js`` asks and shows.
+
+The page posts to the routes of the API themselves, under the console's path: there session and token stand for the key.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.api.auth import Scope, caller_of, require
+from service.api.context import context_of
+from service.api.routes import caption, stage_a
+from service.console.render import page, words_of
+from service.console.words import catalogue
+from vqc.missions import missions
+
+router = APIRouter(prefix="/console/try")
+router.add_api_route("/caption", caption, methods=["POST"], response_model=None)
+router.add_api_route("/stage-a", stage_a, methods=["POST"], response_model=None)
+
+SCRIPT_WORDS = "try_script."
+"""Beginning of the keys of what ``try.js`` says: states, and problems by their slug."""
+
+
+@router.get("")
+async def show(request: Request) -> Response:
+    """The page. Needs the scope ``caption``; without ``stage-a`` it offers no missions."""
+    require(request, Scope.CAPTION)
+    t = words_of(request)
+    return page(
+        request,
+        "try.html",
+        missions=list(missions()) if Scope.STAGE_A in caller_of(request).scopes else [],
+        script_words={key.removeprefix(SCRIPT_WORDS): t(key) for key in catalogue() if key.startswith(SCRIPT_WORDS)},
+        max_body_bytes=context_of(request).max_body_bytes,
+    )

@@ -1,0 +1,113 @@
+"""Sharding changes no number: two ranks with FSDP2 or DeepSpeed learn what one process learns and write the same files."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.unit.trainer import ranks, tiny
+from trainer.export import export
+from trainer.training.arguments import training_arguments
+from trainer.training.run import run
+from trainer.training.trouble import UnhealthyRun
+from vqc.errors import InvalidValue
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
+OPTIONS: dict[str, Any] = {
+    "max_steps": 4, "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps",
+    "eval_steps": 4, "per_device_train_batch_size": 2,
+}  # fmt: skip
+TUNERS: dict[str, dict[str, Any]] = {"full": {"tuner_type": "full", "freeze_vit": False}, "lora": {}}
+OF_THE_OPTIMIZER = {"optimizer.pt", "optimizer.bin", "pytorch_model_fsdp.bin", "rng_state.pth", "rng_state_0.pth"}
+OF_THE_OPTIMIZER |= {"rng_state_1.pth", "latest", "zero_to_fp32.py", "zero_to_torch.py", "global_step4"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("sharding") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.data(tmp_path_factory.mktemp("sharding_data") / "photos", 16)
+
+
+@pytest.fixture(scope="module", params=list(TUNERS))
+def one(
+    request: pytest.FixtureRequest, checkpoint: Path, jsonl: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("one") / str(request.param)
+    run(tiny.config(checkpoint, jsonl, out, tuner=TUNERS[out.name], gradient_accumulation_steps=2, **OPTIONS))
+    return out
+
+
+def assert_equal_runs(two: Path, one: Path, checkpoint: str = "checkpoint-4") -> None:
+    for key in ("train/loss", "eval/loss"):
+        assert tiny.log(two, key) == pytest.approx(tiny.log(one, key)[-len(tiny.log(two, key)) :], abs=5e-6)
+    files = [{path.name for path in (run / checkpoint).iterdir()} - OF_THE_OPTIMIZER for run in (two, one)]
+    assert files[0] == files[1]
+    (weights,) = (name for name in files[0] if name.endswith(".safetensors"))
+    sharded, whole = (load_file(run / checkpoint / weights) for run in (two, one))
+    assert sharded.keys() == whole.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(sharded[name], tensor, atol=1e-5, rtol=0, msg=name)
+
+
+def test_fsdp2_on_two_ranks_equals_one_process(checkpoint: Path, jsonl: Path, one: Path, tmp_path: Path):
+    two = tmp_path / "two"
+    config = tiny.config(checkpoint, jsonl, two, tuner=TUNERS[one.name], fsdp="fsdp2", **OPTIONS)
+    ranks.run_in_two(config, tmp_path)
+    assert (two / "checkpoint-4/pytorch_model_fsdp.bin").exists(), "it was no sharded run"
+    assert_equal_runs(two, one)
+    models = [
+        load_file(export(run / "checkpoint-4", tmp_path / name) / "model.safetensors")
+        for run, name in ((two, "a"), (one, "b"))
+    ]
+    assert models[0].keys() == models[1].keys()
+    for name, tensor in models[1].items():
+        torch.testing.assert_close(models[0][name], tensor, atol=2e-3, rtol=1e-2, msg=name)
+    if one.name == "full":
+        again = tmp_path / "again"
+        resume = {"resume_from_checkpoint": str(two / "checkpoint-2")}
+        ranks.run_in_two(
+            tiny.config(checkpoint, jsonl, again, tuner=TUNERS[one.name], fsdp="fsdp2", **OPTIONS, **resume), tmp_path
+        )
+        assert len(tiny.log(again)) == 2
+        assert_equal_runs(again, one)
+
+
+@pytest.mark.skipif(
+    find_spec("deepspeed") is None, reason="deepspeed is not installed (CONTRIBUTING says how to run this)"
+)
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_deepspeed_on_two_ranks_equals_one_process(
+    checkpoint: Path, jsonl: Path, one: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    config = tiny.config(checkpoint, jsonl, tmp_path / "two", tuner=TUNERS[one.name], **OPTIONS)
+    sharded = {"deepspeed": {"enabled": True, "config": stage}}
+    ranks.run_in_two(type(config).model_validate(config.model_dump() | sharded), tmp_path)
+    assert (tmp_path / "two/checkpoint-4/global_step4").is_dir(), "it was no sharded run"
+    assert_equal_runs(tmp_path / "two", one)
+
+
+def test_what_cannot_be_sharded_is_refused(
+    checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = tiny.config(checkpoint, jsonl, tmp_path, fsdp="fsdp2")
+    with pytest.raises(InvalidValue, match="torchrun"):
+        training_arguments(config)
+    with pytest.raises(UnhealthyRun, match="have no photo"):
+        training_arguments(config, text_only_samples=True)
+    monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: None)
+    plain = tiny.config(checkpoint, jsonl, tmp_path)
+    sharded = type(plain).model_validate(plain.model_dump() | {"deepspeed": {"enabled": True, "config": "zero3"}})
+    with pytest.raises(InvalidValue, match="pip install deepspeed"):
+        training_arguments(sharded)
+    assert os.environ.get("WORLD_SIZE") is None

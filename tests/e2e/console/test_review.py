@@ -1,0 +1,155 @@
+"""People at the queue and at a ticket: by keyboard, two at once, with a session that ended, a scope that is missing."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from playwright.async_api import Page, expect
+
+from service.domain.groups import State
+from tests.console_tickets import EVIL, dead, waiting
+from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served
+from vqc.verdict import Verdict
+
+pytestmark = ON_THE_SESSIONS_LOOP
+
+
+async def arrived(page: Page, part: str) -> None:
+    """Returns on the page with this in its address, once its scripts hear keys."""
+    await expect(page).to_have_url(re.compile(part))
+    await page.wait_for_load_state("load")
+
+
+async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Served):
+    desk = served.site.context.groups
+    first = await waiting(desk, "QC-0001", hours=3)
+    second = await waiting(desk, "QC-0002", hours=2)
+    person = await served.person()
+    keyboard, page = person.page.keyboard, person.page
+    await expect(page.get_by_role("heading", name="待复核")).to_be_visible()
+    await keyboard.press("n")
+    await arrived(page, first.id)
+    await keyboard.press("f")
+    await keyboard.type("挡风板 p 未安装")  # letters are letters while somebody writes
+    await keyboard.press("Control+Enter")
+    await arrived(page, second.id)
+    await expect(page.get_by_text("刚才决定了 QC-0001：不通过")).to_be_visible()
+    kept = await desk.store.get(first.id)
+    assert (kept.verdict, kept.reviews[0].note, kept.reviews[0].name) == (Verdict.FAIL, "挡风板 p 未安装", "王工")
+    await keyboard.press("u")
+    await arrived(page, first.id)
+    await expect(page.get_by_text("撤销了决定")).to_be_visible()
+    assert (await desk.store.get(first.id)).state is State.NEEDS_REVIEW
+    await keyboard.press("p")
+    await keyboard.press("Control+Enter")
+    await arrived(page, second.id)
+    await keyboard.press("p")
+    await keyboard.press("Control+Enter")
+    await expect(page.get_by_text("没有符合条件的工单")).to_be_visible()
+    assert (await desk.store.counts())[State.REVIEWED] == 2
+    assert (person.faults, person.strangers) == ([], [])
+
+
+async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: Served):
+    desk = served.site.context.groups
+    group = await waiting(desk, "QC-0001")
+    one, two = await served.person("decides"), await served.person()
+    for person in (one, two):
+        await person.page.goto(f"/console/tickets/{group.id}")
+    await one.page.keyboard.press("f")
+    await one.page.fill("[name=note]", "缺螺丝")
+    await one.page.keyboard.press("Control+Enter")
+    await expect(one.page.get_by_text("刚才决定了")).to_be_visible()
+    await two.page.keyboard.press("p")
+    await two.page.keyboard.press("Control+Enter")
+    await expect(two.page.get_by_role("heading", name="别人已经决定了")).to_be_visible()
+    await expect(two.page.get_by_text("缺螺丝")).to_be_visible()
+    assert (await desk.store.get(group.id)).verdict is Verdict.FAIL
+    assert await two.serious() == []
+    await two.page.get_by_role("button", name="仍用我的决定替换").click()
+    await expect(two.page.get_by_text("刚才决定了 QC-0001：通过")).to_be_visible()
+    assert [review.verdict for review in (await desk.store.get(group.id)).reviews] == [Verdict.FAIL, Verdict.PASS]
+
+
+async def test_a_session_that_ended_asks_to_sign_in_and_goes_back_to_the_ticket(served: Served):
+    group = await waiting(served.site.context.groups, "QC-0001")
+    person = await served.person()
+    page = person.page
+    await page.goto(f"/console/tickets/{group.id}")
+    served.site.clock.moment += timedelta(hours=13)
+    await page.keyboard.press("p")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("会话已结束")).to_be_visible()
+    assert (await served.site.context.groups.store.get(group.id)).state is State.NEEDS_REVIEW
+    await page.goto(f"/console/tickets/{group.id}")
+    await page.fill("[name=key]", served.site.keys["all"])
+    await page.fill("[name=name]", "王工")
+    await page.press("[name=name]", "Enter")
+    await expect(page).to_have_url(re.compile(f"tickets/{group.id}"))
+
+
+async def test_counts_that_poll_send_a_page_whose_session_ended_to_sign_in(served: Served):
+    person = await served.person()
+    served.site.clock.moment += timedelta(hours=13)
+    await expect(person.page).to_have_url(re.compile("sign-in.next=%2Fconsole%2Fqueue"), timeout=15_000)
+
+
+async def test_counts_grow_without_a_reload(served: Served):
+    person = await served.person()
+    await expect(person.page.locator("#counts b").first).to_have_text("0")
+    await waiting(served.site.context.groups, "QC-0001")
+    await expect(person.page.locator("#counts b").first).to_have_text("1", timeout=15_000)
+    assert (person.faults, person.strangers) == ([], [])
+
+
+async def test_who_lacks_a_scope_has_no_form_and_no_page(served: Served):
+    group = await waiting(served.site.context.groups, "QC-0001")
+    person = await served.person("looks")
+    await person.page.goto(f"/console/tickets/{group.id}")
+    await expect(person.page.get_by_text("没有 review 权限")).to_be_visible()
+    await person.page.keyboard.press("p")
+    await expect(person.page.locator("#decision")).to_have_count(0)
+    other = await served.person("captions")
+    await other.page.goto("/console/queue")
+    await expect(other.page.get_by_role("heading", name="没有权限")).to_be_visible()
+    await expect(other.page.get_by_role("link", name="待复核")).to_have_count(0)
+
+
+async def test_html_in_names_stays_text(served: Served):
+    desk = served.site.context.groups
+    group = await waiting(desk, "<img src=x onerror=alert(1)>", name=EVIL)
+    await dead(desk, "<script>alert(1)</script>")
+    person = await served.person()
+    for path in (f"/console/tickets/{group.id}", "/console/queue", "/console/live"):
+        await person.page.goto(path)
+        assert await person.page.locator("img[src=x], main script").count() == 0
+    await person.page.goto(f"/console/tickets/{group.id}")
+    await expect(person.page.get_by_text(EVIL).first).to_be_visible()
+    assert (person.faults, person.strangers) == ([], [])
+
+
+async def test_photos_are_looked_at_by_number_and_their_objects_drawn(served: Served):
+    group = await waiting(served.site.context.groups, "QC-0001", photos=2)
+    person = await served.person()
+    page = person.page
+    await page.goto(f"/console/tickets/{group.id}")
+    image = page.locator(".overlay-picture image")
+    await expect(image).to_have_attribute("href", re.compile(group.photos[0].digest))
+    await page.keyboard.press("2")
+    await expect(image).to_have_attribute("href", re.compile(group.photos[1].digest))
+    await page.keyboard.press("o")
+    await expect(page.locator(".overlay-list li").first).to_be_visible()
+    assert await page.locator(".overlay-object").count() > 0
+    await page.keyboard.press("1")
+    await expect(page.locator(".overlay-object")).to_have_count(0)
+    assert (person.faults, person.strangers) == ([], [])
+
+
+async def test_a_dead_letter_is_retried(served: Served):
+    group = await dead(served.site.context.groups, "QC-DEAD")
+    person = await served.person()
+    await person.page.goto("/console/live")
+    await person.page.get_by_role("button", name="重试 QC-DEAD").click()
+    await expect(person.page.get_by_text("没有死信")).to_be_visible()
+    assert (await served.site.context.groups.store.get(group.id)).state is State.QUEUED

@@ -1,0 +1,227 @@
+"""A real Prometheus looks at API, worker and the real vLLM under a mixed load: every panel and alert has a value."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image as Pillow
+
+from registry import open_registry
+from scenes.scene import draw_scene
+from service.adapters.redis_server import embedded_redis
+from tests import photos
+from tests.e2e.test_api_real import flag
+from tests.integration.stage_b_bench import GOOD
+from tests.prometheus import ROOT, Prometheus, alerts, empty, free_port, panels, values_of
+from tests.unit.service.test_models_sources import checkpoint
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
+
+MISSIONS = ("挡风板安装检查", "BBU接地线检查")
+VLLM = ROOT / "tests/unit/deploy/vllm_metrics.txt"
+BOARDS = ("vqc-service", "vqc-stage-b", "vqc-queue", "vqc-engine", "vqc-models")
+
+
+@asynccontextmanager
+async def processes(folder: Path, commands: dict[str, dict[str, str]]) -> AsyncGenerator[None, None]:
+    """Our own processes, each with its settings; a name begins with the command."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VQC_")}
+    started = []
+    try:
+        for name, settings in commands.items():
+            with (folder / f"{name}.log").open("wb") as log:
+                command = (sys.executable, "-m", "service.cli", name.split("-")[0])
+                env = own | {"PYTHONPATH": str(ROOT)} | settings
+                started.append(await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stderr=log))
+        yield
+    finally:
+        for process in started:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*(asyncio.wait_for(process.wait(), 60) for process in started))
+
+
+@asynccontextmanager
+async def on_a_port(uds: str) -> AsyncGenerator[str, None]:
+    """The address under which what listens on a Unix socket can be scraped."""
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(uds)
+
+        async def copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+            sink.close()
+
+        await asyncio.gather(copied(reader, back), copied(there, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(forward, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def ready(*clients: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(60):
+        for client in clients:
+            while True:
+                try:
+                    if (await client.get("/readyz")).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+
+
+def jpeg(seed: int) -> bytes:
+    return photos.encoded(draw_scene(seed, size_wh=(256, 192)).image, "JPEG", quality=85)
+
+
+def transparent(seed: int) -> bytes:
+    """A photo that has to be converted."""
+    return photos.encoded(Pillow.new("RGBA", (256, 192), (seed % 256, 80, 90, 128)), "PNG")
+
+
+class Load:
+    """Every kind of request, over and over, until told to stop."""
+
+    def __init__(self, client: httpx.AsyncClient, seed: int) -> None:
+        self._client = client
+        self._random = random.Random(seed)
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    async def run(self) -> None:
+        while not self._stopped:
+            for kind in (self.caption, self.stream, self.converted, self.junk, self.lines, self.ticket):
+                (await kind()).read()
+
+    @property
+    def _photo(self) -> bytes:
+        return jpeg(self._random.randrange(6))  # some are seen again
+
+    async def caption(self) -> httpx.Response:
+        return await self._client.post("/caption?max_new_tokens=60", files={"photo": ("a.jpg", self._photo)})
+
+    async def stream(self) -> httpx.Response:
+        headers = {"Accept": "text/event-stream"}
+        files = {"photo": ("a.jpg", self._photo)}
+        return await self._client.post("/caption?max_new_tokens=200", files=files, headers=headers)
+
+    async def converted(self) -> httpx.Response:
+        return await self._client.post(
+            "/caption?max_new_tokens=40", files={"photo": ("a.png", transparent(self._random.randrange(999)))}
+        )
+
+    async def junk(self) -> httpx.Response:
+        return await self._client.post("/caption", files={"photo": ("a.jpg", b"no photo")})
+
+    async def lines(self) -> httpx.Response:
+        files = [("photos", ("a.jpg", self._photo))]
+        data = {"mission": self._random.choice(MISSIONS)}
+        return await self._client.post("/stage-a?max_new_tokens=60", data=data, files=files)
+
+    async def ticket(self) -> httpx.Response:
+        body = {
+            "mission": self._random.choice(MISSIONS),
+            "photos": [{"summary": GOOD}],
+            "webhook": "https://hooks.invalid/told",
+        }
+        pictured = {"mission": body["mission"]}
+        files = [("photos", ("a.jpg", self._photo))]
+        await self._client.post("/stage-b/groups", data=pictured, files=files)
+        return await self._client.post("/stage-b/groups", json=body)
+
+
+async def reviewed(client: httpx.AsyncClient) -> int:
+    """How many released and held tickets a person has now decided otherwise, and as the machine did."""
+    done = 0
+    for state in ("decided", "needs_review"):
+        page = (await client.get("/stage-b/groups", params={"state": state, "limit": 5})).json()
+        for group, verdict in zip(page["groups"], ("通过", "不通过") * 5, strict=False):
+            body = {"verdict": verdict, "name": "inspector", "note": "audit"}
+            await client.post(f"/stage-b/groups/{group['id']}/review", json=body)
+            done += 1
+    return done
+
+
+async def test_every_panel_and_every_alert_has_a_value(managed_engine, tmp_path):
+    (tmp_path / "models").mkdir()
+    registry = open_registry(tmp_path / "registry")
+    for name in ("one", "two"):
+        registry.push(checkpoint(tmp_path / "models" / name, name.encode()), alias=name)
+    registry.push(tmp_path / "models" / "one", alias="champion")
+    uds, ports = flag(managed_engine, "--uds"), [free_port() for _ in range(3)]
+    async with embedded_redis(tmp_path / "redis") as redis:
+        shared = {
+            "VQC_REDIS_URL": redis,
+            "VQC_STATE_DIR": str(tmp_path / "state"),
+            "VQC_WEBHOOK_HOSTS": "hooks.invalid",
+            "VQC_WEBHOOK_SECRET": "s" * 32,
+        }
+        real = shared | {
+            "VQC_ENGINE_URL": f"unix://{uds}",
+            "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
+        }
+        swapping = {
+            "VQC_ENGINE": "scripted",
+            "VQC_REGISTRY": str(tmp_path / "registry"),
+            "VQC_MODEL": "champion",
+            "VQC_SHADOW": "two",
+            "VQC_REGISTRY_POLL_S": "0",
+            "VQC_STATE_DIR": str(tmp_path / "other"),
+        }
+        commands = {
+            "api": real | {"VQC_PORT": str(ports[0])},
+            "worker": real | {"VQC_WORKER_PORT": str(ports[1])},
+            "up-swapping": swapping | {"VQC_PORT": str(ports[2])},
+        }
+        api, worker, other = (httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) for port in ports)
+        async with api, worker, other, processes(tmp_path, commands), on_a_port(uds) as engine:
+            await ready(api, worker, other)
+            targets = {
+                "api": [f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[2]}"],
+                "worker": [f"127.0.0.1:{ports[1]}"],
+                "engine": [engine],
+            }
+            with Prometheus(tmp_path, targets) as prometheus:
+                await prometheus.up()
+                loads = [Load(api, seed) for seed in (1, 2)] + [Load(other, 3)]
+                running = [asyncio.ensure_future(load.run()) for load in loads]
+                async with asyncio.timeout(30):
+                    while not prometheus.query('sum(vqc_groups_finished_total{state="decided",verdict="pass"}) > 3'):
+                        await asyncio.sleep(0.5)
+                registry.move("champion", "two", expected=registry.resolve("champion"))
+                assert (await other.post("/models/champion/reload")).status_code == 200
+                assert await reviewed(other) + await reviewed(api) > 3
+                queries = [(board, *query) for board in BOARDS for query in panels(board)]
+                queries += [
+                    ("alert", name, value)
+                    for name, alert in alerts().items()
+                    for value in values_of(alert)
+                    if name != "VqcTrainingSilent"  # tests/integration/test_trainer_smoke.py has the run for it
+                ]
+                lacking: list[object] = []
+                try:
+                    async with asyncio.timeout(60):
+                        while lacking := empty(prometheus, [(f"{b}: {title}", e) for b, title, e in queries]):
+                            await asyncio.sleep(2)
+                except TimeoutError:
+                    pass
+                assert lacking == []
+                names = {series["__name__"] for series, _ in prometheus.query('{job="engine",__name__=~"vllm:.+"}')}
+                for load in loads:
+                    load.stop()
+                await asyncio.gather(*running)
+    assert set(VLLM.read_text("utf-8").split()) == names, "rewrite it with what vLLM has now"

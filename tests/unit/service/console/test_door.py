@@ -1,0 +1,139 @@
+"""Who gets into the console, for how long, and what every answer tells the browser."""
+
+from datetime import timedelta
+
+import pytest
+
+from engine.scripted import ScriptedEngine
+from service.console.app import ConsoleOptions, create_console
+from service.console.sessions import Sessions
+from tests.unit.service.conftest import context_with
+from tests.unit.service.console.conftest import Site
+
+
+async def test_a_stranger_is_sent_to_sign_in_and_then_on_to_where_they_wanted(site):
+    async with site.visitor() as stranger:
+        sent = await stranger.get("/console/queue?mission=x")
+        assert (sent.status_code, sent.headers["location"]) == (
+            303,
+            "/console/sign-in?next=%2Fconsole%2Fqueue%3Fmission%3Dx",
+        )
+        form = await stranger.get(sent.headers["location"])
+        assert form.status_code == 200
+        assert "ended" not in (await stranger.get("/console/queue")).headers["location"]  # it has never begun
+        assert 'value="/console/queue?mission=x"' in form.text
+        answer = await stranger.post("/console/sign-in", key=site.keys["all"], name="王工", next="/console/queue")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/queue")
+
+
+async def test_the_cookie_is_out_of_reach_of_script_and_of_other_sites(site):
+    async with site.visitor() as stranger:
+        answer = await stranger.post("/console/sign-in", key=site.keys["all"], name="王工")
+        cookie = answer.headers["set-cookie"]
+        assert all(flag in cookie for flag in ("HttpOnly", "SameSite=Lax", "Path=/console"))
+        assert site.keys["all"] not in cookie
+
+
+@pytest.mark.parametrize("key", ["", "vqc_x_y", "nonsense"])
+async def test_a_wrong_key_says_so_and_lets_nobody_in(site, key):
+    async with site.visitor() as stranger:
+        answer = await stranger.post("/console/sign-in", key=key, name="王工")
+        assert answer.status_code in (401, 422)
+        assert (await stranger.get("/console/nothing")).status_code == 303
+
+
+async def test_a_session_ends_after_its_time_and_the_page_says_so(site, visitor):
+    assert (await visitor.get("/console/nothing")).status_code == 404
+    site.clock.moment += timedelta(hours=12, seconds=1)
+    sent = await visitor.get("/console/nothing")
+    assert sent.status_code == 303
+    assert "ended=1" in sent.headers["location"]
+    assert "会话已结束" in (await visitor.get(sent.headers["location"])).text
+    unsaved = await visitor.client.post("/console/nothing", data={"csrf_token": "x"})
+    assert (unsaved.status_code, "没有保存" in unsaved.text) == (401, True)
+    part = await visitor.get(
+        "/console/nothing", **{"HX-Request": "true", "HX-Current-URL": "http://vqc.test/console/queue?a=1"}
+    )
+    assert (part.status_code, part.headers["hx-redirect"]) == (
+        401,
+        "/console/sign-in?next=%2Fconsole%2Fqueue%3Fa%3D1&ended=1",
+    )
+    script = await visitor.get("/console/nothing", Accept="application/json")
+    assert script.json()["type"] == "urn:vqc:problem:unauthenticated"
+
+
+async def test_a_session_that_is_used_does_not_end(site, visitor):
+    for _ in range(4):
+        site.clock.moment += timedelta(hours=8)
+        assert (await visitor.get("/console/nothing")).status_code == 404
+
+
+async def test_a_session_ends_with_its_key_and_by_signing_out(site, visitor):
+    assert (await visitor.post("/console/sign-out")).status_code == 303
+    assert (await visitor.get("/console/nothing")).status_code == 303
+
+
+async def test_a_changed_cookie_is_nobody(site, visitor):
+    value = visitor.client.cookies["vqc_session"]
+    visitor.client.cookies.clear()
+    visitor.client.cookies.set("vqc_session", value[:-1] + ("0" if value[-1] != "0" else "1"))
+    assert (await visitor.get("/console/nothing")).status_code == 303
+
+
+@pytest.mark.parametrize("form", [{}, {"csrf_token": "x"}, {"csrf_token": ""}])
+async def test_a_form_without_the_sessions_token_is_refused(visitor, form):
+    answer = await visitor.client.post("/console/language", data={"language": "en", **form})
+    assert answer.status_code == 403
+    assert "没有权限" in answer.text
+
+
+async def test_the_token_may_come_as_a_header_and_another_sessions_does_not_do(site, visitor):
+    token = await visitor.csrf()
+    answer = await visitor.client.post("/console/language", data={"language": "en"}, headers={"X-CSRF-Token": token})
+    assert answer.status_code == 303
+    async with site.visitor("all") as other:
+        answer = await other.client.post("/console/language", data={"language": "en"}, headers={"X-CSRF-Token": token})
+        assert answer.status_code == 403
+
+
+async def test_every_answer_is_guarded(site, visitor):
+    for path in ("/console/sign-in", "/console/nothing"):
+        headers = (await visitor.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+
+
+async def test_without_keys_nobody_signs_in_but_forms_still_need_their_token():
+    site = Site(context_with(ScriptedEngine()), None, {})  # type: ignore[arg-type]
+    site.app = create_console(site.context, ConsoleOptions(), Sessions(None))
+    async with site.visitor() as visitor:
+        assert (await visitor.get("/console/nothing")).status_code == 404
+        assert (await visitor.client.post("/console/language", data={"language": "en"})).status_code == 403
+        assert (await visitor.post("/console/language", language="en")).status_code == 303
+
+
+async def test_the_language_is_the_browsers_until_one_is_chosen(visitor):
+    assert 'lang="zh-CN"' in (await visitor.get("/console/sign-in")).text
+    assert '<html lang="en">' in (await visitor.get("/console/sign-in", **{"Accept-Language": "en-US,en;q=0.9"})).text
+    answer = await visitor.post("/console/language", language="en", next="//evil.example/console")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+    assert '<html lang="en">' in (await visitor.get("/console/sign-in")).text
+
+
+async def test_static_files_are_kept_for_ever_under_their_digest_and_nothing_else_is_served(site):
+    from service.console.assets import static
+
+    async with site.visitor() as stranger:
+        url = static("console.css")
+        answer = await stranger.get(url)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+        assert "immutable" in answer.headers["cache-control"]
+        assert "set-cookie" not in answer.headers
+        old = await stranger.get("/console/static/0123/console.css")
+        assert old.headers["cache-control"] == "no-cache"
+        for path in ("../app.py", "..%2Fapp.py", "none.css", "%2Fetc%2Fpasswd"):
+            assert (await stranger.get(f"/console/static/0/{path}")).status_code in (303, 404)
+    with pytest.raises(FileNotFoundError):
+        static("none.css")

@@ -1,0 +1,114 @@
+"""Missions and guidance: what the pages say, who may change what, and what happens when two do."""
+
+from urllib.parse import quote
+
+import pytest
+
+from service.domain.stage_b.guidance import Add, applied
+from tests.unit.service.stage_b.test_proposals import MISSION, proposal
+from vqc.missions import missions
+
+PATH = f"/console/guidance/{quote(MISSION.name, safe='')}"
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def waiting(context):
+    """A proposal that waits for a decision."""
+    one = proposal()
+    context.proposals.put(MISSION, one)
+    return one
+
+
+async def test_every_mission_is_listed_with_what_waits(visitor, waiting):
+    html = (await visitor.get("/console/guidance")).text
+    assert all(name in html for name in missions())
+    assert html.count("1 个待审") == 1
+
+
+async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visitor, waiting):
+    html = (await visitor.get(PATH, **{"Accept-Language": "en"})).text
+    for words in ("<ins>缺少螺丝则不通过</ins>", "QC-1", "20.0 %", "10.0 %", "30.0 %", "90.0 %", "Effect on 40"):
+        assert words in html
+
+
+async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting):
+    answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id, note="看过")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?done=approved")
+    assert context.guidance.in_force(MISSION) == waiting.guidance
+    last = context.guidance.history(MISSION)[-1]
+    assert last.by.startswith("王工 (")
+    shown = (await visitor.get(answer.headers["location"])).text
+    assert "新工单将按新规则判断" in shown
+    assert "已采纳" in shown
+
+
+async def test_rejecting_leaves_what_is_in_force(visitor, context, waiting):
+    before = context.guidance.in_force(MISSION)
+    assert (await visitor.post(f"{PATH}/reject", proposal=waiting.id, note="太窄")).status_code == 303
+    assert context.guidance.in_force(MISSION) == before
+    assert "太窄" in (await visitor.get(PATH)).text
+
+
+async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor, context, waiting):
+    context.proposals.reject(MISSION, waiting.id, by="Zhang")
+    answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
+    assert answer.status_code == 409
+    assert "rejected by Zhang" in answer.text
+    assert 'role="alert"' in answer.text
+
+
+async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context, waiting):
+    first = context.guidance.in_force(MISSION)
+    other = applied(first, [Add(text="别的规则", evidence=("QC-9",))])
+    context.guidance.approve(MISSION, other, expected=first.digest, by="Zhang")
+    shown = (await visitor.get(PATH)).text
+    assert "不能采纳" in shown
+    assert '/approve" disabled' in shown
+    assert (await visitor.post(f"{PATH}/approve", proposal=waiting.id)).status_code == 409
+    assert context.guidance.in_force(MISSION) == other
+
+
+async def test_rolling_back_is_compare_and_set(visitor, context, waiting):
+    first = context.guidance.in_force(MISSION)
+    context.proposals.approve(MISSION, waiting.id, by="Zhang")
+    shown = (await visitor.get(PATH)).text
+    assert "<del>缺少螺丝则不通过</del>" in shown  # what going back would take away
+    late = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=first.digest)
+    assert (late.status_code, context.guidance.in_force(MISSION)) == (409, waiting.guidance)
+    done = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=waiting.guidance.digest, note="投诉")
+    assert (done.status_code, context.guidance.in_force(MISSION)) == (303, first)
+    assert context.guidance.history(MISSION)[-1].note == "投诉"
+
+
+@pytest.mark.parametrize("form", [{"to": "0" * 64, "expected": "0" * 64}, {"to": "x", "expected": "y"}])
+async def test_a_version_that_is_not_there(visitor, form):
+    assert (await visitor.post(f"{PATH}/rollback", **form)).status_code in (409, 422)
+
+
+async def test_without_admin_one_looks_but_does_not_change(site, context, waiting):
+    before = context.guidance.in_force(MISSION)
+    async with site.visitor("decides") as visitor:
+        shown = (await visitor.get(PATH)).text
+        assert "缺少螺丝则不通过" in shown
+        assert '<form method="post" class="stack">' not in shown
+        for act, form in (
+            ("approve", {"proposal": waiting.id}),
+            ("reject", {"proposal": waiting.id}),
+            ("rollback", {"to": before.digest, "expected": before.digest}),
+        ):
+            assert (await visitor.post(f"{PATH}/{act}", **form)).status_code == 403
+    assert context.proposals.proposals(MISSION) == (waiting,)
+
+
+async def test_whatever_a_note_or_rule_says_is_text(visitor, context):
+    one = proposal(text=f"规则{HOSTILE}")
+    context.proposals.put(MISSION, one)
+    context.proposals.approve(MISSION, one.id, by=HOSTILE, note=HOSTILE)
+    for path in (PATH, f"{PATH}?done={quote(HOSTILE)}"):
+        assert HOSTILE not in (await visitor.get(path)).text
+
+
+async def test_an_unknown_mission_or_proposal(visitor):
+    assert (await visitor.get("/console/guidance/nothing")).status_code == 422
+    assert (await visitor.post(f"{PATH}/approve", proposal="0" * 16)).status_code == 404

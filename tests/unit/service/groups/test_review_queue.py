@@ -1,0 +1,83 @@
+"""The queue that people work through: order, filters, pages, the next one; and decisions that do not overwrite each other."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
+from service.application.groups.manage import ManageGroups
+from service.application.groups.ports import GroupObserver
+from service.application.groups.review_queue import ReviewQueue, Wanted, place
+from service.domain.errors import GroupStateConflict, ReviewConflict
+from service.domain.groups import State
+from service.domain.review_queue import Risk, Shelf
+from tests.contract.group_store_suite import START, held
+from vqc.verdict import Verdict
+
+
+@pytest.fixture
+def store():
+    return MemoryGroupStore()
+
+
+def queue_at(store, **after) -> ReviewQueue:
+    return ReviewQueue(store, clock=lambda: START + timedelta(**after))
+
+
+async def filled(store, risky: str) -> list[str]:
+    return [(await held(store, n, risky=one == "!")).id for n, one in enumerate(risky)]
+
+
+async def walked(queue: ReviewQueue, wanted: Wanted, limit: int) -> list[str]:
+    seen, after = [], None
+    while True:
+        page = await queue.page(wanted, after=after, limit=limit)
+        seen += [one.id for one in page.groups]
+        after = page.after
+        if after is None:
+            return seen
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 20])
+async def test_the_riskiest_come_first_and_among_them_the_oldest(store, limit):
+    ids = await filled(store, ".!..!.!")
+    queue = queue_at(store, hours=1)
+    assert await walked(queue, Wanted(), limit) == [ids[n] for n in (1, 4, 6, 0, 2, 3, 5)]
+    assert await walked(queue, Wanted(order="age"), limit) == ids
+    assert await walked(queue, Wanted(shelf=Shelf(risk=Risk.HIGH)), limit) == [ids[n] for n in (1, 4, 6)]
+
+
+async def test_age_counts_from_acceptance_and_the_total_is_of_what_is_wanted(store):
+    ids = await filled(store, "!.!.")
+    page = await queue_at(store, seconds=62, milliseconds=500).page(
+        Wanted(older=timedelta(minutes=1)), after=None, limit=10
+    )
+    assert ([one.id for one in page.groups], page.total) == ([ids[0], ids[2], ids[1]], 3)
+
+
+async def test_the_next_ticket_is_the_one_behind_even_when_this_one_was_decided(store):
+    ids = await filled(store, "!.!.")
+    queue = queue_at(store, hours=1)
+    first = await store.get(ids[2])
+    await ManageGroups(store, MemoryQueue(), GroupObserver()).review(
+        first.id, verdict=Verdict.PASS, name="王工", note="", by=None
+    )
+    behind = await queue.page(Wanted(), after=place(await store.get(first.id)), limit=1)
+    assert [one.id for one in behind.groups] == [ids[1]]
+
+
+async def test_who_looked_at_an_older_revision_does_not_overwrite(store):
+    (one,) = await filled(store, "!")
+    manage = ManageGroups(store, MemoryQueue(), GroupObserver(), clock=lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    given = {"name": "王工", "note": "", "by": None}
+    decided = await manage.review(one, verdict=Verdict.FAIL, revision=0, **given)
+    assert (decided.verdict, decided.revision) == (Verdict.FAIL, 1)
+    with pytest.raises(ReviewConflict, match="revision 1 is in force, not 0"):
+        await manage.review(one, verdict=Verdict.PASS, revision=0, **given)
+    back = await manage.review(one, verdict=None, revision=1, **given)
+    assert (back.state, back.verdict, back.revision) == (State.NEEDS_REVIEW, None, 2)
+    assert [review.verdict for review in back.reviews] == [Verdict.FAIL, None]
+    with pytest.raises(GroupStateConflict, match="not reviewed"):
+        await manage.review(one, verdict=None, revision=2, **given)
+    again = await manage.review(one, verdict=Verdict.PASS, **given)
+    assert (again.state, again.verdict) == (State.REVIEWED, Verdict.PASS)

@@ -1,0 +1,119 @@
+"""The registry as the console shows it, over a real one in a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registry import Registry, open_registry
+from service.adapters.models_catalogue import RegistryCatalogue
+from service.domain.errors import CatalogueUnavailable, NotPromoted
+from tests.registry_evaluated import evaluated, write_policy
+
+
+@pytest.fixture
+def registry(tmp_path) -> Registry:
+    return open_registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def catalogue(registry, tmp_path) -> RegistryCatalogue:
+    return RegistryCatalogue(registry, write_policy(tmp_path / "policy.yaml"), tmp_path / "cache")
+
+
+def test_an_empty_registry_has_only_the_aliases_that_the_policy_has_rules_for(catalogue):
+    found = catalogue.look()
+    assert [(one.alias, one.digest, one.gated) for one in found.aliases] == [("champion", None, True)]
+    assert (found.versions, found.moves, found.policy_problem) == ((), (), None)
+    assert [len(one.values) for one in catalogue.measured("champion")] == [0, 0]
+
+
+def test_a_version_is_promoted_through_its_gates_and_rolled_back(registry, catalogue, tmp_path):
+    first, second = (evaluated(registry, tmp_path, seed, f1) for seed, f1 in ((1, 0.6), (2, 0.7)))
+    catalogue.promote(first, "champion", expected=None, by="Li", reason="first")
+    assert catalogue.candidacy(second, "champion").passed
+    catalogue.promote(second, "champion", expected=first, by="Li", reason="better")
+    found = catalogue.look()
+    (champion,) = found.aliases
+    assert (champion.digest, champion.previous) == (second, first)
+    assert [one.aliases for one in found.versions] == [("champion",), ()]
+    assert (found.moves[0].by, found.moves[0].before, found.moves[0].after) == ("Li", first, second)
+    catalogue.rollback("champion", expected=second, to=first, by="Wang", reason="complaints")
+    assert registry.resolve("champion") == first
+
+
+def test_every_gate_is_named_with_what_it_holds_against_a_version(registry, catalogue, tmp_path):
+    good, bare = evaluated(registry, tmp_path, 1, 0.6), evaluated(registry, tmp_path, 2, contract=False)
+    found = catalogue.candidacy(bare, "champion")
+    said = {gate.gate: gate for gate in found.gates}
+    assert "another grammar" in said["contract"].findings[0]
+    assert "no such report" in said["evaluation"].findings[0]
+    assert (said["bytes"].late, found.passed) == (True, False)
+    with pytest.raises(NotPromoted) as refused:
+        catalogue.promote(bare, "champion", expected=None, by="Li", reason="")
+    assert len(refused.value.reasons) == 2
+    assert catalogue.candidacy(good, "champion").passed
+    versions = {one.digest: one for one in catalogue.look().versions}
+    assert [versions[digest].contract_is_running for digest in (good, bare)] == [True, False]
+    assert versions[good].lineage == {"git_revision": f"{1:040x}"}
+
+
+def test_numbers_are_listed_over_versions_with_their_limits(registry, catalogue, tmp_path):
+    digests = [evaluated(registry, tmp_path, seed, f1) for seed, f1 in ((1, 0.6), (2, None), (3, 0.7))]
+    f1, malformed = catalogue.measured("champion")
+    assert (f1.metric, f1.minimum, f1.values) == ("f1_50_box", 0.5, ((digests[2], 0.7), (digests[0], 0.6)))
+    assert malformed.maximum == 0.02
+
+
+def test_a_page_that_is_out_of_date_moves_nothing(registry, catalogue, tmp_path):
+    first, second = (evaluated(registry, tmp_path, seed, 0.6) for seed in (1, 2))
+    catalogue.promote(first, "champion", expected=None, by="Li", reason="")
+    for call in (
+        lambda: catalogue.promote(second, "champion", expected=None, by="Wang", reason=""),
+        lambda: catalogue.rollback("champion", expected=second, to=first, by="Wang", reason=""),
+    ):
+        with pytest.raises(NotPromoted, match="meanwhile"):
+            call()
+    assert registry.resolve("champion") == first
+
+
+def test_bytes_are_read_on_promotion_though_not_for_showing(registry, catalogue, tmp_path):
+    version = evaluated(registry, tmp_path, 1, 0.6)
+    weights = next(one for one in registry.version(version).files if one.title.endswith(".safetensors"))
+    blob = Path(registry.where, "blobs", "sha256", weights.digest.removeprefix("sha256:"))
+    blob.chmod(0o644)
+    blob.write_bytes(b"other bytes")
+    assert catalogue.candidacy(version, "champion").passed
+    with pytest.raises(NotPromoted, match="bytes: "):
+        catalogue.promote(version, "champion", expected=None, by="Li", reason="")
+
+
+@pytest.mark.parametrize(("version", "alias"), [("sha256:" + "0" * 64, "champion"), ("nobody", "champion")])
+def test_what_is_not_there(catalogue, version, alias):
+    with pytest.raises(NotPromoted, match="not valid"):
+        catalogue.candidacy(version, alias)
+
+
+def test_an_alias_without_rules_and_a_version_it_never_had(registry, catalogue, tmp_path):
+    first, second = (evaluated(registry, tmp_path, seed, 0.6) for seed in (1, 2))
+    with pytest.raises(NotPromoted, match="has rules for: champion"):
+        catalogue.promote(first, "candidate", expected=None, by="Li", reason="")
+    catalogue.promote(first, "champion", expected=None, by="Li", reason="")
+    with pytest.raises(NotPromoted, match="never been"):
+        catalogue.rollback("champion", expected=first, to=second, by="Li", reason="")
+
+
+def test_without_a_policy_file_the_registry_is_shown_all_the_same(registry, tmp_path):
+    evaluated(registry, tmp_path, 1)
+    found = RegistryCatalogue(registry, tmp_path / "none.yaml", tmp_path).look()
+    assert len(found.versions) == 1
+    assert found.policy_problem is not None
+    assert "none.yaml" in found.policy_problem
+
+
+def test_a_damaged_registry_says_so(registry, catalogue, tmp_path):
+    evaluated(registry, tmp_path, 1)
+    Path(registry.where, "index.json").write_text("{")
+    with pytest.raises(CatalogueUnavailable, match="cannot be used"):
+        catalogue.look()

@@ -1,0 +1,36 @@
+"""Settings from variables and from files of secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import read_settings
+from vqc.errors import InvalidValue
+
+
+def test_a_secret_comes_from_its_file_and_a_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vqc_redis_url").write_text("redis://:from-file@redis/0\n")
+    (tmp_path / "somebody_elses").write_text("x")
+    monkeypatch.setenv("VQC_SECRETS_DIR", str(tmp_path))
+    settings = read_settings()
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == "redis://:from-file@redis/0"
+    assert "from-file" not in repr(settings)
+    monkeypatch.setenv("VQC_REDIS_URL", "redis://variable/0")
+    again = read_settings().redis_url
+    assert again is not None
+    assert again.get_secret_value() == "redis://variable/0"
+
+
+def test_a_directory_of_secrets_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VQC_SECRETS_DIR", str(tmp_path / "none"))
+    with pytest.raises(InvalidValue, match="VQC_SECRETS_DIR"):
+        read_settings()
+
+
+def test_without_keys_only_loopback_unless_told_that_others_are_kept_out() -> None:
+    with pytest.raises(InvalidValue, match="VQC_API_KEYS_FILE"):
+        read_settings(host="0.0.0.0")
+    assert read_settings(host="0.0.0.0", keyless="anywhere").api_keys_file is None

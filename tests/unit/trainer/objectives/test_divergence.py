@@ -1,0 +1,125 @@
+"""The divergences against float64 references written from the papers' formulas, with the mixture formed in full."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.objectives.coarse import coarsened, likeliest
+from trainer.objectives.divergence import JensenShannon, jensen_shannon
+
+BETAS = [0.0, 0.05, 0.1, 0.5, 0.9, 1.0]
+TEMPERATURES = [1.0, 2.0]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """KL(p || q) = sum p log(p / q)."""
+    return (p * (np.log(p) - np.log(q))).sum(-1)
+
+
+def reference(student: np.ndarray, teacher: np.ndarray, beta: float, temperature: float) -> np.ndarray:
+    """GKD, arXiv:2306.13649: D_JSD(beta)(P || Q) = beta KL(P || M) + (1 - beta) KL(Q || M), M = beta P + (1 - beta) Q.
+
+    P is the teacher, Q the student; forward KL(P || Q) at 0 and reverse KL(Q || P) at 1, the limits divided by beta
+    and 1 - beta.
+    """
+    p, q = softmax(teacher / temperature), softmax(student / temperature)
+    if beta in (0, 1):
+        return kl(p, q) if beta == 0 else kl(q, p)
+    m = beta * p + (1 - beta) * q
+    return beta * kl(p, m) + (1 - beta) * kl(q, m)
+
+
+def logits(seed: int, *, scale: float = 3.0, shape: tuple[int, int] = (7, 31)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) * scale, rng.normal(size=shape) * scale
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
+def test_equals_the_formula(beta: float, temperature: float) -> None:
+    student, teacher = logits(1)
+    jsd = JensenShannon(beta=beta, temperature=temperature)
+    wanted = reference(student, teacher, beta, temperature)
+    exact = jsd.of_logits(torch.from_numpy(student), torch.from_numpy(teacher)).numpy()
+    np.testing.assert_allclose(exact, wanted, rtol=1e-11, atol=1e-13)
+    single = jsd.of_logits(torch.from_numpy(student).float(), torch.from_numpy(teacher).float())
+    assert single.dtype is torch.float32
+    np.testing.assert_allclose(single.numpy(), wanted, rtol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("beta", "wanted"), [(0.0, 0.3681), (0.1, 0.0336), (0.5, 0.1017), (0.9, 0.0431), (1.0, 0.5108)]
+)
+def test_two_outcomes_as_worked_out_by_hand(beta: float, wanted: float) -> None:
+    student, teacher = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
+    assert jensen_shannon(student, teacher, beta=beta).item() == pytest.approx(wanted, abs=5e-5)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
+def test_gradient_equals_finite_differences(beta: float, temperature: float) -> None:
+    student, teacher = logits(2, shape=(2, 5))
+    given_logits = torch.from_numpy(student).requires_grad_()
+    jsd = JensenShannon(beta=beta, temperature=temperature)
+    jsd.of_logits(given_logits, torch.from_numpy(teacher)).sum().backward()
+    step = 1e-6
+    for place in np.ndindex(student.shape):
+        up, down = student.copy(), student.copy()
+        up[place] += step
+        down[place] -= step
+        sums = [reference(moved, teacher, beta, temperature).sum() for moved in (up, down)]
+        assert given_logits.grad is not None
+        assert given_logits.grad[place].item() == pytest.approx((sums[0] - sums[1]) / (2 * step), abs=1e-8)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_equal_models_are_exactly_0_apart_and_feel_no_pull(beta: float) -> None:
+    same = torch.randn(5, 2000, generator=torch.Generator().manual_seed(0)).mul(4).requires_grad_()
+    value = JensenShannon(beta=beta).of_logits(same, same.detach().clone())
+    assert value.tolist() == [0.0] * 5
+    value.sum().backward()
+    assert same.grad is not None
+    assert same.grad.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_opposite_models_are_finite(beta: float) -> None:
+    student = torch.tensor([[200.0, 0.0, -200.0]], requires_grad=True)
+    value = JensenShannon(beta=beta).of_logits(student, torch.tensor([[-200.0, 0.0, 200.0]]))
+    value.sum().backward()
+    assert student.grad is not None
+    assert torch.isfinite(student.grad).all()
+    bounds = {0.0: 400.0, 1.0: 400.0}
+    entropy = -(beta * math.log(beta) + (1 - beta) * math.log(1 - beta)) if beta not in bounds else 0
+    assert value.item() == pytest.approx(bounds.get(beta, entropy), rel=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(BETAS), st.integers(1, 20), st.sampled_from(TEMPERATURES))
+def test_fewer_outcomes_are_never_further_apart(seed: int, beta: float, count: int, temperature: float) -> None:
+    student, teacher = (torch.from_numpy(x) / temperature for x in logits(seed))
+    log_s, log_t = student.log_softmax(-1), teacher.log_softmax(-1)
+    ids, coarse_t = likeliest(log_t, count)
+    torch.testing.assert_close(coarse_t.exp().sum(-1), torch.ones(7, dtype=torch.float64))
+    coarse = jensen_shannon(coarsened(log_s, ids), coarse_t, beta=beta)
+    whole = jensen_shannon(log_s, log_t, beta=beta)
+    assert (coarse <= whole + 1e-12).all()
+    assert (coarse >= -1e-12).all()
+
+
+def test_all_tokens_but_one_lose_nothing() -> None:
+    student, teacher = (torch.from_numpy(x).log_softmax(-1) for x in logits(3))
+    ids, coarse_t = likeliest(teacher, 1000)
+    coarse = jensen_shannon(coarsened(student, ids), coarse_t, beta=0.3)
+    torch.testing.assert_close(coarse, jensen_shannon(student, teacher, beta=0.3))

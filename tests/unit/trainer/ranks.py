@@ -1,0 +1,44 @@
+"""A run in two processes of this machine, as torchrun would start them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from trainer.config import TrainConfig, resolved_yaml
+
+
+def run_in_two(config: TrainConfig, directory: Path) -> None:
+    """Trains in two processes without a GPU; fails with the end of a failed rank's standard error."""
+    path = directory / "two.yaml"
+    path.write_text(resolved_yaml(config), encoding="utf-8")
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_unused_port())}
+    common |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "trainer.cli", "run", str(path)]
+    ranks = [
+        subprocess.Popen(
+            command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    try:
+        for rank in ranks:
+            _, error = rank.communicate(timeout=300)
+            assert rank.returncode == 0, error[-3000:]
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+
+def _unused_port() -> int:
+    """A port below the range from which the system serves everybody else, so that nobody takes it in between."""
+    for port in random.sample(range(20_000, 30_000), 50):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("50 ports in a row are taken")

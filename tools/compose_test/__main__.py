@@ -1,0 +1,189 @@
+"""Brings the compose file up, uses it as the README does, takes it down, and looks whether its data is still there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tools.compose_test.daemon import ROOT, WORK, build_images, daemon, docker, in_namespaces, prepare, run, say
+
+SERVICES = ("secrets", "valkey", "engine", "api", "worker", "prometheus")
+"""All but Grafana, whose image cannot be pulled or made here."""
+PHOTOS = ("rack.jpg", "rru.jpg", "odf.jpg")
+API, PROMETHEUS = "http://127.0.0.1:8080", "http://127.0.0.1:9090"
+
+
+def main() -> None:
+    """Prepares, then runs ``inside`` in namespaces of its own. ``KEEP=1`` keeps the daemon's images for the next run."""
+    if os.geteuid() != 0:
+        sys.exit("test-compose needs root: it starts a Docker daemon")
+    if sys.argv[1:] == ["inside"]:
+        inside()
+        return
+    prepare()
+    code = in_namespaces(sys.executable, "-m", "tools.compose_test", "inside")
+    if not os.environ.get("KEEP"):
+        shutil.rmtree(WORK / "data", ignore_errors=True)
+    sys.exit(code)
+
+
+def inside() -> None:
+    """The test proper."""
+    with daemon():
+        build_images()
+        for name in ("vqc/service:0.1.0", "vqc/engine-cpu:0.1.0"):
+            size = int(docker("image", "inspect", "-f", "{{.Size}}", name)) - int(
+                docker("image", "inspect", "-f", "{{.Size}}", "vqc-test/base")
+            )
+            say(f"{name} is {size / 1e6:.0f} MB on top of its base")
+        check_gpu()
+        docker("compose", "down", "--volumes", "--remove-orphans")
+        try:
+            first = first_life()
+            docker("compose", "down")
+            say("down; its volumes stay")
+            second_life(first)
+            docker("compose", "stop")
+            page_command("compose backup")
+            docker("compose", "down", "--volumes")
+            say("backed up; down, and its volumes removed")
+            page_command("compose restore")
+            third_life(first)
+        except SystemExit:
+            print(docker("compose", "ps", "--all"), docker("compose", "logs", "--tail", "40"), sep="\n")
+            raise
+        finally:
+            docker("compose", "down", "--volumes")
+    say("passed")
+
+
+def first_life() -> dict[str, Any]:
+    """Up from nothing, a caption and a ticket; returns the ticket's final record."""
+    up()
+    photo = f"photo=@deploy/demo/photos/{PHOTOS[0]}"
+    caption = curl("-F", photo, f"{API}/caption")
+    expect(caption["status"] == "parsed" and caption["caption"], "a caption with objects", caption)
+    say(
+        f"caption: {len(caption['caption'])} objects by {caption['model']['alias']}, e.g. {caption['caption']['object_1']}"
+    )
+    photos = [word for name in PHOTOS for word in ("-F", f"photos=@deploy/demo/photos/{name}")]
+    ticket = curl("-F", "mission=挡风板安装检查", *photos, f"{API}/stage-b/groups")
+    group = final(ticket["id"])
+    expect(group["state"] in ("decided", "needs_review"), "a final record", group)
+    say(f"ticket {group['id']}: {group['state']}, {group['verdict']}, vote share {group['vote_share']}")
+    check_targets()
+    check_hardening()
+    return group
+
+
+def second_life(before: dict[str, Any]) -> None:
+    """Up again: the ticket's record, its events and what Prometheus scraped are still there, and new work is done."""
+    up()
+    expect(curl(f"{API}/stage-b/groups/{before['id']}") == before, "the ticket's record as it was", before)
+    kept = curl("-G", "--data-urlencode", 'query=count_over_time(up{job="api"}[1h])', f"{PROMETHEUS}/api/v1/query")
+    say(f"the ticket is as it was; Prometheus has {kept['data']['result'][0]['value'][1]} scrapes of the API")
+    after = final(
+        curl("-F", "mission=挡风板安装检查", "-F", f"photos=@deploy/demo/photos/{PHOTOS[1]}", f"{API}/stage-b/groups")[
+            "id"
+        ]
+    )
+    expect(after["finished_at"] is not None, "a second ticket's final record", after)
+    say(f"a second ticket: {after['state']}, {after['verdict']}")
+
+
+def third_life(before: dict[str, Any]) -> None:
+    """Up from the backup: the first ticket's record is there."""
+    up()
+    expect(curl(f"{API}/stage-b/groups/{before['id']}") == before, "the ticket's record as it was", before)
+    say("restored: the first ticket is as it was")
+
+
+def page_command(name: str) -> None:
+    """Runs a command as docs/operations.md gives it; its ``backup`` is a folder of this test."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    [block] = re.findall(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", page, re.DOTALL)
+    (WORK / "backup").mkdir(exist_ok=True)
+    run("bash", "-euc", f"cd {WORK}; {block}")
+
+
+def check_gpu() -> None:
+    """What of ``deploy/compose/gpu.yml`` can be tried without a GPU: the file, fetching the alias, the entry point."""
+    files = ["compose", "-f", "docker-compose.yml", "-f", "deploy/compose/gpu.yml", "--profile", "registry"]
+    docker(*files, "config", "-q")
+    registry = WORK / "registry"
+    push = Path(sys.executable).with_name("vqc-registry")
+    run(push, "push", "deploy/demo/model", "--alias", "champion", "--registry", registry)
+    for _ in range(2):  # at the first start, and at a later one
+        fetched = docker(*files, "run", "--rm", "--no-deps", "model")
+        expect(fetched.split()[-1] == "/models/current", "the directory that the alias was fetched to", fetched)
+    say("gpu.yml: the alias champion was fetched from a registry, twice")
+    gpu = ["build", "-q", "-f", "deploy/images/engine-gpu.Dockerfile", "--build-arg", "BASE=vqc-test/base"]
+    docker(*gpu, "-t", "vqc-test/engine-gpu", ".")
+    help_text = docker("run", "--rm", "--read-only", "--network", "none", "vqc-test/engine-gpu", "--help")
+    expect("Serve a checkpoint" in help_text, "the engine's help", help_text)
+    say("gpu.yml: compose takes it; the image's entry point runs on a bare Python")
+
+
+def up() -> None:
+    """``docker compose up --wait``, everything healthy."""
+    began = time.monotonic()
+    docker("compose", "up", "--detach", "--wait", "--wait-timeout", "600", "--no-build", "--pull", "never", *SERVICES)
+    say(f"up and healthy after {time.monotonic() - began:.0f} s")
+    print(docker("compose", "ps", "--format", "table {{.Service}}\t{{.Image}}\t{{.Status}}\t{{.Ports}}"), flush=True)
+
+
+def check_targets() -> None:
+    """Every target of Prometheus is up, except Grafana's where it is scraped."""
+    deadline = time.monotonic() + 60
+    while True:
+        targets = curl(f"{PROMETHEUS}/api/v1/targets")["data"]["activeTargets"]
+        state = {target["labels"]["job"]: target["health"] for target in targets}
+        if {"api", "worker"} <= state.keys() and set(state.values()) == {"up"}:
+            say(f"Prometheus targets: {state}")
+            return
+        expect(
+            time.monotonic() < deadline, "every Prometheus target up", {t["scrapeUrl"]: t["lastError"] for t in targets}
+        )
+        time.sleep(1)
+
+
+def check_hardening() -> None:
+    """The API's container: no torch, not root, nothing to write to but its volume and /tmp."""
+    seen = docker(
+        "compose", "exec", "api", "python3", "-c",
+        "import importlib.util as u, os; print(u.find_spec('torch'), os.getuid(), os.access('/opt/vqc', os.W_OK), "
+        "os.statvfs('/').f_flag & os.ST_RDONLY)",
+    )  # fmt: skip
+    expect(seen.split() == ["None", "10001", "False", "1"], "no torch, uid 10001, a read-only root", seen)
+    say("the API's container has no torch, is uid 10001 and cannot write to its root")
+
+
+def final(group_id: str) -> dict[str, Any]:
+    """The ticket's record once it is final."""
+    deadline = time.monotonic() + 300
+    while not (group := curl(f"{API}/stage-b/groups/{group_id}"))["finished_at"]:
+        expect(time.monotonic() < deadline, "a final record within 300 s", group)
+        time.sleep(1)
+    return group
+
+
+def curl(*arguments: str) -> Any:
+    """The JSON that curl got."""
+    return json.loads(run("curl", "--fail-with-body", "--silent", "--show-error", "--max-time", "120", *arguments))
+
+
+def expect(holds: object, what: str, found: object) -> None:
+    """Ends the test unless it holds."""
+    if not holds:
+        sys.exit(f"expected {what}; found {found!r:.2000}")
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()

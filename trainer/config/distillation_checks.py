@@ -1,0 +1,65 @@
+"""What contradicts itself in ``rlhf`` and ``custom.visual_kd``, each with advice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainer.config.root import TrainConfig
+
+
+def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    """Everything inconsistent, as (dotted key, advice)."""
+    yield from _visual(config)
+    rlhf = config.rlhf
+    if rlhf is None:
+        return
+    sharded = bool(config.training.fsdp) or (config.deepspeed.enabled and config.deepspeed.config == "zero3")
+    visual = config.custom.visual_kd
+    if not rlhf.llm_kd_weight and not (visual and visual.enabled):
+        yield (
+            "rlhf.llm_kd_weight",
+            "0 leaves nothing to distil; raise it, turn custom.visual_kd on, or set rlhf to null",
+        )
+    for key in ("lmbda", "seq_kd"):
+        if not getattr(rlhf, key):
+            continue
+        if not rlhf.llm_kd_weight:
+            yield f"rlhf.{key}", "generates answers that llm_kd_weight: 0 learns nothing from; set it to null"
+        if sharded:
+            yield f"rlhf.{key}", "answers cannot be generated from sharded weights; use zero2 or no sharding"
+        if rlhf.teacher_cache is not None:
+            yield "rlhf.teacher_cache", f"never meets a generated answer twice; set it or rlhf.{key} to null"
+    if rlhf.teacher_cache is not None:
+        if config.custom.augmentation.enabled and config.custom.augmentation.ops:
+            names = ", ".join(op.name for op in config.custom.augmentation.ops)
+            yield (
+                "rlhf.teacher_cache",
+                f"needs the same pixels in every epoch, but custom.augmentation changes them ({names}); set one to null",
+            )
+        if not rlhf.llm_kd_weight:
+            yield "rlhf.teacher_cache", "has no effect with llm_kd_weight: 0; set it to null"
+        if sharded:
+            yield "rlhf.teacher_cache", "ranks would wait for each other with sharded weights; use zero2 or no sharding"
+
+
+def _visual(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    visual, tuner = config.custom.visual_kd, config.tuner
+    if visual is None or not visual.enabled:
+        return
+    if config.rlhf is None:
+        yield (
+            "custom.visual_kd",
+            "needs a teacher: add `rlhf: {rlhf_type: gkd}`, with llm_kd_weight: 0.0 where only features are to be kept",
+        )
+    if not visual.targets:
+        yield "custom.visual_kd.targets", "is empty; name merger, deepstack or both"
+    if not any(visual.weight_of(kind) for kind in visual.targets):
+        yield "custom.visual_kd.weight", "is 0 for every target; give a weight above 0, or set enabled: false"
+    for kind in ("merger", "deepstack"):
+        if kind not in visual.targets and getattr(visual, kind).model_fields_set:
+            yield f"custom.visual_kd.{kind}", f"has no effect: {kind!r} is not among the targets"
+    if tuner.freeze_vit and tuner.freeze_aligner and tuner.target_regex is None and not tuner.modules_to_save:
+        yield (
+            "custom.visual_kd",
+            "vision encoder and aligner are frozen, so their features cannot drift; free one or set it to null",
+        )

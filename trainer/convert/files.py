@@ -1,0 +1,67 @@
+"""A configuration file of either side, converted to the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from trainer.config import ConfigError, config_from, load_config
+from trainer.config.files import parsed
+from trainer.convert.from_swift import from_swift
+from trainer.convert.result import Conversion
+from trainer.convert.to_swift import to_swift
+from vqc.errors import InvalidValue
+
+_SECTIONS = (
+    "model",
+    "template",
+    "tuner",
+    "training",
+    "custom",
+)  # what both sides call deepspeed may be a mapping in both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """A converted file. ``problems`` keep our configuration from loading until somebody settles them."""
+
+    to: Literal["vqc", "ms-swift"]
+    conversion: Conversion
+    problems: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The other side's YAML."""
+        return yaml.safe_dump(self.conversion.tree, allow_unicode=True, sort_keys=False, width=120)
+
+    def as_dict(self) -> dict[str, object]:
+        """The result as JSON values."""
+        lost = [{"key": item.key, "value": item.value, "why": item.why} for item in self.conversion.lost]
+        return {"to": self.to, "config": self.conversion.tree, "lost": lost, "problems": list(self.problems)}
+
+
+def convert(path: Path, *, swift_version: Literal[3, 4] = 4) -> Converted:
+    """A file of sections (ours) to ms-swift's flat arguments, or flat arguments (YAML or ``args.json``) to ours.
+
+    Raises:
+        ConfigError: ours, but not valid.
+        InvalidValue: neither a mapping in YAML nor in JSON.
+    """
+    try:
+        tree: object = parsed(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidValue("source", str(path), f"is neither YAML nor JSON: {error}") from error
+    if not isinstance(tree, Mapping):
+        raise InvalidValue("source", str(path), "is no mapping of keys")
+    if {"extends", "inherit"} & tree.keys() or any(isinstance(tree.get(name), Mapping) for name in _SECTIONS):
+        return Converted(to="ms-swift", conversion=to_swift(load_config(path), version=swift_version), problems=())
+    conversion = from_swift({str(key): value for key, value in tree.items()})
+    try:
+        config_from(conversion.tree)
+    except ConfigError as error:
+        return Converted(to="vqc", conversion=conversion, problems=tuple(str(problem) for problem in error.problems))
+    return Converted(to="vqc", conversion=conversion, problems=())

@@ -1,0 +1,103 @@
+"""How far training runs are, for Prometheus: read from the ``logging.jsonl`` that every run writes anyway.
+
+A run neither waits for a scraper nor ends with one: the exporter is a process of its own beside the output directory
+(``vqc-train exporter output/``), and a run that has died goes on showing when it was last heard of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+LOG_NAME = "logging.jsonl"
+LATEST_RUNS = 20
+"""Most runs shown, those that were heard of last: the number of series must not grow with the years."""
+_TAIL_BYTES = 65_536
+_KNOWN = {
+    "step": ("vqc_train_step", "Optimizer steps done."),
+    "steps": ("vqc_train_steps", "Optimizer steps planned."),
+    "train/loss": ("vqc_train_loss", "Training loss."),
+    "train/token_acc": ("vqc_train_token_accuracy_ratio", "Part of the target tokens that were predicted right."),
+    "train/grad_norm": ("vqc_train_gradient_norm", "Norm of the gradient before clipping."),
+    "train/lr": ("vqc_train_learning_rate", "Highest learning rate of any tower."),
+    "train/samples_per_s": ("vqc_train_samples_per_second", "Samples trained on, by all ranks."),
+    "train/tokens_per_s": ("vqc_train_tokens_per_second", "Tokens trained on, by all ranks."),
+    "eval/loss": ("vqc_train_eval_loss", "Loss on the validation records."),
+}
+"""Names in the log, and the metric and its meaning that each becomes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The latest value of every name that a run has logged, when it was heard of (Unix seconds), whether it has ended."""
+
+    run: str
+    values: dict[str, float]
+    heard_at: float
+    finished: bool
+
+
+def progress_of(log: Path, root: Path) -> Progress:
+    """What the end of a run's log says. A last line that is still being written is left out."""
+    values: dict[str, float] = {}
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        for line in file.read().split(b"\n"):
+            try:
+                values |= json.loads(line)
+            except (ValueError, TypeError):
+                continue
+    run = log.parent.relative_to(root).as_posix()
+    return Progress(
+        run=root.name if run == "." else run,
+        values=values,
+        heard_at=log.stat().st_mtime,
+        finished="train/runtime_s" in values,
+    )
+
+
+class TrainingProgress(Collector):
+    """The metrics of the runs below a directory, read anew at every scrape."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics without any run."""
+        yield from self._families([])
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics of the runs heard of last."""
+        logs = sorted(self._root.rglob(LOG_NAME), key=lambda log: log.stat().st_mtime)
+        yield from self._families([progress_of(log, self._root) for log in logs[-LATEST_RUNS:]])
+
+    def _families(self, runs: list[Progress]) -> Iterator[GaugeMetricFamily]:
+        for name, (metric, text) in _KNOWN.items():
+            values = [(run.run, run.values[name]) for run in runs if name in run.values]
+            yield _family(metric, text, values)
+        silence = [(run.run, max(0.0, time() - run.heard_at)) for run in runs]
+        yield _family("vqc_train_silence_seconds", "Time since the run has logged anything.", silence)
+        yield _family("vqc_train_finished", "1 once the run has ended by itself.", [(r.run, r.finished) for r in runs])
+
+
+def serve(root: Path, host: str, port: int) -> tuple[WSGIServer, int]:
+    """Begins to serve the metrics of the runs below ``root``; the server, and the port it listens on."""
+    registry = CollectorRegistry()
+    registry.register(TrainingProgress(root))
+    server, _ = start_http_server(port, host, registry)
+    return server, server.server_port
+
+
+def _family(name: str, text: str, values: list[tuple[str, float]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=["run"])
+    for run, value in values:
+        family.add_metric([run], value)
+    return family

@@ -1,0 +1,31 @@
+"""Liger's Triton kernels for normalisation and rotary positions. The loss stays this trainer's own chunked one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from vqc.errors import InvalidValue
+
+_KEY = "training.use_liger_kernel"
+
+
+def use_liger_kernels(model: Any) -> None:
+    """Puts the kernels into this model (and its rotary positions into every Qwen3-VL of the process).
+
+    Raises:
+        InvalidValue: no GPU, or the package is missing.
+    """
+    if not torch.cuda.is_available():
+        raise InvalidValue(_KEY, True, "its kernels run on a GPU only; leave it out on a CPU")
+    if find_spec("liger_kernel") is None:
+        raise InvalidValue(_KEY, True, "needs the package: pip install 'liger-kernel>=0.8'")
+    from liger_kernel.transformers import (  # type: ignore[import-not-found]  # the extra `liger`
+        apply_liger_kernel_to_qwen3_vl,
+    )
+
+    apply_liger_kernel_to_qwen3_vl(
+        rope=True, rms_norm=True, swiglu=False, cross_entropy=False, fused_linear_cross_entropy=False, model=model
+    )

@@ -1,0 +1,82 @@
+"""Photos as the language model takes them, in two parts: the vision encoder's trunk, and the aligner on top of it.
+
+A frozen trunk gives teacher and student the same numbers, so it runs once for both.
+
+Axes: N patches, M image tokens (N / merge_size²), D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """What the mergers take in: the last block's states_ND, and those of the blocks that deepstack reads."""
+
+    last_ND: torch.Tensor
+    layers: tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionFeatures:
+    """What the mergers give: merged_MD, and deepstack's features_MD of each layer."""
+
+    merged_MD: torch.Tensor
+    deepstack: tuple[torch.Tensor, ...]
+
+    def as_upstream(self) -> BaseModelOutputWithDeepstackFeatures:
+        """The same as transformers' model takes it."""
+        return BaseModelOutputWithDeepstackFeatures(
+            pooler_output=(self.merged_MD,),  # type: ignore[arg-type]
+            deepstack_features=[(features_MD,) for features_MD in self.deepstack],  # type: ignore[misc]
+        )
+
+
+def encoded(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[VisionFeatures, Trunk]:
+    """The photos of a collated batch through transformers' Qwen3VLModel, and the trunk's part of it on the way."""
+    with _recorded(model.visual) as states:
+        found = model.get_image_features(
+            pixels,
+            inputs["image_grid_thw"],
+            position_ids=inputs["vision_positions"],
+            interp_indices=inputs["vision_taps"],
+            interp_weights=inputs["vision_weights"],
+            cu_seqlens=inputs["vision_cu_seqlens"],
+            max_seqlen=inputs["vision_max_seqlen"],
+            return_dict=True,
+        )
+    features = VisionFeatures(
+        merged_MD=torch.cat(found.pooler_output),
+        deepstack=tuple(torch.cat(features_MD) for features_MD in found.deepstack_features),
+    )
+    return features, Trunk(last_ND=states[-1], layers=tuple(states[:-1]))
+
+
+def aligned(visual: Any, trunk: Trunk) -> VisionFeatures:
+    """What this vision tower's mergers make of a trunk's states."""
+    mergers = zip(visual.deepstack_merger_list, trunk.layers, strict=True)
+    return VisionFeatures(
+        merged_MD=visual.merger(trunk.last_ND), deepstack=tuple(merger(states_ND) for merger, states_ND in mergers)
+    )
+
+
+@contextmanager
+def _recorded(visual: Any) -> Iterator[list[torch.Tensor]]:
+    """What goes into the mergers while it is open: deepstack's in order of layers, the last merger's at the end."""
+    states: list[torch.Tensor] = []
+    hooks = [
+        merger.register_forward_pre_hook(lambda _, given: states.append(given[0]))
+        for merger in (*visual.deepstack_merger_list, visual.merger)
+    ]
+    try:
+        yield states
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,52 @@
+"""The generalised Jensen-Shannon divergence between two models' next-token distributions.
+
+Axes: S positions, V vocabulary (or any other set of outcomes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JensenShannon:
+    """JSD_beta at a temperature.
+
+    ``beta`` chooses the divergence, it is no strength: 0 is KL(teacher || student), 1 is KL(student || teacher), between
+    them the value is smaller and peaks near 0.5. ``temperature`` divides both models' logits; no T² is multiplied back.
+    """
+
+    beta: float
+    temperature: float = 1.0
+
+    def log_probs(self, logits_SV: torch.Tensor) -> torch.Tensor:
+        """log softmax(logits / temperature), float32 (float64 stays)."""
+        logits_SV = logits_SV if logits_SV.dtype is torch.float64 else logits_SV.float()
+        return (logits_SV / self.temperature).log_softmax(-1)
+
+    def of_logits(self, student_SV: torch.Tensor, teacher_SV: torch.Tensor) -> torch.Tensor:
+        """Nats per position, float32_S, from the two models' logits; exactly 0 where they are equal."""
+        return jensen_shannon(self.log_probs(student_SV), self.log_probs(teacher_SV), beta=self.beta)
+
+
+def jensen_shannon(log_s_SV: torch.Tensor, log_t_SV: torch.Tensor, *, beta: float) -> torch.Tensor:
+    """beta · KL(T || M) + (1 - beta) · KL(S || M) with M = (1 - beta) · S + beta · T, nats per position.
+
+    ``log_s`` and ``log_t`` are finite log-probabilities of student and teacher. At the ends the limits of the divided
+    divergence are taken, as in GKD (Agarwal et al. 2024, arXiv:2306.13649, eq. 2 and section 3): beta = 0 is
+    KL(T || S), beta = 1 is KL(S || T).
+
+    M is never formed: with d = log T - log S and e = expm1(-|d|), log(M/S) and log(M/T) are log1p of a share of e, plus
+    |d| for one of the two. So nothing overflows, and equal distributions give exactly 0.
+    """
+    d = log_t_SV - log_s_SV
+    if beta == 0:
+        return (log_t_SV.exp() * d).sum(-1)
+    if beta == 1:
+        return -(log_s_SV.exp() * d).sum(-1)
+    share = beta + (1 - 2 * beta) * (d > 0).to(d.dtype)
+    least = (share * torch.expm1(-d.abs())).log1p()
+    log_m_over_s, log_m_over_t = least + d.relu(), least + (-d).relu()
+    return -(beta * log_t_SV.exp() * log_m_over_t + (1 - beta) * log_s_SV.exp() * log_m_over_s).sum(-1)

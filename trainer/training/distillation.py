@@ -1,0 +1,70 @@
+"""The teacher of a run, put together from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainer.model import tuners
+from trainer.model.collate import Collator
+from trainer.model.encode import Encoder
+from trainer.training.answers import Answers
+from trainer.training.arguments import autocasts, weight_dtype
+from trainer.training.distiller import Distiller, objective
+from trainer.training.generation import Generation
+from trainer.training.logs import get_logger
+from trainer.training.teacher import AdapterOff, Teacher, check_tokenizers, copied, is_base, teacher_directory
+from trainer.training.teacher_cache import TeacherCache, fingerprint
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+
+LOG = get_logger("trainer.run")
+
+
+def distiller(
+    config: TrainConfig, model: Any, base: str, encoder: Encoder, collator: Collator, args: Any, attn_impl: str
+) -> Distiller | None:
+    """The run's teacher and what is kept or generated for it; None without ``rlhf``. The model learns its objective.
+
+    Raises:
+        InvalidValue: a teacher that is not there, or does not fit the student.
+    """
+    wanted, rlhf = objective(config), config.rlhf
+    if wanted is None or rlhf is None:
+        return None
+    inner = model.get_base_model() if tuners.is_adapter(model) else model
+    inner.objective = wanted
+    directory = teacher_directory(config, base)
+    teacher = _teacher(config, model, base, directory, args, attn_impl)
+    cache = None
+    if rlhf.teacher_cache is not None:
+        half = autocasts(config)
+        named = fingerprint(directory, temperature=rlhf.temperature, top_k=rlhf.teacher_cache.top_k, half=half)
+        cache = TeacherCache(Path(rlhf.teacher_cache.path).expanduser(), named, top_k=rlhf.teacher_cache.top_k)
+    answers = None
+    if rlhf.generates:
+        generation = Generation(
+            image_token=encoder.image_token,
+            end_token=encoder.end_token,
+            pad_token=encoder.pad_token,
+            most_tokens=rlhf.max_completion_length,
+            max_length=config.max_length,
+            temperature=rlhf.temperature,
+        )
+        answers = Answers(rlhf, generation, collator, teacher, seed=config.training.seed, rank=args.process_index)
+    merge_size = inner.config.vision_config.spatial_merge_size
+    return Distiller(teacher, wanted, merge_size=merge_size, cache=cache, answers=answers)
+
+
+def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: Any, attn_impl: str) -> Teacher:
+    if is_base(model, config.tuner, base, directory):
+        LOG.info("teacher: the student with its adapter off")
+        return AdapterOff(model)
+    check_tokenizers(Path(base), directory)
+    half = torch.bfloat16 if autocasts(config) else None
+    return copied(
+        model, directory, dtype=weight_dtype(config), attn_impl=attn_impl, device=args.device, autocast_to=half
+    )

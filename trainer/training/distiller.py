@@ -1,0 +1,102 @@
+"""What a run needs of its teacher: a lesson for each batch, and answers where the data's are not learnt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.model.collate import Batch
+from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
+from trainer.model.loss import positions_at_once
+from trainer.model.targets import HiddenTargets, LikeliestTargets, Targets
+from trainer.objectives.divergence import JensenShannon
+from trainer.training.answers import Answers
+from trainer.training.teacher import Teacher
+from trainer.training.teacher_cache import TeacherCache
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+
+
+def objective(config: TrainConfig) -> Objective | None:
+    """What the sections ``rlhf`` and ``custom.visual_kd`` add to the loss; None without a teacher."""
+    rlhf, visual = config.rlhf, config.custom.visual_kd
+    if rlhf is None:
+        return None
+    features: dict[str, FeatureTarget] = {}
+    if visual is not None and visual.enabled:
+        features = {
+            kind: FeatureTarget(weight=visual.weight_of(kind), distance=visual.distance_of(kind))
+            for kind in visual.targets
+        }
+    return Objective(
+        jsd=JensenShannon(beta=rlhf.beta, temperature=rlhf.temperature),
+        sft_weight=rlhf.sft_weight,
+        llm_weight=rlhf.llm_kd_weight,
+        **features,
+    )
+
+
+class Distiller:
+    """Asks the teacher only for what the objective counts and the cache does not know.
+
+    ``merge_size`` is the model's: so many patches each way make one image token.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        objective: Objective,
+        *,
+        merge_size: int,
+        cache: TeacherCache | None = None,
+        answers: Answers | None = None,
+    ) -> None:
+        self._teacher = teacher
+        self._objective = objective
+        self._merge_size = merge_size
+        self._cache = cache
+        self._answers = answers
+
+    def with_answers(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
+        """The batches of a step; their answers generated, where they are to be."""
+        return batches if self._answers is None else self._answers.written(student, batches, step)
+
+    def image_tokens(self, batch: Batch) -> int:
+        """Image tokens of a batch."""
+        grids = batch.get("image_grid_thw")
+        return 0 if grids is None else int(grids.prod(-1).sum()) // self._merge_size**2
+
+    def lesson(self, student: Any, inputs: Batch, batch: Batch) -> Lesson:
+        """What the student learns from the ``inputs`` of a batch."""
+        known = self._known(batch)
+        asked = Asked(
+            text=self._objective.llm_weight > 0 and known is None,
+            features=self._objective.sees and inputs.get("pixel_levels") is not None,
+        )
+        own = batch.get("own_answers", False)
+        if not asked.text and not asked.features:
+            return Lesson(targets=known, own_answers=own)
+        answered = self._teacher.answer(student, inputs, asked)
+        targets: Targets | None = known
+        if answered.hidden_SD is not None:
+            hidden = HiddenTargets(hidden_SD=answered.hidden_SD, head=self._teacher.head, jsd=self._objective.jsd)
+            targets = self._kept(hidden, batch)
+        return Lesson(
+            targets=targets,
+            features=answered.features,
+            trunk=answered.trunk if self._teacher.shares_trunk else None,
+            own_answers=own,
+        )
+
+    def _known(self, batch: Batch) -> LikeliestTargets | None:
+        if self._cache is None:
+            return None
+        return self._cache.read(batch["digests"], self._objective.jsd, batch["labels"].device)
+
+    def _kept(self, said: HiddenTargets, batch: Batch) -> Targets:
+        """What the teacher said, as it will be read from the cache, where there is one."""
+        if self._cache is None:
+            return said
+        likeliest = said.likeliest(self._cache.top_k, positions_at_once(said.head, teacher=True))
+        self._cache.write(batch["digests"], likeliest)
+        return likeliest

@@ -1,0 +1,108 @@
+"""Answers that a model in training, or its teacher, gives to the prompts of a batch.
+
+On-policy distillation (Agarwal et al. 2024, arXiv:2306.13649) compares the two models on what the student says itself;
+sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947) learns what the teacher says.
+
+Axes: B samples, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer.model import attention
+from trainer.model.encode import IGNORED, Encoded
+
+
+class Generation:
+    """Generates from prompts of encoded samples.
+
+    ``image_token``, ``end_token`` and ``pad_token`` are the tokenizer's ids; answers have at most ``most_tokens`` tokens,
+    and no sample gets longer than ``max_length``.
+    """
+
+    def __init__(
+        self, *, image_token: int, end_token: int, pad_token: int, most_tokens: int, max_length: int, temperature: float
+    ) -> None:
+        self._image_token = image_token
+        self._end_token = end_token
+        self._pad_token = pad_token
+        self._most_tokens = most_tokens
+        self._max_length = max_length
+        self._temperature = temperature
+
+    def sampled(self, model: Any, samples: Sequence[Encoded], seed: int) -> list[Encoded]:
+        """The samples with answers drawn from the model at the temperature; the same seed draws the same."""
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            chance = {"do_sample": True, "temperature": self._temperature, "top_k": 0, "top_p": 1.0}
+            return self._answered(model, samples, chance)
+
+    def greedy(self, model: Any, samples: Sequence[Encoded]) -> list[Encoded]:
+        """The samples with the model's likeliest next token, again and again."""
+        return self._answered(model, samples, {"do_sample": False})
+
+    def _answered(self, model: Any, samples: Sequence[Encoded], chance: dict[str, Any]) -> list[Encoded]:
+        prompts = [sample.input_ids_T[: _prompt_length(sample)] for sample in samples]
+        longest = max(map(len, prompts))
+        ids_BT = torch.full((len(prompts), longest), self._pad_token)
+        mask_BT = torch.zeros_like(ids_BT)
+        for row, prompt in enumerate(prompts):
+            ids_BT[row, longest - len(prompt) :] = torch.from_numpy(prompt)
+            mask_BT[row, longest - len(prompt) :] = 1
+        inputs: dict[str, torch.Tensor] = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        grids = [grid for sample in samples for grid in sample.grids]
+        if grids:
+            levels = torch.from_numpy(np.concatenate([sample.levels for sample in samples])).to(model.device)
+            inputs["pixel_values"] = _network(model).pixel_values(levels)
+            inputs["image_grid_thw"] = torch.tensor(grids)
+            inputs["mm_token_type_ids"] = ((ids_BT == self._image_token) & (mask_BT == 1)).int()
+        with _answering(model):
+            output_BT = model.generate(
+                **{key: value.to(model.device) for key, value in inputs.items()}, **chance,
+                max_new_tokens=max(1, min(self._most_tokens, self._max_length - longest)), repetition_penalty=1.0,
+                eos_token_id=self._end_token, use_cache=True, pad_token_id=self._pad_token,
+            )  # fmt: skip
+        answers = output_BT[:, longest:].cpu().numpy().astype(np.int32)
+        return [self._with(*pair) for pair in zip(samples, prompts, answers, strict=True)]
+
+    def _with(self, sample: Encoded, prompt: np.ndarray, answer: np.ndarray) -> Encoded:
+        """The sample with this answer, up to its ``<|im_end|>``; one that did not end in time has none."""
+        ends = np.flatnonzero(answer == self._end_token)
+        answer = answer[: ends[0] + 1] if len(ends) else answer
+        return replace(
+            sample,
+            input_ids_T=np.concatenate([prompt, answer]),
+            labels_T=np.concatenate([np.full(len(prompt), IGNORED, np.int32), answer]),
+        )
+
+
+def _prompt_length(sample: Encoded) -> int:
+    return int((sample.labels_T != IGNORED).argmax())
+
+
+def _network(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def _answering(model: Any) -> Iterator[None]:
+    """Evaluation mode, without gradients, with an attention that takes padding and a cache."""
+    training, config = model.training, _network(model).config
+    implementation = config._attn_implementation
+    model.eval()
+    if implementation == attention.NAME:
+        config._attn_implementation = "sdpa"
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        config._attn_implementation = implementation
+        model.train(training)

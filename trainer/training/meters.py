@@ -1,0 +1,38 @@
+"""What the logs average: sums over tokens since the last log line, over all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_MEANS = {
+    "sft_loss": ("loss_total", "tokens"),
+    "token_acc": ("correct", "tokens"),
+    "llm_kd_loss": ("llm_kd_total", "taught_tokens"),
+    "vision_kd_loss": ("vision_kd_total", "image_tokens"),
+}
+"""Metric → the two sums of ``TrainingOutput`` that it divides."""
+
+_SUMS = tuple(dict.fromkeys(name for pair in _MEANS.values() for name in pair))
+
+
+class Meters:
+    """Sums of one rank. ``over_ranks`` adds a vector up over all of them."""
+
+    def __init__(self, over_ranks: Callable[[torch.Tensor], list[float]], device: torch.device) -> None:
+        self._over_ranks = over_ranks
+        self._sums = torch.zeros(len(_SUMS), dtype=torch.float64, device=device)
+
+    def add(self, outputs: Any) -> None:
+        """Counts one batch's ``TrainingOutput``, without waiting for the device."""
+        zero = self._sums.new_zeros(())
+        found = [outputs.get(name) for name in _SUMS]
+        self._sums = self._sums + torch.stack([zero if value is None else value.double() for value in found])
+
+    def means(self) -> dict[str, float]:
+        """Each metric that anything was counted for, per token; counting starts again at 0."""
+        sums = dict(zip(_SUMS, self._over_ranks(self._sums), strict=True))
+        self._sums = torch.zeros_like(self._sums)
+        return {name: sums[total] / sums[count] for name, (total, count) in _MEANS.items() if sums[count]}
