@@ -121,6 +121,12 @@ def _counts(text: str) -> tuple[int, ...]:
     return counts
 
 
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 def _print(report: PairReport, free: bool, as_document: bool) -> None:
     import json
     from dataclasses import asdict
@@ -151,7 +157,7 @@ def _print(report: PairReport, free: bool, as_document: bool) -> None:
             row.errors,
             row.malformed,
         ]
-        table.add_row(row.label, *("–" if value is None else f"{value:,}" for value in values))
+        table.add_row(row.label, *(_shown(value) for value in values))
     console = Console()
     console.width = max(console.width, 160)
     console.print(table)

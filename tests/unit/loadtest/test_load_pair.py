@@ -63,4 +63,4 @@ def test_a_row_shows_both_sides_and_a_dash_for_what_is_not_known(capsys: pytest.
     _print(PairReport(rows=(row,), problems=()), free=False, as_document=False)
     shown = capsys.readouterr().out
     assert "ours/s" in shown
-    assert all(part in shown for part in ("stage-a ×1", "9.5", "10.0", "0.95", "–"))
+    assert all(part in shown for part in ("stage-a ×1", "9.500", "10.000", "0.950", "–"))
