@@ -69,14 +69,15 @@ def train(
     if as_document:
         click.echo(as_json(rows))
         return
+    from rich import box
     from rich.table import Table
 
-    table = Table(
-        "variant", "step ms", "p10", "p90", "samples/s", "tokens/s", "TFLOP/s", "MFU", "peak GiB", title=rows[0].device
-    )
+    table = Table(title=rows[0].device, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
+    for heading in ("variant", "ms", "p10", "p90", "samp/s", "tok/s", "TF/s", "MFU", "GiB"):
+        table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
     for row in rows:
         times = (f"{value:,.0f}" for value in (row.step_ms, row.step_p10_ms, row.step_p90_ms))
         mfu = f"{row.mfu:.1%}" if row.mfu is not None else "–"
         speeds = (f"{row.samples_per_s:,.2f}", f"{row.tokens_per_s:,.0f}", f"{row.tflops_per_s:.3g}")
-        table.add_row(row.variant, *times, *speeds, mfu, f"{row.peak_memory_gib:.2f}")
+        table.add_row(row.variant, *times, *speeds, mfu, f"{row.peak_memory_gib:.1f}")
     Console().print(table)

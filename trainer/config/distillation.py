@@ -18,7 +18,9 @@ def _kinds(value: object) -> object:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list):
         return value
-    return tuple(dict.fromkeys(item.lower() if isinstance(item, str) else item for item in listed))
+    if not all(isinstance(item, str) for item in listed):
+        return tuple(listed)
+    return tuple(dict.fromkeys(item.lower() for item in listed))
 
 
 class TeacherCacheSection(Section):

@@ -97,7 +97,7 @@ def measure(config: TrainConfig, *, warmup: int) -> Measured:
     total = sum(batches[warmup * accumulated :], start=Work())
     cuda = torch.cuda.is_available()
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    tenths = statistics.quantiles(took, n=10) if len(took) > 1 else took * 9
+    tenths = statistics.quantiles(took, n=10, method="inclusive") if len(took) > 1 else took * 9
     return Measured(
         device=torch.cuda.get_device_name() if cuda else "CPU",
         steps=len(took),

@@ -8,6 +8,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from trainer.config import TrainConfig, resolved_yaml
@@ -20,19 +21,27 @@ def run_in_two(config: TrainConfig, directory: Path) -> None:
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_unused_port())}
     common |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "trainer.cli", "run", str(path)]
-    ranks = [
-        subprocess.Popen(
-            command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    try:
-        for rank in ranks:
-            _, error = rank.communicate(timeout=300)
-            assert rank.returncode == 0, error[-3000:]
-    finally:
-        for rank in ranks:
-            rank.kill()
+    errors = [directory / f"rank{rank}.err" for rank in range(2)]
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in errors]
+        ranks = [
+            subprocess.Popen(command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=file)
+            for rank, file in enumerate(files)
+        ]
+        try:
+            deadline = time.monotonic() + 300
+            while any(rank.poll() is None for rank in ranks) and not any(rank.poll() for rank in ranks):
+                assert time.monotonic() < deadline, f"the ranks wait for each other: {_ends(errors)}"
+                time.sleep(0.1)
+            assert not any(rank.poll() for rank in ranks), _ends(errors)  # one that failed leaves the other waiting
+        finally:
+            for rank in ranks:
+                rank.kill()
+                rank.wait()
+
+
+def _ends(errors: list[Path]) -> str:
+    return "\n".join(f"{path.name}: …{path.read_text('utf-8')[-2000:]}" for path in errors)
 
 
 def _unused_port() -> int:
