@@ -22,7 +22,7 @@ Profile = Literal["cpu", "gpu"]
 Listen = Path | tuple[str, int]
 """Where an engine is reached: the path of a Unix socket, or address and port."""
 
-Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block", "int8_per_channel_weight_only"]
+Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block"]
 """How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
 
 MAX_IMAGE_PIXELS = 50_000_000

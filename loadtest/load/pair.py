@@ -115,6 +115,7 @@ async def compare(
                 "VQC_ENGINE": "external",
                 "VQC_ENGINE_URL": f"unix://{engine.target.uds}",
                 "VQC_MODEL_ALIAS": settings.served_name,
+                "VQC_WORKER_CONCURRENCY": str(max(plan.clients)),  # as many tickets at once as raw vLLM gets requests
             }
             tickets = any(load.task == "stage-b" for load in plan.loads)
             server = await stack.enter_async_context(our_service(ours, tickets=tickets))
