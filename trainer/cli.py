@@ -49,9 +49,11 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
     from trainer.training.logs import configure, is_first_rank
 
     configure(debug=debug)
+    from trainer.training.ranks import leave
     from trainer.training.run import run as start
 
     result = start(loaded, debug=debug)
+    leave()
     if not is_first_rank():
         return
     if as_json:
