@@ -1,9 +1,12 @@
 #!/bin/sh
-# Makes the password of Valkey once, in a volume: its configuration and, for API and workers, the URL with the password.
+# Makes secrets once, in a volume: the password of Valkey (its configuration and, for API and workers, the URL with the password)
+# and what sessions of /console are signed with.
 set -eu
 cd /run/secrets/vqc
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+[ -s vqc_console_secret ] || { random >vqc_console_secret; chmod 444 vqc_console_secret; }
 [ -s vqc_redis_url ] && exit 0
-password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+password=$(random)
 # noeviction and an append-only file: a ticket that was answered with 202 must not be dropped.
 printf '%s\n' "requirepass $password" 'appendonly yes' 'appendfsync always' 'maxmemory-policy noeviction' 'dir /data' >valkey.conf
 printf '%s' "redis://:$password@valkey:6379/0" >vqc_redis_url
