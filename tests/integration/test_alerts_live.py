@@ -158,7 +158,10 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
         async with asyncio.timeout(60):
             while not prometheus.query('up{job="worker"} == 1'):
                 await asyncio.sleep(0.2)
-        await store.create(old(1, State.QUEUED, mission="no such mission"), Event(name="accepted"), None)
+        # What waited may have been judged before Prometheus looked for the first time.
+        for group in [old(1, State.QUEUED, mission="no such mission")] + [old(1, State.QUEUED) for _ in range(4)]:
+            await store.create(group, Event(name="accepted"), None)
+        assert (await api.post("/stage-b/groups", json=told_hook)).status_code == 202
         await api.post("/stage-a", data={"mission": MISSION.name}, files={"photos": PHOTO["photo"]})
         await watch.until(
             "VqcAnswersMalformed", "VqcAbstention", "VqcTicketsSlow", "VqcDeadLetters", "VqcWebhooksFailing"

@@ -6,7 +6,6 @@ A reference is a path, a data URL or base64 bytes. Network addresses are refused
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import os
 from collections.abc import Mapping
@@ -158,7 +157,7 @@ def _from_bytes(value: object) -> ImageRef:
         return ImageRef(data=bytes(value))
     try:
         return ImageRef(data=base64.b64decode(str(value), validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # also of text that is not ASCII
         raise InvalidValue("image", value, "bytes in a record are base64") from error
 
 

@@ -43,5 +43,12 @@ def test_any_bytes_give_a_record_or_problems(line: bytes) -> None:
     assert record is not None or problems
 
 
+def test_bytes_that_are_no_base64_are_a_problem() -> None:
+    for text in ("é", "a", "*"):
+        record, problems = parse_record(json.dumps({"images": [{"bytes": text}], "objects": []}), "d:1", Path("/"))
+        assert record is None
+        assert any("bytes in a record are base64" in str(problem) for problem in problems)
+
+
 def test_deep_nesting_is_a_problem_not_a_crash() -> None:
     assert parse_record("[" * 100_000, "d:1", Path("/"))[1]
