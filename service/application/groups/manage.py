@@ -74,22 +74,22 @@ class ManageGroups:
         ``verdict`` None takes the last decision back. With the ``revision`` that was looked at, a decision that came
         meanwhile is not overwritten: ``ReviewConflict``.
         """
-        now, before = self._clock(), await self._store.get(group_id)
+        now, was = self._clock(), State.NEEDS_REVIEW
 
         def reviewed(group: Group) -> tuple[Group, list[Event]]:
-            nonlocal before
+            nonlocal was
             if revision is not None and revision != group.revision:
                 raise ReviewConflict(group.id, revision, group.revision)
-            before, replaced = group, group.verdict or (group.outcome.verdict if group.outcome else None)
+            was, replaced = group.state, group.verdict or (group.outcome.verdict if group.outcome else None)
             review = Review(verdict=verdict, name=name, note=note, reviewer=by, at=now, replaced=replaced)
             after = group.reviewed(review)
             data = {"state": after.state, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
             return after, [Event(name="reviewed", data=data)]
 
         after = await self._store.update(group_id, reviewed)
-        machine = before.outcome.verdict if before.outcome else None
         if verdict is not None:
-            self._observer.reviewed(before.state, machine, verdict, (now - (before.finished_at or now)).total_seconds())
+            machine = after.outcome.verdict if after.outcome else None
+            self._observer.reviewed(was, machine, verdict, (now - (after.finished_at or now)).total_seconds())
         return after
 
 
