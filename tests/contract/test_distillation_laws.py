@@ -33,21 +33,6 @@ GKD: dict[str, Any] = {"rlhf_type": "gkd", "beta": 0.1, "sft_alpha": 0.5, "llm_k
 VISUAL: dict[str, Any] = {"weight": 0.2}
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.checkpoint(tmp_path_factory.mktemp("kd") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.data(tmp_path_factory.mktemp("kd_data") / "photos", 16)
-
-
-@pytest.fixture(scope="session")
-def encoder(checkpoint: Path) -> Encoder:
-    return Encoder.load(checkpoint)
-
-
 def config(
     checkpoint: Path, jsonl: Path, out: Path, *, rlhf: dict[str, Any], visual: dict[str, Any] | None = None, **rest: Any
 ) -> TrainConfig:

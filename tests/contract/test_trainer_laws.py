@@ -26,21 +26,6 @@ SIZES = [(96, 64), (20, 30), (400, 300), (65, 63)]
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.checkpoint(tmp_path_factory.mktemp("laws") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.data(tmp_path_factory.mktemp("laws_data") / "photos", 16)
-
-
-@pytest.fixture(scope="session")
-def encoder(checkpoint: Path) -> Encoder:
-    return Encoder.load(checkpoint)
-
-
 def samples() -> list[tiny.Sample]:
     mission = next(iter(missions().values()))
     photos = [tiny.photo(*size, seed=number) for number, size in enumerate(SIZES)]

@@ -29,16 +29,6 @@ OF_THE_OPTIMIZER = {"optimizer.pt", "optimizer.bin", "pytorch_model_fsdp.bin", "
 OF_THE_OPTIMIZER |= {"rng_state_1.pth", "latest", "zero_to_fp32.py", "zero_to_torch.py", "global_step4"}
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.checkpoint(tmp_path_factory.mktemp("sharding") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.data(tmp_path_factory.mktemp("sharding_data") / "photos", 16)
-
-
 @pytest.fixture(scope="module", params=list(TUNERS))
 def one(
     request: pytest.FixtureRequest, checkpoint: Path, jsonl: Path, tmp_path_factory: pytest.TempPathFactory
