@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,33 @@ def test_two_ranks_equal_one_whole_or_sharded(checkpoint: Path, jsonl: Path, tmp
     for name, sharded in ways.items():
         ranks.run_in_two(config(checkpoint, jsonl, tmp_path / name, **options, **sharded), tmp_path)
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
+
+
+@pytest.mark.skipif(
+    find_spec("deepspeed") is None, reason="deepspeed is not installed (CONTRIBUTING says how to run this)"
+)
+@pytest.mark.parametrize(
+    ("stage", "tuner", "rlhf"),
+    [
+        ("zero2", {}, GKD),
+        ("zero2", {"tuner_type": "full"}, GKD),
+        ("zero2", {}, {**GKD, "lmbda": 0.5, "seq_kd": True, "max_completion_length": 6}),
+        ("zero3", {}, GKD),
+    ],
+    ids=["zero2", "zero2-copy", "zero2-generating", "zero3"],
+)
+def test_deepspeed_on_two_ranks_equals_one_process(
+    checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stage: str, tuner: dict[str, Any], rlhf: dict[str, Any],
+):  # fmt: skip
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    options: dict[str, Any] = {"rlhf": rlhf, "visual": VISUAL, "tuner": tuner, "max_steps": 3}
+    options |= {"per_device_train_batch_size": 2}
+    one = config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options)
+    two = config(checkpoint, jsonl, tmp_path / "two", **options).model_dump(exclude_unset=True)
+    run(one)
+    ranks.run_in_two(config_from({**two, "deepspeed": {"enabled": True, "config": stage}}), tmp_path)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
 
 
 @pytest.mark.parametrize(
