@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 
 from engine.protocol import Health
 from service.application.intake import Intake
-from service.application.observe import Observer, SwapOutcome, Task
+from service.application.observe import Lookup, Observer, SwapOutcome, Task
 from service.domain.models import Agreement, Role
 from service.domain.results import ServedModel
 from service.metric_parts import exemplar, initialised
@@ -89,6 +89,12 @@ class Metrics(Observer):
             known=("true", "false"),
         )
 
+        self._lookups = counter(
+            "vqc_answer_cache_lookups",
+            "Answers looked for among those given before; joined: it was just being written for another request.",
+            outcome=get_args(Lookup),
+        )
+
         self._engine_ready = gauge("vqc_engine_ready", "1 while the engine answers.")
         self._engine_restarts = gauge("vqc_engine_restarts", "Restarts of the managed engine.")
         self._models = gauge("vqc_model_info", "The checkpoints in force; always 1.", "role", "alias", "digest")
@@ -154,6 +160,10 @@ class Metrics(Observer):
     def first_object(self, seconds: float) -> None:
         """See ``Observer``."""
         self._first_object.observe(seconds, exemplar())
+
+    def looked_up(self, lookup: Lookup) -> None:
+        """See ``Observer``."""
+        self._lookups.labels(lookup).inc()
 
     def serving(self, models: Sequence[tuple[Role, ServedModel]]) -> None:
         """See ``Observer``."""

@@ -102,6 +102,16 @@ class Settings(BaseSettings):
     )
     max_model_len: int = Field(8192, ge=256, description="Longest prompt plus answer, in tokens.")
 
+    answer_cache_h: float = Field(
+        0.0,
+        ge=0,
+        description="Hours for which an answer is given again to the same question about the same photo, without asking the "
+        "model: greedy captions and Stage-A lines, per model digest, kept in Redis. 0: off.",
+    )
+    answer_cache_entries: int = Field(
+        20_000, ge=1, description="Most answers kept so, the newest; a caption takes about 2 KB of Redis."
+    )
+
     max_in_flight: int = Field(256, ge=1, description="Most requests worked on at once; more get 429.")
     max_body_bytes: int = Field(64 * 2**20, ge=1024, description="Largest request body, in bytes.")
     max_photo_bytes: int = Field(20 * 2**20, ge=1024, description="Largest encoded photo, in bytes.")
@@ -221,6 +231,11 @@ class Settings(BaseSettings):
             raise ValueError("canary and shadow need VQC_REGISTRY and engines of our own (managed or scripted)")
         if len({*aliases, self.model}) <= len(aliases):
             raise ValueError(f"model, canary and shadow must be different aliases; found {self.model!r} and {aliases}")
+        if self.answer_cache_h and self.engine == "external":
+            raise ValueError(
+                "answer_cache_h needs an engine of our own (managed or scripted): nobody tells us when another one's model "
+                "is replaced, and its old answers would be given for the new model"
+            )
         if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
         return self
