@@ -13,10 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from engine.shared_memory import shared_memory_of
+from engine.shared_memory import living, shared_memory_of
 
 MAX_LOG_BYTES = 16 * 2**20
 """A log file longer than this is put aside (``.1``) when the engine starts."""
+
+_ENDING_S, _LOOK_S = 10.0, 0.02
+"""Longest time for processes that were killed to end, and how often to look."""
 
 _FOREIGN = ("VQC_", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """Variables that the engine must not inherit: our settings and keys, our metrics directory."""
@@ -103,9 +106,17 @@ class EngineProcess:
         finally:
             _signal_group(self.pid, signal.SIGKILL)
             await self._process.wait()
+            await self._all_ended()
             for path in self._shared_memory:
                 path.unlink(missing_ok=True)
             await self._dismiss_reaper()
+
+    async def _all_ended(self) -> None:
+        """Returns when the others have ended too, and their memory (a GPU's) is free; or after ``_ENDING_S``."""
+        for _ in range(round(_ENDING_S / _LOOK_S)):
+            if not any(living(self.pid)):
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _dismiss_reaper(self) -> None:
         if self._reaper.stdin is not None:

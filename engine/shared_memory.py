@@ -10,16 +10,17 @@ _SHM = "/dev/shm/"
 
 def shared_memory_of(session: int) -> frozenset[Path]:
     """The files in /dev/shm that processes of this session have mapped; none where /proc does not tell."""
-    return frozenset(path for pid in _members(session) for path in _mapped(pid))
+    return frozenset(path for pid in living(session) for path in _mapped(pid))
 
 
-def _members(session: int) -> Iterator[Path]:
+def living(session: int) -> Iterator[Path]:
+    """The /proc directories of a session's processes, without those that are dead and wait to be reaped."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue  # gone meanwhile
-        if fields[3] == str(session):
+        if fields[3] == str(session) and fields[0] != "Z":
             yield stat.parent
 
 
