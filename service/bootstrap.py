@@ -23,6 +23,7 @@ from service.application.repeats import AnswerStore
 from service.application.stage_a import SummarisePhotos
 from service.bootstrap_models import model_catalogue, served_models
 from service.console.app import ConsoleOptions, create_console
+from service.domain.hosts import HostRule
 from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
@@ -56,6 +57,7 @@ async def running(settings: Settings, answers: AnswerStore | None = None) -> Asy
             stage_a=SummarisePhotos(models, reader, metrics),
             fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
             keys=keys,
+            hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
             intake=intake,
             metrics=metrics,
             defaults=Defaults(

@@ -24,7 +24,7 @@ from vqc.missions import missions
 from vqc.parser import Status
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-Refusal = Literal["overloaded", "draining", "body_too_large"]
+Refusal = Literal["overloaded", "draining", "body_too_large", "host"]
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.profile import Quantization
+from service.domain.hosts import is_loopback
 from service.domain.models import parse_share
 from vqc.errors import InvalidValue
 
@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         "loopback",
         description="Where the API may listen without a key file; anywhere only where something else keeps strangers out, "
         "such as a container whose port is published on loopback.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names under which the service is called (the Host header), separated by commas, beside loopback's; "
+        "*.example.com allows all below, * any. Without it: any with a key file, loopback's alone without.",
     )
     secrets_dir: Path | None = Field(
         None,
@@ -206,7 +211,7 @@ class Settings(BaseSettings):
         """Where guidance and its thresholds are kept: ``guidance_dir``, or a folder of the state."""
         return self.guidance_dir or self.state_dir / "guidance"
 
-    @field_validator("url_hosts", "webhook_hosts", mode="before")
+    @field_validator("allowed_hosts", "url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -239,18 +244,6 @@ class Settings(BaseSettings):
         if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address.
-
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "example.com")]
-    [True, True, True, False, False]
-    """
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_settings(**overrides: object) -> Settings:
