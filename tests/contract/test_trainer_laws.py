@@ -204,8 +204,13 @@ def test_aligner_only_changes_nothing_else(checkpoint: Path, jsonl: Path, tmp_pa
 def test_two_ranks_equal_one(checkpoint: Path, jsonl: Path, tmp_path: Path):
     options = {"max_steps": 3, "learning_rate": 1e-3, "per_device_train_batch_size": 2, "eval_strategy": "steps"}
     options["eval_steps"] = 3
-    run(tiny.config(checkpoint, jsonl, tmp_path / "one", gradient_accumulation_steps=2, **options))
-    two = tiny.config(checkpoint, jsonl, tmp_path / "two", **options)
+    one, two = (
+        tiny.config(checkpoint, jsonl, tmp_path / name, gradient_accumulation_steps=steps, **options)
+        for name, steps in (("one", 2), ("two", 1))
+    )
+    few = {"val_sample_limit": 1}  # fewer records than ranks
+    one, two = (config.model_copy(update={"custom": config.custom.model_copy(update=few)}) for config in (one, two))
+    run(one)
     ranks.run_in_two(two, tmp_path)
     assert tiny.log(tmp_path / "two") == pytest.approx(tiny.log(tmp_path / "one"), abs=5e-6)
     assert tiny.log(tmp_path / "two", "eval/loss") == pytest.approx(tiny.log(tmp_path / "one", "eval/loss"), abs=5e-6)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
+import pytest_asyncio
+import torch
 
 from engine.adapter import read_adapter
 from engine.client import VllmClient
@@ -15,7 +24,16 @@ from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
 from engine.protocol import GenerateRequest, Image, Sampling
 from tests import photos
+from tests.unit.trainer import tiny
+from trainer.config import config_from
+from trainer.model.collate import padded
+from trainer.model.encode import IGNORED, Encoded
+from trainer.model.loss import supervised
 from trainer.tiny_checkpoint import build_tiny_checkpoint
+from trainer.training import distillation
+from trainer.training.run import run
+from trainer.training.served_student import ServedStudent
+from trainer.training.student_server import Answer, Question, ServedAdapter, StudentServer
 
 pytestmark = pytest.mark.engine
 
@@ -63,20 +81,78 @@ def socket_of(engine: ManagedEngine) -> Path:
     return Path(words[words.index("--uds") + 1])
 
 
-@pytest.mark.asyncio(loop_scope="session")
-async def test_an_adapter_of_the_vision_tower_is_served_unmerged(tiny_checkpoint, tmp_path):
-    adapter = read_adapter(tower_adapter(tiny_checkpoint, tmp_path / "adapter"))
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def development_engine(tiny_checkpoint, tmp_path_factory):
+    """An engine with an adapter of the vision tower beside its base, started as a student's server is."""
+    place = tmp_path_factory.mktemp("development")
+    adapter = read_adapter(tower_adapter(tiny_checkpoint, place / "adapter"))
     settings = EngineSettings(
-        model=tiny_checkpoint, adapter=adapter, served_name="dev", profile="cpu", max_model_len=2048
-    )
+        model=tiny_checkpoint, adapter=adapter, served_name="dev", profile="cpu", max_model_len=2048,
+        extra_args=("--enable-scale-out",),
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
+        async with ManagedEngine(settings, log_path=place / "engine.log") as engine:
+            yield engine
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_adapter_of_the_vision_tower_is_served_unmerged(development_engine):
     request = GenerateRequest(
         request_id="r",
         system="",
         user=(Image(data=photos.jpeg((320, 248)), media_type="image/jpeg", digest="0" * 64), "1"),
         sampling=Sampling(max_tokens=24),
     )
-    async with ManagedEngine(settings, log_path=tmp_path / "engine.log") as engine:
-        base = VllmClient(socket_of(engine), "dev-base")
-        adapted, plain = (await engine.generate(request)), (await base.generate(request))
-        await base.aclose()
+    base = VllmClient(socket_of(development_engine), "dev-base")
+    adapted, plain = (await development_engine.generate(request)), (await base.generate(request))
+    await base.aclose()
     assert adapted.completions[0].text != plain.completions[0].text
+
+
+def log_p_of(student: Any, sample: Encoded) -> np.ndarray:
+    """The student's log-probabilities of its answer's tokens, in the training process."""
+    net = student.get_base_model()
+    batch = padded([sample], net.facts(0))
+    with torch.no_grad():
+        hidden_BTD = net._hidden(batch["input_ids"], net._features(batch, None), batch)
+        log_p_SV = net.lm_head(supervised(hidden_BTD, batch["labels"])).log_softmax(-1)
+    answer_S = torch.from_numpy(sample.labels_T[sample.labels_T != IGNORED]).long()
+    return log_p_SV.gather(1, answer_S[:, None])[:, 0].numpy()
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_student_in_the_engine_follows_its_training(development_engine, tiny_checkpoint, tmp_path, monkeypatch):
+    """What the engine says of its answers is what the student in training says of them, step after step."""
+
+    class Heard(StudentServer):
+        def answers(self, adapter: ServedAdapter, questions: Sequence[Question]) -> list[Answer]:
+            self.last = super().answers(adapter, questions)
+            return self.last
+
+    gaps, drifts = [], []
+
+    def drawn(self, student: Any, batches: Any, step: int, seed: int) -> Any:
+        written = real(self, student, batches, step, seed)
+        for sample, answer in zip(chain(*written), self._server.last, strict=True):
+            gaps.append(np.abs(log_p_of(student, sample) - answer.log_p).mean())
+            with student.disable_adapter():
+                drifts.append(np.abs(log_p_of(student, sample) - answer.log_p).mean())
+        return written
+
+    real = ServedStudent.drawn
+    monkeypatch.setattr(ServedStudent, "drawn", drawn)
+    transport = httpx.HTTPTransport(uds=str(socket_of(development_engine)))
+    monkeypatch.setattr(distillation, "StudentServer", partial(Heard, transport=transport))
+    records = tiny.data(tmp_path / "data", 8)
+    tree = tiny.config(
+        tiny_checkpoint, records, tmp_path / "run", tuner={"freeze_vit": False}, max_steps=6, learning_rate=1e-2
+    ).model_dump(exclude_unset=True)
+    tree["rlhf"] = {"rlhf_type": "gkd", "lmbda": 0.5, "max_completion_length": 8, "use_vllm": True}
+    result = await asyncio.to_thread(run, config_from(tree))
+    assert result.steps == 6
+    assert len(gaps) >= 4
+    assert max(gaps) < 0.02  # bfloat16 against float32
+    assert min(drifts) > 0.05  # the base would have said something else
+    assert not (tmp_path / "run/served_student").exists()

@@ -68,6 +68,21 @@ class RlhfSection(Section):
         default=False, description="On the other steps, learn the teacher's greedy answers instead of the data's."
     )
     max_completion_length: Positive = Field(default=512, description="Most tokens of a generated answer.")
+    use_vllm: bool = Field(
+        default=False,
+        description="The student's own answers come from a vLLM server that holds its base and gets its LoRA adapter; false: "
+        "from the training process.",
+    )
+    vllm_mode: Literal["server"] = Field(default="server", description="Where vLLM runs: in a server of its own.")
+    vllm_server_host: str = Field(default="127.0.0.1", description="Its host; it reads the run's directory too.")
+    vllm_server_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8000, description="Its port.")
+    vllm_server_timeout: Annotated[float, Field(gt=0)] = Field(
+        default=240.0, description="Seconds that it may be away, or take for an answer, before the run saves and ends."
+    )
+    vllm_sync_frequency: Positive = Field(
+        default=1,
+        description="Steps after which it gets the student's adapter anew; until then it answers with the old one.",
+    )
     teacher_cache: TeacherCacheSection | None = Field(
         default=None, description="Keep the teacher's likeliest tokens on disk. For data that is not augmented."
     )

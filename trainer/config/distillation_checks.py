@@ -6,6 +6,18 @@ from collections.abc import Iterator
 
 from trainer.config.root import TrainConfig
 
+SERVED_KEYS = ("vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_sync_frequency")
+MAX_SERVED_RANK = 512
+"""The largest of vLLM's ``--max-lora-rank``."""
+
+_PLAIN_LORA: dict[str, tuple[object, ...]] = {
+    "modules_to_save": ((),),
+    "use_dora": (False,),
+    "lora_bias": ("none",),
+    "init_weights": ("true", "gaussian"),
+}
+"""Keys under which an adapter is LoRA matrices over the base as it is, with the values that say so."""
+
 
 def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
     """Everything inconsistent, as (dotted key, advice)."""
@@ -20,6 +32,7 @@ def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
             "rlhf.llm_kd_weight",
             "0 leaves nothing to distil; raise it, turn custom.visual_kd on, or set rlhf to null",
         )
+    yield from _served(config)
     for key in ("lmbda", "seq_kd"):
         if not getattr(rlhf, key):
             continue
@@ -40,6 +53,29 @@ def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
             yield "rlhf.teacher_cache", "has no effect with llm_kd_weight: 0; set it to null"
         if sharded:
             yield "rlhf.teacher_cache", "ranks would wait for each other with sharded weights; use zero2 or no sharding"
+
+
+def _served(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    """What a running vLLM server could not be given of the student, so that it would answer as another one."""
+    rlhf, tuner = config.rlhf, config.tuner
+    assert rlhf is not None
+    if not rlhf.use_vllm:
+        for key in SERVED_KEYS:
+            if getattr(rlhf, key) != type(rlhf).model_fields[key].get_default():
+                yield f"rlhf.{key}", "has no effect without use_vllm: true; set it to null"
+        return
+    if not rlhf.lmbda:
+        yield "rlhf.use_vllm", "has no effect with lmbda: 0.0; raise lmbda, or set it to null"
+    instead = "train LoRA matrices alone, or set rlhf.use_vllm to null and let the training process generate"
+    only = "a running vLLM server takes plain LoRA matrices only"
+    if tuner.tuner_type != "lora":
+        yield "tuner.tuner_type", f"{tuner.tuner_type!r} cannot be refreshed: {only}; {instead}"
+    for key, plain in _PLAIN_LORA.items():
+        if (value := getattr(tuner, key)) not in plain:
+            shown = list(value) if isinstance(value, tuple) else value
+            yield f"tuner.{key}", f"{shown!r} cannot be refreshed: {only}; {instead}"
+    if tuner.lora_rank > MAX_SERVED_RANK:
+        yield "tuner.lora_rank", f"{tuner.lora_rank} is more than vLLM serves, {MAX_SERVED_RANK}; {instead}"
 
 
 def _visual(config: TrainConfig) -> Iterator[tuple[str, str]]:

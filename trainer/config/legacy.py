@@ -42,18 +42,28 @@ _WORDS = (
     "the words are the prompt catalogue vqc/prompts.yaml, which the service sends too; a checkpoint trained with other "
     "words would be refused by its digest. Change them there"
 )
-_STUDENT = (
-    "the student generates with its weights of the moment, in the training process; an engine would answer from weights "
-    "of an earlier export. For cheap steps use lmbda: 0.0; remove this key"
-)
+_SERVER = "is the server's own flag: give it to vLLM where that is started (docs/training.md); remove it"
 _PIXELS = (
     "the pixel budget is the checkpoint's own preprocessor_config.json, for training and serving alike; change it there"
 )
 
 REFUSED = {
-    "rlhf.use_vllm": _STUDENT,
-    "rlhf.vllm_mode": _STUDENT,
-    "rlhf.vllm_server_host": _STUDENT,
+    "rlhf.vllm_server_base_url": "name it by rlhf.vllm_server_host and rlhf.vllm_server_port",
+    **{
+        f"rlhf.vllm_{name}": _SERVER
+        for name in (
+            "gpu_memory_utilization",
+            "tensor_parallel_size",
+            "pipeline_parallel_size",
+            "max_model_len",
+            "max_num_seqs",
+            "enforce_eager",
+            "enable_prefix_caching",
+            "limit_mm_per_prompt",
+            "enable_lora",
+            "max_lora_rank",
+        )
+    },
     "rlhf.teacher_model_server": "the teacher runs beside the student; name its checkpoint in rlhf.teacher_model",
     "rlhf.teacher_model_type": "the teacher's config.json names its type; remove it",
     "rlhf.teacher_adapters": "run `vqc-train export` on the adapter and name the merged model in rlhf.teacher_model",

@@ -47,6 +47,13 @@ SAME = {
 SAME = {ours: theirs for ours, theirs in SAME.items() if ours not in SPECIAL and ours != "training.lr_scheduler_kwargs"}
 """Our dotted key → ms-swift's, which takes the same values."""
 
+SERVED = (
+    "use_vllm", "vllm_mode", "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_sync_frequency",
+)  # fmt: skip
+_ROLLOUT = (
+    "asks a plain vLLM server here and a `swift rollout` server there: start the other kind and write the keys anew"
+)
+
 OURS_ONLY = {
     "model.max_model_len": "is an old name of the length limit",
     "training.coordinate_sigma": "has no counterpart: its loss knows no neighbouring numbers",
@@ -54,6 +61,7 @@ OURS_ONLY = {
     "training.save_delay_steps": "has no counterpart: write a callback (callbacks)",
     "training.save_delay_epochs": "has no counterpart: write a callback (callbacks)",
     "rlhf.llm_kd_weight": "has no counterpart: its divergence always counts in full",
+    **{f"rlhf.{name}": _ROLLOUT for name in SERVED},
     "rlhf.teacher_cache": "has no counterpart; gkd_logits_topk with a teacher server is the nearest",
     "data": "is a placeholder",
     "custom.scenes": "has no counterpart: draw the records first (`vqc-train scenes`) and name the JSONL file",
@@ -109,6 +117,8 @@ def swift_defaults() -> dict[str, dict[str, object]]:
 
 def why_lost(name: str) -> str:
     """The sentence about an argument of ms-swift that is not taken over."""
+    if name in SERVED:
+        return _ROLLOUT
     for key, sentence in REFUSED.items():
         if key.rpartition(".")[2] == name:
             return sentence

@@ -133,14 +133,18 @@ def hash_seed(seed: int, epoch: int) -> int:
 
 
 class BatchSampler:
-    """Yields one rank's batches of an epoch as lists of ``Key``; every epoch has as many as epoch 0."""
+    """Yields one rank's batches of an epoch as lists of ``Key``; every epoch has as many as epoch 0, every rank too.
+
+    Batches too few for the ranks are split. Where there are no samples for that, the odd ones join the other batches.
+    """
 
     def __init__(self, batching: Batching, *, rank: int = 0, world: int = 1) -> None:
         self.batching = batching
         self.epoch = 0
         self._rank, self._world = rank, world
         self._first = batching.plan(0)
-        self._count = -(-len(self._first) // world) * world
+        split, joined = (-(-len(self._first) // world) * world, len(self._first) // world * world)
+        self._count = split if split <= sum(map(len, self._first)) else max(world, joined)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch whose batches come next."""

@@ -70,6 +70,14 @@ class PixelSource:
         levels_CNP = np.rint((values_CNP - low) * (255 / (high - low))).astype(np.uint8)
         return np.ascontiguousarray(levels_CNP.transpose(1, 0, 2)).reshape(len(values), -1), grid
 
+    def picture(self, levels_NX: np.ndarray, grid: GridTHW) -> Image.Image:
+        """The RGB photo, resized as the model sees it, of its uint8 levels_N(CP): the way back from ``levels``."""
+        patch, merge = self.patch_size, self.merge_size
+        _, rows, columns = grid
+        blocks = levels_NX.reshape(rows // merge, columns // merge, merge, merge, 3, patch, patch)
+        pixels_HWC = blocks.transpose(0, 2, 5, 1, 3, 6, 4).reshape(rows * patch, columns * patch, 3)
+        return Image.fromarray(np.ascontiguousarray(pixels_HWC))
+
     def _patches(self, planes_CHW: np.ndarray) -> np.ndarray:
         """levels_N(CP) of the photo in blocks of merge_size² patches, as the vision tower's merger wants them.
 

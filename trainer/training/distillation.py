@@ -10,16 +10,18 @@ import torch
 from trainer.model import tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
-from trainer.training.answers import Answers
+from trainer.training.answers import Answers, GeneratingStudent, StudentWriter
 from trainer.training.arguments import autocasts, weight_dtype
 from trainer.training.distiller import Distiller, objective
 from trainer.training.generation import Generation
 from trainer.training.logs import get_logger
+from trainer.training.served_student import ServedStudent
+from trainer.training.student_server import StudentServer, start_command
 from trainer.training.teacher import AdapterOff, Teacher, check_tokenizers, copied, is_base, teacher_directory
 from trainer.training.teacher_cache import TeacherCache, fingerprint
 
 if TYPE_CHECKING:
-    from trainer.config import TrainConfig
+    from trainer.config import RlhfSection, TrainConfig
 
 LOG = get_logger("trainer.run")
 
@@ -31,6 +33,7 @@ def distiller(
 
     Raises:
         InvalidValue: a teacher that is not there, or does not fit the student.
+        StudentServerLost: the server that is to answer as the student is away.
     """
     wanted, rlhf = objective(config), config.rlhf
     if wanted is None or rlhf is None:
@@ -54,7 +57,11 @@ def distiller(
             max_length=config.max_length,
             temperature=rlhf.temperature,
         )
-        answers = Answers(rlhf, generation, collator, teacher, seed=config.training.seed, rank=args.process_index)
+        if rlhf.use_vllm:
+            student: StudentWriter = _served(config, rlhf, base, encoder)
+        else:
+            student = GeneratingStudent(generation, rank=args.process_index)
+        answers = Answers(rlhf, generation, collator, teacher, student, seed=config.training.seed)
     merge_size = inner.config.vision_config.spatial_merge_size
     return Distiller(teacher, wanted, merge_size=merge_size, cache=cache, answers=answers)
 
@@ -67,4 +74,26 @@ def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: 
     half = torch.bfloat16 if autocasts(config) else None
     return copied(
         model, directory, dtype=weight_dtype(config), attn_impl=attn_impl, device=args.device, autocast_to=half
+    )
+
+
+def _served(config: TrainConfig, rlhf: RlhfSection, base: str, encoder: Encoder) -> ServedStudent:
+    server = StudentServer(
+        f"http://{rlhf.vllm_server_host}:{rlhf.vllm_server_port}",
+        image_token=encoder.image_token,
+        end_token=encoder.end_token,
+        timeout_s=rlhf.vllm_server_timeout,
+        start=start_command(base, port=rlhf.vllm_server_port, rank=config.tuner.lora_rank),
+    )
+    LOG.info(
+        "student answers: from the vLLM server at %s, refreshed every %d steps", server.url, rlhf.vllm_sync_frequency
+    )
+    return ServedStudent(
+        server,
+        encoder.pixels,
+        directory=config.training.run_dir / "served_student",
+        every=rlhf.vllm_sync_frequency,
+        most_tokens=rlhf.max_completion_length,
+        max_length=config.max_length,
+        temperature=rlhf.temperature,
     )

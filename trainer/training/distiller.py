@@ -61,6 +61,11 @@ class Distiller:
         """The batches of a step; their answers generated, where they are to be."""
         return batches if self._answers is None else self._answers.written(student, batches, step)
 
+    def close(self) -> None:
+        """Ends what was begun for the answers."""
+        if self._answers is not None:
+            self._answers.close()
+
     def image_tokens(self, batch: Batch) -> int:
         """Image tokens of a batch."""
         grids = batch.get("image_grid_thw")

@@ -8,6 +8,7 @@ Axes: B samples, T tokens.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,7 +51,7 @@ class Generation:
         return self._answered(model, samples, {"do_sample": False})
 
     def _answered(self, model: Any, samples: Sequence[Encoded], chance: dict[str, Any]) -> list[Encoded]:
-        prompts = [sample.input_ids_T[: _prompt_length(sample)] for sample in samples]
+        prompts = [prompt_of(sample) for sample in samples]
         longest = max(map(len, prompts))
         ids_BT = torch.full((len(prompts), longest), self._pad_token)
         mask_BT = torch.zeros_like(ids_BT)
@@ -71,21 +72,32 @@ class Generation:
                 eos_token_id=self._end_token, use_cache=True, pad_token_id=self._pad_token,
             )  # fmt: skip
         answers = output_BT[:, longest:].cpu().numpy().astype(np.int32)
-        return [self._with(*pair) for pair in zip(samples, prompts, answers, strict=True)]
+        return [answered(sample, self._ended(answer)) for sample, answer in zip(samples, answers, strict=True)]
 
-    def _with(self, sample: Encoded, prompt: np.ndarray, answer: np.ndarray) -> Encoded:
-        """The sample with this answer, up to its ``<|im_end|>``; one that did not end in time has none."""
-        ends = np.flatnonzero(answer == self._end_token)
-        answer = answer[: ends[0] + 1] if len(ends) else answer
-        return replace(
-            sample,
-            input_ids_T=np.concatenate([prompt, answer]),
-            labels_T=np.concatenate([np.full(len(prompt), IGNORED, np.int32), answer]),
-        )
+    def _ended(self, answer_T: np.ndarray) -> np.ndarray:
+        """The answer up to its ``<|im_end|>``; one that did not end in time has none."""
+        ends = np.flatnonzero(answer_T == self._end_token)
+        return answer_T[: ends[0] + 1] if len(ends) else answer_T
 
 
-def _prompt_length(sample: Encoded) -> int:
-    return int((sample.labels_T != IGNORED).argmax())
+def prompt_of(sample: Encoded) -> np.ndarray:
+    """int32 prompt_T: everything before the answer."""
+    return sample.input_ids_T[: int((sample.labels_T != IGNORED).argmax())]
+
+
+def answered(sample: Encoded, answer_T: np.ndarray) -> Encoded:
+    """The sample with another answer, int32."""
+    prompt_T = prompt_of(sample)
+    return replace(
+        sample,
+        input_ids_T=np.concatenate([prompt_T, answer_T]),
+        labels_T=np.concatenate([np.full(len(prompt_T), IGNORED, np.int32), answer_T]),
+    )
+
+
+def drawing_seed(*place: int) -> int:
+    """32 bits for what is drawn at a place of a run: its seed, step, batch, rank, and so on."""
+    return random.Random("/".join(map(str, place)) + "/student").getrandbits(32)
 
 
 def _network(model: Any) -> Any:

@@ -17,6 +17,7 @@ from trainer.training.logs import get_logger
 from trainer.training.provenance import local_directory
 from trainer.training.samples import EncodedSamples, EpochLoader, lengths, loader
 from trainer.training.sharding import refuse_text_only
+from trainer.training.trouble import UnhealthyRun
 from vqc.errors import InvalidValue
 
 LOG = get_logger("trainer.run")
@@ -93,9 +94,16 @@ def loaders(
     """This rank's training batches, and its evaluation batches when the run evaluates.
 
     ``planned`` is (tokens of every training record, the records in use).
+
+    Raises:
+        UnhealthyRun: fewer training records than devices, or no evaluation record within the length limit.
     """
     training = config.training
     rank, world = args.process_index, args.world_size
+    if (count := len(planned[1])) < world:
+        raise UnhealthyRun(
+            [f"{count} training records are too few for {world} devices; use fewer devices or more data"]
+        )
     options: dict[str, Any] = {
         "workers": training.dataloader_num_workers,
         "pin_memory": args.dataloader_pin_memory,
@@ -116,14 +124,20 @@ def loaders(
         return train, None
     tokens, photos = lengths(data[1], encoder, workers=training.dataloader_num_workers)
     refuse_text_only(config, photos)
+    kept = [index for index, length in enumerate(tokens.tolist()) if length <= config.max_length]
+    if not kept:
+        shortest = f"the shortest has {tokens.min()} tokens" if len(tokens) else "there is none"
+        raise UnhealthyRun([f"no evaluation record is within global_max_length {config.max_length}; {shortest}"])
     evaluation = Batching(
         lengths=tokens.tolist(),
         size=training.per_device_eval_batch_size * (config.packing_length if training.packing else 1),
         packing=training.packing,
         seed=training.seed,
         shuffle=False,
-        indices=[index for index, length in enumerate(tokens.tolist()) if length <= config.max_length],
+        indices=kept,
     )
+    if len(kept) < world:  # each device evaluates all of them, which leaves every mean what it is
+        rank, world = 0, 1
     sampler = BatchSampler(evaluation, rank=rank, world=world)
     return train, loader(EncodedSamples(data[1], encoder), sampler, collator, **options)
 

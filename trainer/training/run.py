@@ -70,6 +70,8 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
         output = trainer.train(resume_from_checkpoint=resume)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(trainer.state.global_step, str(error).splitlines()[0]) from error
+    finally:
+        trainer.close()
     trainer.save_final()
     if training.load_best_model_at_end:
         trainer.load_best()

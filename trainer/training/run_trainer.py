@@ -24,6 +24,7 @@ from trainer.training.distiller import Distiller
 from trainer.training.meters import Meters
 from trainer.training.samples import EpochLoader, to_device
 from trainer.training.sharding import without_tied
+from trainer.training.trouble import StudentServerLost
 
 
 class RunTrainer(Trainer):
@@ -77,12 +78,19 @@ class RunTrainer(Trainer):
         return self.lr_scheduler
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
-        """The batches of the next step and their supervised tokens over all ranks; generated answers put in first."""
+        """The batches of the next step and their supervised tokens over all ranks; generated answers put in first.
+
+        Raises:
+            StudentServerLost: the server that generates is; the run was saved.
+        """
         batches = list(islice(epoch_iterator, num_batches))
         if self._distiller is not None and batches:
             model = self.accelerator.unwrap_model(self.model)
-            with self.accelerator.autocast():
-                batches = self._distiller.with_answers(model, batches, self.state.global_step)
+            try:
+                with self.accelerator.autocast():
+                    batches = self._distiller.with_answers(model, batches, self.state.global_step)
+            except StudentServerLost as error:
+                raise error.saved_to(self._saved()) from error.__cause__
             counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=device)
             reduced: Any = self.accelerator.reduce(counts, "sum")
             self._image_items = reduced
@@ -147,14 +155,13 @@ class RunTrainer(Trainer):
 
     def save_final(self) -> None:
         """Saves the last step's checkpoint beyond ``save_total_limit``, unless it is there or nothing is saved."""
-        directory = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
-        if self.training.save_strategy == "no" or not self.training.save_last_epoch or not self.state.global_step:
-            return
-        if not directory.exists():
-            limit, self.args.save_total_limit = self.args.save_total_limit, None
-            model: Any = self.model_wrapped
-            self._save_checkpoint(model, trial=None)
-            self.args.save_total_limit = limit
+        if self.training.save_last_epoch:
+            self._saved()
+
+    def close(self) -> None:
+        """Ends what the run has begun elsewhere."""
+        if self._distiller is not None:
+            self._distiller.close()
 
     def load_best(self) -> None:
         """Puts the best checkpoint's weights back, when there is one."""
@@ -177,6 +184,18 @@ class RunTrainer(Trainer):
         named["train/lr"] = max(self._rates.values(), default=logs["learning_rate"])
         named |= {f"train/lr_{tower}": rate for tower, rate in self._rates.items()}
         return named | {"train/samples_per_s": samples / elapsed, "train/tokens_per_s": tokens / elapsed}
+
+    def _saved(self) -> Path | None:
+        """This step's checkpoint, written if it was not there; None where the run saves none, or has not begun."""
+        if self.training.save_strategy == "no" or not self.state.global_step:
+            return None
+        directory = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
+        if not directory.exists():
+            limit, self.args.save_total_limit = self.args.save_total_limit, None
+            model: Any = self.model_wrapped
+            self._save_checkpoint(model, trial=None)
+            self.args.save_total_limit = limit
+        return directory
 
     def _over_ranks(self, sums: torch.Tensor) -> list[float]:
         reduced: Any = self.accelerator.reduce(sums, "sum")

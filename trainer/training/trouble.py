@@ -4,12 +4,14 @@ TrainingError
 ├── LossDiverged    the loss is not a number
 ├── OutOfMemory     the device has no memory left
 ├── NoGradient      a tower that should learn gets no gradient
+├── StudentServerLost    the vLLM server that answers as the student is away or cannot do so
 └── UnhealthyRun    checks before training found something (one line each in ``problems``)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from vqc.errors import VqcError
 
@@ -51,6 +53,22 @@ class NoGradient(TrainingError):
             f"the {tower} has trainable parameters but its gradient is zero: the photos do not reach the model. In chat "
             'records an image is {"type": "image", "image": …}; `vqc-train validate` names records without one'
         )
+
+
+class StudentServerLost(TrainingError):
+    """The vLLM server of ``rlhf.use_vllm`` at ``url`` is away, or does not answer as the student. ``what`` says which.
+
+    ``start`` is a command that starts one that would, ``saved`` the checkpoint that the run was saved to on the way out.
+    """
+
+    def __init__(self, url: str, what: str, start: str, saved: Path | None = None) -> None:
+        self.url, self.what, self.start = url, what, start
+        on = f" and go on with training.resume_from_checkpoint: {saved}" if saved is not None else ""
+        super().__init__(f"the vLLM server of the student at {url} {what}. Start it by\n  {start}\n{on}".rstrip())
+
+    def saved_to(self, checkpoint: Path | None) -> StudentServerLost:
+        """The same, with where the run can go on from."""
+        return StudentServerLost(self.url, self.what, self.start, checkpoint)
 
 
 class UnhealthyRun(TrainingError):

@@ -23,6 +23,7 @@ def made(**sections: dict[str, object]) -> TrainConfig:
 
 
 GKD: dict[str, object] = {"rlhf_type": "gkd"}
+SERVED: dict[str, object] = {**GKD, "lmbda": 0.5, "use_vllm": True}
 HFLIP: dict[str, object] = {"ops": [{"name": "hflip"}]}
 VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
 
@@ -83,6 +84,14 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
             "learns nothing from",
         ),
         ({"rlhf": {**GKD, "seq_kd": True}, "training": {"fsdp": "fsdp2"}}, "rlhf.seq_kd", "sharded"),
+        ({"rlhf": SERVED, "tuner": {"tuner_type": "full"}}, "tuner.tuner_type", "cannot be refreshed"),
+        (
+            {"rlhf": SERVED, "tuner": {"modules_to_save": ["model.visual.merger"]}},
+            "tuner.modules_to_save",
+            "plain LoRA",
+        ),
+        ({"rlhf": SERVED, "tuner": {"init_weights": "pissa"}}, "tuner.init_weights", "plain LoRA"),
+        ({"rlhf": SERVED, "tuner": {"lora_rank": 513}}, "tuner.lora_rank", "more than vLLM serves, 512"),
         ({"rlhf": {**GKD, "lmbda": 0.5, "teacher_cache": {"path": "c"}}}, "rlhf.teacher_cache", "rlhf.lmbda"),
         (
             {"rlhf": {**GKD, "teacher_cache": {"path": "c"}}, "custom": {"augmentation": HFLIP}},

@@ -136,7 +136,10 @@ def test_numbers_and_booleans_follow_yaml_1_2(tmp_path: Path) -> None:
         ),
         ("custom: {train_jsonl: t, emit_norm: none}", 1, "custom.emit_norm", "'none' is not valid; valid: 'norm1000'"),
         ("rlhf: {rlhf_type: dpo}", 1, "rlhf.rlhf_type", "'dpo' is not valid; valid: 'gkd'"),
-        ("rlhf: {rlhf_type: gkd, use_vllm: true}", 1, "rlhf.use_vllm", "the student generates with its weights"),
+        ("rlhf: {rlhf_type: gkd, use_vllm: true}", 1, "rlhf.use_vllm", "no effect with lmbda: 0.0"),
+        ("rlhf: {rlhf_type: gkd, vllm_server_port: 1}", 1, "rlhf.vllm_server_port", "without use_vllm: true"),
+        ("rlhf: {rlhf_type: gkd, vllm_mode: colocate}", 1, "rlhf.vllm_mode", "valid: 'server'"),
+        ("rlhf: {rlhf_type: gkd, vllm_max_lora_rank: 8}", 1, "rlhf.vllm_max_lora_rank", "the server's own flag"),
         ("rlhf: {rlhf_type: gkd, gkd_logits_topk: 64}", 1, "rlhf.gkd_logits_topk", "rlhf.teacher_cache"),
         ("rlhf: {rlhf_type: gkd, lambda: 0.5}", 1, "rlhf.lambda", "did you mean 'lmbda'?"),
         (

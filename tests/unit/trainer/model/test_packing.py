@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainer.model.packing import Batching, BatchSampler, fitted, grouped_plan, packed_plan, shuffled
@@ -73,6 +73,16 @@ def test_ranks_share_an_epoch_without_overlap(packing):
             assert all(key[1] == epoch for batch in batches for key in batch)
             seen += [key[0] for batch in batches for key in batch]
         assert sorted(seen) == list(range(101))
+
+
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 8))
+def test_any_number_of_samples_is_shared_by_ranks(count, size, world):
+    assume(count >= world)
+    batching = Batching(lengths=[5] * count, size=size, packing=False, seed=3)
+    samplers = [BatchSampler(batching, rank=rank, world=world) for rank in range(world)]
+    shares = [list(sampler) for sampler in samplers]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(key[0] for share in shares for batch in share for key in batch) == list(range(count))
 
 
 def test_epochs_differ_and_repeat():

@@ -4,6 +4,7 @@ import json
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from trainer.config import TrainingSection
 from trainer.data import dataset_from_config
 from trainer.model import network, tuners
 from trainer.model.encode import Encoder
-from trainer.training import callbacks, health, optim, schedule
+from trainer.training import callbacks, health, inputs, optim, schedule
 from trainer.training.provenance import Provenance, copy_processor
 from trainer.training.sharding import sharding_options
 from trainer.training.trouble import LossDiverged, NoGradient, UnhealthyRun
@@ -116,8 +117,6 @@ def test_healthy_samples_pass_and_broken_ones_are_named(checkpoint: Path, jsonl:
 
 
 def test_samples_over_the_limit_are_counted_and_named(checkpoint: Path, jsonl: Path, tmp_path: Path):
-    import numpy as np
-
     config = tiny.config(checkpoint, jsonl, tmp_path, longest=100)
     samples = dataset_from_config(config, "train")
     tokens = np.array([90, 150, 101])
@@ -125,6 +124,21 @@ def test_samples_over_the_limit_are_counted_and_named(checkpoint: Path, jsonl: P
         health.usable_records(tokens, config, samples)
     kept = config.model_copy(update={"template": config.template.model_copy(update={"truncation_strategy": "delete"})})
     assert health.usable_records(tokens, kept, samples) == [0]
+
+
+def test_too_few_records_are_noticed_before_anything_is_trained(
+    checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch
+):
+    config = tiny.config(checkpoint, jsonl, tmp_path, eval_strategy="steps")
+    data = dataset_from_config(config, "train"), dataset_from_config(config, "val")
+    encoder, collator = Encoder.load(checkpoint), types.SimpleNamespace()
+    args = types.SimpleNamespace(process_index=0, world_size=3, dataloader_pin_memory=False)
+    tokens = np.full(len(data[0]), 300)
+    with pytest.raises(UnhealthyRun, match="2 training records are too few for 3 devices"):
+        inputs.loaders(config, data, encoder, collator, args, (tokens, [0, 1]))
+    monkeypatch.setattr(inputs, "lengths", lambda *_, **__: (tokens + 1000, np.ones_like(tokens)))
+    with pytest.raises(UnhealthyRun, match="no evaluation record .* 1024; the shortest has 1300 tokens"):
+        inputs.loaders(config, data, encoder, collator, args, (tokens, [0, 1, 2]))
 
 
 def test_a_missing_adapter_is_noticed(model, tmp_path: Path):
