@@ -43,7 +43,7 @@ def scores(one: Run) -> dict[str, float]:
     if one.arm != BEFORE:
         directory = trained(load_config(CONFIG), one, one.data.spelled(one.arm))
     photos = [replace(photo, summary=None) for photo in labelled(one.data.photos("colour", "val"))[0]]
-    model = SpellingModel(directory, spelling, batch_size=max(one.sizes.held_out // 2, 1))
+    model = SpellingModel(directory, spelling, batch_size=one.sizes.held_out)
     report = scored(model, photos)
     encoder = Encoder.load(directory)
     labels = [spelling.written(photo.caption) for photo in photos if photo.caption is not None]

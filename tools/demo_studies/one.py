@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     sizes.add_argument("--root", type=Path, default=Path("output/demo_studies"), help="data and checkpoints")
     sizes.add_argument("--steps", type=int, help="of each run; default: as the configuration says")
     sizes.add_argument("--batch", type=int, help="samples of a step; default: as the configuration says")
-    sizes.add_argument("--held-out", type=int, default=400, help="scenes to score on")
+    sizes.add_argument("--held-out", type=int, default=300, help="scenes to score on")
     sizes.add_argument("--tickets", type=int, default=200, help="tickets to score on")
     sizes.add_argument("--workers", type=int, default=1, help="loading processes of a run")
     return sizes

@@ -21,7 +21,7 @@ def test_the_ways_differ_in_the_teacher_alone(name: str, monkeypatch: pytest.Mon
     plain, taught = anchoring.ARMS["SFT"].loaded(), anchoring.ARMS[name].loaded()
     assert taught.rlhf is not None
     assert (taught.rlhf.lmbda, taught.rlhf.seq_kd) == (0, False)
-    assert taught.rlhf.llm_kd_weight == anchoring.ARMS[name].weight
+    assert taught.rlhf.llm_kd_weight == anchoring.ARMS[name].text
     custom = taught.custom.model_copy(update={"visual_kd": None})
     assert taught.model_copy(update={"rlhf": None, "custom": custom}) == plain
     assert (taught.custom.visual_kd is not None) == ("visual" in name)
