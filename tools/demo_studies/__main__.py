@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     command = argparse.ArgumentParser(prog="python -m tools.demo_studies", description=__doc__, parents=[one.parser()])
     command.add_argument("--studies", nargs="+", choices=ARMS, default=list(ARMS))
     command.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
-    command.add_argument("--photos", type=int, default=9600, help="scenes to learn from")
+    command.add_argument("--photos", type=int, default=8000, help="scenes to learn from")
     command.add_argument("--jobs", type=int, default=1, help="runs at a time")
     command.add_argument("--limit", type=float, default=86400, help="seconds for everything")
     command.add_argument("--out", type=Path, default=Path("output/demo_studies"), help="results.jsonl and tables.md")

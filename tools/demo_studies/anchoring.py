@@ -24,11 +24,15 @@ from trainer.training.samples import to_device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A way of learning: its configuration, and the weights of what holds it where it has a teacher."""
+    """A way of learning: its configuration, the weights of what holds it where it has a teacher, and its learning rate.
+
+    ``rate`` None: as the configuration says.
+    """
 
     config: str
     text: float = 0.0
     features: float = 0.0
+    rate: float | None = None
 
     def loaded(self) -> TrainConfig:
         """The configuration with the weights in place."""
@@ -39,7 +43,8 @@ class Arm:
         if custom.visual_kd is not None:
             visual_kd = custom.visual_kd.model_copy(update={"weight": self.features})
             custom = custom.model_copy(update={"visual_kd": visual_kd})
-        return config.model_copy(update={"rlhf": rlhf, "custom": custom})
+        training = config.training.model_copy(update={"learning_rate": self.rate} if self.rate else {})
+        return config.model_copy(update={"rlhf": rlhf, "custom": custom, "training": training})
 
 
 ARMS = {
@@ -47,8 +52,12 @@ ARMS = {
     "GKD 10": Arm(config="demo_anchor_gkd", text=10.0),
     "GKD 100": Arm(config="demo_anchor_gkd", text=100.0),
     "GKD 100 + visual 1": Arm(config="demo_anchor_gkd_visual", text=100.0, features=1.0),
+    "SFT at a fifth": Arm(config="demo_anchor", rate=2e-4),
 }
-"""Weights beside a cross-entropy of weight 1. At beta 0.1 the divergence is about a tenth of KL, so 10 is about one KL."""
+"""Weights beside a cross-entropy of weight 1. At beta 0.1 the divergence is about a tenth of KL, so 10 is about one KL.
+
+SFT at a fifth of the rate learns less and forgets less as well: anchoring has to do better than that.
+"""
 
 TICKETS_AT_ONCE = 50
 """Of up to four photos and their lines each."""

@@ -3,7 +3,8 @@
 #   tools/demo_studies/run.sh [ARGUMENTS of python -m tools.demo_studies]
 #   GPU=1 CORES=16-31 tools/demo_studies/run.sh         on this GPU and these cores, beside other work on the others
 #   DRY_RUN=1 tools/demo_studies/run.sh                 every arm with tiny counts on a CPU: proves the script
-# SITE (/tmp/vqc-train-site) holds the trainer's packages; unless it is complete, it is unpacked from PARTS (build/train), see tools/train_bench/pack.sh.
+# SITE (/tmp/vqc-train-site) holds the trainer's packages; unless it is complete, it is unpacked from PARTS (build/train), where tools/train_bench/pack.sh
+# has put it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
@@ -18,17 +19,21 @@ else
     python=${PYTHON:-python3}
     export CUDA_VISIBLE_DEVICES=${GPU:-0}
     [ -z "${CORES:-}" ] || pinned=(taskset -c "$CORES")
-    if [ ! -f "$site/.complete" ]; then
+    if [ ! -f "$site/.complete" ] && ls "$parts_in"/PART.* >/dev/null 2>&1; then
         mkdir -p "$site"; cat "$parts_in"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
     fi
     export PYTHONPATH=$PWD:$site
+    if ! "$python" -c 'import cv2' 2>/dev/null; then  # 60 MB that only augmentation works with, and nothing here augments
+        mkdir -p /tmp/vqc-no-cv2; echo 'def setNumThreads(count): pass' > /tmp/vqc-no-cv2/cv2.py
+        export PYTHONPATH=$PYTHONPATH:/tmp/vqc-no-cv2
+    fi
     root=/tmp/vqc-demo-studies; sizes=(--jobs 7)
-    nvidia-smi --query-gpu=index,name,memory.total,utilization.gpu --format=csv,noheader
+    nvidia-smi --query-gpu=index,name,memory.total,utilization.gpu --format=csv,noheader || true
 fi
-"$python" -c "import torch, transformers, tools.demo_studies.__main__, PIL, cv2; print('torch', torch.__version__, 'transformers', transformers.__version__, 'Pillow', PIL.__version__, 'GPUs', torch.cuda.device_count(), flush=True)"
+"$python" -c "import torch, transformers, PIL, tools.demo_studies.__main__; print('torch', torch.__version__, 'transformers', transformers.__version__, 'Pillow', PIL.__version__, 'GPUs', torch.cuda.device_count(), flush=True)"
 echo "== imports took $((SECONDS - began)) s"
 status=0
 "${pinned[@]}" "$python" -m tools.demo_studies --root "$root" --out "$out" --limit $((limit - (SECONDS - began) - 8)) "${sizes[@]}" "$@" || status=$?
-tail -n 40 "$root"/logs/*.txt > "$out/runs.txt" 2>/dev/null || true
+tail -n 40 "$root"/logs/*.txt "$root"/runs/*/logging.jsonl > "$out/runs.txt" 2>/dev/null || true
 echo "== done after $((SECONDS - began)) s; results in $out"
 exit $status
