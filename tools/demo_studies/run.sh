@@ -3,12 +3,11 @@
 #   tools/demo_studies/run.sh [ARGUMENTS of python -m tools.demo_studies]
 #   GPU=1 CORES=16-31 tools/demo_studies/run.sh         on this GPU and these cores, beside other work on the others
 #   DRY_RUN=1 tools/demo_studies/run.sh                 every arm with tiny counts on a CPU: proves the script
-# SITE (/tmp/vqc-train-site) holds the trainer's packages; unless it is complete, it is unpacked from PARTS (build/train), where tools/train_bench/pack.sh
-# has put it.
+# SITE (/tmp/vqc-train-site) holds the trainer's packages: tools/train_bench/pack.sh packs them, tools/train_bench/run.sh unpack leaves them there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
-limit=${TIME_LIMIT:-400}; out=${OUT:-output/demo_studies}; site=${SITE:-/tmp/vqc-train-site}; parts_in=${PARTS:-build/train}
+limit=${TIME_LIMIT:-400}; out=${OUT:-output/demo_studies}; site=${SITE:-/tmp/vqc-train-site}
 mkdir -p "$out"; out=$(realpath "$out")
 export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 pinned=()
@@ -16,12 +15,10 @@ if [ -n "${DRY_RUN:-}" ]; then
     python=.venv/bin/python; export PYTHONPATH=$PWD
     root=$out/data; sizes=(--photos 24 --held-out 2 --tickets 2 --steps 2 --batch 2 --seeds 17 --jobs 2)
 else
-    python=${PYTHON:-python3}
+    python=${PYTHON:-/opt/torch/.venv/bin/python3}
     export CUDA_VISIBLE_DEVICES=${GPU:-0}
     [ -z "${CORES:-}" ] || pinned=(taskset -c "$CORES")
-    if [ ! -f "$site/.complete" ] && ls "$parts_in"/PART.* >/dev/null 2>&1; then
-        mkdir -p "$site"; cat "$parts_in"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
-    fi
+    [ -f "$site/.complete" ] || { echo "$site is not complete: tools/train_bench/run.sh unpack" >&2; exit 1; }
     export PYTHONPATH=$PWD:$site
     if ! "$python" -c 'import cv2' 2>/dev/null; then  # 60 MB that only augmentation works with, and nothing here augments
         mkdir -p /tmp/vqc-no-cv2; echo 'def setNumThreads(count): pass' > /tmp/vqc-no-cv2/cv2.py
