@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Run:
 
 
 def trained(config: TrainConfig, one: Run, train: Path) -> Path:
-    """The directory of the merged model that this configuration gives on these records."""
+    """The directory of the merged model that this configuration gives on these records; made anew."""
     changed: dict[str, object] = {
         "seed": one.seed,
         "output_dir": str(one.data.root / "runs"),
@@ -61,6 +62,7 @@ def trained(config: TrainConfig, one: Run, train: Path) -> Path:
             "custom": config.custom.model_copy(update={"train_jsonl": str(train)}),
         }
     )
+    shutil.rmtree(config.training.run_dir, ignore_errors=True)  # of a call before, whose results were not kept
     result = run(config)
     assert result.checkpoint is not None
     return export(result.checkpoint, config.training.run_dir / "merged")
