@@ -26,8 +26,8 @@ class Profiled(TrainerCallback):
     def on_step_begin(self, _: Any, state: Any, __: Any, **___: Any) -> None:
         """Begins to profile before the last steps."""
         if state.global_step == state.max_steps - self._steps:
-            kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-            self._profile = profile(activities=kinds, acc_events=True)
+            kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
+            self._profile = profile(activities=[kind], acc_events=True)
             _wait()
             self._began = perf_counter()
             self._profile.start()
