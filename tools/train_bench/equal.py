@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
 
 from trainer.config import TunerSection
 from trainer.data.dataset import SampleDataset
@@ -53,12 +54,17 @@ def learnt(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> 
 def compared(checkpoint: Path, data: Path) -> dict[str, Any]:
     """Losses, and distances between gradients as shares of float32's norm."""
     found = {}
-    cases = {"plain": (False, torch.bfloat16), "liger": (True, torch.bfloat16), "float32": (False, torch.float32)}
+    positions = (
+        upstream.apply_rotary_pos_emb,
+        upstream.apply_rotary_pos_emb_vision,
+    )  # Liger's are the process's, not a model's
+    cases = {"plain": (False, torch.bfloat16), "float32": (False, torch.float32), "liger": (True, torch.bfloat16)}
     for name, (liger, dtype) in cases.items():
         found[name] = learnt(checkpoint, data, liger=liger, dtype=dtype if torch.cuda.is_available() else torch.float32)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+    upstream.apply_rotary_pos_emb, upstream.apply_rotary_pos_emb_vision = positions
     true = found["float32"][1]
     return {
         "checkpoint": checkpoint.name,

@@ -75,11 +75,9 @@ class Session:
             except subprocess.TimeoutExpired:
                 code = -1
         if code:
-            ends = (
-                log.read_text(errors="replace")[-1500:],
-                (self.work / "lines.txt").read_text(errors="replace")[-300:],
-            )
-            self.tell(f"{name} failed ({code}): " + "\n".join(ends))
+            said = log.read_text(errors="replace").splitlines()
+            errors = [line for line in said if "Error" in line or ".py" in line][-40:]
+            self.tell(f"{name} failed ({code}):\n" + "\n".join([*errors, *said[-3:]])[-6000:])
         found = [
             json.loads(line) for line in (self.work / "lines.txt").read_text().splitlines() if line.startswith('{"')
         ]

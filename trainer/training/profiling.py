@@ -23,7 +23,7 @@ class Profiled(TrainerCallback):
         self._profile: Any = None
         self._began = 0.0
 
-    def on_step_begin(self, _: Any, state: Any, __: Any, **___: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Begins to profile before the last steps."""
         if state.global_step == state.max_steps - self._steps:
             kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
@@ -32,7 +32,7 @@ class Profiled(TrainerCallback):
             self._began = perf_counter()
             self._profile.start()
 
-    def on_step_end(self, _: Any, state: Any, __: Any, **___: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Writes the file after the last step."""
         if self._profile is not None and state.global_step == state.max_steps:
             _wait()
