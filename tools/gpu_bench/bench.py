@@ -60,7 +60,7 @@ class Bench:
             CaptionLoad(max_new_tokens=64 if self._dry else 256),
             StageALoad(),
         )
-        self._extra = () if self._dry else ("--load-format", "dummy")
+        self._extra = ("--load-format", "dummy", "--logits-processors", "tools.gpu_bench.long_answers:LongAnswers")
 
     def left(self) -> float:
         """Seconds until the call must have ended."""
@@ -135,7 +135,7 @@ class Bench:
         base = self._plan(self._loads, self._levels)
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
-            "warm": replace(base, clients=(1,), sides="raw", seconds=0.1),
+            "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
             "pairs": base,
             "stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),

@@ -27,6 +27,8 @@ def test_a_dummy_has_a_tokenizer_for_every_id_and_no_weights(size: str, tmp_path
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     known = {*tokenizer["model"]["vocab"].values(), *added.values()}
     assert known >= set(range(VOCABULARY))
+    processor = json.loads((out / "preprocessor_config.json").read_text("utf-8"))
+    assert processor["size"] == {"shortest_edge": 65_536, "longest_edge": 1024 * 768}
     assert config["image_token_id"] == added["<|image_pad|>"]
     assert config["vision_config"]["out_hidden_size"] == config["text_config"]["hidden_size"] == SIZES[size].hidden
 
