@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from engine.profile import Quantization
 from service.domain.hosts import is_loopback
 from service.domain.models import parse_share
+from vqc.cores import usable_cores
 from vqc.errors import InvalidValue
 
 
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
     max_photo_bytes: int = Field(20 * 2**20, ge=1024, description="Largest encoded photo, in bytes.")
     max_photo_pixels: int = Field(50_000_000, ge=1024, description="Largest photo, in pixels.")
     photo_threads: int = Field(
-        min(4, os.cpu_count() or 1), ge=1, description="Photos read at once; each converted one holds 10 bytes a pixel."
+        min(4, usable_cores()), ge=1, description="Photos read at once; each converted one holds 10 bytes a pixel."
     )
     url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts that photos may be fetched from, separated by commas; *.example.com allows all below."
