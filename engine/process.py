@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from engine.session import members
 from engine.shared_memory import shared_memory_of
 
 MAX_LOG_BYTES = 16 * 2**20
@@ -20,6 +21,11 @@ MAX_LOG_BYTES = 16 * 2**20
 
 _FOREIGN = ("VQC_", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """Variables that the engine must not inherit: our settings and keys, our metrics directory."""
+
+_KILLED_S = 30.0
+"""How long a killed process may take to end; one that takes longer hangs in the kernel, where nobody can help it."""
+
+_LOOK_S = 0.02
 
 _REAPER = """
 read -r word
@@ -103,9 +109,17 @@ class EngineProcess:
         finally:
             _signal_group(self.pid, signal.SIGKILL)
             await self._process.wait()
+            await self._gone()
             for path in self._shared_memory:
                 path.unlink(missing_ok=True)
             await self._dismiss_reaper()
+
+    async def _gone(self) -> None:
+        """Returns when the killed children have ended too: one with gigabytes to give back takes a while."""
+        for _ in range(round(_KILLED_S / _LOOK_S)):
+            if not any(members(self.pid)):
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _dismiss_reaper(self) -> None:
         if self._reaper.stdin is not None:

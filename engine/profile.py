@@ -7,7 +7,6 @@ Owns which flags a CPU and a GPU engine get. Starts nothing and imports nothing 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.adapter import Adapter
+from vqc.cores import usable_cores
 
 Profile = Literal["cpu", "gpu"]
 
@@ -125,7 +125,7 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
     return {
         **shared,
         "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
-        "OMP_NUM_THREADS": str(settings.cpu_threads or max(1, (os.cpu_count() or 1) - 1)),
+        "OMP_NUM_THREADS": str(settings.cpu_threads or max(1, usable_cores() - 1)),
         # The worker in the engine's own process: with one of its own, the two spin on sched_yield while they wait for each
         # other, which starves everything else on a small machine for seconds (measured).
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -170,7 +170,7 @@ def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
 def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
     return {
         "gpu-memory-utilization": settings.gpu_memory_utilization,
-        "api-server-count": settings.api_server_count or max(1, (os.cpu_count() or 1) // 3),
+        "api-server-count": settings.api_server_count or max(1, usable_cores() // 3),
         "max-num-seqs": settings.max_num_seqs or 256,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,

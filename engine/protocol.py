@@ -65,11 +65,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """All ``n`` completions, ordered by index, and the tokens they cost."""
+    """All ``n`` completions, ordered by index, and the tokens they cost. ``cached``: they were written for another request."""
 
     completions: tuple[Completion, ...]
     prompt_tokens: int
     completion_tokens: int
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Delta:
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.session import members
+
 _SHM = "/dev/shm/"
 
 
 def shared_memory_of(session: int) -> frozenset[Path]:
     """The files in /dev/shm that processes of this session have mapped; none where /proc does not tell."""
-    return frozenset(path for pid in _members(session) for path in _mapped(pid))
-
-
-def _members(session: int) -> Iterator[Path]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # gone meanwhile
-        if fields[3] == str(session):
-            yield stat.parent
+    return frozenset(path for process in members(session) for path in _mapped(process))
 
 
 def _mapped(process: Path) -> Iterator[Path]:

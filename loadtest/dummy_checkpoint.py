@@ -16,6 +16,9 @@ from vqc.errors import InvalidValue
 VOCABULARY = 151_936
 """Entries of the tokenizer, padded so that whatever id random weights choose can be decoded."""
 
+MAX_PIXELS = 1024 * 768
+"""Larger photos are scaled down to it, as a model trained on such photos does: 768 tokens."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -48,7 +51,7 @@ SIZES = {
 }  # fmt: skip
 
 _TAKEN = {".json", ".jinja", ".txt"}
-_WRITTEN = {"config.json", "tokenizer.json", "vqc_manifest.json"}
+_WRITTEN = {"config.json", "tokenizer.json", "preprocessor_config.json", "vqc_manifest.json"}
 
 
 def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
@@ -63,6 +66,8 @@ def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
         tokenizer: dict[str, Any] = json.loads((source / "tokenizer.json").read_text("utf-8"))
         ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
         config = _config(SIZES[size], ids)
+        processor = json.loads((source / "preprocessor_config.json").read_text("utf-8"))
+        processor["size"]["longest_edge"] = MAX_PIXELS
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidValue("source", str(source), f"must be a Qwen3-VL checkpoint directory: {error!r}") from error
     out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +79,7 @@ def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
         vocabulary[f"x{token_id:06d}"] = token_id
     _write(out / "tokenizer.json", tokenizer)
     _write(out / "config.json", config)
+    _write(out / "preprocessor_config.json", processor)
     return out
 
 

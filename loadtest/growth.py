@@ -91,8 +91,9 @@ async def _clients(times: int, seconds: float, supply: Supply, starting: Callabl
 
 async def _held(server: Served, job: Job, clients: int, seconds: float, numbers: count[int]) -> float:
     before = _cpu_s(server)
+    until = perf_counter() + seconds
     outcomes = await closed_loop(
-        server.target, job, clients, lambda: next(numbers), perf_counter() + seconds, timeout_s=60.0
+        server.target, job, clients, lambda: next(numbers), lambda _: perf_counter() < until, timeout_s=60.0
     )
     if found := problems(outcomes, malformed_too=True):
         raise BenchFailed(found[0])

@@ -25,25 +25,30 @@ PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way to train: beside a teacher (GKD, forward only), packed, activations recomputed."""
+    """One way to train: beside a teacher (GKD, forward only), packed, activations recomputed, with Liger's kernels."""
 
     gkd: bool
     packing: bool
     recompute: bool
+    liger: bool = False
 
     @property
     def name(self) -> str:
         """Such as ``gkd+packing``."""
-        on = [word for word, said in (("packing", self.packing), ("recompute", self.recompute)) if said]
+        said = {"packing": self.packing, "recompute": self.recompute, "liger": self.liger}
+        on = [word for word, is_on in said.items() if is_on]
         return "+".join(["gkd" if self.gkd else "sft", *on])
 
 
-VARIANTS = tuple(Variant(gkd=g, packing=p, recompute=r) for g, p, r in product((False, True), repeat=3))
+VARIANTS = tuple(Variant(gkd=g, packing=p, recompute=r, liger=k) for k, g, p, r in product((False, True), repeat=4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What every variant trains on. A packed row holds up to ``row_tokens``, a padded batch ``batch_size`` samples."""
+    """What every variant trains on. A packed row holds up to ``row_tokens``, a padded batch ``batch_size`` samples.
+
+    ``data`` are records to train on instead of drawn photos (``photos`` of ``size_wh``).
+    """
 
     model: str
     photos: int
@@ -54,6 +59,7 @@ class Load:
     row_tokens: int
     lora_rank: int
     workers: int
+    data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def measure(
         for variant in variants if number % 2 == 0 else reversed(variants):
             starting(f"round {number + 1} of {rounds}: {variant.name}")
             found[variant].append(_run(work, load, variant))
-    return [_row(variant, results) for variant, results in found.items()]
+    return [row(variant.name, results) for variant, results in found.items()]
 
 
 def config(work: Path, load: Load, variant: Variant) -> dict[str, Any]:
@@ -95,13 +101,16 @@ def config(work: Path, load: Load, variant: Variant) -> dict[str, Any]:
         "model": {"model": load.model, "torch_dtype": "bfloat16"},
         "global_max_length": load.row_tokens,
         "template": {"truncation_strategy": "delete"},
-        "tuner": {"lora_rank": load.lora_rank, "lora_alpha": 2 * load.lora_rank, "freeze_aligner": False},
+        "tuner": {
+            "lora_rank": load.lora_rank, "lora_alpha": 2 * load.lora_rank, "lora_dropout": 0.0, "freeze_aligner": False,
+        },
         "training": {
             "output_dir": str(work / "run"),
             "max_steps": load.warmup + load.steps,
             "per_device_train_batch_size": 1 if variant.packing else load.batch_size,
             "packing": variant.packing,
             "gradient_checkpointing": variant.recompute,
+            "use_liger_kernel": variant.liger,
             "learning_rate": 1e-5,
             "logging_steps": load.warmup + load.steps,
             "logging_first_step": False,
@@ -110,7 +119,9 @@ def config(work: Path, load: Load, variant: Variant) -> dict[str, Any]:
             "dataloader_num_workers": load.workers,
         },
         "custom": {"scenes": {"train": {"seed": 1, "count": load.photos}, "size_wh": list(load.size_wh)}},
-    }
+    }  # fmt: skip
+    if load.data is not None:
+        tree["custom"] = {"train_jsonl": str(load.data)}
     if variant.gkd:
         tree["rlhf"] = {"rlhf_type": "gkd", "beta": 0.1, "lmbda": 0.0, "seq_kd": False}
     return tree
@@ -126,12 +137,14 @@ def _run(work: Path, load: Load, variant: Variant) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _row(variant: Variant, results: Sequence[dict[str, Any]]) -> Row:
-    median = {name: statistics.median(result[name] for result in results) for name in results[0] if name != "device"}
+def row(variant: str, results: Sequence[dict[str, Any]]) -> Row:
+    """The medians of a variant's runs, each as ``trainer.training.measure`` printed it."""
+    named = [name for name in results[0] if name not in ("device", "losses")]
+    median = {name: statistics.median(result[name] for result in results) for name in named}
     device = str(results[0]["device"])
     peak = next((value for part, value in PEAK_TFLOPS.items() if part in device), None)
     return Row(
-        variant=variant.name,
+        variant=variant,
         device=device,
         rounds=len(results),
         step_ms=1000 * median["step_s"],

@@ -16,7 +16,9 @@ NAMES = [variant.name for variant in VARIANTS]
 @click.option(
     "--model", default="tiny", show_default=True, help="Checkpoint directory; `vqc-train tiny OUT --size 4b` makes one."
 )
-@click.option("--variant", "names", type=click.Choice(NAMES), multiple=True, help="Measure this one; default: all.")
+@click.option(
+    "--variant", "names", type=click.Choice(NAMES), multiple=True, help="Measure this one; default: all without Liger."
+)
 @click.option("--rounds", type=click.IntRange(1, 20), default=2, show_default=True, help="Runs of each, by turns.")
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Steps measured in a run.")
 @click.option("--warmup", type=click.IntRange(1), default=5, show_default=True, help="Steps before them.")
@@ -29,6 +31,9 @@ NAMES = [variant.name for variant in VARIANTS]
     "--lora-rank", type=click.IntRange(1), default=32, show_default=True, help="On language model and aligner."
 )
 @click.option("--workers", type=click.IntRange(0), default=4, show_default=True, help="Data loading processes.")
+@click.option(
+    "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Records instead of drawn photos."
+)
 @click.option(
     "--work", type=click.Path(file_okay=False, path_type=Path), help="Kept directory; default: a passing one."
 )
@@ -46,6 +51,7 @@ def train(
     row_tokens: int,
     lora_rank: int,
     workers: int,
+    data: Path | None,
     work: Path | None,
     as_document: bool,
 ) -> None:
@@ -59,9 +65,9 @@ def train(
 
     load = Load(
         model=model, photos=photos, size_wh=(width, height), steps=steps, warmup=warmup, batch_size=batch_size,
-        row_tokens=row_tokens, lora_rank=lora_rank, workers=workers,
+        row_tokens=row_tokens, lora_rank=lora_rank, workers=workers, data=data,
     )  # fmt: skip
-    chosen = [variant for variant in VARIANTS if not names or variant.name in names]
+    chosen = [variant for variant in VARIANTS if (variant.name in names if names else not variant.liger)]
     with tempfile.TemporaryDirectory(prefix="vqc-bench-train-") as passing, Console(stderr=True).status("") as status:
         place = work or Path(passing)
         place.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,11 @@ from service.api.context import Context, Defaults
 from service.application.caption import CaptionPhoto
 from service.application.intake import Intake
 from service.application.photos import PhotoReader
+from service.application.repeats import AnswerStore
 from service.application.stage_a import SummarisePhotos
 from service.bootstrap_models import model_catalogue, served_models
 from service.console.app import ConsoleOptions, create_console
+from service.domain.hosts import HostRule
 from service.logs import configure
 from service.metrics import Metrics
 from service.server import server
@@ -33,8 +35,10 @@ _log = structlog.get_logger("vqc")
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncGenerator[Context, None]:
+async def running(settings: Settings, answers: AnswerStore | None = None) -> AsyncGenerator[Context, None]:
     """The use cases with their engine starting or answering; everything is let go of at the end.
+
+    ``answers``: where answers given before are found.
 
     Raises:
         InvalidValue: a setting that cannot work, such as a checkpoint directory that is none.
@@ -43,7 +47,7 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
     keys = KeyRing(read_keys(settings.api_keys_file) if settings.api_keys_file else None)
     intake = Intake(settings.max_in_flight)
     metrics = Metrics(intake)
-    models, swaps = await served_models(settings, metrics)
+    models, swaps = await served_models(settings, metrics, answers)
     reader = PhotoReader(limits, settings.photo_threads)
     try:
         yield Context(
@@ -53,6 +57,7 @@ async def running(settings: Settings) -> AsyncGenerator[Context, None]:
             stage_a=SummarisePhotos(models, reader, metrics),
             fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
             keys=keys,
+            hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
             intake=intake,
             metrics=metrics,
             defaults=Defaults(
@@ -95,12 +100,12 @@ def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
 async def _work(settings: Settings) -> None:
     from service.bootstrap_groups import working
 
-    async with running(settings) as context:
+    async with _kept_answers(settings) as answers, running(settings, answers) as context:
         await working(settings, context)
 
 
 async def _serve(settings: Settings, judge: bool) -> None:
-    async with running(settings) as context:
+    async with _kept_answers(settings) as answers, running(settings, answers) as context:
         if settings.stage_b == "off":
             await _listen(settings, context)
             return
@@ -108,6 +113,20 @@ async def _serve(settings: Settings, judge: bool) -> None:
 
         async with with_groups(settings, context, judge=judge) as context_with_groups:
             await _listen(settings, context_with_groups)
+
+
+@asynccontextmanager
+async def _kept_answers(settings: Settings) -> AsyncGenerator[AnswerStore | None, None]:
+    """Where answers given before are kept; None where the settings want none kept."""
+    if not settings.answer_cache_h:
+        yield None
+        return
+    from service.adapters.answers_redis import PATIENCE_S, RedisAnswers
+    from service.adapters.redis_client import connect
+    from service.bootstrap_groups import redis_of
+
+    async with redis_of(settings) as url, connect(url, timeout_s=PATIENCE_S) as redis:
+        yield RedisAnswers(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
 
 
 async def _listen(settings: Settings, context: Context) -> None:

@@ -135,12 +135,18 @@ async def group_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Gr
         InvalidValue: a setting that cannot work; no Redis is named and none can be started.
         QueueUnavailable: the Redis of our own, or the store of photos, does not come up.
     """
-    if settings.redis_url is None:
-        async with embedded_redis(settings.state_dir / "redis") as url, _parts(settings, metrics, url) as parts:
-            yield parts
-    else:
-        async with _parts(settings, metrics, settings.redis_url.get_secret_value()) as parts:
-            yield parts
+    async with redis_of(settings) as url, _parts(settings, metrics, url) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
+    """The URL of the Redis that the settings name, else of our own, which is up inside the block. Raises as ``group_parts``."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    async with embedded_redis(settings.state_dir / "redis") as url:
+        yield url
 
 
 @asynccontextmanager

@@ -15,16 +15,22 @@ from service.application.models_catalogue import ModelCatalogue
 from service.application.models_exchange import Exchange
 from service.application.models_swap import ModelSource, Served, SwapModels
 from service.application.observe import Observer
+from service.application.repeats import AnswerStore, Repeats
 from service.domain.models import Role, parse_share
 from service.domain.results import ServedModel
 from service.settings import Settings
 from service.tracing import collector
+from service.version import VERSION
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
 
-async def served_models(settings: Settings, observer: Observer) -> tuple[ModelRouter, SwapModels]:
+async def served_models(
+    settings: Settings, observer: Observer, answers: AnswerStore | None = None
+) -> tuple[ModelRouter, SwapModels]:
     """The main model in force, its engine starting or answering. Close with ``SwapModels.aclose``.
+
+    With ``answers`` what was answered before is answered from there.
 
     Raises:
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint or an unknown alias.
@@ -32,7 +38,8 @@ async def served_models(settings: Settings, observer: Observer) -> tuple[ModelRo
     """
     canary = parse_share("VQC_CANARY", settings.canary) if settings.canary else None
     shadow = parse_share("VQC_SHADOW", settings.shadow) if settings.shadow else None
-    router = ModelRouter(observer, canary=canary, shadow=shadow, wait_s=settings.swap_wait_s)
+    repeats = Repeats(answers, observer, served_as=_served_as(settings)) if answers else None
+    router = ModelRouter(observer, canary=canary, shadow=shadow, wait_s=settings.swap_wait_s, repeats=repeats)
     source = _source(settings)
     served = [Served(role=Role.MAIN, alias=_main_alias(settings, source), ref=settings.model or "")]
     served += [Served(role=Role.CANARY, alias=canary.alias, ref=canary.alias)] if canary else []
@@ -64,6 +71,11 @@ def model_catalogue(settings: Settings) -> ModelCatalogue | None:
     from service.adapters.models_catalogue import RegistryCatalogue
 
     return RegistryCatalogue(open_registry(settings.registry), settings.registry_policy, settings.model_cache)
+
+
+def _served_as(settings: Settings) -> str:
+    """What beside a model's digest may change its answers: another one of these starts without kept answers."""
+    return repr((VERSION, settings.engine, settings.engine_quantization, settings.engine_args))
 
 
 def _source(settings: Settings) -> ModelSource:

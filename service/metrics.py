@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 
 from engine.protocol import Health
 from service.application.intake import Intake
-from service.application.observe import Observer, SwapOutcome, Task
+from service.application.observe import Lookup, Observer, SwapOutcome, Task
 from service.domain.models import Agreement, Role
 from service.domain.results import ServedModel
 from service.metric_parts import exemplar, initialised
@@ -24,7 +24,7 @@ from vqc.missions import missions
 from vqc.parser import Status
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-Refusal = Literal["overloaded", "draining", "body_too_large"]
+Refusal = Literal["overloaded", "draining", "body_too_large", "host"]
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 
@@ -87,6 +87,12 @@ class Metrics(Observer):
             "Things that Stage-A lines name, by whether the mission has words for them.",
             mission=[*missions()],
             known=("true", "false"),
+        )
+
+        self._lookups = counter(
+            "vqc_answer_cache_lookups",
+            "Answers looked for among those given before; joined: it was just being written for another request.",
+            outcome=get_args(Lookup),
         )
 
         self._engine_ready = gauge("vqc_engine_ready", "1 while the engine answers.")
@@ -154,6 +160,10 @@ class Metrics(Observer):
     def first_object(self, seconds: float) -> None:
         """See ``Observer``."""
         self._first_object.observe(seconds, exemplar())
+
+    def looked_up(self, lookup: Lookup) -> None:
+        """See ``Observer``."""
+        self._lookups.labels(lookup).inc()
 
     def serving(self, models: Sequence[tuple[Role, ServedModel]]) -> None:
         """See ``Observer``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,7 +10,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.profile import Quantization
+from service.domain.hosts import is_loopback
 from service.domain.models import parse_share
+from vqc.cores import usable_cores
 from vqc.errors import InvalidValue
 
 
@@ -29,6 +30,11 @@ class Settings(BaseSettings):
         "loopback",
         description="Where the API may listen without a key file; anywhere only where something else keeps strangers out, "
         "such as a container whose port is published on loopback.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names under which the service is called (the Host header), separated by commas, beside loopback's; "
+        "*.example.com allows all below, * any. Without it: any with a key file, loopback's alone without.",
     )
     secrets_dir: Path | None = Field(
         None,
@@ -102,12 +108,22 @@ class Settings(BaseSettings):
     )
     max_model_len: int = Field(8192, ge=256, description="Longest prompt plus answer, in tokens.")
 
+    answer_cache_h: float = Field(
+        0.0,
+        ge=0,
+        description="Hours for which an answer is given again to the same question about the same photo, without asking the "
+        "model: greedy captions and Stage-A lines, per model digest, kept in Redis. 0: off.",
+    )
+    answer_cache_entries: int = Field(
+        20_000, ge=1, description="Most answers kept so, the newest; a caption takes about 2 KB of Redis."
+    )
+
     max_in_flight: int = Field(256, ge=1, description="Most requests worked on at once; more get 429.")
     max_body_bytes: int = Field(64 * 2**20, ge=1024, description="Largest request body, in bytes.")
     max_photo_bytes: int = Field(20 * 2**20, ge=1024, description="Largest encoded photo, in bytes.")
     max_photo_pixels: int = Field(50_000_000, ge=1024, description="Largest photo, in pixels.")
     photo_threads: int = Field(
-        min(4, os.cpu_count() or 1), ge=1, description="Photos read at once; each converted one holds 10 bytes a pixel."
+        min(4, usable_cores()), ge=1, description="Photos read at once; each converted one holds 10 bytes a pixel."
     )
     url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts that photos may be fetched from, separated by commas; *.example.com allows all below."
@@ -196,7 +212,7 @@ class Settings(BaseSettings):
         """Where guidance and its thresholds are kept: ``guidance_dir``, or a folder of the state."""
         return self.guidance_dir or self.state_dir / "guidance"
 
-    @field_validator("url_hosts", "webhook_hosts", mode="before")
+    @field_validator("allowed_hosts", "url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -221,21 +237,14 @@ class Settings(BaseSettings):
             raise ValueError("canary and shadow need VQC_REGISTRY and engines of our own (managed or scripted)")
         if len({*aliases, self.model}) <= len(aliases):
             raise ValueError(f"model, canary and shadow must be different aliases; found {self.model!r} and {aliases}")
+        if self.answer_cache_h and self.engine == "external":
+            raise ValueError(
+                "answer_cache_h needs an engine of our own (managed or scripted): nobody tells us when another one's model "
+                "is replaced, and its old answers would be given for the new model"
+            )
         if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address.
-
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "example.com")]
-    [True, True, True, False, False]
-    """
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_settings(**overrides: object) -> Settings:

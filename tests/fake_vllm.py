@@ -224,13 +224,19 @@ async def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--uds", type=Path, required=True)
     parser.add_argument("--boot-log", type=Path, help="lines to print before serving")
-    parser.add_argument("--child", action="store_true", help="start a child that ignores SIGTERM")
+    parser.add_argument(
+        "--child",
+        action="store_true",
+        help="start a child that ignores SIGTERM and takes its time to end: it holds memory",
+    )
     parser.add_argument("--drain", action="store_true", help="finish what is in flight on SIGTERM")
     arguments = parser.parse_args()
     if arguments.boot_log:
         print(arguments.boot_log.read_text(), flush=True)
     if arguments.child:
-        ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
+        ignoring = (
+            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); held = b'x' * 2**28; time.sleep(3600)"
+        )
         subprocess.Popen([sys.executable, "-c", ignoring])  # noqa: ASYNC220
     fake = FakeVllm(ScriptedEngine(latency_s=0.05))
     fake.before = _obey

@@ -150,7 +150,7 @@ def build_tiny_checkpoint(
             (partial / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         from trainer.tiny_weights import write_weights
 
-        write_weights(partial, seed=seed)
+        write_weights(partial, seed=seed, device=_where(architecture))
         for path in partial.iterdir():
             path.chmod(0o644)
         partial.chmod(0o755)
@@ -159,6 +159,13 @@ def build_tiny_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return out
+
+
+def _where(architecture: Architecture) -> str:
+    """Where the weights are drawn: billions on a GPU, if there is one, in seconds; few on the CPU, the same everywhere."""
+    import torch
+
+    return "cuda" if architecture.vocabulary and torch.cuda.is_available() else "cpu"
 
 
 def _model_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, object]:

@@ -28,9 +28,9 @@ def sinusoids(count: int, width: int, *, longest: float, shortest: float) -> tor
     return (math.sqrt(2) * torch.cat([phase.sin(), phase.cos()], 1)).float()
 
 
-def write_weights(directory: Path, *, seed: int) -> None:
-    """Writes ``model.safetensors`` for ``config.json`` of ``directory``, in bfloat16; the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
+def write_weights(directory: Path, *, seed: int, device: str = "cpu") -> None:
+    """Writes ``model.safetensors`` for ``config.json`` of ``directory``, in bfloat16; the same for the same seed and device."""
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(directory))
     with torch.no_grad():
@@ -41,7 +41,7 @@ def write_weights(directory: Path, *, seed: int) -> None:
         axis = POSITION_STD * sinusoids(side, half, longest=4 * side, shortest=4)
         positions.copy_(torch.cat([axis.repeat_interleave(side, 0), axis.repeat(side, 1)], 1))
     weights = {
-        name: tensor.to(torch.bfloat16).contiguous()
+        name: tensor.to("cpu", torch.bfloat16).contiguous()
         for name, tensor in model.state_dict().items()
         if name != "lm_head.weight"  # tied to the embeddings
     }

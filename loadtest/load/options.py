@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from vqc.cores import usable_cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ _OPTIONS = [
     click.option(
         "--processes",
         type=click.IntRange(1, 64),
-        default=max(1, (os.cpu_count() or 1) // 4),
+        default=max(1, usable_cores() // 4),
         show_default=True,
         help="Load generators.",
     ),

@@ -9,25 +9,29 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 from engine.client import VllmClient
-from engine.profile import EngineSettings
 from loadtest.load.crew import Door, problems
 from loadtest.load.outcome import Outcome
 from loadtest.load.reading import Job
 from loadtest.load.scenario import Load, Photos, Scenario
 from loadtest.load.sender import closed_loop
-from loadtest.load.serving import Served, our_service, raw_engine
-from loadtest.load.supply import supply_of
+from loadtest.load.serving import Served, our_service
+from loadtest.load.supply import Supply
 from loadtest.quantiles import quantile
 
 _WARM_UP = 0.25
-"""Share of a window, before it, in which answers do not count yet."""
+"""Least share of a window, before it, in which answers do not count yet."""
+
+_FIRST_CLIENTS = 64
+"""Clients of the requests before everything, which warm the engine up for both sides."""
 
 _TOKENS = re.compile(r"^vllm:generation_tokens_total\{[^}]*\} (\S+)$", re.MULTILINE)
 
@@ -36,8 +40,8 @@ _TOKENS = re.compile(r"^vllm:generation_tokens_total\{[^}]*\} (\S+)$", re.MULTIL
 class PairPlan:
     """What is asked, by how many clients, in windows of ``seconds``, ``rounds`` pairs each.
 
-    ``free`` compares raw vLLM under our grammar with raw vLLM without one, instead of us with it. ``budget_s`` is the most time
-    that all of it may take: pairs that would not fit any more are left out.
+    ``sides`` ``free`` compares raw vLLM under our grammar with raw vLLM without one, instead of us with it; ``raw`` asks raw
+    vLLM alone. ``budget_s`` is the most time that all of it may take: pairs that would not fit any more are left out.
     """
 
     loads: tuple[Load, ...]
@@ -47,13 +51,13 @@ class PairPlan:
     photos: Photos
     timeout_s: float
     malformed_too: bool
-    free: bool = False
+    sides: Literal["ours", "free", "raw"] = "ours"
     budget_s: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Answers and engine tokens a second, and milliseconds."""
+    """Answers a second once every client has had one, engine tokens a second over all of it, and milliseconds."""
 
     per_s: float
     tokens_per_s: float | None
@@ -65,18 +69,19 @@ class Window:
 class PairRow:
     """One level. Sides are the medians over the pairs; ``ratio`` and ``token_ratio`` the median of ours ÷ raw within each.
 
-    ``overhead_ms`` is the median of the differences of p50. ``spread`` is the lowest and highest ratio of a pair.
+    ``overhead_ms`` is the median of the differences of p50. ``spread`` is the lowest and highest ratio of a pair. All of them
+    and ``ours`` are None where raw vLLM was asked alone.
     """
 
     label: str
     clients: int
     pairs: int
-    ours: Window
+    ours: Window | None
     raw: Window
-    ratio: float
-    spread: tuple[float, float]
+    ratio: float | None
+    spread: tuple[float, float] | None
     token_ratio: float | None
-    overhead_ms: float
+    overhead_ms: float | None
     answers: int
     errors: int
     malformed: int
@@ -91,45 +96,51 @@ class PairReport:
 
 
 async def compare(
-    settings: EngineSettings, plan: PairPlan, run: str, starting: Callable[[str], None] = lambda _: None
+    engine: Served,
+    model: str,
+    plan: PairPlan,
+    supply: Supply,
+    starting: Callable[[str], None] = lambda _: None,
+    finished: Callable[[PairRow], None] = lambda _: None,
 ) -> PairReport:
-    """The report.
+    """The report. ``engine`` is a vLLM on a Unix socket that serves ``model``; ``finished`` gets each row at once.
 
     Raises:
-        BenchFailed: engine or service do not start or go away.
+        BenchFailed: the service does not start, or one of the two goes away.
     """
-    began = perf_counter()
-    supply = supply_of(plan.photos, run)
+    began, socket = perf_counter(), Path(str(engine.target.uds))
     scenario = Scenario(mix=plan.loads, photos=plan.photos, timeout_s=plan.timeout_s)
     async with AsyncExitStack() as stack:
-        starting("starting vLLM")
-        engine = await stack.enter_async_context(raw_engine(settings))
-        raw = Door(target=engine.target, model=settings.served_name)
-        if plan.free:
-            first = raw.jobs(scenario, supply)
-            second = Door(target=engine.target, model=settings.served_name, constrained=False).jobs(scenario, supply)
-            server = engine
-        else:
+        raw = Door(target=engine.target, model=model).jobs(scenario, supply)
+        server, first, second = engine, raw, raw
+        if plan.sides == "free":
+            second = Door(target=engine.target, model=model, constrained=False).jobs(scenario, supply)
+        elif plan.sides == "ours":
             starting("starting the service")
-            ours = {
-                "VQC_ENGINE": "external",
-                "VQC_ENGINE_URL": f"unix://{engine.target.uds}",
-                "VQC_MODEL_ALIAS": settings.served_name,
-                "VQC_WORKER_CONCURRENCY": str(max(plan.clients)),  # as many tickets at once as raw vLLM gets requests
-            }
-            tickets = any(load.task == "stage-b" for load in plan.loads)
-            server = await stack.enter_async_context(our_service(ours, tickets=tickets))
-            first, second = Door(target=server.target).jobs(scenario, supply), raw.jobs(scenario, supply)
-        metrics = VllmClient(Path(str(engine.target.uds)), settings.served_name)
+            server = await stack.enter_async_context(_service(socket, model, plan))
+            first = Door(target=server.target).jobs(scenario, supply)
+        metrics = VllmClient(socket, model)
         stack.push_async_callback(metrics.aclose)
         measuring = _Measuring(plan, (server, engine), metrics, began, starting)
-        rows = [
-            row
-            for ours_job, raw_job in zip(first, second, strict=True)
-            for clients in plan.clients
-            if (row := await measuring.level(ours_job, raw_job, clients))
-        ]
+        for job in raw:
+            await measuring.warm_up(job)
+        rows = []
+        for clients in plan.clients:
+            for sides in zip(first, second, strict=True):
+                if row := await measuring.level(sides, clients):
+                    rows.append(row)
+                    finished(row)
         return PairReport(rows=tuple(rows), problems=tuple(measuring.problems))
+
+
+def _service(socket: Path, model: str, plan: PairPlan) -> AbstractAsyncContextManager[Served]:
+    settings = {
+        "VQC_ENGINE": "external",
+        "VQC_ENGINE_URL": f"unix://{socket}",
+        "VQC_MODEL_ALIAS": model,
+        "VQC_WORKER_CONCURRENCY": str(max(plan.clients)),  # as many tickets at once as raw vLLM gets requests
+    }
+    return our_service(settings, tickets=any(load.task == "stage-b" for load in plan.loads))
 
 
 class _Measuring:
@@ -150,36 +161,44 @@ class _Measuring:
         self._began = began
         self._starting = starting
         self._numbers = count()
+        self._windows = 0
 
-    async def level(self, ours: Job, raw: Job, clients: int) -> PairRow | None:
-        """The row; None when there was no time for a pair."""
-        pairs: list[tuple[Window, Window]] = []
+    async def warm_up(self, job: Job) -> None:
+        """One answer for each of some clients, which nothing counts: kernels and grammars are compiled at the first one."""
+        self._starting(f"{job.label}: warming up")
+        clients, target = min(_FIRST_CLIENTS, max(self._plan.clients)), self._servers[1].target
+        await closed_loop(target, job, clients, self._next, lambda answered: not answered, self._plan.timeout_s)
+
+    async def level(self, jobs: tuple[Job, Job], clients: int) -> PairRow | None:
+        """The row; None when there was no time for a pair. Who goes first changes from pair to pair."""
+        pairs: list[tuple[Window | None, Window]] = []
         outcomes: list[Outcome] = []
         lasted = 2 * self._plan.seconds * (1 + _WARM_UP)
+        label = jobs[0].label
         for n in range(self._plan.rounds):
             began = perf_counter()
             if began + lasted - self._began > self._plan.budget_s:
                 break
-            self._starting(f"{ours.label}, {clients} clients, pair {n + 1} of {self._plan.rounds}")
-            sides = ((0, ours), (1, raw)) if n % 2 == 0 else ((1, raw), (0, ours))
-            found = {side: await self._window(side, job, clients, outcomes) for side, job in sides}
+            self._starting(f"{label}, {clients} clients, pair {n + 1} of {self._plan.rounds}")
+            sides = (1,) if self._plan.sides == "raw" else (0, 1) if self._windows % 4 == 0 else (1, 0)
+            found = {side: await self._window(side, jobs[side], clients, outcomes) for side in sides}
             lasted = perf_counter() - began
-            if (one := found[0]) and (other := found[1]):
-                pairs.append((one, other))
+            if (raw := found[1]) and (self._plan.sides == "raw" or found[0]):
+                pairs.append((found.get(0), raw))
         self.problems += problems(outcomes, malformed_too=self._plan.malformed_too)
-        return _row(ours.label, clients, pairs, outcomes) if pairs else None
+        return _row(label, clients, pairs, outcomes) if pairs else None
 
     async def _window(self, side: int, job: Job, clients: int, outcomes: list[Outcome]) -> Window | None:
         self._servers[side].check_alive()
-        numbers, target = self._numbers, self._servers[side].target
+        self._windows += 1
+        span = _Span(clients, self._plan.seconds)
         tokens, began = await self._tokens(), perf_counter()
-        counted_from = began + self._plan.seconds * _WARM_UP
-        until = counted_from + self._plan.seconds
-        new = await closed_loop(target, job, clients, lambda: next(numbers), until, self._plan.timeout_s)
+        target = self._servers[side].target
+        new = await closed_loop(target, job, clients, self._next, span.ongoing, self._plan.timeout_s)
         outcomes += new
         took = perf_counter() - began
         generated = None if tokens is None else (await self._tokens() or 0.0) - tokens
-        counted = [one for one in new if not one.failed and counted_from <= one.ended <= until]
+        counted = [one for one in new if not one.failed and span.counts(one)]
         if not counted:
             self.problems.append(
                 f"{job.label}: no answer in a window of {self._plan.seconds:g} s with {clients} clients"
@@ -193,29 +212,54 @@ class _Measuring:
             p99_ms=round(quantile(latencies, 0.99), 2),
         )
 
+    def _next(self) -> int:
+        return next(self._numbers)
+
     async def _tokens(self) -> float | None:
         """Tokens that the engine has written since its start."""
         found = _TOKENS.findall(await self._metrics.metrics())
         return sum(map(float, found)) if found else None
 
 
-def _row(label: str, clients: int, pairs: Sequence[tuple[Window, Window]], outcomes: Sequence[Outcome]) -> PairRow:
-    ratios = [ours.per_s / raw.per_s for ours, raw in pairs]
+class _Span:
+    """The ``seconds`` that count: they begin when there were as many answers as clients, and a moment has passed."""
+
+    def __init__(self, clients: int, seconds: float) -> None:
+        self._clients = clients
+        self._seconds = seconds
+        self._warm_at = perf_counter() + seconds * _WARM_UP
+        self._begin = inf
+
+    def ongoing(self, answered: Sequence[Outcome]) -> bool:
+        """Whether the span has not ended yet."""
+        now = perf_counter()
+        if self._begin == inf and now >= self._warm_at and len(answered) >= self._clients:
+            self._begin = now
+        return now < self._begin + self._seconds
+
+    def counts(self, outcome: Outcome) -> bool:
+        """Whether an answer came in it."""
+        return self._begin < outcome.ended <= self._begin + self._seconds
+
+
+def _row(
+    label: str, clients: int, pairs: Sequence[tuple[Window | None, Window]], outcomes: Sequence[Outcome]
+) -> PairRow:
+    both = [(ours, raw) for ours, raw in pairs if ours]
+    ratios = [ours.per_s / raw.per_s for ours, raw in both]
     tokens = [
-        ours.tokens_per_s / raw.tokens_per_s
-        for ours, raw in pairs
-        if ours.tokens_per_s is not None and raw.tokens_per_s
+        ours.tokens_per_s / raw.tokens_per_s for ours, raw in both if ours.tokens_per_s is not None and raw.tokens_per_s
     ]
     return PairRow(
         label=label,
         clients=clients,
         pairs=len(pairs),
-        ours=_median([ours for ours, _ in pairs]),
+        ours=_median([ours for ours, _ in both]) if both else None,
         raw=_median([raw for _, raw in pairs]),
-        ratio=round(statistics.median(ratios), 3),
-        spread=(round(min(ratios), 3), round(max(ratios), 3)),
+        ratio=round(statistics.median(ratios), 3) if both else None,
+        spread=(round(min(ratios), 3), round(max(ratios), 3)) if both else None,
         token_ratio=round(statistics.median(tokens), 3) if tokens else None,
-        overhead_ms=round(statistics.median(ours.p50_ms - raw.p50_ms for ours, raw in pairs), 2),
+        overhead_ms=round(statistics.median(ours.p50_ms - raw.p50_ms for ours, raw in both), 2) if both else None,
         answers=len(outcomes),
         errors=sum(one.failed for one in outcomes),
         malformed=sum(one.malformed for one in outcomes),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
@@ -61,8 +63,11 @@ def pair(
     from engine.profile import EngineSettings
     from loadtest.load.pair import PairPlan, compare
     from loadtest.load.scenario import scenario_of
+    from loadtest.load.serving import raw_engine
+    from loadtest.load.supply import supply_of
     from loadtest.loop import run
 
+    began = perf_counter()
     mix = [_load(task, max_new_tokens) for task in tasks]
     scenario = scenario_of({"mix": mix, "photos": {"width": width, "height": height}}, "options")
     plan = PairPlan(
@@ -73,13 +78,20 @@ def pair(
         photos=scenario.photos,
         timeout_s=300.0,
         malformed_too=not random_weights,
-        free=free,
-        budget_s=budget,
+        sides="free" if free else "ours",
     )
     extra = (*(("--load-format", "dummy") if random_weights else ()), *engine_args.split())
     settings = EngineSettings(model=model, max_model_len=8192, extra_args=extra)
     with Console(stderr=True).status("drawing photos") as status:
-        report = run(compare(settings, plan, os.urandom(4).hex(), status.update))
+
+        async def work() -> PairReport:
+            supply = supply_of(scenario.photos, os.urandom(4).hex())
+            status.update("starting vLLM")
+            async with raw_engine(settings) as engine:
+                left = replace(plan, budget_s=began + budget - perf_counter())
+                return await compare(engine, settings.served_name, left, supply, status.update)
+
+        report = run(work())
     _print(report, free, as_document)
     if report.problems or not report.rows:
         click.echo(f"vqc-bench: {report.problems[0] if report.problems else 'no time for a pair'}", err=True)
@@ -146,6 +158,8 @@ def _print(report: PairReport, free: bool, as_document: bool) -> None:
         table.add_column(heading, justify="left" if n == 0 else "right", no_wrap=True)
     for row in report.rows:
         one, other = row.ours, row.raw
+        assert one is not None  # both sides were asked
+        assert row.spread is not None
         values = [row.clients, row.pairs, one.per_s, other.per_s, row.ratio, *row.spread, row.token_ratio]
         values += [
             one.p50_ms,

@@ -38,13 +38,20 @@ async def open_loop(
 
 
 async def closed_loop(
-    target: Target, job: Job, clients: int, numbers: Callable[[], int], until: float, timeout_s: float
+    target: Target,
+    job: Job,
+    clients: int,
+    numbers: Callable[[], int],
+    ongoing: Callable[[Sequence[Outcome]], bool],
+    timeout_s: float,
 ) -> list[Outcome]:
-    """Each of ``clients`` asks again as soon as it is answered, until the moment ``until``; the last answers are waited for."""
+    """Each of ``clients`` asks again as soon as it is answered while ``ongoing`` of the answers so far; the last ones are
+    waited for.
+    """
     pool, outcomes = Pool(target), list[Outcome]()
 
     async def client() -> None:
-        while perf_counter() < until:
+        while ongoing(outcomes):
             request = job.request(numbers())
             outcomes.append(await _exchange(pool, job, request, perf_counter(), timeout_s))
 

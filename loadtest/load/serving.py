@@ -53,14 +53,22 @@ async def our_service(settings: Mapping[str, str], *, tickets: bool) -> AsyncGen
 
 
 @asynccontextmanager
-async def raw_engine(settings: EngineSettings, *, as_it_comes: bool = False) -> AsyncGenerator[Served, None]:
+async def raw_engine(
+    settings: EngineSettings,
+    *,
+    as_it_comes: bool = False,
+    log_path: Path | None = None,
+    start_timeout_s: float = START_TIMEOUT_S,
+) -> AsyncGenerator[Served, None]:
     """A vLLM on a Unix socket, with the flags of our hardware profile, or with none but what it needs to run at all.
+
+    Its output is kept in ``log_path``, if that is given.
 
     Raises:
         BenchFailed: it does not get ready; the message has the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="vqc-bench-", dir="/tmp") as folder:
-        uds, log = Path(folder, "engine.sock"), Path(folder, "engine.log")
+        uds, log = Path(folder, "engine.sock"), log_path or Path(folder, "engine.log")
         process = await EngineProcess.start(
             plain_command(settings, uds) if as_it_comes else vllm_command(settings, uds),
             environment={**vllm_environment(settings), "TMPDIR": folder},
@@ -77,8 +85,8 @@ async def raw_engine(settings: EngineSettings, *, as_it_comes: bool = False) -> 
             began = perf_counter()
             while not (await client.health()).ready:
                 check_alive()
-                if perf_counter() - began > START_TIMEOUT_S:
-                    raise BenchFailed(f"vLLM is not ready after {START_TIMEOUT_S:g} s; its log ends:\n{tail(log)}")
+                if perf_counter() - began > start_timeout_s:
+                    raise BenchFailed(f"vLLM is not ready after {start_timeout_s:g} s; its log ends:\n{tail(log)}")
                 await asyncio.sleep(0.5)
             target = Target(host="localhost", port=80, uds=str(uds))
             yield Served(target=target, pid=process.pid, check_alive=check_alive)

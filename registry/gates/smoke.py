@@ -28,6 +28,7 @@ from registry.gates.golden import Question
 from registry.gates.reference import Asked, Job, Scored, comparable
 from registry.gates.reports import SMOKE_SERVE, attach_report
 from vqc.contract import contract_digests
+from vqc.cores import usable_cores
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _transformers(
     device: str,
 ) -> list[Scored]:
     """transformers' side, in a process of its own. Raises ``SmokeServeFailed``."""
-    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    threads = str(max(1, usable_cores() - 1))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": threads}
     with tempfile.TemporaryDirectory(prefix="vqc-smoke-") as folder:
         place = Path(folder)

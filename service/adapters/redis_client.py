@@ -17,13 +17,13 @@ LONGEST_BLOCK_MS = 2000
 _SOCKET_TIMEOUT_S = 5.0
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, timeout_s: float = _SOCKET_TIMEOUT_S) -> Redis:
     """A client of the server behind ``redis://``, ``rediss://`` or ``unix://``; connects when first used."""
     return Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=_SOCKET_TIMEOUT_S,
-        socket_connect_timeout=_SOCKET_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=Retry(ConstantBackoff(0.05), 1),  # a connection that went stale; whoever calls waits out an outage
     )
 

@@ -38,6 +38,7 @@ def caption_out(result: CaptionResult, *, request_id: str, coordinates: Coordina
         status=result.outcome.status.value,  # type: ignore[arg-type]
         truncated=result.outcome.truncated,
         notes=list(result.outcome.notes),
+        cached=result.cached,
         usage=UsageOut(prompt_tokens=result.prompt_tokens, completion_tokens=result.completion_tokens),
         timings=_timings_out(result.timings, total_ms),
     )
@@ -68,12 +69,15 @@ def stage_a_out(
     )
 
 
-def headers(model: ServedModel, prompt_digest: str, timings: dict[str, float]) -> dict[str, str]:
-    """What names model, prompt and timings (milliseconds) beside any body."""
+def headers(
+    model: ServedModel, prompt_digest: str, timings: dict[str, float], *, cached: bool = False
+) -> dict[str, str]:
+    """What names model, prompt and timings (milliseconds) beside any body, and says of a cached answer that it is one."""
     return {
         **model_header(model),
         "X-Vqc-Prompt-Digest": prompt_digest,
         "Server-Timing": ", ".join(f"{name};dur={ms:.1f}" for name, ms in timings.items()),
+        **({"X-Vqc-Cached": "true"} if cached else {}),
     }
 
 
@@ -106,6 +110,7 @@ def _stage_a_photo(image_id: str, name: str | None, entry: SummaryResult | Photo
         summary=render(entry.outcome.summary),
         status=entry.outcome.status.value,  # type: ignore[arg-type]
         notes=list(entry.outcome.notes),
+        cached=entry.cached,
         photo=_photo_out(entry.photo),
         usage=UsageOut(prompt_tokens=entry.prompt_tokens, completion_tokens=entry.completion_tokens),
         timings=_timings_out(entry.timings),

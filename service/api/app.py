@@ -26,6 +26,7 @@ def create_app(
         app,
         console=console,
         keys=context.keys,
+        hosts=context.hosts,
         intake=context.intake,
         metrics=context.metrics,
         max_body_bytes=context.max_body_bytes,

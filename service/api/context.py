@@ -19,6 +19,7 @@ from service.application.photos import FetchPhoto, PhotoReader
 from service.application.proposals import ProposalBook
 from service.application.stage_a import SummarisePhotos
 from service.domain.errors import QueueUnavailable
+from service.domain.hosts import HostRule
 from service.metrics import Metrics
 
 
@@ -41,6 +42,7 @@ class Context:
     stage_a: SummarisePhotos
     fetch: FetchPhoto
     keys: KeyRing
+    hosts: HostRule
     intake: Intake
     metrics: Metrics
     defaults: Defaults

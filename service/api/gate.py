@@ -1,4 +1,4 @@
-"""What every request passes before any route: request id, key, drain, admission, body limit; and the log line after.
+"""What every request passes before any route: request id, host, key, drain, admission, body limit; then the log line.
 
 Plain ASGI, because a framework middleware would hide the client's disconnect from the routes.
 """
@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.auth import PUBLIC_PATHS, KeyRing
 from service.api.problems import problem_response
 from service.application.intake import Intake
-from service.domain.errors import BodyTooLarge, Draining, Overloaded
+from service.domain.errors import BodyTooLarge, Draining, HostRefused, Overloaded
+from service.domain.hosts import HostRule
 from service.metrics import Metrics, Refusal
 from vqc.errors import VqcError
 
@@ -33,6 +34,7 @@ _REFUSALS: dict[type[VqcError], Refusal] = {
     Overloaded: "overloaded",
     Draining: "draining",
     BodyTooLarge: "body_too_large",
+    HostRefused: "host",
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
@@ -48,6 +50,7 @@ class Gate:
         *,
         console: ASGIApp | None = None,
         keys: KeyRing,
+        hosts: HostRule,
         intake: Intake,
         metrics: Metrics,
         max_body_bytes: int,
@@ -55,6 +58,7 @@ class Gate:
         self._app = app
         self._console = console
         self._keys = keys
+        self._hosts = hosts
         self._intake = intake
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -93,6 +97,8 @@ class Gate:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
+            if scope["path"] not in PUBLIC_PATHS:
+                self._hosts.check(headers.get("host", ""))
             app = self._console if self._console and _is_console(scope["path"]) else self._app
             if app is self._app and scope["path"] not in PUBLIC_PATHS:
                 scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))

@@ -56,7 +56,7 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     )
     total_ms = _ms_since(started)
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
-    headers = answers.headers(result.model, result.prompt_digest, timings)
+    headers = answers.headers(result.model, result.prompt_digest, timings, cached=result.cached)
     if query.render == "overlay":
         return Response(await asyncio.to_thread(overlay_png, result), media_type="image/png", headers=headers)
     return _json(

@@ -102,7 +102,7 @@ class TimingsOut(Wire):
 
 
 class UsageOut(Wire):
-    """Tokens read and written."""
+    """Tokens read and written; of a cached answer, when it was written."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -125,6 +125,7 @@ class CaptionOut(Answer):
     status: Literal["parsed", "repaired"]
     truncated: bool = Field(description="The answer was cut at max_new_tokens; complete objects are here.")
     notes: list[str] = Field(description="What had to be mended or dropped when status is repaired.")
+    cached: bool = Field(False, description="The answer was written for an earlier request with the same photo.")
     usage: UsageOut
     timings: TimingsOut
 
@@ -144,6 +145,7 @@ class StageAPhotoOut(Wire):
     summary: str | None = None
     status: Literal["parsed", "repaired"] | None = None
     notes: list[str] | None = None
+    cached: bool | None = None
     photo: PhotoOut | None = None
     usage: UsageOut | None = None
     timings: TimingsOut | None = None

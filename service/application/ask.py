@@ -6,12 +6,13 @@ from time import perf_counter
 
 from opentelemetry.trace import get_tracer
 
-from engine.protocol import GenerateRequest, Image
-from service.application.observe import Observer
+from engine.protocol import Delta, GenerateRequest, Generation, Image
+from service.application.observe import Observer, Task
 from service.application.photos import PhotoReader
 from service.domain.generation import Knobs
 from vqc.errors import PhotoRejected
 from vqc.image import CanonicalPhoto
+from vqc.parser import Status
 from vqc.prompts import Prompt
 
 _tracer = get_tracer("vqc.photos")
@@ -52,3 +53,15 @@ def photo_request(
         priority=priority,
         timeout_s=timeout_s,
     )
+
+
+def answered(task: Task, seconds: float, status: Status, cost: Generation | Delta, observer: Observer) -> None:
+    """Tells the observer of an answer that the engine has written; a cached one cost it nothing."""
+    if not cost.cached:
+        observer.answered(
+            task,
+            seconds,
+            status=status,
+            prompt_tokens=cost.prompt_tokens,
+            completion_tokens=cost.completion_tokens,
+        )

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 
-from engine.protocol import Delta, GenerateRequest
-from service.application.ask import photo_request, read_photo
+from engine.protocol import Delta, GenerateRequest, Generation
+from service.application.ask import answered, photo_request, read_photo
 from service.application.models import ModelRouter
 from service.application.observe import Observer
 from service.application.photos import PhotoReader
@@ -54,8 +54,7 @@ class CaptionPhoto:
             photo_ms,
             started,
             outcome=parse(generation.completions[0].text),
-            prompt_tokens=generation.prompt_tokens,
-            completion_tokens=generation.completion_tokens,
+            cost=generation,
         )
 
     async def stream(
@@ -72,10 +71,10 @@ class CaptionPhoto:
             request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
             async with aclosing(pinned.engine.stream(request)) as deltas:
                 async for last in deltas:
-                    if not reader.text:
+                    if not reader.text and not last.cached:
                         self._observer.first_token(perf_counter() - started)
                     for item in reader.feed(last.text):
-                        if not seen:
+                        if not seen and not last.cached:
                             seen = True
                             self._observer.first_object(perf_counter() - started)
                         yield item
@@ -85,8 +84,7 @@ class CaptionPhoto:
             photo_ms,
             started,
             outcome=reader.outcome(),
-            prompt_tokens=last.prompt_tokens,
-            completion_tokens=last.completion_tokens,
+            cost=last,
         )
 
     def _request(self, photo: CanonicalPhoto, request_id: str, knobs: Knobs, timeout_s: float) -> GenerateRequest:
@@ -108,13 +106,10 @@ class CaptionPhoto:
         started: float,
         *,
         outcome: CaptionOutcome,
-        prompt_tokens: int,
-        completion_tokens: int,
+        cost: Generation | Delta,
     ) -> CaptionResult:
         seconds = perf_counter() - started
-        self._observer.answered(
-            "caption", seconds, status=outcome.status, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
-        )
+        answered("caption", seconds, outcome.status, cost, self._observer)
         if outcome.caption is None:
             raise AnswerMalformed(outcome.notes[0])
         self._observer.captioned(len(outcome.caption.objects), truncated=outcome.truncated)
@@ -123,7 +118,8 @@ class CaptionPhoto:
             photo=photo,
             outcome=outcome,
             prompt_digest=self._prompt_digest,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
+            prompt_tokens=cost.prompt_tokens,
+            completion_tokens=cost.completion_tokens,
+            cached=cost.cached,
             timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
         )

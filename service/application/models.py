@@ -18,6 +18,7 @@ from engine.errors import EngineUnavailable
 from engine.protocol import Engine, Health
 from service.application.models_shadow import Shadow, ShadowedEngine
 from service.application.observe import Observer
+from service.application.repeats import Repeats
 from service.domain.models import Role, Share
 from service.domain.results import ServedModel
 
@@ -75,13 +76,20 @@ class ModelRouter:
     """Pins requests to what is in force. Without a main model a request waits for one, ``wait_s`` at most."""
 
     def __init__(
-        self, observer: Observer, *, canary: Share | None = None, shadow: Share | None = None, wait_s: float = 120.0
+        self,
+        observer: Observer,
+        *,
+        canary: Share | None = None,
+        shadow: Share | None = None,
+        wait_s: float = 120.0,
+        repeats: Repeats | None = None,
     ) -> None:
         self._observer = observer
         self._canary = canary
         self._shadow_share = shadow
         self._shadow = Shadow(observer.shadowed)
         self._wait_s = wait_s
+        self._repeats = repeats
         self._in_force: dict[Role, Deployment] = {}
         self._present = asyncio.Event()
         self._model = ServedModel(alias="none", digest="none")
@@ -89,9 +97,11 @@ class ModelRouter:
         """Why there is no main model, while there is none."""
 
     @classmethod
-    def of(cls, engine: Engine, model: ServedModel, observer: Observer | None = None) -> Self:
+    def of(
+        cls, engine: Engine, model: ServedModel, observer: Observer | None = None, *, repeats: Repeats | None = None
+    ) -> Self:
         """A router with one engine that stays."""
-        router = cls(observer or Observer())
+        router = cls(observer or Observer(), repeats=repeats)
         router.put_in_force(Role.MAIN, Deployment(engine, model))
         return router
 
@@ -116,7 +126,10 @@ class ModelRouter:
         self._observer.pinned(role)
         try:
             waited_s = monotonic() - began
-            yield Pinned(engine=self._shadowed(role, deployment, key), model=deployment.model, waited_s=waited_s)
+            engine = self._shadowed(role, deployment, key)
+            if self._repeats:
+                engine = self._repeats.of(engine, deployment.model.digest)
+            yield Pinned(engine=engine, model=deployment.model, waited_s=waited_s)
         finally:
             deployment.let_go()
 

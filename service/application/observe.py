@@ -11,6 +11,7 @@ from vqc.parser import Status
 
 Task = Literal["caption", "stage_a"]
 SwapOutcome = Literal["swapped", "withdrawn", "failed"]
+Lookup = Literal["hit", "joined", "miss", "unavailable"]
 
 
 class Observer:
@@ -38,6 +39,9 @@ class Observer:
 
     def first_object(self, seconds: float) -> None:
         """The first object of a streamed caption is complete, counted from the engine call."""
+
+    def looked_up(self, lookup: Lookup) -> None:
+        """An answer was looked for among those given before; ``joined`` found one that was just being written."""
 
     def serving(self, models: Sequence[tuple[Role, ServedModel]]) -> None:
         """These models are in force from now on, and no others."""

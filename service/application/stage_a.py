@@ -8,7 +8,7 @@ from time import perf_counter
 
 from engine.errors import EngineRefused
 from engine.protocol import Engine
-from service.application.ask import photo_request, read_photo
+from service.application.ask import answered, photo_request, read_photo
 from service.application.models import ModelRouter
 from service.application.observe import Observer
 from service.application.photos import PhotoReader, PhotoSource
@@ -91,13 +91,7 @@ class SummarisePhotos:
             )
         )
         seconds, outcome = perf_counter() - started, parse(generation.completions[0].text)
-        self._observer.answered(
-            "stage_a",
-            seconds,
-            status=outcome.status,
-            prompt_tokens=generation.prompt_tokens,
-            completion_tokens=generation.completion_tokens,
-        )
+        answered("stage_a", seconds, outcome.status, generation, self._observer)
         if outcome.summary is None:
             raise AnswerMalformed(outcome.notes[0])
         known = sum(subject(mission, text) is not None for text, _ in outcome.summary.items)
@@ -107,5 +101,6 @@ class SummarisePhotos:
             outcome=outcome,
             prompt_tokens=generation.prompt_tokens,
             completion_tokens=generation.completion_tokens,
+            cached=generation.cached,
             timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
         )

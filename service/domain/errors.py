@@ -25,6 +25,7 @@ VqcError
 ├── UnknownProposal     no guidance proposal has this id
 ├── ProposalDecided     a guidance proposal that somebody has approved or rejected already
 └── InvalidValue
+    ├── HostRefused     a request under a name that the service does not answer to
     ├── UrlRejected     a URL that must not be fetched
     ├── BodyTooLarge    a request body over the limit
     └── UnsupportedBody a request body of a content type that is not read
@@ -208,6 +209,14 @@ class ProposalDecided(VqcError):
     def __init__(self, proposal_id: str, state: str, by: str, at: str) -> None:
         self.state = state
         super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is made once")
+
+
+class HostRefused(InvalidValue):
+    """A request under a name that the service does not answer to."""
+
+    def __init__(self, host: str, allowed: Sequence[str]) -> None:
+        names = ", ".join(("localhost", "a loopback address", *allowed))
+        super().__init__("Host", host, f"must be one of: {names}; VQC_ALLOWED_HOSTS names more")
 
 
 class UrlRejected(InvalidValue):

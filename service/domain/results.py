@@ -28,7 +28,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionResult:
-    """The caption of one photo, and the model that wrote it. ``outcome.caption`` is never None here."""
+    """The caption of one photo, and the model that wrote it. ``outcome.caption`` is never None here.
+
+    ``cached``: it was written for another request, and cost its tokens there.
+    """
 
     model: ServedModel
     photo: CanonicalPhoto
@@ -36,6 +39,7 @@ class CaptionResult:
     prompt_digest: str
     prompt_tokens: int
     completion_tokens: int
+    cached: bool
     timings: Timings
 
 
@@ -55,6 +59,7 @@ class SummaryResult:
     outcome: SummaryOutcome
     prompt_tokens: int
     completion_tokens: int
+    cached: bool
     timings: Timings
 
 

@@ -18,8 +18,13 @@ import pytest
 from PIL import Image
 
 from scenes.scene import draw_scene
+from service.adapters.answers_memory import MemoryAnswers
 from service.api.app import create_app
 from service.api.schemas import CaptionOut, StageAOut, StreamedObject
+from service.application.models import ModelRouter
+from service.application.observe import Observer
+from service.application.repeats import Repeats
+from service.domain.results import ServedModel
 from service.server import server
 from tests import photos
 from tests.unit.service.conftest import context_with
@@ -40,9 +45,9 @@ def scene() -> bytes:
 
 
 @asynccontextmanager
-async def served(engine) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def served(engine, models: ModelRouter | None = None) -> AsyncGenerator[httpx.AsyncClient, None]:
     """A client of the API served on a real socket."""
-    context = context_with(engine, max_body_bytes=2**25, timeout_s=120)
+    context = context_with(engine, max_body_bytes=2**25, timeout_s=120, models=models)
     http = server(create_app(context), context.intake, host="127.0.0.1", port=0, drain_delay_s=0, drain_timeout_s=30)
     http.capture_signals = nullcontext  # the test process keeps its own
     task = asyncio.ensure_future(http.serve())
@@ -99,6 +104,24 @@ async def test_stage_a_lines_follow_the_grammar_and_the_order(managed_engine, sc
     assert [entry.name for entry in entries] == ["0.jpg", "1.jpg", "2.jpg", "bad.jpg"]
     assert all(entry.summary for entry in entries[:3])
     assert entries[3].problem is not None
+
+
+async def test_a_repeated_photo_gets_its_line_without_the_engine(managed_engine, scene):
+    repeats = Repeats(MemoryAnswers(keep_s=600, most=10), Observer())
+    models = ModelRouter.of(managed_engine, ServedModel(alias="tiny", digest="t" * 64), repeats=repeats)
+    answered = "vllm:request_success_total{"
+    async with served(managed_engine, models) as client:
+
+        async def line():
+            files = {"photos": ("a.jpg", scene)}
+            answer = await client.post("/stage-a", data={"mission": "挡风板安装检查"}, files=files)
+            return StageAOut.model_validate_json(answer.content).photos[0]
+
+        first, before = await line(), await sum_of(managed_engine, answered)
+        second = await line()
+    assert (first.cached, second.cached) == (False, True)
+    assert second.summary == first.summary
+    assert await sum_of(managed_engine, answered) == before
 
 
 async def sum_of(engine, *series: str) -> int:

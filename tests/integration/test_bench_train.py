@@ -43,9 +43,24 @@ def test_every_variant_is_a_valid_run_of_the_trainer(variant, tmp_path: Path) ->
     assert (loaded.rlhf is not None) == variant.gkd
     assert loaded.training.packing == variant.packing
     assert loaded.training.gradient_checkpointing == variant.recompute
+    assert loaded.training.use_liger_kernel == variant.liger
 
 
 def test_a_run_that_fails_is_told_with_its_end(tmp_path: Path) -> None:
     broken = Load(**{name: getattr(SMALL, name) for name in SMALL.__slots__} | {"model": str(tmp_path / "nowhere")})
     with pytest.raises(BenchFailed, match="sft failed"):
         measure(tmp_path, broken, VARIANTS[:1], rounds=1, starting=print)
+
+
+def test_named_records_are_trained_on_and_the_end_of_the_run_is_profiled(tmp_path: Path) -> None:
+    from tests.unit.trainer import tiny
+
+    load = Load(**{name: getattr(SMALL, name) for name in SMALL.__slots__} | {"data": tiny.data(tmp_path / "data", 6)})
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(config(tmp_path, load, VARIANTS[0])), "utf-8")
+    words = [sys.executable, "-m", "trainer.training.measure", str(path), str(path), "--warmup", "1"]
+    plain = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert [json.loads(line)["steps"] for line in plain.splitlines()] == [2, 2]
+    refused = subprocess.run([*words, "--profile"], capture_output=True, text=True, check=False, timeout=300)
+    assert "steps leave none to measure" in refused.stderr
+    assert "aten::" in (tmp_path / "train.profile.txt").read_text("utf-8")

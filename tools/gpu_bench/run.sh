@@ -1,57 +1,68 @@
 #!/usr/bin/env bash
-# Measures the service against vLLM on one H100, in one call of at most TIME_LIMIT seconds (570). Results: OUT/*.json and OUT/*.txt.
-#   tools/gpu_bench/run.sh                       all parts, in the order below, while there is time
-#   tools/gpu_bench/run.sh stage-b fp8           these parts
-#   DRY_RUN=1 tools/gpu_bench/run.sh             the same steps with the demo model on a CPU, short and small: proves the script
-# Parts
-#   pairs     ours and raw vLLM in turns on one engine: captions and Stage-A at 1, 16, 64, 240 clients
-#   stage-b   the same for tickets: sampled tokens a second of the worker against the raw engine's
-#   stock     what we configure, and `vllm serve` as it comes, both driven beyond what they can do
-#   free      raw vLLM with our caption grammar against raw vLLM without one
-#   fp8       the same load with --quantization fp8
-# PARTS is where pack.sh's PART.* are (build/gpu). They are unpacked once into SITE (/tmp/vqc-site).
+# Measures the service against vLLM on one GPU, in one call of at most TIME_LIMIT seconds (570). Leaves OUT/results.json, OUT/log.txt
+# and OUT/engines.log; a later call on the same machine carries on with the results of those before it.
+#   tools/gpu_bench/run.sh PART…          all parts but warm where none is named; those that share an engine are measured together
+#   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: proves the script
+# Parts, by the engine they need
+#   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
+#               pairs         ours and raw vLLM in turns: captions and Stage-A at 1, 64, 240, 16 clients
+#               stage-b       the same for tickets: sampled tokens a second of the worker against the raw engine's
+#               tickets       tickets that their first four votes decide
+#               free          raw vLLM with our caption grammar against raw vLLM without one
+#   stock       `vllm serve` as it comes, with 240 clients
+#   fp8         our flags with --quantization fp8, raw
+#   transformers  Stage-A by transformers in batches of 8
+#   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
+# PARTS is where pack.sh's PART.* are (build/gpu). They are unpacked once into SITE (/tmp/vqc-site). Which GPU and cores: CUDA_VISIBLE_DEVICES
+# and taskset.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
 limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
+valid=(warm pairs stage-b tickets free stock transformers fp8 quality)
+wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
+for part in "${wanted[@]}"; do
+    case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac
+done
 mkdir -p "$out"; out=$(realpath "$out")
-wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=(pairs stage-b stock free fp8)
+exec > >(tee -a "$out/log.txt") 2>&1
+export PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1
 
 if [ -n "${DRY_RUN:-}" ]; then
     python=.venv/bin/python; export PYTHONPATH=$PWD
-    model=deploy/demo/model; weights=(); levels=1,4; few=2; window=4; shape=(--width 256 --height 192 --max-new-tokens 64)
+    model=deploy/demo/model; state=$out; more=(--dry)
 else
-    python=${PYTHON:-python3}
+    python=${PYTHON:-python3}; state=/tmp/vqc-bench; more=(); mkdir -p "$state"
+    nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
+    echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
     if [ ! -f "$site/.complete" ]; then
         mkdir -p "$site"; cat "$parts_in"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
     fi
-    export PYTHONPATH=$PWD:$site FLASHINFER_DISABLE_VERSION_CHECK=1 HF_HUB_OFFLINE=1
-    model=/tmp/vqc-dummy-$size; weights=(--random-weights); levels=1,16,64,240; few=64; window=12; shape=()
-    [ -d "$model" ] || $python -m loadtest dummy "$size" "$model"
+    # The service reads its version from an installed distribution.
+    mkdir -p "$site/vqc.dist-info"; printf 'Metadata-Version: 2.1\nName: vqc\nVersion: 0.1.0\n' > "$site/vqc.dist-info/METADATA"
+    export PYTHONPATH=$PWD:$site FLASHINFER_DISABLE_VERSION_CHECK=1
+    # Every sampled request here has a seed, which FlashInfer's sampler cannot take: without it nothing is compiled for nothing.
+    export VLLM_USE_FLASHINFER_SAMPLER=0
+    model=/tmp/vqc-dummy-$size
+    echo "unpacked after $((SECONDS - began)) s: $(du -sh "$site" | cut -f1)"
+    "$python" - <<'PY'
+import torch, transformers, triton, numpy
+for module in (torch, transformers, triton, numpy):
+    print(module.__name__, module.__version__, module.__file__)
+    assert "/tmp/" not in module.__file__, f"{module.__name__} is not the machine's own"
+import vllm, vllm._C_stable_libtorch, vllm.vllm_flash_attn.flash_attn_interface as flash, xgrammar
+print("vllm", vllm.__version__, "xgrammar", xgrammar.__version__ if hasattr(xgrammar, "__version__") else "", flash.FA3_AVAILABLE)
+assert flash.FA3_AVAILABLE, flash.FA3_UNAVAILABLE_REASON
+import service.version, service.cli, service.bootstrap, service.bootstrap_groups, service.server, service.cli.up, tools.gpu_bench.bench
+PY
+    "$python" -c "import trainer.cli, trainer.evaluation.evaluate, trainer.evaluation.remote" || echo "PROBLEM: quality cannot be measured"
+    echo "imports work after $((SECONDS - began)) s"
+    [ -d "$model" ] || "$python" -m loadtest dummy "$size" "$model"
 fi
-scenario=$(mktemp --suffix=.yaml); trap 'rm -f "$scenario"' EXIT
-if [ -n "${DRY_RUN:-}" ]; then rate=3; seconds=4; photos='{width: 256, height: 192, drawn: 8}'; tokens=64
-else rate=70; seconds=15; photos='{width: 1024, height: 768, drawn: 48}'; tokens=256; fi
-echo "{rates_per_s: [$rate], seconds: $seconds, arrivals: even, timeout_s: 300, photos: $photos, mix: [{task: caption, max_new_tokens: $tokens}, {task: stage-a}]}" > "$scenario"
-
-left() { echo $((limit - (SECONDS - began))); }
-measured() {  # NAME ARGUMENTS…: one benchmark; a failure is told and does not end the others
-    local name=$1; shift
-    echo "== $name, $(left) s left: vqc-bench $*"
-    timeout "$(left)" "$python" -m loadtest "$@" --json >"$out/$name.json" 2>"$out/$name.txt" || echo "   failed ($?): $(tail -n 2 "$out/$name.txt")"
-    "$python" tools/gpu_bench/told.py "$out/$name.json" || true
-}
-nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>/dev/null || true
-for part in "${wanted[@]}"; do
-    if [ "$(left)" -lt "${LEAST:-120}" ]; then echo "== no time for $part"; continue; fi
-    common=(--model "$model" "${weights[@]}")
-    case $part in
-        pairs) measured pairs pair "${common[@]}" --task stage-a --task caption --clients $levels --seconds $window --rounds 1 "${shape[@]}" --budget "$(($(left) - 20))" ;;
-        stage-b) measured stage-b pair "${common[@]}" --task stage-b --clients $few --seconds $window --rounds 1 --budget "$(($(left) - 20))" ;;
-        stock) measured ours mixed "$scenario" "${common[@]}"; measured stock engine "$scenario" "${common[@]}" --as-it-comes ;;
-        free) measured free pair "${common[@]}" --task caption --free --clients $few --seconds $window --rounds 1 "${shape[@]}" --budget "$(($(left) - 20))" ;;
-        fp8) measured fp8 mixed "$scenario" "${common[@]}" --engine-args "--quantization fp8" ;;
-        *) echo "unknown part $part; valid: pairs stage-b stock free fp8" >&2; exit 2 ;;
-    esac
-done
-echo "== done after $((SECONDS - began)) s; results in $out"
+left=$((limit - (SECONDS - began)))
+timeout --signal=TERM --kill-after=8 "$left" "$python" -m tools.gpu_bench.bench "$out" "${wanted[@]}" --seconds "$((left - 4))" \
+    --model "$model" --state "$state" "${more[@]}" || echo "ended with $?"
+rm -rf "$out/scenes" "$out/first_wave.yaml"
+tail -c 12000000 "$out/engines.log" > "$out/engines.tail" 2>/dev/null && mv "$out/engines.tail" "$out/engines.log" || true
+[ -n "${DRY_RUN:-}" ] || [ -s "$out/results.json" ] || echo "NO RESULTS"
+sleep 0.3; echo "== done after $((SECONDS - began)) s; results in $out"

@@ -105,7 +105,7 @@ class TrainingSection(Section):
     )
     use_liger_kernel: bool = Field(
         default=False,
-        description="Liger's Triton kernels for normalisation and rotary positions; a GPU and its package.",
+        description="Liger's Triton kernels for normalisation, rotary positions and gates; a GPU and its package.",
     )
     fsdp: Literal["fsdp2"] | None = Field(default=None, description="Shard parameters over devices with PyTorch FSDP2.")
 

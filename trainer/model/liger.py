@@ -1,8 +1,9 @@
-"""Liger's Triton kernels for normalisation and rotary positions. The loss stays this trainer's own chunked one."""
+"""Liger's Triton kernels for normalisation, rotary positions and gates. The loss stays this trainer's own chunked one."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from types import MethodType
 from typing import Any
 
 import torch
@@ -23,9 +24,12 @@ def use_liger_kernels(model: Any) -> None:
     if find_spec("liger_kernel") is None:
         raise InvalidValue(_KEY, True, "needs the package: pip install 'liger-kernel>=0.8'")
     from liger_kernel.transformers import (  # type: ignore[import-not-found]  # the extra `liger`
+        LigerSwiGLUMLP,
         apply_liger_kernel_to_qwen3_vl,
     )
 
     apply_liger_kernel_to_qwen3_vl(
         rope=True, rms_norm=True, swiglu=False, cross_entropy=False, fused_linear_cross_entropy=False, model=model
     )
+    for layer in model.model.language_model.layers:  # its switch for them does nothing for this model
+        layer.mlp.forward = MethodType(LigerSwiGLUMLP.forward, layer.mlp)

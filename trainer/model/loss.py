@@ -12,13 +12,14 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from trainer.model.coordinates import CoordinateTargets
+from trainer.model.direct_loss import can_be_direct, direct
 from trainer.model.targets import Targets
 
 LOGITS_AT_ONCE = 2**27
 """Most logits held at a time (float32: 512 MiB)."""
 
-TEACHER_SHARE = 4
-"""With a teacher a position needs about this many times the memory: two distributions and what lies between them."""
+TEACHER_SHARE = 2
+"""With a teacher a position needs this many times the memory: two distributions instead of one."""
 
 
 class TokenLoss(NamedTuple):
@@ -43,8 +44,9 @@ def next_token_loss(
 ) -> TokenLoss:
     """Cross-entropy of each label under the hidden state before it, -sum log softmax(head(h))[label], in float32.
 
-    Labels of -100 are not trained. ``head`` maps D to V and runs in chunks of ``at_once`` logits, recomputed in the
-    backward pass; it is called as a module, so that sharding and adapter hooks run. With ``coordinates`` the loss is the
+    Labels of -100 are not trained. ``head`` maps D to V and runs in chunks of ``at_once`` logits; it is called as a
+    module, so that sharding and adapter hooks run. Over a frozen head the gradients are made on the way, else a chunk is
+    computed again in the backward pass. With ``coordinates`` the loss is the
     divergence from their spread targets, 0 when met; ``before_BT`` are then the input ids. ``teacher`` speaks of the
     supervised positions in the order of ``supervised``.
     """
@@ -53,6 +55,10 @@ def next_token_loss(
     if coordinates is not None and before_BT is not None:
         before_S = supervised(before_BT, labels_BT)
     rows = positions_at_once(head, at_once, teacher=teacher is not None)
+    tokens = torch.tensor(len(labels_S), device=hidden_SD.device)
+    if coordinates is None and hidden_SD.requires_grad and can_be_direct(head, teacher):
+        total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows)
+        return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
     columns = zip(hidden_SD.split(rows), labels_S.split(rows), before_S.split(rows), strict=True)
     spoken = teacher.split(rows) if teacher is not None else None
     parts = []
@@ -63,7 +69,6 @@ def next_token_loss(
         else:
             parts.append(_chunk(*arguments))
     total, correct, divergence = (torch.stack(column).sum() for column in zip(*parts, strict=True))
-    tokens = torch.tensor(len(labels_S), device=total.device)
     return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
 
 

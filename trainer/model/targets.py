@@ -46,6 +46,10 @@ class HiddenTargets:
             teacher_SV = self.head(self.hidden_SD).float()
         return self.jsd.of_logits(logits_SV, teacher_SV)
 
+    def with_gradient(self, logits_SV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``divergence`` without a graph, and its gradient_SV in the logits."""
+        return self.jsd.with_gradient(logits_SV, self.head(self.hidden_SD).float())
+
     def likeliest(self, count: int, rows: int) -> LikeliestTargets:
         """The teacher's ``count`` likeliest tokens of every position, ``rows`` positions at a time."""
         with torch.no_grad():

@@ -177,6 +177,8 @@ def _saved_names(model: nn.Module, tuner: TunerSection) -> tuple[str, ...]:
 def _with_adapter(model: nn.Module, tuner: TunerSection, found: Targets, total_steps: int) -> Any:
     import peft
 
+    from trainer.model.low_rank import LowRankLinear
+
     common: dict[str, Any] = {
         "target_modules": target_pattern(found.adapted),
         "modules_to_save": list(found.in_full) or None,
@@ -193,6 +195,7 @@ def _with_adapter(model: nn.Module, tuner: TunerSection, found: Targets, total_s
             config = peft.LoraConfig(
                 **common, **lora, use_dora=tuner.use_dora, use_rslora=tuner.use_rslora, init_lora_weights=init
             )
+            config._register_custom_module({nn.Linear: LowRankLinear})
         case "adalora":
             config = peft.AdaLoraConfig(
                 **common,

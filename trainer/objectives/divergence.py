@@ -26,6 +26,12 @@ class JensenShannon:
         logits_SV = logits_SV if logits_SV.dtype is torch.float64 else logits_SV.float()
         return (logits_SV / self.temperature).log_softmax(-1)
 
+    def with_gradient(self, student_SV: torch.Tensor, teacher_SV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``of_logits`` without a graph, and its gradient_SV in the student's logits."""
+        log_s_SV, log_t_SV = self.log_probs(student_SV), self.log_probs(teacher_SV)
+        value_S, slope_SV = jensen_shannon_with_slope(log_s_SV, log_t_SV, beta=self.beta)
+        return value_S, slope_SV.div_(self.temperature)
+
     def of_logits(self, student_SV: torch.Tensor, teacher_SV: torch.Tensor) -> torch.Tensor:
         """Nats per position, float32_S, from the two models' logits; exactly 0 where they are equal."""
         return jensen_shannon(self.log_probs(student_SV), self.log_probs(teacher_SV), beta=self.beta)
@@ -46,7 +52,34 @@ def jensen_shannon(log_s_SV: torch.Tensor, log_t_SV: torch.Tensor, *, beta: floa
         return (log_t_SV.exp() * d).sum(-1)
     if beta == 1:
         return -(log_s_SV.exp() * d).sum(-1)
-    share = beta + (1 - 2 * beta) * (d > 0).to(d.dtype)
-    least = (share * torch.expm1(-d.abs())).log1p()
-    log_m_over_s, log_m_over_t = least + d.relu(), least + (-d).relu()
+    log_m_over_s, log_m_over_t = _mixture(d, beta)
     return -(beta * log_t_SV.exp() * log_m_over_t + (1 - beta) * log_s_SV.exp() * log_m_over_s).sum(-1)
+
+
+def jensen_shannon_with_slope(
+    log_s_SV: torch.Tensor, log_t_SV: torch.Tensor, *, beta: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``jensen_shannon`` and its slope_SV in the logits of which ``log_s`` is the log-softmax, without a graph.
+
+    With g = d value / d S the slope is S · (g - sum(S · g)), and g = (1 - beta) · log(S/M) up to a constant, for
+    beta = 1 log(S/T); for beta = 0 the slope is S - T.
+    """
+    d, s_SV = log_t_SV - log_s_SV, log_s_SV.exp()
+    if beta == 0:
+        t_SV = log_t_SV.exp()
+        return (t_SV * d).sum(-1), s_SV.sub_(t_SV)
+    if beta == 1:
+        pull_SV = d.mul_(s_SV)
+        return -pull_SV.sum(-1), (s_SV * pull_SV.sum(-1, keepdim=True)).sub_(pull_SV)
+    log_m_over_s, log_m_over_t = _mixture(d, beta)
+    pull_SV = log_m_over_s.mul_(s_SV)
+    pulls_S1 = pull_SV.sum(-1, keepdim=True)
+    value_S = -(beta * log_m_over_t.mul_(log_t_SV.exp()).sum(-1) + (1 - beta) * pulls_S1[:, 0])
+    return value_S, s_SV.mul_(pulls_S1).sub_(pull_SV).mul_(1 - beta)
+
+
+def _mixture(d: torch.Tensor, beta: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log(M/S), log(M/T)) from d = log(T/S)."""
+    share = (d > 0).to(d.dtype).mul_(1 - 2 * beta).add_(beta)
+    least = share.mul_(torch.expm1(-d.abs())).log1p_()
+    return least + d.relu(), least + (-d).relu()

@@ -1,16 +1,18 @@
-"""The speed of a training run: ``python -m trainer.training.measure CONFIG`` trains as CONFIG says and prints one JSON line.
+"""The speed of training runs: ``python -m trainer.training.measure CONFIG…`` trains as each says and prints one JSON line.
 
-A step's time reaches from the end of the step before to its own, the device waited for; so data, optimizer and teacher are in
-it. The first steps are left out. ``vqc-bench train`` compares runs with it.
+A step's time reaches on the device from the end of the step before to its own; so data, optimizer and teacher are in it, and
+nothing waits for the clock. The first steps are left out. ``vqc-bench train`` compares runs with it.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import statistics
 import sys
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +24,8 @@ from transformers import TrainerCallback
 from trainer.config import TrainConfig, load_config
 from trainer.model.encode import IGNORED
 from trainer.training.flops import Work, training_flops
+from trainer.training.profiling import PROFILED, Profiled
+from trainer.training.ranks import leave
 from trainer.training.run import prepared
 
 
@@ -38,23 +42,34 @@ class Measured:
     tokens_per_s: float
     tflops_per_s: float
     peak_memory_gib: float
-    loss: float
+    losses: list[float]
 
 
 class _Clock(TrainerCallback):
     """The moment each step ended."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
-        self.loss = float("nan")
+        self._ends: list[Any] = []
+        self.losses: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(perf_counter())
+            event: Any = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self._ends.append(event)
+        else:
+            self._ends.append(perf_counter())
 
     def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
-        self.loss = (logs or {}).get("train/loss", self.loss)
+        if "train/loss" in (logs or {}):
+            self.losses.append((logs or {})["train/loss"])
+
+    def took(self) -> list[float]:
+        """Seconds of every step but the first."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+            return [a.elapsed_time(b) / 1000 for a, b in pairwise(self._ends)]
+        return [b - a for a, b in pairwise(self._ends)]
 
 
 def work_of(batch: dict[str, Any]) -> Work:
@@ -73,15 +88,21 @@ def work_of(batch: dict[str, Any]) -> Work:
     )
 
 
-def measure(config: TrainConfig, *, warmup: int) -> Measured:
+def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) -> Measured:
     """Trains and measures every step after ``warmup`` ones.
+
+    With ``profile`` the last two steps are not measured but profiled; the file is then what they spent their time on.
 
     Raises:
         ValueError: the run has no step left to measure.
     """
     trainer: Any = prepared(config)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     clock, batches = _Clock(), []
     trainer.add_callback(clock)
+    if profile is not None:
+        trainer.add_callback(Profiled(profile, steps=PROFILED))
     compute_loss = trainer.compute_loss
 
     def counted(model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
@@ -90,11 +111,13 @@ def measure(config: TrainConfig, *, warmup: int) -> Measured:
 
     trainer.compute_loss = counted
     trainer.train()
-    took = [end - begin for begin, end in zip(clock.ends[warmup - 1 :], clock.ends[warmup:], strict=False)]
+    steps = clock.took()
+    last = len(steps) - (PROFILED if profile is not None else 0)
+    took = steps[max(warmup, 1) - 1 : last]
     if warmup < 1 or not took:
-        raise ValueError(f"{len(clock.ends)} steps leave none to measure after {warmup}, which must be at least 1")
+        raise ValueError(f"{len(steps) + 1} steps leave none to measure after {warmup}, which must be at least 1")
     accumulated = config.training.gradient_accumulation_steps
-    total = sum(batches[warmup * accumulated :], start=Work())
+    total = sum(batches[warmup * accumulated : (last + 1) * accumulated], start=Work())
     cuda = torch.cuda.is_available()
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tenths = statistics.quantiles(took, n=10, method="inclusive") if len(took) > 1 else took * 9
@@ -108,16 +131,27 @@ def measure(config: TrainConfig, *, warmup: int) -> Measured:
         tokens_per_s=total.tokens / sum(took),
         tflops_per_s=training_flops(trainer.model, total) / sum(took) / 1e12,
         peak_memory_gib=peak / 2**30,
-        loss=clock.loss,
+        losses=clock.losses,
     )
 
 
 @click.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--warmup", type=click.IntRange(min=1), default=5, show_default=True, help="First steps left out.")
-def main(config: Path, warmup: int) -> None:
-    """Train as CONFIG says and print how fast it was, as one JSON line."""
-    sys.stdout.write(json.dumps(asdict(measure(load_config(config), warmup=warmup))) + "\n")
+@click.option(
+    "--profile", is_flag=True, help="Profile the last two steps instead: CONFIG with the suffix .profile.txt."
+)
+def main(configs: tuple[Path, ...], warmup: int, profile: bool) -> None:
+    """Train as each CONFIG says, one after the other, and print how fast it was, one JSON line each."""
+    for path in configs:
+        table = path.with_suffix(".profile.txt") if profile else None
+        found = measure(load_config(path), warmup=warmup, profile=table)
+        sys.stdout.write(json.dumps(asdict(found)) + "\n")
+        sys.stdout.flush()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    leave()
 
 
 if __name__ == "__main__":

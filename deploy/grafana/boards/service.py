@@ -171,6 +171,12 @@ BOARD = Board(
                     queries=quantiles("vqc_engine_seconds", by="task"),
                 ),
                 Chart(
+                    title="Answers given before",
+                    text="Looked for (VQC_ANSWER_CACHE_H): hit or joined were not asked of the engine.",
+                    unit="ops",
+                    queries=[Query(expr=rate("vqc_answer_cache_lookups_total", "outcome"), legend="{{outcome}}")],
+                ),
+                Chart(
                     title="Streamed captions",
                     text="From the engine call to the first piece, to the first object.",
                     unit="s",

@@ -32,7 +32,7 @@ def test_a_cpu_engine_runs_the_server_module_eagerly() -> None:
 
 
 def test_a_gpu_engine_prepares_photos_in_a_third_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
     command = vllm_command(EngineSettings(model=Path("/m"), profile="gpu"), SOCKET)
     assert command[:5] == [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", "/m"]
     assert flag(command, "--api-server-count") == "5"

@@ -9,7 +9,8 @@ import pytest
 
 from loadtest.cli import main
 from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
-from loadtest.load.pair import PairReport, PairRow, Window
+from loadtest.load.outcome import Outcome
+from loadtest.load.pair import PairReport, PairRow, Window, _Span
 from loadtest.load.pair_cli import _print
 from vqc.errors import InvalidValue
 
@@ -26,6 +27,8 @@ def test_a_dummy_has_a_tokenizer_for_every_id_and_no_weights(size: str, tmp_path
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     known = {*tokenizer["model"]["vocab"].values(), *added.values()}
     assert known >= set(range(VOCABULARY))
+    processor = json.loads((out / "preprocessor_config.json").read_text("utf-8"))
+    assert processor["size"] == {"shortest_edge": 65_536, "longest_edge": 1024 * 768}
     assert config["image_token_id"] == added["<|image_pad|>"]
     assert config["vision_config"]["out_hidden_size"] == config["text_config"]["hidden_size"] == SIZES[size].hidden
 
@@ -64,3 +67,26 @@ def test_a_row_shows_both_sides_and_a_dash_for_what_is_not_known(capsys: pytest.
     shown = capsys.readouterr().out
     assert "ours/s" in shown
     assert all(part in shown for part in ("stage-a ×1", "9.500", "10.000", "0.950", "–"))
+
+
+def test_a_window_counts_from_the_moment_when_every_client_may_have_been_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    span, answers = _Span(2, seconds=8.0), [Outcome(label="x", due=0, sent=0, ended=103.0)] * 2
+    now = 101.0
+    assert span.ongoing(answers)  # as many as clients, but too early: a quarter of the window warms up
+    now = 110.0
+    assert span.ongoing(answers[:1])  # one client has waited all the time
+    assert span.ongoing(answers)
+    now = 117.9
+    assert span.ongoing(answers)
+    now = 118.0
+    assert not span.ongoing(answers)
+    assert [span.counts(Outcome(label="x", due=0, sent=0, ended=at)) for at in (109.0, 111.0, 118.0, 119.0)] == [
+        False,
+        True,
+        True,
+        False,
+    ]

@@ -187,6 +187,9 @@ async def test_a_closed_loop_keeps_so_many_in_flight_and_never_numbers_twice() -
         writer.write(OK)
 
     async with serving(respond) as (server, target):
-        outcomes = await closed_loop(target, Plain(), 3, lambda: next(numbers), perf_counter() + 0.1, timeout_s=5)
+        until = perf_counter() + 0.1
+        outcomes = await closed_loop(
+            target, Plain(), 3, lambda: next(numbers), lambda _: perf_counter() < until, timeout_s=5
+        )
     assert most == 3
     assert len(outcomes) == server.requests == next(numbers)

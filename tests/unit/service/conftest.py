@@ -33,6 +33,7 @@ from service.application.observe import Observer
 from service.application.photos import PhotoReader
 from service.application.stage_a import SummarisePhotos
 from service.domain.errors import UrlRejected
+from service.domain.hosts import HostRule
 from service.domain.models import Role
 from service.domain.results import ServedModel
 from service.domain.stage_b.sampler import EvidenceKind
@@ -72,6 +73,7 @@ def context_with(
     swaps=None,
     notifier=None,
     catalogue=None,
+    hosts=("*",),
 ) -> Context:
     intake = Intake(max_in_flight)
     metrics = Metrics(intake)
@@ -85,6 +87,7 @@ def context_with(
         stage_a=SummarisePhotos(models, reader, Observer()),
         fetch=fetch,
         keys=KeyRing(keys),
+        hosts=HostRule(hosts, keyed=keys is not None),
         intake=intake,
         metrics=metrics,
         defaults=Defaults(timeout_s=timeout_s),

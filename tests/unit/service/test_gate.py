@@ -50,6 +50,49 @@ async def test_keys_and_scopes(keyed):
         assert await status(bearer(tokens["stage-a"])) == (403, "urn:vqc:problem:forbidden")
 
 
+HOSTS = ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"]
+STRANGE = ["vqc.test", "rebound.example:8080", "localhost.example", "192.168.0.7", "0.0.0.0", "[::1", "", "a.vqc.test"]
+
+
+@pytest.mark.parametrize("path", ["/missions", "/console", "/nothing-here"])
+async def test_without_keys_only_loopbacks_names_are_answered(path):
+    context = context_with(ScriptedEngine(), hosts=())
+    async with client_of(context) as client:
+        for host in HOSTS:
+            assert (await client.get(path, headers={"Host": host})).status_code != 421, host
+        for host in STRANGE:
+            answer = await client.get(path, headers={"Host": host})
+            assert (answer.status_code, answer.json()["type"]) == (421, "urn:vqc:problem:host-refused"), host
+            assert answer.json()["field"] == "Host"
+            assert "VQC_ALLOWED_HOSTS" in answer.json()["valid"]
+        page = (await client.get("/metrics")).text
+        assert f'vqc_http_refused_total{{reason="host"}} {len(STRANGE)}.0' in page
+
+
+async def test_probes_and_scrapes_come_under_any_name():
+    async with client_of(context_with(ScriptedEngine(), hosts=())) as client:
+        for path in ("/healthz", "/readyz", "/readyz/captions", "/metrics"):
+            assert (await client.get(path, headers={"Host": "10.1.2.3:8080"})).status_code == 200
+
+
+async def test_named_hosts_are_answered_and_with_keys_all_unless_named(keyed):
+    keys, tokens = keyed
+
+    async def status(context, host: str) -> int:
+        async with client_of(context) as client:
+            return (await client.get("/missions", headers={"Host": host} | bearer(tokens["caption"]))).status_code
+
+    named = ("VQC.example", "*.inside.example")
+    for context, answered, refused in (
+        (context_with(ScriptedEngine(), hosts=named), ["vqc.example:80", "a.inside.example", *HOSTS], ["b.example"]),
+        (context_with(ScriptedEngine(), hosts=named, keys=keys), ["vqc.example"], ["b.example", "inside.example"]),
+        (context_with(ScriptedEngine(), hosts=(), keys=keys), ["b.example", "vqc.test"], []),
+        (context_with(ScriptedEngine(), hosts=("*",)), ["b.example", ""], []),
+    ):
+        assert {await status(context, host) for host in answered} == {200}
+        assert {await status(context, host) for host in refused} <= {421}
+
+
 async def test_every_path_but_the_public_ones_needs_a_key(keyed):
     async with client_of(context_with(ScriptedEngine(), keys=keyed[0])) as client:
         for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):

@@ -28,14 +28,20 @@ def test_a_gpu_without_the_package_is_told_its_name(monkeypatch: pytest.MonkeyPa
         liger.use_liger_kernels(object())
 
 
-def test_norms_and_positions_are_replaced_and_the_loss_is_not(monkeypatch: pytest.MonkeyPatch):
+def test_norms_positions_and_gates_are_replaced_and_the_loss_is_not(monkeypatch: pytest.MonkeyPatch):
     asked: dict[str, Any] = {}
-    package = SimpleNamespace(apply_liger_kernel_to_qwen3_vl=lambda **options: asked.update(options))
+    package = SimpleNamespace(
+        apply_liger_kernel_to_qwen3_vl=lambda **options: asked.update(options),
+        LigerSwiGLUMLP=SimpleNamespace(forward=lambda gates, x: (gates, x)),
+    )
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr(liger, "find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "liger_kernel", package)
     monkeypatch.setitem(sys.modules, "liger_kernel.transformers", package)
-    model = object()
+    gates = SimpleNamespace()
+    text = SimpleNamespace(layers=[SimpleNamespace(mlp=gates)])
+    model = SimpleNamespace(model=SimpleNamespace(language_model=text))
     liger.use_liger_kernels(model)
     assert asked.pop("model") is model
     assert {name for name, on in asked.items() if on} == {"rope", "rms_norm"}
+    assert gates.forward(1) == (gates, 1)

@@ -123,3 +123,18 @@ def test_all_tokens_but_one_lose_nothing() -> None:
     ids, coarse_t = likeliest(teacher, 1000)
     coarse = jensen_shannon(coarsened(student, ids), coarse_t, beta=0.3)
     torch.testing.assert_close(coarse, jensen_shannon(student, teacher, beta=0.3))
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
+def test_the_closed_form_is_the_value_and_its_gradient(beta: float, temperature: float) -> None:
+    student, teacher = map(torch.from_numpy, logits(3))
+    jsd = JensenShannon(beta=beta, temperature=temperature)
+    wanted = jsd.of_logits(student.requires_grad_(), teacher)
+    wanted.sum().backward()
+    value, gradient = jsd.with_gradient(student.detach(), teacher)
+    torch.testing.assert_close(value, wanted.detach(), atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(gradient, student.grad, atol=1e-12, rtol=1e-10)
+    value, gradient = jsd.with_gradient(teacher, teacher.clone())
+    assert not value.any()
+    assert not gradient.any()

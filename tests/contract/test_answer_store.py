@@ -1,0 +1,83 @@
+"""What every store of answers does, whichever adapter it is; the one on Redis on both servers that are supported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.adapters.answers_memory import MemoryAnswers
+from service.adapters.answers_redis import RedisAnswers
+from service.adapters.redis_client import connect
+from service.adapters.redis_server import embedded_redis
+from service.application.repeats import AnswerStore, KeptAnswer
+from service.domain.errors import QueueUnavailable
+from tests.redis_servers import SERVERS, binary_of
+
+
+def answer(n: int = 0) -> KeptAnswer:
+    return KeptAnswer(text=f"BBU设备×{n + 1}", prompt_tokens=300, completion_tokens=7)
+
+
+class AnswerStoreSuite:
+    """A subclass makes stores by its ``made`` fixture, called with ``keep_s`` and ``most``."""
+
+    async def test_what_was_put_is_found_and_nothing_else(self, made):
+        store = made(keep_s=60, most=10)
+        assert await store.get("a") is None
+        await store.put("a", answer())
+        assert await store.get("a") == answer()
+        assert await store.get("b") is None
+
+    async def test_the_newest_are_kept(self, made):
+        store = made(keep_s=60, most=2)
+        for n, key in enumerate("abc"):
+            await store.put(key, answer(n))
+        await store.put("b", answer(9))
+        await store.put("d", answer(3))
+        assert [await store.get(key) for key in "abcd"] == [None, answer(9), None, answer(3)]
+
+    async def test_an_answer_goes_in_time(self, made):
+        store = made(keep_s=0.02, most=10)
+        await store.put("a", answer())
+        async with asyncio.timeout(30):
+            while await store.get("a"):
+                await asyncio.sleep(0.01)
+
+
+class TestMemoryAnswers(AnswerStoreSuite):
+    @pytest.fixture
+    def made(self):
+        return MemoryAnswers
+
+
+class TestRedisAnswers(AnswerStoreSuite):
+    @pytest.fixture(params=SERVERS)
+    async def redis(self, request, tmp_path) -> AsyncIterator:
+        async with embedded_redis(tmp_path / "redis", binary_of(request.param)) as url, connect(url) as redis:
+            yield redis
+
+    @pytest.fixture
+    def made(self, redis):
+        return lambda **bounds: RedisAnswers(redis, **bounds)
+
+    async def test_no_key_outlives_the_answers(self, redis):
+        brief, lasting = RedisAnswers(redis, keep_s=0.02, most=10), RedisAnswers(redis, keep_s=60, most=1)
+        await brief.put("a", answer())
+        async with asyncio.timeout(30):
+            while await brief.get("a"):
+                await asyncio.sleep(0.01)
+        await brief.put("b", answer())
+        assert await redis.zrange("vqc:answers", 0, -1) == ["b"]
+        await lasting.put("c", answer())
+        assert set(await redis.keys("*")) == {"vqc:answers:c", "vqc:answers"}
+
+
+async def test_a_server_that_is_away_is_told_of(tmp_path):
+    async with connect(f"unix://{tmp_path}/none.sock", timeout_s=0.1) as redis:
+        store: AnswerStore = RedisAnswers(redis, keep_s=60, most=10)
+        with pytest.raises(QueueUnavailable):
+            await store.get("a")
+        with pytest.raises(QueueUnavailable):
+            await store.put("a", answer())

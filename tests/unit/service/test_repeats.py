@@ -1,0 +1,304 @@
+"""The same photo, asked the same of the same model, is not asked again; nothing else is answered from the store."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+
+from engine.errors import EngineFailed, EngineTimeout
+from engine.protocol import GenerateRequest, Image, Sampling
+from engine.scripted import ScriptedEngine
+from service.adapters.answers_memory import MemoryAnswers
+from service.application import repeats as module
+from service.application.models import Deployment, ModelRouter
+from service.application.observe import Observer
+from service.application.repeats import Repeats
+from service.domain.errors import QueueUnavailable
+from service.domain.models import Role
+from service.domain.results import ServedModel
+from tests import photos
+from tests.unit.service.conftest import client_of, context_with
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+
+CAPTION = '{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}'
+PHOTO = Image(data=b"photo", media_type="image/jpeg", digest="a" * 64)
+REQUEST = GenerateRequest(
+    request_id="r",
+    system="system",
+    user=(PHOTO, "what is it?"),
+    sampling=Sampling(max_tokens=200),
+    grammar=CAPTION_GRAMMAR,
+    timeout_s=5,
+)
+
+
+class Lookups(Observer):
+    """Remembers what was looked up."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def looked_up(self, lookup) -> None:
+        self.seen.append(lookup)
+
+
+@pytest.fixture
+def lookups() -> Lookups:
+    return Lookups()
+
+
+@pytest.fixture
+def repeats(lookups) -> Repeats:
+    return Repeats(MemoryAnswers(keep_s=60, most=100), lookups)
+
+
+def scripted(text: str = CAPTION, **options) -> ScriptedEngine:
+    return ScriptedEngine(lambda request, index: text, **options)
+
+
+async def streamed(engine, request=REQUEST):
+    return [delta async for delta in engine.stream(request)]
+
+
+async def test_a_repeat_is_answered_without_the_engine(repeats, lookups):
+    inner = scripted()
+    first, second = [
+        await repeats.of(inner, "m").generate(request) for request in (REQUEST, replace(REQUEST, request_id="other"))
+    ]
+    assert inner.answered == 1
+    assert second == replace(first, cached=True)
+    assert lookups.seen == ["miss", "hit"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(REQUEST, user=(replace(PHOTO, digest="b" * 64), "what is it?")),
+        replace(REQUEST, user=(PHOTO, "what else is it?")),
+        replace(REQUEST, system="another system"),
+        replace(REQUEST, grammar=SUMMARY_GRAMMAR),
+        replace(REQUEST, sampling=Sampling(max_tokens=201)),
+        replace(REQUEST, sampling=Sampling(max_tokens=200, repetition_penalty=1.1)),
+    ],
+    ids=["photo", "words", "system", "task", "max_tokens", "repetition_penalty"],
+)
+async def test_whatever_else_is_asked_is_asked(repeats, other):
+    inner = scripted("BBU设备×1") if other.grammar == SUMMARY_GRAMMAR else scripted()
+    await repeats.of(inner, "m").generate(REQUEST)
+    assert not (await repeats.of(inner, "m").generate(other)).cached
+    assert inner.answered == 2
+
+
+async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
+    store, inner = MemoryAnswers(keep_s=60, most=100), scripted()
+    for digest, served_as in (("m", "bf16"), ("n", "bf16"), ("m", "fp8")):
+        assert not (await Repeats(store, lookups, served_as=served_as).of(inner, digest).generate(REQUEST)).cached
+    assert inner.answered == 3
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(REQUEST, sampling=Sampling(max_tokens=200, temperature=0.1, seed=7)),
+        replace(REQUEST, sampling=Sampling(max_tokens=200, temperature=0.1, n=2)),
+        replace(REQUEST, grammar=VERDICT_GRAMMAR),
+        replace(REQUEST, grammar=None),
+    ],
+    ids=["sampled", "several", "verdict", "free"],
+)
+async def test_what_may_come_out_otherwise_is_not_looked_for(repeats, lookups, request_):
+    inner = scripted()
+    for _ in range(2):
+        await repeats.of(inner, "m").generate(request_)
+        await streamed(repeats.of(inner, "m"), replace(request_, sampling=replace(request_.sampling, n=1)))
+    assert inner.answered == 4
+    assert lookups.seen == []
+
+
+@pytest.mark.parametrize(
+    ("text", "grammar", "max_tokens"),
+    [
+        (CAPTION, CAPTION_GRAMMAR, 20),
+        (CAPTION[:-2], CAPTION_GRAMMAR, 200),
+        ("I see a cabinet", CAPTION_GRAMMAR, 200),
+        ("", SUMMARY_GRAMMAR, 200),
+        ("BBU设备×1", SUMMARY_GRAMMAR, 2),
+    ],
+    ids=["cut caption", "caption without an end", "no caption", "no line", "cut line"],
+)
+async def test_what_is_not_whole_is_not_kept(repeats, lookups, text, grammar, max_tokens):
+    inner, request = scripted(text), replace(REQUEST, grammar=grammar, sampling=Sampling(max_tokens=max_tokens))
+    await repeats.of(inner, "m").generate(request)
+    await streamed(repeats.of(inner, "m"), request)
+    await repeats.of(inner, "m").generate(request)
+    assert lookups.seen == ["miss"] * 3
+
+
+async def test_a_failure_is_not_kept(repeats):
+    failing = scripted(fail=lambda request: EngineFailed("broken"))
+    for ask in (repeats.of(failing, "m").generate, lambda request: streamed(repeats.of(failing, "m"), request)):
+        with pytest.raises(EngineFailed):
+            await ask(REQUEST)
+    assert not (await repeats.of(scripted(), "m").generate(REQUEST)).cached
+
+
+async def test_a_stream_and_a_whole_answer_find_each_other(repeats):
+    inner = scripted()
+    pieces = await streamed(repeats.of(inner, "m"))
+    assert len(pieces) > 1
+    assert (await repeats.of(inner, "m").generate(REQUEST)).cached
+    (piece,) = await streamed(repeats.of(inner, "m"))
+    assert piece.cached
+    assert piece.text == "".join(part.text for part in pieces)
+    assert (piece.prompt_tokens, piece.completion_tokens) == (pieces[-1].prompt_tokens, pieces[-1].completion_tokens)
+    assert inner.answered == 1
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_the_same_at_the_same_time_is_asked_once(repeats, lookups):
+    inner = scripted(latency_s=0.05)
+    answers = await asyncio.gather(*(repeats.of(inner, "m").generate(REQUEST) for _ in range(5)))
+    assert inner.answered == 1
+    assert sorted(answer.cached for answer in answers) == [False, True, True, True, True]
+    assert sorted(lookups.seen) == ["joined"] * 4 + ["miss"]
+
+
+async def test_who_leaves_takes_the_answer_from_nobody(repeats):
+    inner = scripted(latency_s=0.2)
+    first, second = [asyncio.create_task(repeats.of(inner, "m").generate(REQUEST)) for _ in range(2)]
+    await until(lambda: inner.in_flight)
+    first.cancel()
+    assert (await second).cached
+    assert inner.aborted == 0
+
+
+async def test_when_all_have_left_the_generation_is_aborted(repeats):
+    inner = scripted(latency_s=60)
+    tasks = [asyncio.create_task(repeats.of(inner, "m").generate(REQUEST)) for _ in range(2)]
+    await until(lambda: inner.in_flight)
+    for task in tasks:
+        task.cancel()
+    await until(lambda: inner.aborted == 1)
+    again = asyncio.create_task(repeats.of(inner, "m").generate(REQUEST))
+    await until(lambda: inner.in_flight)
+    again.cancel()
+
+
+async def test_another_ones_failure_is_not_ones_own(repeats):
+    failing, working = scripted(latency_s=0.05, fail=lambda request: EngineFailed("broken")), scripted()
+    first = asyncio.create_task(repeats.of(failing, "m").generate(REQUEST))
+    await until(lambda: failing.in_flight)
+    assert (await repeats.of(working, "m").generate(REQUEST)).completions[0].text == CAPTION
+    with pytest.raises(EngineFailed):
+        await first
+
+
+async def test_ones_own_deadline_holds_while_another_is_waited_for(repeats):
+    inner = scripted(latency_s=60)
+    first = asyncio.create_task(repeats.of(inner, "m").generate(replace(REQUEST, timeout_s=100)))
+    await until(lambda: inner.in_flight)
+    with pytest.raises(EngineTimeout):
+        await repeats.of(inner, "m").generate(replace(REQUEST, timeout_s=0.01))
+    first.cancel()
+
+
+async def test_a_store_that_is_away_makes_nothing_fail_and_is_left_alone_for_a_while(lookups, monkeypatch):
+    class Away:
+        asked = 0
+
+        async def get(self, key):
+            self.asked += 1
+            raise QueueUnavailable("gone")
+
+        async def put(self, key, answer):
+            await self.get(key)
+
+    store, inner = Away(), scripted()
+    repeats = Repeats(store, lookups)
+    for _ in range(3):
+        await repeats.of(inner, "m").generate(REQUEST)
+        await streamed(repeats.of(inner, "m"))
+    assert inner.answered == 6
+    assert store.asked == 1
+    assert lookups.seen == ["unavailable"] * 6
+    later = monotonic() + module.REST_S
+    monkeypatch.setattr(module, "monotonic", lambda: later)
+    await repeats.of(inner, "m").generate(REQUEST)
+    assert store.asked == 2
+
+
+def context_with_answers(engine):
+    repeats = Repeats(MemoryAnswers(keep_s=60, most=100), observer := Forwarding())
+    models = ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), repeats=repeats)
+    context = context_with(engine, models=models)
+    observer.to = context.metrics
+    return context
+
+
+class Forwarding(Observer):
+    """An observer that is made before the metrics are."""
+
+    to: Observer
+
+    def looked_up(self, lookup) -> None:
+        self.to.looked_up(lookup)
+
+
+async def test_the_api_says_what_it_had_answered_before():
+    engine = ScriptedEngine()
+    context = context_with_answers(engine)
+    async with client_of(context) as client:
+
+        async def posted(path: str, field: str, **options):
+            answer = await client.post(path, files={field: ("a.jpg", photos.jpeg((320, 248)))}, **options)
+            assert answer.status_code == 200, answer.text
+            return answer
+
+        first, second = [await posted("/caption", "photo") for _ in range(2)]
+        assert [answer.json()["cached"] for answer in (first, second)] == [False, True]
+        assert [answer.headers.get("x-vqc-cached") for answer in (first, second)] == [None, "true"]
+        bodies = [answer.json() for answer in (first, second)]
+        assert all(
+            bodies[0][name] == bodies[1][name] for name in bodies[0].keys() - {"request_id", "timings", "cached"}
+        )
+        drawn = await posted("/caption", "photo", params={"render": "overlay"})
+        assert drawn.headers["x-vqc-cached"] == "true"
+        stream = await posted("/caption", "photo", headers={"Accept": "text/event-stream"})
+        assert stream.text.count("event: object") == len(first.json()["caption"])
+        assert '"cached":true' in stream.text
+        assert not (await posted("/caption", "photo", params={"temperature": "0.5"})).json()["cached"]
+        assert engine.answered == 2
+        lines = [
+            (await posted("/stage-a", "photos", data={"mission": "挡风板安装检查"})).json()["photos"][0] for _ in "12"
+        ]
+        assert [line["cached"] for line in lines] == [False, True]
+        assert lines[0]["summary"] == lines[1]["summary"]
+        page = (await client.get("/metrics")).text
+        assert 'vqc_answer_cache_lookups_total{outcome="hit"} 4.0' in page
+        assert 'vqc_answer_cache_lookups_total{outcome="miss"} 2.0' in page
+
+
+async def test_a_swap_starts_with_nothing_and_a_way_back_finds_what_was_there():
+    old, new = ScriptedEngine(), ScriptedEngine()
+    context = context_with_answers(old)
+    async with client_of(context) as client:
+
+        async def cached() -> bool:
+            answer = await client.post("/caption", files={"photo": ("a.jpg", photos.jpeg((320, 248)))})
+            return answer.json()["cached"]
+
+        assert [await cached(), await cached()] == [False, True]
+        before = context.models.put_in_force(Role.MAIN, Deployment(new, ServedModel(alias="champion", digest="e" * 64)))
+        assert [await cached(), await cached()] == [False, True]
+        assert before
+        context.models.put_in_force(Role.MAIN, before)
+        assert await cached()
+    assert (old.answered, new.answered) == (1, 1)

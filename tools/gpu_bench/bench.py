@@ -1,0 +1,235 @@
+"""The measurements of ``run.sh``: engines one after the other, on each the parts that can share it.
+
+    python -m tools.gpu_bench.bench OUT --seconds 570 pairs stage-b …
+
+``OUT/results.json`` is written after every level; ``OUT/engines.log`` has the engines' own words. A part that fails is told,
+and the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import traceback
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+
+import yaml
+
+from engine.profile import EngineSettings, Quantization, vllm_command
+from loadtest.load.pair import PairPlan, PairReport, PairRow, compare
+from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
+from loadtest.load.serving import Served, our_service, plain_command, raw_engine
+from loadtest.load.supply import supply_of
+from loadtest.loop import run
+from tools.gpu_bench.results import Results, conclusions, facts, row_words
+
+ENGINES = {
+    "warm": "ours", "pairs": "ours", "stage-b": "ours", "tickets": "ours", "free": "ours",
+    "stock": "stock", "transformers": None, "fp8": "fp8", "quality": None,
+}  # fmt: skip
+"""The parts and the engine that each needs."""
+
+_DEMO = Path("deploy/demo/model")
+_CONFIG = Path("configs/stage_b_training_free.yaml")
+_FIRST_WAVE = {"grid": [{"temperature": 0.6, "top_p": 0.95, "max_new_tokens": 128, "seed": 142}]}
+"""All that a ticket costs whose first four votes agree."""
+
+
+class Bench:
+    """One call: what is asked, of which checkpoint, until when."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self._began = perf_counter()
+        self._until = self._began + asked.seconds
+        self._out: Path = asked.out
+        self._dry: bool = asked.dry
+        self._model: Path = asked.model
+        self.results = Results(asked.out / "results.json", asked.state / "results.json", self._began)
+        self._photos = Photos(width=256, height=192, drawn=8) if self._dry else Photos()
+        self._levels = (1, 4) if self._dry else (1, 64, 240, 16)
+        self._most = max(self._levels)
+        self._supply = supply_of(self._photos, os.urandom(4).hex())
+        self._loads: tuple[Load, ...] = (
+            CaptionLoad(max_new_tokens=64 if self._dry else 256),
+            StageALoad(),
+        )
+        self._extra = ("--load-format", "dummy", "--logits-processors", "tools.gpu_bench.long_answers:LongAnswers")
+
+    def left(self) -> float:
+        """Seconds until the call must have ended."""
+        return self._until - perf_counter()
+
+    async def perform(self, parts: Sequence[str]) -> None:
+        """All parts for which there is time, those of one engine together."""
+        rest = [*parts]
+        while rest:
+            engine = ENGINES[rest[0]]
+            shared = [part for part in rest if engine and ENGINES[part] == engine] or rest[:1]
+            rest = [part for part in rest if part not in shared]
+            if self.left() < (20 if self._dry else 60):
+                self.results.say(f"no time for {' '.join(shared)}")
+                continue
+            await self._trying(", ".join(shared), self._on(engine, shared) if engine else self._alone(shared[0]))
+        for name, value in conclusions(self.results, self._most).items():
+            self.results.say(f"{name}: {value}")
+
+    async def _trying(self, name: str, work: Coroutine[object, object, None]) -> bool:
+        """Whether it worked out within the time; else what went wrong is told and kept."""
+        try:
+            async with asyncio.timeout(max(self.left() - 8, 1)):
+                await work
+            return True
+        except Exception as error:
+            told = "the time was up" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+            self.results.say(f"FAILED {name}: {told}")
+            if not isinstance(error, TimeoutError):
+                traceback.print_exc(file=sys.stdout)
+            self.results.keep("failed", name, told[-6000:])
+            return False
+
+    async def _on(self, name: str, parts: Sequence[str]) -> None:
+        settings = EngineSettings(
+            model=self._model, max_model_len=8192, extra_args=self._extra, quantization="fp8" if name == "fp8" else None
+        )
+        async with self._engine(name, settings, as_it_comes=name == "stock") as engine:
+            for part in parts:
+                if self.left() < 20:
+                    self.results.say(f"no time for {part}")
+                else:
+                    await self._trying(part, self._part(part, engine))
+
+    @asynccontextmanager
+    async def _engine(
+        self, name: str, settings: EngineSettings, *, as_it_comes: bool = False
+    ) -> AsyncGenerator[Served, None]:
+        """A running engine; its flags, start time and what it said of itself are kept."""
+        log, began = self._out / "engines.log", perf_counter()
+        start = log.stat().st_size if log.exists() else 0
+        socket = Path("/tmp/engine.sock")
+        command = plain_command(settings, socket) if as_it_comes else vllm_command(settings, socket)
+        kept: dict[str, object] = {"command": " ".join(command)}
+        self.results.keep("engines", name, kept)
+        self.results.say(f"engine {name} starts: {kept['command']}")
+        try:
+            async with raw_engine(
+                settings, as_it_comes=as_it_comes, log_path=log, start_timeout_s=self.left()
+            ) as engine:
+                kept["started_s"] = round(perf_counter() - began, 1)
+                self.results.say(f"engine {name} answers after {kept['started_s']} s")
+                yield engine
+        finally:
+            said = log.read_text("utf-8", "replace")[start:] if log.exists() else ""
+            kept["facts"] = facts(said)
+            if "started_s" not in kept:
+                kept["log ends"] = said.splitlines()[-150:]
+            self.results.keep("engines", name, kept)
+
+    async def _part(self, part: str, engine: Served) -> None:
+        base = self._plan(self._loads, self._levels)
+        tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
+        plan = {
+            "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
+            "pairs": base,
+            "stage-b": tickets,
+            "tickets": replace(tickets, clients=tickets.clients[:1]),
+            "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
+            "stock": replace(base, clients=(self._most,), sides="raw"),
+            "fp8": replace(base, clients=(self._most, 1), sides="raw"),
+        }[part]
+        rows: list[PairRow] = []
+
+        def finished(row: PairRow) -> None:
+            rows.append(row)
+            self.results.say(f"  {part}: {row_words(asdict(row))}")
+            self.results.keep("parts", part, asdict(PairReport(rows=tuple(rows), problems=())))
+
+        if part == "tickets":
+            os.environ["VQC_STAGE_B_CONFIG"] = str(_first_wave(self._out))
+        try:
+            report = await compare(engine, "vqc", plan, self._supply, lambda _: None, finished)
+        finally:
+            os.environ.pop("VQC_STAGE_B_CONFIG", None)
+        self.results.keep("parts", part, asdict(report))
+        for problem in report.problems[:3]:
+            self.results.say(f"  {part}: PROBLEM {problem}")
+
+    def _plan(self, loads: tuple[Load, ...], clients: tuple[int, ...]) -> PairPlan:
+        return PairPlan(
+            loads=loads, clients=clients, seconds=2.0 if self._dry else 9.0, rounds=1, photos=self._photos, timeout_s=120.0,
+            malformed_too=self._dry, budget_s=self.left() - 12,
+        )  # fmt: skip
+
+    async def _alone(self, part: str) -> None:
+        if part == "transformers":
+            sizes = ["--batch", "2", "--seconds", "2", "--new-tokens", "8", "--size", "256", "192"] if self._dry else []
+            said = await self._python("tools.gpu_bench.predecessor", str(self._model), *sizes)
+            self.results.keep("parts", part, json.loads(said.splitlines()[-1]))
+            self.results.say(f"  transformers: {said.splitlines()[-1]}")
+            return
+        count, workers = ("4", "2") if self._dry else ("200", "12")
+        drawn = ("--seed", "2", "--count", count, "--workers", workers)
+        data = Path((await self._python("trainer.cli", "scenes", str(self._out / "scenes"), *drawn)).splitlines()[-1])
+        both: tuple[Quantization | None, ...] = (None, "fp8")
+        for quantization in both:
+            name = quantization or "bf16"
+            await self._trying(f"quality {name}", self._quality(name, quantization, data))
+
+    async def _quality(self, name: str, quantization: Quantization | None, data: Path) -> None:
+        """The demo model's scores on held-out scenes through our service."""
+        gpu = () if self._dry else ("--enforce-eager", "--api-server-count", "2")
+        settings = EngineSettings(model=_DEMO, max_model_len=8192, quantization=quantization, extra_args=gpu)
+        async with self._engine(f"demo {name}", settings) as engine:
+            ours = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{engine.target.uds}", "VQC_MODEL_ALIAS": "vqc"}
+            async with our_service(ours, tickets=False) as service:
+                url = f"http://{service.target.host}:{service.target.port}"
+                said = await self._python("trainer.cli", "evaluate", "--url", url, "--data", str(data), "--json")
+        report = json.loads(said.splitlines()[-1])
+        kept = self.results.document["parts"].get("quality", {})
+        self.results.keep("parts", "quality", {**kept, name: report})
+        self.results.say(f"  quality {name}: {json.dumps(report, ensure_ascii=False)[:1500]}")
+
+    async def _python(self, module: str, *arguments: str) -> str:
+        """The standard output of a module. Raises ``RuntimeError`` with the end of what it said, where it fails."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            said, complained = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        if process.returncode:
+            raise RuntimeError(f"{module} ended with {process.returncode}: {complained.decode()[-3000:]}")
+        return said.decode()
+
+
+def _first_wave(folder: Path) -> Path:
+    """A configuration of the loop in ``folder`` that samples one wave."""
+    usual, path = yaml.safe_load(_CONFIG.read_text("utf-8")), folder / "first_wave.yaml"
+    path.write_text(yaml.safe_dump(usual | {"sampler": usual["sampler"] | _FIRST_WAVE}), "utf-8")
+    return path
+
+
+def main() -> None:
+    """Exit code 0 however the parts went: the results say it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("parts", nargs="+", choices=ENGINES)
+    parser.add_argument("--seconds", type=float, default=570.0)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--dry", action="store_true")
+    asked = parser.parse_args()
+    bench = Bench(asked)
+    run(bench.perform(asked.parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What was measured so far, kept on disk after every step, and what it says in a few lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+_FACTS = re.compile(
+    r"non-default args|Available KV cache|KV cache size|Maximum concurrency|Model loading took|torch.compile t|Graph capturing|"
+    r"init engine|attention backend|FlashAttention|Kernel for|quantization",
+    re.IGNORECASE,
+)
+
+
+class Results:
+    """A JSON document; an earlier call's is carried on with, so that one file has everything at the end."""
+
+    def __init__(self, path: Path, earlier: Path, began: float) -> None:
+        self._paths = (path, earlier)
+        self._began = began
+        self.document: dict[str, Any] = {"engines": {}, "parts": {}, "failed": {}}
+        if earlier.is_file():
+            self.document |= json.loads(earlier.read_text("utf-8"))
+
+    def say(self, text: str) -> None:
+        """A line of the log, with the seconds since the start."""
+        print(f"[{perf_counter() - self._began:6.1f} s] {text}", flush=True)
+
+    def keep(self, kind: str, name: str, value: object) -> None:
+        """Notes a value and writes the document."""
+        self.document[kind][name] = value
+        for path in self._paths:
+            path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False), "utf-8")
+
+    def rate(self, part: str, label: str, clients: int, side: str) -> float | None:
+        """Answers a second of a row, if it was measured."""
+        for row in self.document["parts"].get(part, {}).get("rows", []):
+            if row["label"].startswith(label) and row["clients"] == clients and row[side]:
+                return row[side]["per_s"]
+        return None
+
+
+def row_words(row: dict[str, Any]) -> str:
+    """A level in one line.
+
+    >>> raw = {"per_s": 4, "tokens_per_s": 8, "p50_ms": 2, "p99_ms": 3}
+    >>> row_words({"label": "stage-a", "clients": 2, "ours": None, "raw": raw, "errors": 0, "malformed": 0, "answers": 9})
+    'stage-a, 2 clients: 4/s, 8 tokens/s, p50 2 ms; 9 answers, 0 errors, 0 unreadable'
+    """
+    ours, raw, told = row["ours"], row["raw"], f"{row['label']}, {row['clients']} clients: "
+    if ours is None:
+        told += f"{raw['per_s']}/s, {raw['tokens_per_s']} tokens/s, p50 {raw['p50_ms']} ms"
+    else:
+        told += f"{ours['per_s']} and {raw['per_s']}/s = {row['ratio']}, tokens {row['token_ratio']}, "
+        told += f"p50 {ours['p50_ms']} and {raw['p50_ms']} ms ({row['overhead_ms']:+})"
+    return told + f"; {row['answers']} answers, {row['errors']} errors, {row['malformed']} unreadable"
+
+
+def facts(log: str) -> list[str]:
+    """The lines of an engine's log that say what it is."""
+    found = dict.fromkeys(line.strip()[:600] for line in log.splitlines() if _FACTS.search(line))
+    return [*found][:60]
+
+
+def conclusions(results: Results, clients: int) -> dict[str, Any]:
+    """The ratios between parts, of what has been measured, and all captions under the grammar counted."""
+    parts, found = results.document["parts"], dict[str, Any]()
+    for label in ("caption", "stage-a"):
+        ours, stock = (
+            results.rate(*of) for of in (("pairs", label, clients, "ours"), ("stock", label, clients, "raw"))
+        )
+        raw, fp8 = (results.rate(part, label, clients, "raw") for part in ("pairs", "fp8"))
+        before = parts.get("transformers", {}).get("photos_per_s") if label == "stage-a" else None
+        for name, one, other in (
+            ("ours ÷ vLLM as it comes", ours, stock),
+            ("fp8 ÷ bf16", fp8, raw),
+            ("ours ÷ transformers batch 8", ours, before),
+        ):
+            if one and other:
+                found[f"{label}, {clients} clients: {name}"] = round(one / other, 3)
+    captions = [
+        row for part in ("pairs", "fp8") for row in parts.get(part, {}).get("rows", []) if "caption" in row["label"]
+    ]
+    found["captions under the grammar"] = sum(row["answers"] for row in captions)
+    found["of them unreadable"] = sum(row["malformed"] for row in captions)
+    return found

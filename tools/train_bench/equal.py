@@ -1,0 +1,86 @@
+"""Liger on and off: ``python -m tools.train_bench.equal CHECKPOINT… DATA`` prints the losses and how far gradients are apart.
+
+What bfloat16 alone makes of them is how far they are from float32's. Without a GPU all are plain float32, which proves the
+script.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
+
+from trainer.config import TunerSection
+from trainer.data.dataset import SampleDataset
+from trainer.model import network, tuners
+from trainer.model.collate import model_inputs, packed
+from trainer.model.encode import Encoder
+from trainer.model.liger import use_liger_kernels
+from trainer.training.samples import to_device
+
+
+def learnt(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> tuple[float, torch.Tensor]:
+    """The loss of two packed samples and all gradients of a LoRA of rank 8 that has left its identity, as one vector."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = Encoder.load(checkpoint)
+    attn_impl = network.chosen_attention("auto", packing=True)
+    model: Any = network.load(checkpoint, dtype=dtype, attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
+    if liger and device.type == "cuda":
+        use_liger_kernels(model)
+    facts = model.facts(encoder.pad_token)
+    tuner = TunerSection(lora_rank=8, lora_dropout=0.0, freeze_aligner=False)
+    torch.manual_seed(0)
+    model = tuners.tuned(model, tuner, masters=True).train().to(device)
+    generator = torch.Generator(device=device).manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            with torch.no_grad():
+                parameter.normal_(std=0.01, generator=generator)
+    dataset = SampleDataset(data, shuffle=False)
+    batch = packed([encoder.encode(dataset[n]) for n in range(2)], facts)
+    half = dtype is torch.bfloat16 and device.type == "cuda"
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        loss = model(**model_inputs(to_device(batch, device))).loss
+    loss.backward()
+    gradients = [p.grad.float().flatten().cpu() for p in model.parameters() if p.grad is not None]
+    return float(loss), torch.cat(gradients)
+
+
+def compared(checkpoint: Path, data: Path) -> dict[str, Any]:
+    """Losses, and distances between gradients as shares of float32's norm."""
+    found = {}
+    positions = (
+        upstream.apply_rotary_pos_emb,
+        upstream.apply_rotary_pos_emb_vision,
+    )  # Liger's are the process's, not a model's
+    cases = {"plain": (False, torch.bfloat16), "float32": (False, torch.float32), "liger": (True, torch.bfloat16)}
+    for name, (liger, dtype) in cases.items():
+        found[name] = learnt(checkpoint, data, liger=liger, dtype=dtype if torch.cuda.is_available() else torch.float32)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    upstream.apply_rotary_pos_emb, upstream.apply_rotary_pos_emb_vision = positions
+    true = found["float32"][1]
+    return {
+        "checkpoint": checkpoint.name,
+        "losses": {name: loss for name, (loss, _) in found.items()},
+        "plain_from_float32": float((found["plain"][1] - true).norm() / true.norm()),
+        "liger_from_float32": float((found["liger"][1] - true).norm() / true.norm()),
+        "liger_from_plain": float((found["liger"][1] - found["plain"][1]).norm() / true.norm()),
+    }
+
+
+def main() -> None:
+    """The command."""
+    *checkpoints, data = map(Path, sys.argv[1:])
+    for checkpoint in checkpoints:
+        print(json.dumps(compared(checkpoint, data)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

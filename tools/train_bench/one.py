@@ -1,0 +1,163 @@
+"""One GPU: the trainer's variants and ms-swift by turns, the most telling first, each process under what is left of the time.
+
+    python -m tools.train_bench.one --model DIR --work DIR --out DIR --limit SECONDS [--small]
+
+Writes OUT/one.json after every process (``rows``: medians by variant; ``runs``: every run; ``swift``; ``equal``;
+``told``: times and failures) and OUT/one.profiles.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import yaml
+
+from loadtest.train import VARIANTS, Load, config, row
+
+BY_NAME = {variant.name: variant for variant in VARIANTS}
+BEST = ("sft+packing+liger", "gkd+packing+liger")
+PLAIN = ("sft+packing", "gkd+packing")
+FURTHER = ("sft+liger", "sft+packing+recompute+liger", "gkd+packing+recompute+liger")
+
+
+class Session:
+    """Processes one after the other, their results kept in files as they come."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.began, self.limit = monotonic(), arguments.limit
+        self.work, self.out, self.small = arguments.work, arguments.out, arguments.small
+        self.model, self.tiny = arguments.model, arguments.tiny
+        few = {"steps": 2, "warmup": 1, "batch_size": 2, "row_tokens": 2048, "lora_rank": 4, "workers": 1}
+        real = {"steps": 12, "warmup": 3, "batch_size": 7, "row_tokens": 8192, "lora_rank": 32, "workers": 4}
+        self.load = Load(
+            model=str(self.model),
+            photos=0,
+            size_wh=(1, 1),
+            data=self.work / "data/ours.jsonl",
+            **(few if self.small else real),
+        )
+        self.found: dict[str, Any] = {"rows": [], "runs": [], "swift": [], "equal": [], "told": []}
+        self.profiles: list[str] = []
+
+    def left(self) -> float:
+        """Seconds."""
+        return self.limit - (monotonic() - self.began)
+
+    def tell(self, text: str) -> None:
+        """Says what happens, and keeps it."""
+        line = f"{monotonic() - self.began:6.1f} s  {text}"
+        print(line, flush=True)
+        self.found["told"].append(line)
+
+    def process(self, name: str, words: list[str], *, least: float) -> list[dict[str, Any]]:
+        """The JSON lines that a process printed before it ended; none where less than ``least`` seconds are left."""
+        if self.left() < least:
+            self.tell(f"{name}: no time")
+            return []
+        self.tell(f"{name} …")
+        log = self.work / "log.txt"
+        with log.open("w") as errors, (self.work / "lines.txt").open("w") as lines:
+            try:
+                code = subprocess.run(
+                    [sys.executable, "-m", *words],
+                    stdout=lines,
+                    stderr=errors,
+                    timeout=max(self.left(), 5),
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                code = -1
+        if code:
+            said = log.read_text(errors="replace").splitlines()
+            errors = [line for line in said if "Error" in line or ".py" in line][-40:]
+            self.tell(f"{name} failed ({code}):\n" + "\n".join([*errors, *said[-3:]])[-6000:])
+        found = [
+            json.loads(line) for line in (self.work / "lines.txt").read_text().splitlines() if line.startswith('{"')
+        ]
+        for each in found:
+            self.tell(json.dumps({key: value for key, value in each.items() if key not in ("took", "losses")}))
+        return found
+
+    def ours(self, names: tuple[str, ...], *, profile: bool = False, least: float = 30) -> None:
+        """Runs variants in one process."""
+        paths = []
+        for name in names:
+            path = self.work / f"{name}.yaml"
+            steps = self.load.steps + (2 if profile else 0)
+            path.write_text(
+                yaml.safe_dump(config(self.work, replace(self.load, steps=steps), BY_NAME[self._known(name)]))
+            )
+            paths.append(str(path))
+        options = ["--warmup", str(self.load.warmup), *(["--profile"] if profile else [])]
+        found = self.process(" ".join(names), ["trainer.training.measure", *paths, *options], least=least)
+        self.found["runs"] += [{"variant": name, **each} for name, each in zip(names, found, strict=False)]
+        for name in names if profile else ():
+            table = self.work / f"{name}.profile.txt"
+            if table.exists():
+                self.profiles.append(f"== {name}\n{table.read_text()}")
+        self.save()
+
+    def theirs(self, *cases: dict[str, Any], least: float = 60) -> None:
+        """Runs ms-swift's cases in one process."""
+        common = {name: getattr(self.load, name) for name in ("steps", "warmup", "lora_rank", "workers")}
+        said = []
+        for case in cases:
+            liger = case["liger"] and not self.small
+            said.append(json.dumps(common | {"batch": self.load.batch_size} | case | {"liger": liger}))
+        words = ["tools.train_bench.theirs", str(self.model), str(self.work / "data/swift.jsonl"), *said]
+        self.found["swift"] += self.process("ms-swift " + " ".join(case["name"] for case in cases), words, least=least)
+        self.save()
+
+    def equal(self, *checkpoints: Path, least: float = 30) -> None:
+        """Liger on and off on checkpoints."""
+        words = ["tools.train_bench.equal", *map(str, checkpoints), str(self.work / "data/ours.jsonl")]
+        self.found["equal"] += self.process("Liger on and off", words, least=least)
+        self.save()
+
+    def save(self) -> None:
+        """Writes what there is."""
+        by_variant: dict[str, list[dict[str, Any]]] = {}
+        for run in self.found["runs"]:
+            by_variant.setdefault(run["variant"], []).append(
+                {key: value for key, value in run.items() if key != "variant"}
+            )
+        self.found["rows"] = [asdict(row(name, runs)) for name, runs in by_variant.items()]
+        (self.out / "one.json").write_text(json.dumps(self.found, indent=1, default=str))
+        (self.out / "one.profiles.txt").write_text("\n\n".join(self.profiles))
+
+    def _known(self, name: str) -> str:
+        return name.replace("+liger", "") if self.small else name
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train_bench.one")
+    for name in ("--model", "--tiny", "--work", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--limit", type=float, default=330)
+    parser.add_argument("--small", action="store_true", help="a dry run on a CPU: Liger left out")
+    session = Session(parser.parse_args())
+    best = {"kd": False, "recompute": False, "liger": True}
+    plain = {"kd": False, "recompute": True, "liger": False}
+    session.ours(BEST, profile=True)
+    session.theirs({"name": "sft best", **best}, {"name": "sft equal", **plain})
+    session.ours(("sft+recompute", *reversed(BEST)))
+    session.equal(session.tiny, session.model)
+    session.ours(PLAIN)
+    session.theirs({"name": "sft best", **best}, {"name": "gkd equal", **plain, "kd": True, "batch": 4})
+    session.ours(FURTHER)
+    session.ours(("gkd+recompute",))
+    session.theirs({"name": "sft best, batch 4", **best, "batch": 4})
+    session.tell("done")
+    session.save()
+
+
+if __name__ == "__main__":
+    main()

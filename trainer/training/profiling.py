@@ -1,0 +1,59 @@
+"""What the last steps of a run spent their time on, by PyTorch's profiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from transformers import TrainerCallback
+
+PROFILED = 2
+"""Steps that are profiled."""
+
+
+class Profiled(TrainerCallback):
+    """Writes the costliest operations of the run's last ``steps`` to a file, and on a GPU how long it had nothing to do."""
+
+    def __init__(self, path: Path, *, steps: int) -> None:
+        self._path = path
+        self._steps = steps
+        self._profile: Any = None
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Begins to profile before the last steps."""
+        if state.global_step == state.max_steps - self._steps:
+            kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
+            self._profile = profile(activities=[kind], acc_events=True)
+            _wait()
+            self._began = perf_counter()
+            self._profile.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Writes the file after the last step."""
+        if self._profile is not None and state.global_step == state.max_steps:
+            _wait()
+            took = perf_counter() - self._began
+            self._profile.stop()
+            averages = self._profile.key_averages()
+            by = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+            kernels = [each for each in averages if str(each.device_type).endswith("CUDA")]
+            busy = sum(each.self_device_time_total for each in kernels) / 1e6
+            said = [f"{self._steps} steps took {took:.3f} s under the profiler; kernels ran for {busy:.3f} s of them"]
+            ranked = sorted(kernels or averages, key=lambda each: -getattr(each, by))[:40]
+            said += [
+                f"{getattr(e, by) / 1e3 / self._steps:9.2f} ms {e.count / self._steps:8.0f} × {e.key[:150]}"
+                for e in ranked
+            ]
+            self._path.write_text(
+                "\n".join([*said, averages.table(sort_by=by, row_limit=30, max_name_column_width=70)])
+            )
+            self._profile = None
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
