@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.backends.debugging import aot_eager
 
 from tests.contract.test_trainer_laws import facts, gradients, model, samples
 from tests.unit.trainer import ranks, tiny
@@ -228,6 +229,26 @@ def test_two_ranks_equal_one_whole_or_sharded(checkpoint: Path, jsonl: Path, tmp
     for name, sharded in ways.items():
         ranks.run_in_two(config(checkpoint, jsonl, tmp_path / name, **options, **sharded), tmp_path)
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), abs=5e-6)
+
+
+@pytest.mark.parametrize("tuner", [{}, {"tuner_type": "full"}], ids=["off", "copy"])
+def test_compiled_blocks_change_no_number(
+    checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuner: dict[str, Any]
+):
+    rlhf = {**GKD, "lmbda": 0.5, "seq_kd": not tuner, "max_completion_length": 6}
+    options: dict[str, Any] = {"rlhf": rlhf, "visual": VISUAL, "tuner": tuner, "max_steps": 4}
+    run(config(checkpoint, jsonl, tmp_path / "plain", **options))
+    calls: list[str] = []
+
+    def traced(graph: Any, inputs: Any) -> Any:  # the graphs, without minutes of C++
+        calls.append("graph")
+        return aot_eager(graph, inputs)
+
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled(self, **how, backend=traced))
+    run(config(checkpoint, jsonl, tmp_path / "compiled", torch_compile=True, **options))
+    assert calls
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), abs=1e-6)
 
 
 @pytest.mark.skipif(

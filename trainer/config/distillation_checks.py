@@ -10,11 +10,18 @@ SERVED_KEYS = ("vllm_server_host", "vllm_server_port", "vllm_server_timeout", "v
 MAX_SERVED_RANK = 512
 """The largest of vLLM's ``--max-lora-rank``."""
 
-_PLAIN_LORA: dict[str, tuple[object, ...]] = {
-    "modules_to_save": ((),),
-    "use_dora": (False,),
+_OVER_THE_BASE: dict[str, tuple[object, ...]] = {
+    "tuner_type": ("lora", "adalora", "boft", "fourierft"),
     "lora_bias": ("none",),
     "init_weights": ("true", "gaussian"),
+}
+"""Keys under which the base is left as it is under the adapter, with the values that say so."""
+
+_PLAIN_LORA: dict[str, tuple[object, ...]] = {
+    **_OVER_THE_BASE,
+    "tuner_type": ("lora",),
+    "modules_to_save": ((),),
+    "use_dora": (False,),
 }
 """Keys under which an adapter is LoRA matrices over the base as it is, with the values that say so."""
 
@@ -42,6 +49,13 @@ def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
             yield f"rlhf.{key}", "answers cannot be generated from sharded weights; use zero2 or no sharding"
         if rlhf.teacher_cache is not None:
             yield "rlhf.teacher_cache", f"never meets a generated answer twice; set it or rlhf.{key} to null"
+    zero3 = config.deepspeed.enabled and config.deepspeed.config == "zero3"
+    if zero3 and any(getattr(config.tuner, key) not in plain for key, plain in _OVER_THE_BASE.items()):
+        yield (
+            "deepspeed.config",
+            "'zero3' shards every model that is loaded, so a teacher of its own too; use zero2, training.fsdp, or train an "
+            "adapter under which the teacher is left as it is",
+        )
     if rlhf.teacher_cache is not None:
         if config.custom.augmentation.enabled and config.custom.augmentation.ops:
             names = ", ".join(op.name for op in config.custom.augmentation.ops)
@@ -68,8 +82,6 @@ def _served(config: TrainConfig) -> Iterator[tuple[str, str]]:
         yield "rlhf.use_vllm", "has no effect with lmbda: 0.0; raise lmbda, or set it to null"
     instead = "train LoRA matrices alone, or set rlhf.use_vllm to null and let the training process generate"
     only = "a running vLLM server takes plain LoRA matrices only"
-    if tuner.tuner_type != "lora":
-        yield "tuner.tuner_type", f"{tuner.tuner_type!r} cannot be refreshed: {only}; {instead}"
     for key, plain in _PLAIN_LORA.items():
         if (value := getattr(tuner, key)) not in plain:
             shown = list(value) if isinstance(value, tuple) else value

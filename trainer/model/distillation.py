@@ -20,7 +20,7 @@ class Asked:
     features: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: DeepSpeed asks what a module returns for its vars()
 class Answered:
     """A teacher's pass: its last hidden_SD at the supervised positions (None: not asked), and of the photos (None: there
     are none) what its mergers take in and give."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer.model import tuners
+from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
 from trainer.training.answers import Answers, GeneratingStudent, StudentWriter
@@ -72,9 +72,12 @@ def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: 
         return AdapterOff(model)
     check_tokenizers(Path(base), directory)
     half = torch.bfloat16 if autocasts(config) else None
-    return copied(
+    teacher = copied(
         model, directory, dtype=weight_dtype(config), attn_impl=attn_impl, device=args.device, autocast_to=half
     )
+    if config.training.torch_compile:
+        network.compile_blocks(teacher.model)
+    return teacher
 
 
 def _served(config: TrainConfig, rlhf: RlhfSection, base: str, encoder: Encoder) -> ServedStudent:

@@ -106,14 +106,17 @@ def _network(model: Any) -> Any:
 
 @contextmanager
 def _answering(model: Any) -> Iterator[None]:
-    """Evaluation mode, without gradients, with an attention that takes padding and a cache."""
+    """Evaluation mode, without gradients, with an attention that takes padding and a cache.
+
+    Compiled blocks run as they are written: a cache that grows would have each of them compiled for every layer.
+    """
     training, config = model.training, _network(model).config
     implementation = config._attn_implementation
     model.eval()
     if implementation == attention.NAME:
         config._attn_implementation = "sdpa"
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
         config._attn_implementation = implementation

@@ -24,6 +24,7 @@ def made(**sections: dict[str, object]) -> TrainConfig:
 
 GKD: dict[str, object] = {"rlhf_type": "gkd"}
 SERVED: dict[str, object] = {**GKD, "lmbda": 0.5, "use_vllm": True}
+ZERO3: dict[str, object] = {"enabled": True, "config": "zero3"}
 HFLIP: dict[str, object] = {"ops": [{"name": "hflip"}]}
 VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
 
@@ -91,6 +92,11 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
             "plain LoRA",
         ),
         ({"rlhf": SERVED, "tuner": {"init_weights": "pissa"}}, "tuner.init_weights", "plain LoRA"),
+        (
+            {"rlhf": GKD, "tuner": {"tuner_type": "full"}, "deepspeed": ZERO3},
+            "deepspeed.config",
+            "a teacher of its own",
+        ),
         ({"rlhf": SERVED, "tuner": {"lora_rank": 513}}, "tuner.lora_rank", "more than vLLM serves, 512"),
         ({"rlhf": {**GKD, "lmbda": 0.5, "teacher_cache": {"path": "c"}}}, "rlhf.teacher_cache", "rlhf.lmbda"),
         (
