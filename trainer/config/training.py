@@ -105,7 +105,8 @@ class TrainingSection(Section):
     )
     use_liger_kernel: bool = Field(
         default=False,
-        description="Liger's Triton kernels for normalisation, rotary positions and gates; a GPU and its package.",
+        description="Liger's Triton kernels: `rms_norm` and `swiglu` in the language model, `rope` in both towers; its fused "
+        "cross-entropy stays off. Refused without a GPU or its package.",
     )
     fsdp: Literal["fsdp2"] | None = Field(default=None, description="Shard parameters over devices with PyTorch FSDP2.")
 

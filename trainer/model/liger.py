@@ -13,8 +13,8 @@ from vqc.errors import InvalidValue
 _KEY = "training.use_liger_kernel"
 
 
-def use_liger_kernels(model: Any) -> None:
-    """Puts the kernels into this model (and its rotary positions into every Qwen3-VL of the process).
+def require_liger() -> None:
+    """Nothing, or why the kernels cannot be had here.
 
     Raises:
         InvalidValue: no GPU, or the package is missing.
@@ -23,6 +23,15 @@ def use_liger_kernels(model: Any) -> None:
         raise InvalidValue(_KEY, True, "its kernels run on a GPU only; leave it out on a CPU")
     if find_spec("liger_kernel") is None:
         raise InvalidValue(_KEY, True, "needs the package: pip install 'liger-kernel>=0.8'")
+
+
+def use_liger_kernels(model: Any) -> None:
+    """Puts the kernels into this model (and its rotary positions into every Qwen3-VL of the process).
+
+    Raises:
+        InvalidValue: as ``require_liger``.
+    """
+    require_liger()
     from liger_kernel.transformers import (  # type: ignore[import-not-found]  # the extra `liger`
         LigerSwiGLUMLP,
         apply_liger_kernel_to_qwen3_vl,

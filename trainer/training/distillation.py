@@ -10,6 +10,7 @@ import torch
 from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
+from trainer.model.liger import use_liger_kernels
 from trainer.training.answers import Answers, GeneratingStudent, StudentWriter
 from trainer.training.arguments import autocasts, weight_dtype
 from trainer.training.distiller import Distiller, objective
@@ -75,6 +76,8 @@ def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: 
     teacher = copied(
         model, directory, dtype=weight_dtype(config), attn_impl=attn_impl, device=args.device, autocast_to=half
     )
+    if config.training.use_liger_kernel:
+        use_liger_kernels(teacher.model)
     if config.training.torch_compile:
         network.compile_blocks(teacher.model)
     return teacher

@@ -15,7 +15,7 @@ from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.coordinates import CoordinateTargets
 from trainer.model.encode import Encoder
-from trainer.model.liger import use_liger_kernels
+from trainer.model.liger import require_liger, use_liger_kernels
 from trainer.model.towers import Tower
 from trainer.training import callbacks, distillation, health, inputs
 from trainer.training.arguments import autocasts, training_arguments, weight_dtype
@@ -88,6 +88,8 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
 def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     """The trainer of a run, everything loaded and checked, nothing trained yet."""
     training, run_dir = config.training, config.training.run_dir
+    if training.use_liger_kernel:
+        require_liger()
     # First of all, so that torch.distributed and the device are set up before anything is shared between ranks.
     training_arguments(config)
     without_loading_bars()
