@@ -37,12 +37,13 @@ def inside() -> None:
     """The test proper."""
     with daemon():
         build_images()
-        for name in ("vqc/service:0.1.0", "vqc/engine-cpu:0.1.0"):
+        for name in ("vqc/service:0.1.0", "vqc/engine-cpu:0.1.0", "vqc/trainer:0.1.0"):
             size = int(docker("image", "inspect", "-f", "{{.Size}}", name)) - int(
                 docker("image", "inspect", "-f", "{{.Size}}", "vqc-test/base")
             )
             say(f"{name} is {size / 1e6:.0f} MB on top of its base")
         check_gpu()
+        check_trainer()
         docker("compose", "down", "--volumes", "--remove-orphans")
         try:
             first = first_life()
@@ -128,6 +129,16 @@ def check_gpu() -> None:
     help_text = docker("run", "--rm", "--read-only", "--network", "none", "vqc-test/engine-gpu", "--help")
     expect("Serve a checkpoint" in help_text, "the engine's help", help_text)
     say("gpu.yml: compose takes it; the image's entry point runs on a bare Python")
+
+
+def check_trainer() -> None:
+    """The trainer's image trains and exports: the smoke recipe, without a network, on a root that cannot be written."""
+    locked = ["--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--tmpfs", "/var/lib/vqc:uid=10001"]
+    export = "vqc-train export output/smoke/checkpoint-6 output/merged; ls output/merged"
+    recipe = f"vqc-train run /opt/vqc/configs/smoke.yaml; {export}"
+    said = docker("run", *locked, "--entrypoint", "sh", "vqc/trainer:0.1.0", "-ec", recipe)
+    expect("vqc_manifest.json" in said, "an exported model", said)
+    say("the trainer's image ran the smoke recipe and exported its last checkpoint")
 
 
 def up() -> None:

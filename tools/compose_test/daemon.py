@@ -70,12 +70,12 @@ def prepare() -> None:
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
         subprocess.run(install, env=os.environ | quiet, stdout=subprocess.DEVNULL, check=True)
-    if not (WHEELS / "complete").exists():
+    # The last: Debian's Python is 3.11.2, for which redis wants what later ones have of their own.
+    wanted, stamp = [".[cpu,s3,train,sign]", "hatchling", "pip", "async-timeout"], WHEELS / "complete"
+    if not stamp.exists() or stamp.read_text() != " ".join(wanted):
         say("downloading wheels")
-        # The last: Debian's Python is 3.11.2, for which redis wants what later ones have of their own.
-        wanted = [".[cpu,s3]", "hatchling", "pip", "async-timeout"]
         run(sys.executable, "-m", "pip", "download", "-q", "-d", WHEELS, "-c", "constraints.txt", *wanted)
-        (WHEELS / "complete").touch()
+        stamp.write_text(" ".join(wanted))
     plugin = WORK / "config" / "cli-plugins" / "docker-compose"
     if not plugin.exists():
         say("fetching docker-compose")
@@ -142,6 +142,9 @@ def build_images() -> None:
     docker(*ours, "--target", "service", "-t", "vqc/service:0.1.0", ".")
     say("building vqc/engine-cpu")
     docker(*ours, "--target", "engine", "--build-arg", "EXTRAS=cpu", "-t", "vqc/engine-cpu:0.1.0", ".")
+    say("building vqc/trainer")
+    trains = ["--build-arg", "EXTRAS=train,sign", "--build-arg", "TORCH=cuda"]  # of wheels on disk: the CPU build
+    docker(*ours, "--target", "trainer", *trains, "-t", "vqc/trainer:0.1.0", ".")
     say("building the stand-ins for Valkey and Prometheus")
     _stand_in(VALKEY, {"Dockerfile": _VALKEY, "entrypoint.sh": _VALKEY_ENTRYPOINT, "valkey-server": redis_binary()})
     _stand_in(PROMETHEUS, {"Dockerfile": _PROMETHEUS, "prometheus": Path("/usr/bin/prometheus")})
