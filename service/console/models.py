@@ -37,7 +37,10 @@ async def every_model(request: Request, done: str = "") -> Response:
 @router.get("/serving")
 async def serving(request: Request) -> Response:
     """The part that says what serves and how a swap goes; the page fetches it again and again."""
-    return page(request, "models_serving.html", models=await in_service(request), may_change=_may_change(request))
+    step = context_of(request).swaps.step
+    return page(
+        request, "models_serving.html", models=await in_service(request), step=step, may_change=_may_change(request)
+    )
 
 
 @router.get("/candidacy")
@@ -113,6 +116,7 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
         "models.html",
         problem.status if problem else 200,
         models=await in_service(request),
+        step=context_of(request).swaps.step,
         catalogue=found,
         charts=drawn,
         has_registry=catalogue is not None,
