@@ -65,22 +65,27 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """All ``n`` completions, ordered by index, and the tokens they cost. ``cached``: they were written for another request."""
+    """All ``n`` completions, ordered by index, and the tokens they cost.
+
+    ``model`` is what the server calls itself in its answer. ``cached``: the answer was written for another request.
+    """
 
     completions: tuple[Completion, ...]
     prompt_tokens: int
     completion_tokens: int
+    model: str = ""
     cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason`` and the token counts."""
+    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason``, token counts and ``model``."""
 
     text: str
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    model: str = ""
     cached: bool = False
 
 
