@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
@@ -89,13 +90,25 @@ class Delta:
     cached: bool = False
 
 
+class StartPhase(StrEnum):
+    """What an engine that is being started does."""
+
+    STARTING = "starting"
+    CORE = "core"
+    LOADING = "loading"
+    COMPILING = "compiling"
+    SERVER = "server"
+    WARMING_UP = "warming_up"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is."""
+    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is (``phase``)."""
 
     ready: bool
     reason: str
     restarts: int = 0
+    phase: StartPhase | None = None
 
 
 class Engine(Protocol):

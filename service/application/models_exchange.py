@@ -135,7 +135,13 @@ class Exchange:
         while not (health := await engine.health()).ready:
             if health.restarts:
                 raise EngineUnavailable(health.reason.partition("; restarting")[0])
-            self.step = Remark.of(code, sentence, version=model.digest, alias=model.alias, state=health.reason)
+            values = {
+                "version": model.digest,
+                "alias": model.alias,
+                "state": health.reason,
+                "phase": health.phase or "",
+            }
+            self.step = Remark.of(code, sentence, **values)
             self._router.absence = self.step.text
             await asyncio.sleep(POLL_S)
 

@@ -110,6 +110,22 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("zh", "正在启动 v2，用作 champion（正在加载权重）"), ("en", "starting v2 for champion (loading weights)")],
+)
+async def test_how_far_the_new_engine_is_stands_there_in_the_readers_language(tmp_path, language, words):
+    async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
+        fleet.registry.aliases["champion"], fleet.options["polls"] = "v2", 1_000_000
+        await visitor.post(f"{PATH}/reload", alias="champion")
+        await until(lambda: fleet.swaps.step and fleet.swaps.step.code == "starting")
+        visitor.client.cookies.set("vqc_language", language)
+        assert words in (await visitor.get(f"{PATH}/serving")).text
+        fleet.engine("v2").polls = 0
+        await until(lambda: fleet.swaps.doing is None)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_swap_that_fails_says_why(tmp_path):
     async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
         fleet.broken["v2"] = "out of <memory>"

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import service.console
+from engine.protocol import StartPhase
 from registry.gates.findings import SENTENCES
 from service.console.words import catalogue
 
@@ -40,6 +41,10 @@ def test_every_finding_of_a_gate_has_words_with_its_values():
     for code, sentence in SENTENCES.items():
         ours = re.findall(r"{(\w+)}", catalogue()[f"remarks.{code}"].en)
         assert sorted(ours) == sorted(re.findall(r"{(\w+)}", sentence)), code
+
+
+def test_every_phase_of_a_start_has_words():
+    assert {phase for phase in StartPhase if f"models.phase_{phase}" not in catalogue()} == set()
 
 
 def test_every_remark_of_the_service_has_words():
