@@ -112,7 +112,7 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("zh", "正在启动 v2，用作 champion（正在加载权重）"), ("en", "starting v2 for champion (loading weights)")],
+    [("zh", "champion, 正在启动 v2（正在加载权重）"), ("en", "champion, starting v2 (loading weights)")],
 )
 async def test_how_far_the_new_engine_is_stands_there_in_the_readers_language(tmp_path, language, words):
     async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
