@@ -160,10 +160,10 @@ class VllmClient:
 
     async def _deltas(self, body: bytes) -> AsyncGenerator[Delta, None]:
         """Deltas that carry text, then the last one with the finish reason and the token counts."""
-        text, finish_reason, usage = "", None, {}
+        text, finish_reason, usage, model = "", None, {}, ""
         async with self._response(body) as response:
             async for event in _events(response):
-                usage = event.get("usage") or usage
+                usage, model = event.get("usage") or usage, event.get("model") or model
                 for choice in event["choices"]:
                     text += choice["delta"].get("content") or ""
                     if choice["finish_reason"] is not None:
@@ -178,6 +178,7 @@ class VllmClient:
             finish_reason=finish_reason,
             prompt_tokens=usage.get("prompt_tokens", 0),
             completion_tokens=usage.get("completion_tokens", 0),
+            model=model,
         )
 
     @asynccontextmanager

@@ -28,8 +28,8 @@ from engine.errors import (
 )
 from engine.process import EngineProcess
 from engine.profile import EngineSettings, vllm_command, vllm_environment
-from engine.protocol import Delta, GenerateRequest, Generation, Health, Sampling
-from engine.startup import StartupLog
+from engine.protocol import Delta, GenerateRequest, Generation, Health, Sampling, StartPhase
+from engine.startup import WORDS, StartupLog
 
 CANARY_PRIORITY = -1000
 """A canary is served before everything else."""
@@ -88,6 +88,7 @@ class ManagedEngine:
         self._client: VllmClient | None = None
         """Present exactly while requests are let through."""
         self._reason = "not started"
+        self._phase: StartPhase | None = None
         self._phase_since: float | None = None
         self._retry_after_s = 5.0
         self._restarts = 0
@@ -155,7 +156,7 @@ class ManagedEngine:
         """Whether the engine answers now, else what it is doing and for how long."""
         client = self._client
         if client is None:
-            return Health(ready=False, reason=self._state(), restarts=self._restarts)
+            return Health(ready=False, reason=self._state(), restarts=self._restarts, phase=self._phase)
         health = await client.health()
         return Health(ready=health.ready, reason=health.reason, restarts=self._restarts)
 
@@ -282,13 +283,13 @@ class ManagedEngine:
         self._phase_since = _now()
         while not (await client.health()).ready:
             await asyncio.wait({exited}, timeout=_POLL_S)
-            phase = log.phase()
+            self._phase, phase = log.phase()
             if exited.done():
                 return f"the engine {exited.result()} while {phase}: {log.last_error() or 'see its log'}"
             if _now() > deadline:
                 return f"the engine did not start within {self._patience.start_s:g} s; it was {phase}"
             self._reason = f"{before}{phase}"
-        self._reason = f"{before}warming up"
+        self._phase, self._reason = StartPhase.WARMING_UP, f"{before}{WORDS[StartPhase.WARMING_UP]}"
         try:
             for request in (_canary(max(deadline - _now(), 1.0)), *self._warmup):
                 await client.generate(request)
@@ -350,7 +351,7 @@ class ManagedEngine:
 
     async def _say(self, reason: str, *, ongoing: bool = False) -> None:
         """Changes what ``health`` says and wakes whoever waits for a change."""
-        self._reason = reason
+        self._reason, self._phase = reason, None
         self._phase_since = _now() if ongoing else None
         async with self._changed:
             self._changed.notify_all()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
@@ -65,32 +66,49 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """All ``n`` completions, ordered by index, and the tokens they cost. ``cached``: they were written for another request."""
+    """All ``n`` completions, ordered by index, and the tokens they cost.
+
+    ``model`` is what the server calls itself in its answer. ``cached``: the answer was written for another request.
+    """
 
     completions: tuple[Completion, ...]
     prompt_tokens: int
     completion_tokens: int
+    model: str = ""
     cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason`` and the token counts."""
+    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason``, token counts and ``model``."""
 
     text: str
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    model: str = ""
     cached: bool = False
+
+
+class StartPhase(StrEnum):
+    """What an engine that is being started does."""
+
+    STARTING = "starting"
+    CORE = "core"
+    LOADING = "loading"
+    COMPILING = "compiling"
+    SERVER = "server"
+    WARMING_UP = "warming_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is."""
+    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is (``phase``)."""
 
     ready: bool
     reason: str
     restarts: int = 0
+    phase: StartPhase | None = None
 
 
 class Engine(Protocol):

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint directory")
     parser.add_argument("--name", default="default", help="name it is served under: VQC_MODEL_ALIAS [default]")
+    parser.add_argument("--digest", help="digest of MODEL: answers then name NAME@DIGEST, which proves what wrote them")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on [8000]")
     parser.add_argument("--profile", choices=["auto", "cpu", "gpu"], default="auto", help="hardware [auto]")
@@ -32,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options, further = parser.parse_known_args(arguments)
     if not (options.model / "config.json").is_file():
         parser.error(f"{str(options.model)!r} is no checkpoint: it has no config.json")
+    names = ("--served-model-name", f"{options.name}@{options.digest}", options.name) if options.digest else ()
     settings = EngineSettings(
         model=options.model,
         served_name=options.name,
         profile=options.profile,
         max_model_len=options.max_model_len,
         shutdown_s=options.shutdown_s,
-        extra_args=tuple(further),
+        extra_args=(*names, *further),
     )
     command = vllm_command(settings, (options.host, options.port))
     print("starting:", *command, flush=True)

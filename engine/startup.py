@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from engine.protocol import StartPhase
+
 _PHASES = (
-    (re.compile(r"Resolved architecture"), "starting the engine core"),
-    (re.compile(r"Starting to load model"), "loading weights"),
-    (re.compile(r"Loading safetensors checkpoint shards:\s+(?P<percent>\d+)%"), "loading weights"),
-    (re.compile(r"Loading weights took"), "profiling and compiling"),
-    (re.compile(r"init engine \("), "starting the server"),
+    (re.compile(r"Resolved architecture"), StartPhase.CORE),
+    (re.compile(r"Starting to load model"), StartPhase.LOADING),
+    (re.compile(r"Loading safetensors checkpoint shards:\s+(?P<percent>\d+)%"), StartPhase.LOADING),
+    (re.compile(r"Loading weights took"), StartPhase.COMPILING),
+    (re.compile(r"init engine \("), StartPhase.SERVER),
 )
+WORDS = {
+    StartPhase.STARTING: "starting",
+    StartPhase.CORE: "starting the engine core",
+    StartPhase.LOADING: "loading weights",
+    StartPhase.COMPILING: "profiling and compiling",
+    StartPhase.SERVER: "starting the server",
+    StartPhase.WARMING_UP: "warming up",
+}
+"""Each phase in words."""
 _ERROR = re.compile(r"\b\w*(?:Error|Exception)\b: \S.*")
 _SECONDARY = "See root cause above"
 _TAIL_BYTES = 256 * 1024
@@ -24,18 +35,18 @@ class StartupLog:
         self._path = path
         self._start = start
         self._offset = start
-        self._phase = "starting"
+        self._phase, self._percent = StartPhase.STARTING, ""
 
-    def phase(self) -> str:
-        """What the engine is doing by what it last wrote: ``starting``, ``loading weights (40 %)``, …"""
+    def phase(self) -> tuple[StartPhase, str]:
+        """What the engine is doing by what it last wrote, and that in words: ``loading weights (40 %)``."""
         with self._path.open("rb") as log:
             log.seek(self._offset)
             # A line that is not complete yet is read again next time. Progress bars end theirs with a carriage return.
             complete, newline, _ = log.read().rpartition(b"\n")
         self._offset += len(complete) + len(newline)
         for line in re.split(r"[\r\n]", complete.decode(errors="replace")):
-            self._phase = _phase_of(line) or self._phase
-        return self._phase
+            self._phase, self._percent = _phase_of(line) or (self._phase, self._percent)
+        return self._phase, WORDS[self._phase] + self._percent
 
     def last_error(self) -> str | None:
         """The error that ended the engine, as far as its log tells: the last one that names a cause."""
@@ -46,14 +57,14 @@ class StartupLog:
         return errors[-1][:300] if errors else None
 
 
-def _phase_of(line: str) -> str | None:
-    """The phase that a log line begins.
+def _phase_of(line: str) -> tuple[StartPhase, str] | None:
+    """The phase that a log line begins, and how much of it is done if the line says so.
 
     >>> _phase_of("Loading safetensors checkpoint shards:  40% Completed | 2/5 [00:03<00:05]")
-    'loading weights (40 %)'
+    (<StartPhase.LOADING: 'loading'>, ' (40 %)')
     """
     for pattern, phase in _PHASES:
         if match := pattern.search(line):
             percent = match.groupdict().get("percent")
-            return f"{phase} ({percent} %)" if percent else phase
+            return phase, f" ({percent} %)" if percent else ""
     return None

@@ -97,6 +97,7 @@ def generation_of(answer: dict[str, Any]) -> Generation:
             completions=tuple(completions),
             prompt_tokens=usage["prompt_tokens"],
             completion_tokens=usage["completion_tokens"] or 0,
+            model=answer.get("model") or "",
         )
     except (KeyError, TypeError) as error:
         raise EngineFailed(f"the engine's answer lacks {error}") from error

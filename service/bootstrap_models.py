@@ -38,7 +38,8 @@ async def served_models(
     """
     canary = parse_share("VQC_CANARY", settings.canary) if settings.canary else None
     shadow = parse_share("VQC_SHADOW", settings.shadow) if settings.shadow else None
-    repeats = Repeats(answers, observer, served_as=_served_as(settings)) if answers else None
+    ours = settings.engine != "external"
+    repeats = Repeats(answers, observer, served_as=_served_as(settings), trusting=ours) if answers else None
     router = ModelRouter(observer, canary=canary, shadow=shadow, wait_s=settings.swap_wait_s, repeats=repeats)
     source = _source(settings)
     served = [Served(role=Role.MAIN, alias=_main_alias(settings, source), ref=settings.model or "")]

@@ -237,10 +237,9 @@ class Settings(BaseSettings):
             raise ValueError("canary and shadow need VQC_REGISTRY and engines of our own (managed or scripted)")
         if len({*aliases, self.model}) <= len(aliases):
             raise ValueError(f"model, canary and shadow must be different aliases; found {self.model!r} and {aliases}")
-        if self.answer_cache_h and self.engine == "external":
+        if self.answer_cache_h and self.engine == "external" and self.model_digest == "unknown":
             raise ValueError(
-                "answer_cache_h needs an engine of our own (managed or scripted): nobody tells us when another one's model "
-                "is replaced, and its old answers would be given for the new model"
+                "answer_cache_h with an external engine needs model_digest (VQC_MODEL_DIGEST): answers are kept by it"
             )
         if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host!r} needs api_keys_file (VQC_API_KEYS_FILE): `vqc keys create`")

@@ -79,7 +79,7 @@ def promote(
         moved = promoted(registry, version, target, rule, policy=policy_digest, cache=cache, actor=actor, reason=reason)
     except PromotionRefused as refused:
         if as_json:
-            findings = [asdict(one) for one in refused.findings]
+            findings = [{"gate": one.gate, "code": one.code, "message": one.message} for one in refused.findings]
             print_json({"version": refused.version, "alias": target, "findings": findings})
         raise
     _say_moved(as_json, alias, moved)

@@ -10,17 +10,9 @@ VqcError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from registry.gates.findings import Finding
 from vqc.errors import VqcError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that stands against a promotion: the gate that found it and, in a sentence, what it is."""
-
-    gate: str
-    message: str
 
 
 class PromotionRefused(VqcError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.errors import Corrupt
-from registry.gates.errors import Finding
+from registry.gates.findings import Finding
 from registry.gates.policy import Contract, ModelRule, Rule
 from registry.gates.reports import newest_report, report_of
 from registry.gates.signature import unsigned_because
@@ -53,7 +53,9 @@ def examine(
     findings = _corruption(registry, digest) if read_files else []
     if read_files and not findings and isinstance(rule, ModelRule) and rule.signature is not None:
         why = unsigned_because(registry, digest, registry.materialise(digest, cache), rule.signature.keys)
-        findings += [Finding(gate="signature", message=why)] if why is not None else []
+        if why is not None:
+            code = "no_signature_fits" if why else "not_signed"
+            findings.append(Finding(gate="signature", code=code, values={"why": why}))
     findings += contract_findings(registry, digest, rule.contract)
     reports = {}
     for name, report_rule in rule.reports.items():
@@ -63,7 +65,7 @@ def examine(
         held = newest_report(registry, in_force, name) if in_force is not None else None
         report = report_of(newest)
         if report is not None and report.get("version", digest) != digest:
-            findings.append(Finding(gate=name, message=f"the report is about another version, {report['version']}"))
+            findings.append(Finding(gate=name, code="other_version", values={"version": str(report["version"])}))
         findings += judged(name, report_rule, report, report_of(held), first=in_force in (None, digest))
     return Examined(version=digest, alias=alias, in_force=in_force, reports=reports, findings=tuple(findings))
 
@@ -77,11 +79,12 @@ def contract_findings(registry: Registry, version: str, contract: Contract = "re
     else:
         named = registry.version(version).contract
     if not named:
-        says_nothing = "it names no contract: vqc-train did not export it; `contract: when_named` lets that pass"
-        return [] if contract == "when_named" else [Finding(gate="contract", message=says_nothing)]
+        return [] if contract == "when_named" else [Finding(gate="contract", code="no_contract")]
     return [
         Finding(
-            gate="contract", message=f"made under another {part}: {_short(named.get(part))}, running {_short(ours)}"
+            gate="contract",
+            code="other_contract",
+            values={"part": part, "named": _short(named.get(part)), "running": _short(ours)},
         )
         for part, ours in running.items()
         if named.get(part) != ours
@@ -107,9 +110,9 @@ def _corruption(registry: Registry, digest: str) -> list[Finding]:
         else:
             registry.verify(digest)
     except Corrupt as error:
-        return [Finding(gate="bytes", message=str(error))]
+        return [Finding(gate="bytes", code="corrupt", values={"why": str(error)})]
     return []
 
 
 def _short(digest: str | None) -> str:
-    return f"{digest[:12]}…" if digest else "not named"
+    return f"{digest[:12]}…" if digest else "–"

@@ -45,7 +45,7 @@ def sign(registry: Registry, ref: str, directory: Path, key: Path, password: str
 def unsigned_because(registry: Registry, ref: str, directory: Path, keys: Sequence[Path]) -> str | None:
     """None where a signature of the version verifies under one of the public ``keys`` (PEM), else why none does.
 
-    Every file of ``directory`` is hashed again.
+    The reason is empty where there is no signature at all. Every file of ``directory`` is hashed again.
 
     Raises:
         InvalidValue: a key that cannot be used.
@@ -53,7 +53,7 @@ def unsigned_because(registry: Registry, ref: str, directory: Path, keys: Sequen
     """
     signatures = registry.referrers(ref, SIGNATURE_TYPE)
     if not signatures:
-        return "it is not signed: `vqc-registry sign VERSION --key FILE`"
+        return ""
     reasons = []
     for signature in reversed(signatures):
         for key in keys:

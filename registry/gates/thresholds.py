@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from registry.gates.errors import Finding
+from registry.gates.findings import Finding
 from registry.gates.policy import MetricRule, ReportRule
 
 Report = Mapping[str, object]
@@ -26,11 +26,9 @@ def judged(
     ['f1_50_box is 0.6, 0.05 below the 0.65 in force; at most 0.01 below is allowed']
     """
     if report is None:
-        missing = f"no such report is attached: `vqc-registry attach VERSION --type {name} FILE`"
-        if name == "smoke-serve":
-            missing = "it has not been served: `vqc-registry smoke-serve VERSION`"
-        return [Finding(gate=name, message=missing)]
-    return [Finding(gate=name, message=message) for message in _messages(rule, report, in_force, first)]
+        code = "not_served" if name == "smoke-serve" else "no_report"
+        return [Finding(gate=name, code=code, values={"report": name})]
+    return [Finding(gate=name, code=code, values=values) for code, values in _found(rule, report, in_force, first)]
 
 
 def value_at(report: Report, name: str) -> object:
@@ -53,45 +51,51 @@ def value_at(report: Report, name: str) -> object:
     return found
 
 
-def _messages(rule: ReportRule, report: Report, in_force: Report | None, first: bool) -> Iterator[str]:
+_Found = Iterator[tuple[str, dict[str, str]]]
+"""Codes of findings with their values."""
+
+
+def _found(rule: ReportRule, report: Report, in_force: Report | None, first: bool) -> _Found:
     for metric, one in rule.metrics.items():
         yield from _absolute(metric, one, value_at(report, metric))
     comparing = any(one.compares for one in rule.metrics.values()) or bool(rule.same)
     if first or not comparing:
         return
     if in_force is None:
-        yield "the version in force has no such report to compare with; attach one to it"
+        yield "no_report_in_force", {}
         return
     for key in rule.same:
-        if value_at(report, key) != value_at(in_force, key):
-            yield f"{key} is {value_at(report, key)!r}, but {value_at(in_force, key)!r} in force: the two cannot be compared"
+        ours, held = value_at(report, key), value_at(in_force, key)
+        if ours != held:
+            yield "not_comparable", {"key": key, "value": repr(ours), "held": repr(held)}
     for metric, one in rule.metrics.items():
         yield from _relative(metric, one, value_at(report, metric), value_at(in_force, metric))
 
 
-def _absolute(metric: str, rule: MetricRule, value: object) -> Iterator[str]:
+def _absolute(metric: str, rule: MetricRule, value: object) -> _Found:
     number = _number(value)
     if number is None:
-        yield f"{metric} must be a number, the report has {value!r}"
+        yield "no_number", {"metric": metric, "value": repr(value)}
         return
     if rule.min is not None and not number >= rule.min:
-        yield f"{metric} is {number:g}; at least {rule.min:g} is needed"
+        yield "too_low", {"metric": metric, "value": f"{number:g}", "limit": f"{rule.min:g}"}
     if rule.max is not None and not number <= rule.max:
-        yield f"{metric} is {number:g}; at most {rule.max:g} is allowed"
+        yield "too_high", {"metric": metric, "value": f"{number:g}", "limit": f"{rule.max:g}"}
 
 
-def _relative(metric: str, rule: MetricRule, value: object, before: object) -> Iterator[str]:
+def _relative(metric: str, rule: MetricRule, value: object, before: object) -> _Found:
     number, held = _number(value), _number(before)
     if not rule.compares or number is None:
         return
     if held is None:
-        yield f"{metric} must be a number in the report in force too, which has {before!r}"
+        yield "no_number_in_force", {"metric": metric, "value": repr(before)}
         return
     rise = round(number - held, 12)  # 0.66 - 0.65 is 0.010000000000000009
+    values = {"metric": metric, "value": f"{number:g}", "held": f"{held:g}"}
     if rule.max_drop is not None and not -rise <= rule.max_drop:
-        yield f"{metric} is {number:g}, {-rise:g} below the {held:g} in force; at most {rule.max_drop:g} below is allowed"
+        yield "dropped", {**values, "change": f"{-rise:g}", "limit": f"{rule.max_drop:g}"}
     if rule.max_rise is not None and not rise <= rule.max_rise:
-        yield f"{metric} is {number:g}, {rise:g} above the {held:g} in force; at most {rule.max_rise:g} above is allowed"
+        yield "rose", {**values, "change": f"{rise:g}", "limit": f"{rule.max_rise:g}"}
 
 
 def _number(value: object) -> float | None:

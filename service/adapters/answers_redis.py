@@ -6,13 +6,16 @@ so that the oldest go when there are too many). Captions must not wait for Redis
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from service.adapters.redis_client import answering
 from service.application.repeats import KeptAnswer
+from service.domain.errors import QueueUnavailable
 
 PATIENCE_S = 0.25
 """Longest that a request waits for Redis: give it to ``connect``."""
@@ -44,12 +47,21 @@ class RedisAnswers:
 
     async def get(self, key: str) -> KeptAnswer | None:
         """See ``AnswerStore``."""
-        with answering():
+        with _answering():
             record = cast(str | None, await self._redis.get(f"{_INDEX}:{key}"))
         return _RECORD.validate_json(record) if record else None
 
     async def put(self, key: str, answer: KeptAnswer) -> None:
         """See ``AnswerStore``."""
-        with answering():
+        with _answering():
             record = _RECORD.dump_json(answer).decode()
             await self._put(keys=[_INDEX], args=[key, record, self._keep_s, self._most])
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Whatever a server says instead of an answer, a full disk's refusal too, as ``QueueUnavailable``."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise QueueUnavailable(str(error) or type(error).__name__) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.errors import AliasMoved, RegistryError, UnknownVersion
 from registry.gates.errors import NeverInForce, NothingToRollBackTo, PromotionRefused
 from registry.gates.examine import contract_findings, examine, pointed_to
+from registry.gates.findings import Finding
 from registry.gates.policy import MetricRule, ModelRule, read_policy
 from registry.gates.promote import previous_of, promote, rollback
 from registry.gates.reports import newest_report, report_of
@@ -25,6 +26,7 @@ from service.application.models_catalogue import (
     Move,
 )
 from service.domain.errors import CatalogueUnavailable, NotPromoted
+from service.domain.remarks import Remark
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -63,11 +65,11 @@ class RegistryCatalogue:
         with _readable(self._registry), _not_promoted(alias):
             rule, _ = self._rule(alias)
             found = examine(self._registry, version, alias, rule, self._cache, read_files=False)
-            said: dict[str, list[str]] = {"contract": [], **{name: [] for name in rule.reports}}
+            said: dict[str, list[Remark]] = {"contract": [], **{name: [] for name in rule.reports}}
             for finding in found.findings:
-                said.setdefault(finding.gate, []).append(finding.message)
+                said.setdefault(finding.gate, []).append(_remark(finding))
             late = ["bytes", *(["signature"] if rule.signature else [])]
-            gates = [GateState(gate=gate, findings=tuple(messages)) for gate, messages in said.items()]
+            gates = [GateState(gate=gate, findings=tuple(remarks)) for gate, remarks in said.items()]
             return Candidacy(
                 version=found.version,
                 alias=alias,
@@ -109,7 +111,8 @@ class RegistryCatalogue:
     def _check_at(self, alias: str, expected: str | None) -> None:
         found = pointed_to(self._registry, alias)
         if found != expected:
-            raise NotPromoted(alias, [f"somebody has moved it to {found or 'nothing'} meanwhile; look at it again"])
+            moved = "somebody has moved it to {version} meanwhile; look at it again"
+            raise NotPromoted(alias, [Remark.of("moved", moved, version=found or "–")])
 
     def _rules(self) -> tuple[dict[str, ModelRule], str | None]:
         try:
@@ -120,7 +123,10 @@ class RegistryCatalogue:
     def _rule(self, alias: str) -> tuple[ModelRule, str]:
         policy, digest = read_policy(self._policy)
         if alias not in policy.models:
-            raise NotPromoted(alias, [f"{self._policy} has rules for: {', '.join(policy.models)}"])
+            names = ", ".join(policy.models)
+            raise NotPromoted(
+                alias, [Remark.of("no_rules", "{policy} has rules for: {names}", policy=self._policy, names=names)]
+            )
         return policy.models[alias], digest
 
     def _version(self, one: Version, pointers: dict[str, str], pushed_at: str | None) -> CataloguedVersion:
@@ -163,16 +169,19 @@ def _move(entry: AuditEntry) -> Move:
     )
 
 
+def _remark(finding: Finding) -> Remark:
+    return Remark(code=finding.code, text=finding.message, values=finding.values)
+
+
 @contextmanager
 def _not_promoted(alias: str) -> Iterator[None]:
     """What the gates refuse, and what a caller has named wrongly, as ``NotPromoted``."""
     try:
         yield
     except PromotionRefused as refused:
-        found = [f"{one.gate}: {one.message}" for one in refused.findings]
-        raise NotPromoted(alias, found) from refused
+        raise NotPromoted(alias, [replace(_remark(one), about=one.gate) for one in refused.findings]) from refused
     except (NothingToRollBackTo, NeverInForce, AliasMoved, UnknownVersion, InvalidValue) as error:
-        raise NotPromoted(alias, [str(error)]) from error
+        raise NotPromoted(alias, [Remark.of("other", "{why}", why=error)]) from error
 
 
 @contextmanager

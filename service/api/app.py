@@ -10,6 +10,7 @@ from service.api.context import Context
 from service.api.gate import Gate
 from service.api.groups import router as groups_router
 from service.api.guidance import router as guidance_router
+from service.api.guidance_proposals import router as proposals_router
 from service.api.models import router as models_router
 from service.api.openapi import document
 from service.api.routes import router
@@ -47,6 +48,7 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(models_router)
     app.include_router(groups_router)
     app.include_router(guidance_router)
+    app.include_router(proposals_router)
     problems.install(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

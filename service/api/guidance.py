@@ -129,7 +129,7 @@ async def every_mission(request: Request) -> list[MissionOut]:
 async def guidance(request: Request, mission: str) -> GuidanceOut:
     """The version that new tickets of the mission are judged under."""
     book = guidance_of(request)
-    return _guidance_out(await asyncio.to_thread(book.in_force, mission_named(mission)))
+    return guidance_out(await asyncio.to_thread(book.in_force, mission_named(mission)))
 
 
 @router.put("/{mission}/guidance", summary="Put other guidance in force", response_model=GuidanceOut)
@@ -139,15 +139,15 @@ async def put(request: Request, mission: str, body: Annotated[GuidanceIn, Body()
     Tickets that are being judged stay under the version that they were begun with.
     """
     require(request, Scope.ADMIN)
-    book, by, of = guidance_of(request), _by(request), mission_named(mission)
+    book, who, of = guidance_of(request), by(request), mission_named(mission)
     rules = [WrittenRule(id=rule.id, text=rule.text, evidence=tuple(rule.evidence)) for rule in body.rules]
 
     def written() -> Guidance:
         after = edited(book.in_force(of), rules, body.focus)
-        book.approve(of, after, expected=body.expected, by=by, note=body.note)
+        book.approve(of, after, expected=body.expected, by=who, note=body.note)
         return after
 
-    return _guidance_out(await asyncio.to_thread(written))
+    return guidance_out(await asyncio.to_thread(written))
 
 
 @router.get("/{mission}/guidance/versions", summary="The versions of a guidance", response_model=VersionsOut)
@@ -173,17 +173,19 @@ async def versions(request: Request, mission: str) -> VersionsOut:
 async def rollback(request: Request, mission: str, body: Annotated[RollbackIn, Body()]) -> GuidanceOut:
     """Puts an earlier version back in force; needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, by, of = guidance_of(request), _by(request), mission_named(mission)
-    return _guidance_out(
-        await asyncio.to_thread(lambda: book.rollback(of, expected=body.expected, by=by, to=body.to, note=body.note))
+    book, who, of = guidance_of(request), by(request), mission_named(mission)
+    return guidance_out(
+        await asyncio.to_thread(lambda: book.rollback(of, expected=body.expected, by=who, to=body.to, note=body.note))
     )
 
 
-def _by(request: Request) -> str:
+def by(request: Request) -> str:
+    """Who changes guidance, as its history names them."""
     return caller_of(request).key_id or "anonymous"
 
 
-def _guidance_out(one: Guidance) -> GuidanceOut:
+def guidance_out(one: Guidance) -> GuidanceOut:
+    """A version over the wire."""
     rules = [RuleOut(id=rule.id, text=rule.text, evidence=list(rule.evidence)) for rule in one.rules]
     return GuidanceOut(
         mission=one.mission, version=one.digest, step=one.step, parent=one.parent, focus=one.focus, rules=rules

@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import Field
 
+from engine.protocol import StartPhase
 from service.api.auth import Scope, require
 from service.api.context import context_of
 from service.api.schemas import Wire
@@ -26,6 +27,7 @@ class ServedOut(Wire):
     digest: str | None = Field(description="Null while nothing is in force in the role.")
     ready: bool
     reason: str
+    phase: StartPhase | None = Field(default=None, description="What its engine does while it starts.")
     pinned: int = Field(description="Requests and tickets that are on it now.")
     restarts: int
 
@@ -111,6 +113,7 @@ async def _served_out(served: Served, deployment: Deployment | None) -> ServedOu
         digest=deployment.model.digest,
         ready=health.ready,
         reason=health.reason,
+        phase=health.phase,
         pinned=deployment.holders,
         restarts=health.restarts,
     )

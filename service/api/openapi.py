@@ -21,6 +21,7 @@ _ERRORS = {
     "403": "The key lacks the scope",
     "413": "The body or the photo is too large",
     "415": "A body or photo of a kind that is not read",
+    "421": "The `Host` header names no host that is answered",
     "422": "A value is not valid; `field` and `valid` say which and what would be",
     "429": "As much work as is admitted is in flight; retry after the seconds in `Retry-After`",
     "500": "Something broke on our side",

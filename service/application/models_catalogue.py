@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from service.domain.remarks import Remark
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CataloguedVersion:
@@ -62,7 +64,7 @@ class GateState:
     """A gate and what it holds against a version. ``late`` gates read every byte and are only asked on promotion."""
 
     gate: str
-    findings: tuple[str, ...] = ()
+    findings: tuple[Remark, ...] = ()
     late: bool = False
 
 

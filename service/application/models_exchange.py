@@ -17,6 +17,8 @@ from engine.errors import EngineUnavailable
 from engine.protocol import Engine
 from service.application.models import Checkpoint, Deployment, ModelRouter
 from service.domain.models import Role
+from service.domain.remarks import Remark
+from service.domain.results import ServedModel
 
 POLL_S = 0.2
 """Between two looks at an engine that is starting."""
@@ -31,8 +33,8 @@ class Exchange:
     """Starts and stops engines. ``drain_s`` is the most that pinned requests get to finish."""
 
     def __init__(self, router: ModelRouter, launch: Launch, *, drain_s: float) -> None:
-        self.step = ""
-        """What is being done, in words for a person."""
+        self.step = Remark(code="idle", text="")
+        """What is being done."""
         self._router = router
         self._launch = launch
         self._drain_s = drain_s
@@ -99,7 +101,8 @@ class Exchange:
 
     async def _stopped(self, deployment: Deployment) -> int:
         self._stopping.add(deployment)
-        self.step = f"{deployment.model.digest} finishes {deployment.holders} requests"
+        finishing = {"version": deployment.model.digest, "requests": deployment.holders}
+        self.step = Remark.of("finishing", "{version} finishes {requests} requests", **finishing)
         cut = await deployment.drained(self._drain_s)
         if cut:
             _log.warning("requests_cut", digest=deployment.model.digest, requests=cut, after_s=self._drain_s)
@@ -114,7 +117,7 @@ class Exchange:
         restored = Deployment(engine, old.model, old.checkpoint)
         self._stopping.add(restored)
         with suppress(EngineUnavailable):
-            await self._ready(engine, f"starting {old.model.digest} again")
+            await self._ready(engine, "starting_again", "starting {version} again: {state}", old.model)
         self._stopping.discard(restored)
         self._router.put_in_force(role, restored)
 
@@ -122,17 +125,24 @@ class Exchange:
         """An engine that answers; one that does not come up is stopped."""
         engine = await self._launch(checkpoint)
         try:
-            await self._ready(engine, f"starting {checkpoint.model.digest} for {checkpoint.model.alias!r}")
+            await self._ready(engine, "starting", "starting {version} for '{alias}': {state}", checkpoint.model)
         except BaseException:
             await engine.aclose()
             raise
         return engine
 
-    async def _ready(self, engine: Engine, step: str) -> None:
+    async def _ready(self, engine: Engine, code: str, sentence: str, model: ServedModel) -> None:
         while not (health := await engine.health()).ready:
             if health.restarts:
                 raise EngineUnavailable(health.reason.partition("; restarting")[0])
-            self.step = self._router.absence = f"{step}: {health.reason}"
+            values = {
+                "version": model.digest,
+                "alias": model.alias,
+                "state": health.reason,
+                "phase": health.phase or "",
+            }
+            self.step = Remark.of(code, sentence, **values)
+            self._router.absence = self.step.text
             await asyncio.sleep(POLL_S)
 
 

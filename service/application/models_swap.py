@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal, Protocol, TypeVar
 
@@ -20,6 +20,7 @@ from service.application.models_exchange import POLL_S, Exchange
 from service.application.observe import Observer
 from service.domain.errors import SwapFailed, SwapRunning, UnknownModel
 from service.domain.models import Role
+from service.domain.remarks import Remark
 from vqc.errors import InvalidValue, VqcError
 
 FETCH_AGAIN_S = 300.0
@@ -102,7 +103,12 @@ class SwapModels:
     @property
     def doing(self) -> str | None:
         """What the swap under way is at, while there is one."""
-        return None if self._swapping is None else f"{self._swapping!r}: {self._exchange.step}"
+        return None if self.step is None else f"{self.step.about!r}: {self.step.text}"
+
+    @property
+    def step(self) -> Remark | None:
+        """The same for a page, about the alias."""
+        return None if self._swapping is None else replace(self._exchange.step, about=self._swapping)
 
     @property
     def stopping(self) -> list[Deployment]:
@@ -136,7 +142,7 @@ class SwapModels:
             raise UnknownModel(alias, [served.alias for served in self.served])
         if self.doing is not None:
             raise SwapRunning(self.doing)
-        self._swapping, self._exchange.step = alias, "looked up"
+        self._swapping, self._exchange.step = alias, Remark.of("looking_up", "looked up")
         return self._kept(self._swap(served))
 
     def follow(self, poll_s: float) -> None:
@@ -218,7 +224,7 @@ class SwapModels:
             return Swap(alias=alias, outcome=outcome, before=before, digest=digest, seconds=_now() - began, cut=cut)
         if before == digest:
             return Swap(alias=alias, outcome="unchanged", before=before, digest=digest)
-        self._exchange.step = f"fetching {digest}"
+        self._exchange.step = Remark.of("fetching", "fetching {version}", version=digest)
         checkpoint = await self._source.fetch(served.ref, digest, alias)
         double_memory_s, mode = 0.0, "blue_green"
         try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 
+import structlog
+
 from engine.errors import EngineError, EngineTimeout
 from engine.protocol import Completion, Delta, Engine, FinishReason, GenerateRequest, Generation, Health
 from service.application.observe import Observer
@@ -49,42 +51,56 @@ class AnswerStore(Protocol):
 class Repeats:
     """Makes engines look for an answer before they write one. A store that is away makes nothing fail.
 
-    ``served_as`` says what, beside the model, may change its words: the release, quantisation and flags of the engine.
+    ``served_as`` says what, beside the model, may change its words: the release, quantisation and flags of the engine. Unless
+    ``trusting``, which is for engines of our own, only answers that name the model's digest (``…@DIGEST``) are kept: somebody
+    else's engine may have another model by now.
     """
 
-    def __init__(self, store: AnswerStore, observer: Observer, *, served_as: str = "") -> None:
+    def __init__(self, store: AnswerStore, observer: Observer, *, served_as: str = "", trusting: bool = True) -> None:
         self._store = store
         self._observer = observer
         self._served_as = served_as
+        self._trusting = trusting
         self._rests_until = 0.0
         self._asked: dict[str, _Asked] = {}
 
     def of(self, engine: Engine, model_digest: str) -> Engine:
         """The engine, whose model has this digest, with repeats answered from the store."""
-        return _RepeatedEngine(engine, self, [model_digest, self._served_as])
+        return _RepeatedEngine(engine, self, model_digest)
 
-    async def answer(self, key: str, engine: Engine, request: GenerateRequest) -> Generation:
-        """The kept answer or a new one. Requests that come while the same is asked get its answer, or ask if it fails."""
-        asked, deadline = self._asked.get(key), monotonic() + request.timeout_s
+    def question(self, request: GenerateRequest, model_digest: str) -> Question | None:
+        """The request as a question whose answer may be kept; None for one whose answer may be another next time."""
+        sampling = request.sampling
+        if sampling.temperature or sampling.n > 1 or request.grammar not in _READERS:
+            return None
+        words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
+        asked = [request.system, words, request.grammar, sampling.max_tokens, sampling.repetition_penalty]
+        key = digest([model_digest, self._served_as, contract_digests(), asked])
+        return Question(key=key, request=request, model_digest=model_digest)
+
+    async def answer(self, question: Question, engine: Engine) -> Generation:
+        """The kept answer or a new one. Who comes while the same is asked gets its answer, or asks if that fails."""
+        request = question.request
+        asked, deadline = self._asked.get(question.key), monotonic() + request.timeout_s
         if asked is None:
-            asked = self._asked[key] = _Asked(asyncio.create_task(self._found_or_written(key, engine, request)))
-            return await self._awaited(key, asked)
+            asked = self._asked[question.key] = _Asked(asyncio.create_task(self._found_or_written(question, engine)))
+            return await self._awaited(question.key, asked)
         self._observer.looked_up("joined")
         try:
             async with asyncio.timeout(request.timeout_s):
-                return replace(await self._awaited(key, asked), cached=True)
+                return replace(await self._awaited(question.key, asked), cached=True)
         except TimeoutError as error:
             raise EngineTimeout(request.timeout_s) from error
         except EngineError:
             return await engine.generate(replace(request, timeout_s=deadline - monotonic()))
 
-    async def find(self, key: str) -> KeptAnswer | None:
+    async def find(self, question: Question) -> KeptAnswer | None:
         """The kept answer; None too while the store is away."""
         if monotonic() < self._rests_until:
             self._observer.looked_up("unavailable")
             return None
         try:
-            found = await self._store.get(key)
+            found = await self._store.get(question.key)
         except QueueUnavailable:
             self._rests_until = monotonic() + REST_S
             self._observer.looked_up("unavailable")
@@ -92,27 +108,38 @@ class Repeats:
         self._observer.looked_up("hit" if found else "miss")
         return found
 
-    async def keep(self, key: str, request: GenerateRequest, completion: Completion, cost: Generation | Delta) -> None:
-        """Keeps a whole answer that can be read, unless the store is away."""
-        if completion.finish_reason != "stop" or not _can_be_read(request, completion.text):
+    async def keep(self, question: Question, text: str, finish_reason: FinishReason | None, cost: _Cost) -> None:
+        """Keeps a whole answer that can be read and is the model's, unless the store is away."""
+        if (
+            finish_reason != "stop"
+            or not _READERS[str(question.request.grammar)](text)
+            or not self._is_of(question, cost)
+        ):
             return
-        tokens = {"prompt_tokens": cost.prompt_tokens, "completion_tokens": cost.completion_tokens}
         if monotonic() >= self._rests_until:
+            kept = KeptAnswer(text=text, prompt_tokens=cost.prompt_tokens, completion_tokens=cost.completion_tokens)
             try:
-                await self._store.put(key, KeptAnswer(text=completion.text, **tokens))
+                await self._store.put(question.key, kept)
             except QueueUnavailable:
                 self._rests_until = monotonic() + REST_S
 
-    async def _found_or_written(self, key: str, engine: Engine, request: GenerateRequest) -> Generation:
-        if found := await self.find(key):
+    def _is_of(self, question: Question, cost: _Cost) -> bool:
+        if self._trusting or cost.model.endswith(f"@{question.model_digest}"):
+            return True
+        _log.warning("answer_not_kept", answered_by=cost.model, expected_digest=question.model_digest)
+        return False
+
+    async def _found_or_written(self, question: Question, engine: Engine) -> Generation:
+        if found := await self.find(question):
             return Generation(
-                completions=(_completion(found.text, "stop"),),
+                completions=(Completion(index=0, text=found.text, finish_reason="stop"),),
                 prompt_tokens=found.prompt_tokens,
                 completion_tokens=found.completion_tokens,
                 cached=True,
             )
-        generation = await engine.generate(request)
-        await self.keep(key, request, generation.completions[0], generation)
+        generation = await engine.generate(question.request)
+        (completion,) = generation.completions
+        await self.keep(question, completion.text, completion.finish_reason, generation)
         return generation
 
     async def _awaited(self, key: str, asked: _Asked) -> Generation:
@@ -127,8 +154,17 @@ class Repeats:
                 asked.task.cancel()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request whose answer may be kept. ``key`` is the digest of all that the answer depends on."""
+
+    key: str
+    request: GenerateRequest
+    model_digest: str
+
+
 class _Asked:
-    """A request under way and how many wait for its answer."""
+    """A question under way and how many wait for its answer."""
 
     def __init__(self, task: asyncio.Task[Generation]) -> None:
         self.task = task
@@ -138,31 +174,35 @@ class _Asked:
 class _RepeatedEngine:
     """An engine whose repeats are answered by ``Repeats``."""
 
-    def __init__(self, engine: Engine, repeats: Repeats, model: list[str]) -> None:
+    def __init__(self, engine: Engine, repeats: Repeats, model_digest: str) -> None:
         self._engine = engine
         self._repeats = repeats
-        self._model = model
+        self._model_digest = model_digest
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A kept answer, else the engine's."""
-        if not _is_repeatable(request):
-            return await self._engine.generate(request)
-        return await self._repeats.answer(_key(self._model, request), self._engine, request)
+        question = self._repeats.question(request, self._model_digest)
+        return await (self._repeats.answer(question, self._engine) if question else self._engine.generate(request))
 
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """A kept answer in one piece, else the engine's piece by piece."""
-        key = _key(self._model, request) if _is_repeatable(request) else None
-        if key and (found := await self._repeats.find(key)):
-            tokens = {"prompt_tokens": found.prompt_tokens, "completion_tokens": found.completion_tokens}
-            yield Delta(text=found.text, finish_reason="stop", cached=True, **tokens)
+        question = self._repeats.question(request, self._model_digest)
+        if question and (found := await self._repeats.find(question)):
+            yield Delta(
+                text=found.text,
+                finish_reason="stop",
+                prompt_tokens=found.prompt_tokens,
+                completion_tokens=found.completion_tokens,
+                cached=True,
+            )
             return
         text, last = "", Delta(text="")
         async with aclosing(self._engine.stream(request)) as deltas:
             async for last in deltas:
                 text += last.text
                 yield last
-        if key and last.finish_reason:
-            await self._repeats.keep(key, request, _completion(text, last.finish_reason), last)
+        if question:
+            await self._repeats.keep(question, text, last.finish_reason, last)
 
     async def health(self) -> Health:
         """Of the engine."""
@@ -173,30 +213,12 @@ class _RepeatedEngine:
         await self._engine.aclose()
 
 
-def _is_repeatable(request: GenerateRequest) -> bool:
-    """Whether the same request gets the same answer: drawn tokens differ, and several of them are wanted to."""
-    return not request.sampling.temperature and request.sampling.n == 1 and request.grammar in _READERS
-
-
-def _key(model: list[str], request: GenerateRequest) -> str:
-    """The digest of what the answer depends on: model, contract, words, canonical photo, grammar, decoding."""
-    words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
-    decoding = [request.sampling.max_tokens, request.sampling.repetition_penalty]
-    return digest([model, contract_digests(), request.system, words, request.grammar, decoding])
-
-
-def _can_be_read(request: GenerateRequest, text: str) -> bool:
-    return _READERS[str(request.grammar)](text)
-
-
 def _whole_caption(text: str) -> bool:
     outcome = parser.parse(text)
     return outcome.caption is not None and not outcome.truncated
 
 
-def _completion(text: str, finish_reason: FinishReason) -> Completion:
-    return Completion(index=0, text=text, finish_reason=finish_reason)
-
-
 _READERS = {CAPTION_GRAMMAR: _whole_caption, SUMMARY_GRAMMAR: lambda text: summary.parse(text).summary is not None}
 """Which questions are answered from the store, by their grammar, and whether an answer can be read."""
+_Cost = Generation | Delta
+_log = structlog.get_logger("vqc.answers")

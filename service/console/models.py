@@ -16,7 +16,7 @@ from service.api.models import models as in_service
 from service.api.problems import problem_of
 from service.application.models_catalogue import ModelCatalogue
 from service.console.models_view import charts
-from service.console.render import page
+from service.console.render import page, words_of
 from service.console.visitor import by
 from service.console.words import known
 from service.domain.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
@@ -37,7 +37,8 @@ async def every_model(request: Request, done: str = "") -> Response:
 @router.get("/serving")
 async def serving(request: Request) -> Response:
     """The part that says what serves and how a swap goes; the page fetches it again and again."""
-    return page(request, "models_serving.html", models=await in_service(request), may_change=_may_change(request))
+    models, may_change = await in_service(request), _may_change(request)
+    return page(request, "models_serving.html", models=models, step=_step(request), may_change=may_change)
 
 
 @router.get("/candidacy")
@@ -113,6 +114,7 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
         "models.html",
         problem.status if problem else 200,
         models=await in_service(request),
+        step=_step(request),
         catalogue=found,
         charts=drawn,
         has_registry=catalogue is not None,
@@ -121,6 +123,16 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
         done=done if known(f"models.done_{done}") else "",
         may_change=_may_change(request),
     )
+
+
+def _step(request: Request) -> str | None:
+    """What the swap under way is at, in the visitor's language."""
+    step, t = context_of(request).swaps.step, words_of(request)
+    if step is None:
+        return None
+    phase = step.values.get("phase")
+    state = {"state": t(f"models.phase_{phase}")} if phase else {}
+    return f"{step.about}, {t(f'remarks.{step.code}', **{**step.values, **state})}"
 
 
 def _catalogue(request: Request) -> ModelCatalogue:

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.domain.remarks import Remark
 from vqc.errors import InvalidValue, VqcError
 
 
@@ -166,12 +167,12 @@ class SwapFailed(VqcError):
 
 
 class NotPromoted(VqcError):
-    """An alias that was not moved. ``reasons`` is everything that stands against it, a sentence each."""
+    """An alias that was not moved. ``reasons`` is everything that stands against it."""
 
-    def __init__(self, alias: str, reasons: Sequence[str]) -> None:
+    def __init__(self, alias: str, reasons: Sequence[Remark]) -> None:
         self.alias = alias
         self.reasons = tuple(reasons)
-        super().__init__(f"{alias!r} was not moved: {'; '.join(reasons)}")
+        super().__init__(f"{alias!r} was not moved: {'; '.join(map(str, reasons))}")
 
 
 class CatalogueUnavailable(VqcError):

@@ -73,6 +73,11 @@ class TestRedisAnswers(AnswerStoreSuite):
         await lasting.put("c", answer())
         assert set(await redis.keys("*")) == {"vqc:answers:c", "vqc:answers"}
 
+    async def test_a_server_that_refuses_is_told_of(self, redis):
+        await redis.set("vqc:answers", "something else")
+        with pytest.raises(QueueUnavailable, match="WRONGTYPE"):
+            await RedisAnswers(redis, keep_s=60, most=10).put("a", answer())
+
 
 async def test_a_server_that_is_away_is_told_of(tmp_path):
     async with connect(f"unix://{tmp_path}/none.sock", timeout_s=0.1) as redis:

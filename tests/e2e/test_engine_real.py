@@ -86,6 +86,12 @@ async def test_killed_under_load_it_says_so_and_comes_back(managed_engine: Manag
     assert (await managed_engine.generate(asked())).completions
 
 
+async def test_an_answer_names_the_server_as_it_was_told(managed_engine):
+    whole = await managed_engine.generate(asked())
+    deltas = [delta async for delta in managed_engine.stream(asked())]
+    assert whole.model == deltas[-1].model == "tiny"
+
+
 def _engine_core(parent: int) -> int:
     for name in os.listdir("/proc"):
         if name.isdigit():

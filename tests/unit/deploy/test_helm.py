@@ -110,6 +110,8 @@ def test_engines_serve_the_name_that_the_service_asks_for(path: Path) -> None:
     [engine] = pod(manifests, "engine")["containers"]
     settings = _settings(pod(manifests, "api"))
     assert f"--name={settings.model_alias}" in engine["args"]
+    told = [word for word in engine["args"] if word.startswith("--digest=")]
+    assert told == ([] if settings.model_digest == "unknown" else [f"--digest={settings.model_digest}"])
     service = settings.engine_url.removeprefix("http://site-").removesuffix(":8000") if settings.engine_url else ""
     assert one(manifests, "Service", service)["spec"]["ports"][0]["port"] == 8000
 

@@ -17,7 +17,7 @@ import pytest
 from engine.errors import EngineTimeout, EngineUnavailable
 from engine.managed import ManagedEngine, Patience
 from engine.profile import EngineSettings
-from engine.protocol import GenerateRequest, Sampling
+from engine.protocol import GenerateRequest, Sampling, StartPhase
 from engine.shared_memory import shared_memory_of
 
 ROOT = Path(__file__).parents[3]
@@ -104,9 +104,11 @@ async def test_health_tells_how_far_the_start_is(tmp_path: Path) -> None:
         while not any(reason.startswith("loading weights (") for reason in reasons):
             reasons.add((await engine.health()).reason)
             await asyncio.sleep(0.02)
+    assert (await engine.health()).phase is StartPhase.LOADING
     with pytest.raises(EngineUnavailable, match="loading weights"):
         await engine.generate(ASKED)
     await engine.aclose()
+    assert (await engine.health()).phase is None
 
 
 async def test_a_start_that_fails_tells_the_cause_and_is_tried_again(tmp_path: Path) -> None:

@@ -23,6 +23,14 @@ def test_it_becomes_vllm_on_a_port(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert environment["HF_HUB_OFFLINE"] == "1"
 
 
+def test_answers_name_the_digest_that_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    became: list[list[str]] = []
+    monkeypatch.setattr("os.execve", lambda path, command, environment: became.append(command))
+    serve.main([str(tmp_path), "--name", "champion", "--digest", "sha256:d", "--profile", "cpu", "--max-num-seqs", "7"])
+    assert became[0][-5:] == ["--served-model-name", "champion@sha256:d", "champion", "--max-num-seqs", "7"]
+
+
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         serve.main([str(tmp_path)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.protocol import StartPhase
 from engine.startup import StartupLog
 
 LINES = [
@@ -27,16 +28,16 @@ def test_the_phase_follows_the_log(tmp_path: Path) -> None:
     for line, phase in LINES:
         with path.open("a") as file:
             file.write(f"{line}\n")
-        assert log.phase() == phase
+        assert log.phase()[1] == phase
 
 
 def test_a_line_counts_once_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("Starting to load")
     log = StartupLog(path, 0)
-    assert log.phase() == "starting"
+    assert log.phase() == (StartPhase.STARTING, "starting")
     path.write_text("Starting to load model /m\n")
-    assert log.phase() == "loading weights"
+    assert log.phase() == (StartPhase.LOADING, "loading weights")
 
 
 def test_the_last_error_that_names_a_cause(tmp_path: Path) -> None:

@@ -111,6 +111,13 @@ def test_an_answer_of_another_shape_is_a_failure(answer: dict[str, Any]) -> None
         generation_of(answer)
 
 
+def test_an_answer_carries_the_name_that_the_server_gives_itself() -> None:
+    choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+    answer = {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    assert generation_of({**answer, "model": "champion@sha256:d"}).model == "champion@sha256:d"
+    assert generation_of(answer).model == ""
+
+
 @pytest.mark.parametrize(
     ("reason", "error"), [("abort", EngineUnavailable), ("tool_calls", EngineFailed), (None, EngineFailed)]
 )

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.protocol import GenerateRequest, Health, Sampling
+from engine.protocol import GenerateRequest, Health, Sampling, StartPhase
 from engine.scripted import ScriptedEngine
 from service.application.models import Checkpoint, ModelRouter
 from service.application.models_exchange import Exchange
@@ -32,7 +32,7 @@ class NamedEngine(ScriptedEngine):
     async def health(self) -> Health:
         if self.polls:
             self.polls -= 1
-            return Health(ready=False, reason="loading weights")
+            return Health(ready=False, reason="loading weights", phase=StartPhase.LOADING)
         if self.broken:
             return Health(ready=False, reason=f"{self.broken}; restarting in 1 s, attempt 1", restarts=1)
         return await super().health()

@@ -47,8 +47,11 @@ def test_every_gate_is_named_with_what_it_holds_against_a_version(registry, cata
     good, bare = evaluated(registry, tmp_path, 1, 0.6), evaluated(registry, tmp_path, 2, contract=False)
     found = catalogue.candidacy(bare, "champion")
     said = {gate.gate: gate for gate in found.gates}
-    assert "another grammar" in said["contract"].findings[0]
-    assert "no such report" in said["evaluation"].findings[0]
+    assert (said["contract"].findings[0].code, said["contract"].findings[0].values["part"]) == (
+        "other_contract",
+        "grammar",
+    )
+    assert "no such report" in said["evaluation"].findings[0].text
     assert (said["bytes"].late, found.passed) == (True, False)
     with pytest.raises(NotPromoted) as refused:
         catalogue.promote(bare, "champion", expected=None, by="Li", reason="")

@@ -137,6 +137,32 @@ async def test_what_is_not_whole_is_not_kept(repeats, lookups, text, grammar, ma
     assert lookups.seen == ["miss"] * 3
 
 
+class Named(ScriptedEngine):
+    """An engine that names itself in its answers."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda request, index: CAPTION)
+        self.name = name
+
+    async def generate(self, request):
+        return replace(await super().generate(request), model=self.name)
+
+    async def stream(self, request):
+        async for delta in super().stream(request):
+            yield replace(delta, model=self.name) if delta.finish_reason else delta
+
+
+@pytest.mark.parametrize("ask", ["generate", "stream"])
+async def test_of_an_engine_that_is_not_ours_only_answers_that_name_the_model_are_kept(lookups, ask):
+    repeats = Repeats(MemoryAnswers(keep_s=60, most=100), lookups, trusting=False)
+    old, new = Named("champion@sha256:old"), Named("champion@sha256:new")
+    for engine in (old, Named("champion"), new, old):  # a router in front of engines that are replaced one by one
+        pinned = repeats.of(engine, "sha256:new")
+        _ = await pinned.generate(REQUEST) if ask == "generate" else await streamed(pinned)
+    assert lookups.seen == ["miss", "miss", "miss", "hit"]
+    assert old.answered == 1
+
+
 async def test_a_failure_is_not_kept(repeats):
     failing = scripted(fail=lambda request: EngineFailed("broken"))
     for ask in (repeats.of(failing, "m").generate, lambda request: streamed(repeats.of(failing, "m"), request)):

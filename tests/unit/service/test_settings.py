@@ -36,7 +36,10 @@ def test_without_keys_only_loopback_unless_told_that_others_are_kept_out() -> No
     assert read_settings(host="0.0.0.0", keyless="anywhere").api_keys_file is None
 
 
-def test_answers_are_not_kept_for_an_engine_whose_model_may_change_unseen() -> None:
-    with pytest.raises(InvalidValue, match="answer_cache_h needs an engine of our own"):
+def test_answers_of_an_external_engine_are_kept_by_a_digest_that_is_known() -> None:
+    with pytest.raises(InvalidValue, match="needs model_digest"):
         read_settings(engine_url="http://engine:8000", answer_cache_h=1)
-    assert read_settings(engine="scripted", answer_cache_h=1).answer_cache_entries > 0
+    assert (
+        read_settings(engine_url="http://engine:8000", answer_cache_h=1, model_digest="sha256:d").answer_cache_entries
+        > 0
+    )

@@ -73,13 +73,14 @@ async def test_what_a_gate_refuses_is_listed(tmp_path, registry, catalogue, vers
     bare = evaluated(registry, tmp_path, 9, contract=False)
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("all") as visitor:
         gates = (await visitor.get(f"{PATH}/candidacy?version={bare}&alias=champion")).text
-        assert "made under another grammar" in gates
-        assert "no such report is attached" in gates
+        assert "训练时的 grammar 契约" in gates
+        assert "缺少这份报告：vqc-registry attach VERSION --type evaluation FILE" in gates
         assert 'action="/console/models/promote"' not in gates
         form = {"version": bare, "alias": "champion", "expected": versions[0]}
         refused = await visitor.post(f"{PATH}/promote", **form)
         assert refused.status_code == 409
         assert refused.text.count("<li>") == 2
+        assert "<li>contract: 训练时的 grammar 契约" in refused.text
         assert registry.resolve("champion") == versions[0]
 
 
@@ -88,7 +89,7 @@ async def test_a_page_that_is_out_of_date_moves_nothing(tmp_path, registry, cata
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("all") as visitor:
         form = {"version": second, "alias": "champion", "expected": ""}
         late = await visitor.post(f"{PATH}/promote", **form)
-        assert (late.status_code, "meanwhile" in late.text) == (409, True)
+        assert (late.status_code, "刚被别人改到" in late.text) == (409, True)
         assert registry.resolve("champion") == first
 
 
@@ -100,12 +101,28 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
             assert (await visitor.post(f"{PATH}/reload", alias="champion")).status_code == 303
             await until(lambda: fleet.router.model.digest == "v2" and fleet.swaps.stopping)
             part = (await visitor.get(f"{PATH}/serving")).text
-            assert "正在更换" in part
+            assert "正在更换: champion, v1 还有 1 个请求要完成" in part
             assert "正在退出" in part
             busy = await visitor.post(f"{PATH}/reload", alias="champion")
             assert busy.status_code == 409
         await until(lambda: fleet.swaps.doing is None)
         assert "已更换" in (await visitor.get(f"{PATH}/serving")).text
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("zh", "champion, 正在启动 v2（正在加载权重）"), ("en", "champion, starting v2 (loading weights)")],
+)
+async def test_how_far_the_new_engine_is_stands_there_in_the_readers_language(tmp_path, language, words):
+    async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
+        fleet.registry.aliases["champion"], fleet.options["polls"] = "v2", 1_000_000
+        await visitor.post(f"{PATH}/reload", alias="champion")
+        await until(lambda: fleet.swaps.step and fleet.swaps.step.code == "starting")
+        visitor.client.cookies.set("vqc_language", language)
+        assert words in (await visitor.get(f"{PATH}/serving")).text
+        fleet.engine("v2").polls = 0
+        await until(lambda: fleet.swaps.doing is None)
 
 
 @pytest.mark.usefixtures("impatient")

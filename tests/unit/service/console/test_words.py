@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import service.console
+from engine.protocol import StartPhase
+from registry.gates.findings import SENTENCES
 from service.console.words import catalogue
 
 FOLDER = Path(service.console.__file__).parent
@@ -33,3 +35,26 @@ def test_no_template_has_inline_script_style_or_handlers():
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|hx-on", text), path.name
         assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text)), path.name
         assert not re.search(r'(?:src|href)="(?:https?:)?//', text), path.name
+
+
+def test_every_finding_of_a_gate_has_words_with_its_values():
+    for code, sentence in SENTENCES.items():
+        ours = re.findall(r"{(\w+)}", catalogue()[f"remarks.{code}"].en)
+        assert sorted(ours) == sorted(re.findall(r"{(\w+)}", sentence)), code
+
+
+def test_every_phase_of_a_start_has_words():
+    assert {phase for phase in StartPhase if f"models.phase_{phase}" not in catalogue()} == set()
+
+
+def test_every_remark_of_the_service_has_words():
+    service = FOLDER.parent
+    made = {
+        code
+        for folder in ("application", "adapters")
+        for path in service.joinpath(folder).glob("models_*.py")
+        for code in re.findall(r'Remark\.of\(\s*"(\w+)"|_ready\(engine, "(\w+)"', path.read_text("utf-8"))
+    }
+    codes = {code for pair in made for code in pair if code}
+    assert {"moved", "other", "fetching", "finishing", "starting_again"} <= codes
+    assert {code for code in codes if f"remarks.{code}" not in catalogue()} == set()

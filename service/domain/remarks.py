@@ -1,0 +1,33 @@
+"""A sentence that a person reads in their own language: by its code with its values, and as it stands in English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """``text`` is for logs and the API; pages have words of their own for ``code``, with the same ``values``.
+
+    ``about`` is what it is said of, such as a gate.
+    """
+
+    code: str
+    text: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    about: str | None = None
+
+    @classmethod
+    def of(cls, code: str, sentence: str, **values: object) -> Self:
+        """The remark whose text is the sentence with its values.
+
+        >>> Remark.of("fetching", "fetching {version}", version="v2").text
+        'fetching v2'
+        """
+        words = {name: str(value) for name, value in values.items()}
+        return cls(code=code, text=sentence.format(**words), values=words)
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}" if self.about else self.text
