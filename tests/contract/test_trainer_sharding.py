@@ -25,6 +25,8 @@ OPTIONS: dict[str, Any] = {
     "eval_steps": 4, "per_device_train_batch_size": 2,
 }  # fmt: skip
 TUNERS: dict[str, dict[str, Any]] = {"full": {"tuner_type": "full", "freeze_vit": False}, "lora": {}}
+FEW_AT_ONCE = "tests.unit.trainer.few_at_once"
+"""A command line under which ranks, with batches of different sizes, need the head a different number of times."""
 OF_THE_OPTIMIZER = {"optimizer.pt", "optimizer.bin", "pytorch_model_fsdp.bin", "rng_state.pth", "rng_state_0.pth"}
 OF_THE_OPTIMIZER |= {"rng_state_1.pth", "latest", "zero_to_fp32.py", "zero_to_torch.py", "global_step4"}
 
@@ -53,7 +55,7 @@ def assert_equal_runs(two: Path, one: Path, checkpoint: str = "checkpoint-4") ->
 def test_fsdp2_on_two_ranks_equals_one_process(checkpoint: Path, jsonl: Path, one: Path, tmp_path: Path):
     two = tmp_path / "two"
     config = tiny.config(checkpoint, jsonl, two, tuner=TUNERS[one.name], fsdp="fsdp2", **OPTIONS)
-    ranks.run_in_two(config, tmp_path)
+    ranks.run_in_two(config, tmp_path, FEW_AT_ONCE)
     assert (two / "checkpoint-4/pytorch_model_fsdp.bin").exists(), "it was no sharded run"
     assert_equal_runs(two, one)
     models = [
@@ -65,7 +67,7 @@ def test_fsdp2_on_two_ranks_equals_one_process(checkpoint: Path, jsonl: Path, on
         torch.testing.assert_close(models[0][name], tensor, atol=2e-3, rtol=1e-2, msg=name)
     if one.name == "full":
         again = tmp_path / "again"
-        resume = {"resume_from_checkpoint": str(two / "checkpoint-2")}
+        resume: dict[str, Any] = {"resume_from_checkpoint": str(two / "checkpoint-2")}
         ranks.run_in_two(
             tiny.config(checkpoint, jsonl, again, tuner=TUNERS[one.name], fsdp="fsdp2", **OPTIONS, **resume), tmp_path
         )
@@ -76,14 +78,24 @@ def test_fsdp2_on_two_ranks_equals_one_process(checkpoint: Path, jsonl: Path, on
 @pytest.mark.skipif(
     find_spec("deepspeed") is None, reason="deepspeed is not installed (CONTRIBUTING says how to run this)"
 )
-@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+@pytest.mark.parametrize(
+    ("stage", "command_line"),
+    [("zero2", "trainer.cli"), ("zero3", "trainer.cli"), ("zero3", FEW_AT_ONCE)],
+    ids=["zero2", "zero3", "zero3-head-called-often"],
+)
 def test_deepspeed_on_two_ranks_equals_one_process(
-    checkpoint: Path, jsonl: Path, one: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path,
+    jsonl: Path,
+    one: Path,
+    tmp_path: Path,
+    stage: str,
+    command_line: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     config = tiny.config(checkpoint, jsonl, tmp_path / "two", tuner=TUNERS[one.name], **OPTIONS)
     sharded = {"deepspeed": {"enabled": True, "config": stage}}
-    ranks.run_in_two(type(config).model_validate(config.model_dump() | sharded), tmp_path)
+    ranks.run_in_two(type(config).model_validate(config.model_dump() | sharded), tmp_path, command_line)
     assert (tmp_path / "two/checkpoint-4/global_step4").is_dir(), "it was no sharded run"
     assert_equal_runs(tmp_path / "two", one)
 

@@ -26,9 +26,9 @@ def can_be_direct(head: nn.Module, teacher: Targets | None) -> bool:
 
 
 def direct(
-    hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: nn.Module, teacher: Targets | None, rows: int
+    hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: nn.Module, teacher: Targets | None, rows: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sums over the positions, ``rows`` at a time: cross-entropy, right predictions, divergence (0 without a teacher)."""
+    """Sums over the positions, ``rows[n]`` at a time: cross-entropy, right predictions, divergence (0 without a teacher)."""
     found: Any = _Direct.apply(hidden_SD, labels_S, head, teacher, rows)
     return found
 
@@ -36,7 +36,7 @@ def direct(
 class _Direct(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: Any, teacher: Any, rows: int
+        ctx: Any, hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: Any, teacher: Any, rows: list[int]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         total, divergence = (torch.zeros((), device=hidden_SD.device) for _ in range(2))
         correct = torch.zeros((), dtype=torch.long, device=hidden_SD.device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import distributed
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
@@ -54,7 +55,7 @@ def next_token_loss(
     before_S = labels_S
     if coordinates is not None and before_BT is not None:
         before_S = supervised(before_BT, labels_BT)
-    rows = positions_at_once(head, at_once, teacher=teacher is not None)
+    rows = _calls(len(labels_S), positions_at_once(head, at_once, teacher=teacher is not None), head)
     tokens = torch.tensor(len(labels_S), device=hidden_SD.device)
     if coordinates is None and hidden_SD.requires_grad and can_be_direct(head, teacher):
         total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows)
@@ -82,6 +83,20 @@ def positions_at_once(head: torch.nn.Module, at_once: int = LOGITS_AT_ONCE, *, t
     size = getattr(head, "out_features", None)
     vocabulary = int(size) if size is not None else int(next(head.parameters()).shape[0])
     return max(1, at_once // (vocabulary * (TEACHER_SHARE if teacher else 1)))
+
+
+def _calls(positions: int, at_once: int, head: torch.nn.Module) -> list[int]:
+    """How many positions each call of the head takes: ``at_once``, the last what is left.
+
+    ZeRO-3 gathers a head's weights for each call, on all ranks together, so all make as many calls as the one with most;
+    the others' further calls are of no positions.
+    """
+    calls = max(1, -(-positions // at_once))
+    if any(hasattr(parameter, "ds_id") for parameter in head.parameters()):
+        most = torch.tensor(calls, device=next(head.parameters()).device)
+        distributed.all_reduce(most, distributed.ReduceOp.MAX)
+        calls = int(most)
+    return [max(0, min(at_once, positions - call * at_once)) for call in range(calls)]
 
 
 def _chunk(

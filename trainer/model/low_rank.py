@@ -68,28 +68,30 @@ class _Product(torch.autograd.Function):
         x_NI = x.reshape(-1, x.shape[-1]).to(dtype)
         dropped_NI = x_NI if dropped is None else dropped.reshape(x_NI.shape).to(dtype)
         y_NO = linear(x_NI, weight_OI.to(dtype), bias_O.to(dtype) if bias_O is not None else None)
-        low_NR = dropped_NI @ down_RI.to(dtype).T
-        y_NO.addmm_(low_NR, up_OR.to(dtype).T, alpha=scale)
-        ctx.save_for_backward(dropped_NI, low_NR, weight_OI, down_RI, up_OR)
+        cast_RI, cast_OR = down_RI.to(dtype), up_OR.to(dtype)  # once: backward takes the same
+        low_NR = dropped_NI @ cast_RI.T
+        y_NO.addmm_(low_NR, cast_OR.T, alpha=scale)
+        ctx.save_for_backward(dropped_NI, low_NR, weight_OI, cast_RI, cast_OR)
         ctx.scale, ctx.given, ctx.same = scale, x.dtype, dropped is None
+        ctx.trained = down_RI.dtype, up_OR.dtype
         return y_NO.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        dropped_NI, low_NR, weight_OI, down_RI, up_OR = ctx.saved_tensors
+        dropped_NI, low_NR, weight_OI, cast_RI, cast_OR = ctx.saved_tensors
         dtype = low_NR.dtype
         dy_NO = dy.reshape(-1, dy.shape[-1]).to(dtype)
-        dlow_NR = (dy_NO @ up_OR.to(dtype)).mul_(ctx.scale)
-        ddown_RI = (dlow_NR.T @ dropped_NI).to(down_RI.dtype)
-        dup_OR = (dy_NO.T @ low_NR).to(up_OR.dtype).mul_(ctx.scale)
+        dlow_NR = (dy_NO @ cast_OR).mul_(ctx.scale)
+        ddown_RI = (dlow_NR.T @ dropped_NI).to(ctx.trained[0])
+        dup_OR = (dy_NO.T @ low_NR).to(ctx.trained[1]).mul_(ctx.scale)
         shape = (*dy.shape[:-1], -1)
         dx = ddropped = None
         if ctx.needs_input_grad[0]:
             dx_NI = dy_NO @ weight_OI.to(dtype)
             if ctx.same:
-                dx_NI.addmm_(dlow_NR, down_RI.to(dtype))
+                dx_NI.addmm_(dlow_NR, cast_RI)
             dx = dx_NI.view(shape).to(ctx.given)
         if not ctx.same and ctx.needs_input_grad[1]:
-            ddropped = (dlow_NR @ down_RI.to(dtype)).view(shape).to(ctx.given)
+            ddropped = (dlow_NR @ cast_RI).view(shape).to(ctx.given)
         return dx, ddropped, None, None, ddown_RI, dup_OR, None

@@ -18,8 +18,8 @@ from trainer.objectives.divergence import JensenShannon, jensen_shannon
 class Targets(Protocol):
     """A teacher's word on S positions."""
 
-    def split(self, rows: int) -> Iterator[Targets]:
-        """The same in parts of ``rows`` positions."""
+    def split(self, rows: int | list[int]) -> Iterator[Targets]:
+        """The same in parts of ``rows`` positions, or of as many as each of them says."""
         ...
 
     def divergence(self, logits_SV: torch.Tensor) -> torch.Tensor:
@@ -35,8 +35,8 @@ class HiddenTargets:
     head: torch.nn.Module
     jsd: JensenShannon
 
-    def split(self, rows: int) -> Iterator[HiddenTargets]:
-        """The same in parts of ``rows`` positions."""
+    def split(self, rows: int | list[int]) -> Iterator[HiddenTargets]:
+        """The same in parts of ``rows`` positions, or of as many as each of them says."""
         for hidden_SD in self.hidden_SD.split(rows):
             yield HiddenTargets(hidden_SD=hidden_SD, head=self.head, jsd=self.jsd)
 
@@ -69,8 +69,8 @@ class LikeliestTargets:
     log_p_SK1: torch.Tensor
     jsd: JensenShannon
 
-    def split(self, rows: int) -> Iterator[LikeliestTargets]:
-        """The same in parts of ``rows`` positions."""
+    def split(self, rows: int | list[int]) -> Iterator[LikeliestTargets]:
+        """The same in parts of ``rows`` positions, or of as many as each of them says."""
         for ids_SK, log_p_SK1 in zip(self.ids_SK.split(rows), self.log_p_SK1.split(rows), strict=True):
             yield LikeliestTargets(ids_SK=ids_SK, log_p_SK1=log_p_SK1, jsd=self.jsd)
 

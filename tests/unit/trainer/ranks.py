@@ -14,13 +14,16 @@ from pathlib import Path
 from trainer.config import TrainConfig, resolved_yaml
 
 
-def run_in_two(config: TrainConfig, directory: Path) -> None:
-    """Trains in two processes without a GPU; fails with the end of a failed rank's standard error."""
+def run_in_two(config: TrainConfig, directory: Path, command_line: str = "trainer.cli") -> None:
+    """Trains in two processes without a GPU; fails with the end of a failed rank's standard error.
+
+    ``command_line`` is the module that is started, as ``trainer.cli`` is.
+    """
     path = directory / "two.yaml"
     path.write_text(resolved_yaml(config), encoding="utf-8")
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_unused_port())}
     common |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "trainer.cli", "run", str(path)]
+    command = [sys.executable, "-m", command_line, "run", str(path)]
     errors = [directory / f"rank{rank}.err" for rank in range(2)]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in errors]

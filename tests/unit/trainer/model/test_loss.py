@@ -71,6 +71,32 @@ def test_no_more_logits_are_made_at_a_time_and_no_more_often_than_needed(frozen,
     assert sum(rows) == 200 * times  # student and teacher
 
 
+@pytest.mark.parametrize("top_k", [None, 4])
+@pytest.mark.parametrize("trained", [0, 3])
+def test_a_head_that_is_gathered_is_called_as_often_as_the_rank_with_most_calls_it(monkeypatch, trained, top_k):
+    torch.manual_seed(0)
+    head = nn.Linear(8, 11, bias=False).requires_grad_(False)
+    hidden, labels = torch.randn(1, trained + 1, 8, requires_grad=True), torch.ones(1, trained + 1, dtype=torch.long)
+    jsd = JensenShannon(beta=0.5)
+    said = HiddenTargets(hidden_SD=torch.randn(trained, 8), head=nn.Linear(8, 11), jsd=jsd)
+    said = said.likeliest(top_k, rows=2) if top_k is not None else said
+    wanted = next_token_loss(hidden, labels, head, teacher=said)
+    setattr(head.weight, "ds_id", 1)  # noqa: B010 - as ZeRO-3 marks what it shards
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda most, _: most.fill_(5))
+    calls: list[int] = []
+    head.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
+    found = next_token_loss(hidden, labels, head, teacher=said, at_once=11 * TEACHER_SHARE * 2)
+    assert found.divergence is not None
+    assert wanted.divergence is not None
+    (found.total + found.divergence).backward()
+    assert calls[:5] == ([2, 1, 0, 0, 0] if trained else [0] * 5)
+    assert len(calls) == 10, "once forward, once again backward"
+    assert found.total.item() == pytest.approx(wanted.total.item())
+    assert found.divergence.item() == pytest.approx(wanted.divergence.item(), abs=1e-6)
+    assert hidden.grad is not None
+    assert hidden.grad.isfinite().all()
+
+
 def assert_same(found, wanted):
     for ours, theirs in zip(found, wanted, strict=True):
         assert (ours is None) == (theirs is None)
