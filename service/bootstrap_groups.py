@@ -14,7 +14,7 @@ from docket import Docket
 from redis.asyncio import Redis
 
 from service.adapters.blobs import FsspecBlobStore
-from service.adapters.groups_redis import RedisGroupStore
+from service.adapters.groups_redis import RedisGroupStore, redis_groups
 from service.adapters.queue import DocketQueue, docket
 from service.adapters.redis_client import connect
 from service.adapters.redis_server import embedded_redis
@@ -154,13 +154,17 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
     blobs = FsspecBlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
     await blobs.ping()
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
-    async with connect(url) as redis, docket(url) as queue:
+    async with (
+        connect(url) as redis,
+        redis_groups(redis) as store,
+        docket(url, jobs=settings.worker_concurrency) as queue,
+    ):
         yield GroupParts(
             settings=settings,
             redis=redis,
             docket=queue,
             queue=DocketQueue(queue, redis),
-            store=RedisGroupStore(redis),
+            store=store,
             blobs=blobs,
             notifier=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
             metrics=GroupMetrics(metrics.registry),
