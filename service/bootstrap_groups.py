@@ -13,6 +13,7 @@ import structlog
 from docket import Docket
 from redis.asyncio import Redis
 
+from engine.profile import hardware_of
 from service.adapters.blobs import FsspecBlobStore
 from service.adapters.groups_redis import RedisGroupStore, redis_groups
 from service.adapters.queue import DocketQueue, docket
@@ -157,7 +158,7 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
     async with (
         connect(url) as redis,
         redis_groups(redis) as store,
-        docket(url, jobs=settings.worker_concurrency) as queue,
+        docket(url, jobs=tickets_at_once(settings)) as queue,
     ):
         yield GroupParts(
             settings=settings,
@@ -226,11 +227,16 @@ def group_worker(
             keep=timedelta(days=settings.stage_b_keep_days),
         ),
         Pace(
-            concurrency=settings.worker_concurrency,
+            concurrency=tickets_at_once(settings),
             lease_s=settings.stage_b_lease_s,
             drain_s=settings.drain_timeout_s,
         ),
     )
+
+
+def tickets_at_once(settings: Settings) -> int:
+    """How many tickets a worker judges at once: what the settings say, else what keeps an engine of that kind busy."""
+    return settings.worker_concurrency or (64 if hardware_of(settings.engine_profile) == "gpu" else 16)
 
 
 def sampling_of(settings: Settings) -> tuple[dict[EvidenceKind, Sampler], EvidenceKind]:
