@@ -64,10 +64,15 @@ class EngineSettings:
 
     @property
     def hardware(self) -> Profile:
-        """The profile in force: ``auto`` is gpu where an NVIDIA device and a vLLM that can use it are there."""
-        if self.profile != "auto":
-            return self.profile
-        return "gpu" if nvidia_device_visible() and not cpu_build_installed() else "cpu"
+        """See ``hardware_of``."""
+        return hardware_of(self.profile)
+
+
+def hardware_of(profile: Literal["auto", "cpu", "gpu"]) -> Profile:
+    """The profile in force: ``auto`` is gpu where an NVIDIA device and a vLLM that can use it are there."""
+    if profile != "auto":
+        return profile
+    return "gpu" if nvidia_device_visible() and not cpu_build_installed() else "cpu"
 
 
 def nvidia_device_visible() -> bool:

@@ -75,7 +75,10 @@ def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
         if path.suffix in _TAKEN and path.name not in _WRITTEN and "safetensors" not in path.name:
             shutil.copy(path, out)
     vocabulary = tokenizer["model"]["vocab"]
-    for token_id in range(max([*vocabulary.values(), *ids.values()]) + 1, VOCABULARY):
+    vocabulary.update(
+        ids
+    )  # else the tokenizer would number them anew behind the padding, and the config's ids be wrong
+    for token_id in range(max(vocabulary.values()) + 1, VOCABULARY):
         vocabulary[f"x{token_id:06d}"] = token_id
     _write(out / "tokenizer.json", tokenizer)
     _write(out / "config.json", config)

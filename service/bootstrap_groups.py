@@ -13,8 +13,9 @@ import structlog
 from docket import Docket
 from redis.asyncio import Redis
 
+from engine.profile import hardware_of
 from service.adapters.blobs import FsspecBlobStore
-from service.adapters.groups_redis import RedisGroupStore
+from service.adapters.groups_redis import RedisGroupStore, redis_groups
 from service.adapters.queue import DocketQueue, docket
 from service.adapters.redis_client import connect
 from service.adapters.redis_server import embedded_redis
@@ -154,13 +155,17 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
     blobs = FsspecBlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
     await blobs.ping()
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
-    async with connect(url) as redis, docket(url) as queue:
+    async with (
+        connect(url) as redis,
+        redis_groups(redis) as store,
+        docket(url, jobs=tickets_at_once(settings)) as queue,
+    ):
         yield GroupParts(
             settings=settings,
             redis=redis,
             docket=queue,
             queue=DocketQueue(queue, redis),
-            store=RedisGroupStore(redis),
+            store=store,
             blobs=blobs,
             notifier=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
             metrics=GroupMetrics(metrics.registry),
@@ -222,11 +227,16 @@ def group_worker(
             keep=timedelta(days=settings.stage_b_keep_days),
         ),
         Pace(
-            concurrency=settings.worker_concurrency,
+            concurrency=tickets_at_once(settings),
             lease_s=settings.stage_b_lease_s,
             drain_s=settings.drain_timeout_s,
         ),
     )
+
+
+def tickets_at_once(settings: Settings) -> int:
+    """How many tickets a worker judges at once: what the settings say, else what keeps an engine of that kind busy."""
+    return settings.worker_concurrency or (64 if hardware_of(settings.engine_profile) == "gpu" else 16)
 
 
 def sampling_of(settings: Settings) -> tuple[dict[EvidenceKind, Sampler], EvidenceKind]:

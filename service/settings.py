@@ -163,7 +163,12 @@ class Settings(BaseSettings):
     stage_b_keep_days: float = Field(
         30.0, gt=0, description="Days after which finished tickets and their photos are removed."
     )
-    worker_concurrency: int = Field(16, ge=1, description="Tickets that one worker judges at once.")
+    worker_concurrency: int | None = Field(
+        None,
+        ge=1,
+        description="Tickets that one worker judges at once; without one 64 where VQC_ENGINE_PROFILE is gpu, given or found, "
+        "else 16.",
+    )
     worker_host: str = Field("127.0.0.1", description="Address the worker's /healthz, /readyz and /metrics listen on.")
     worker_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the worker's /healthz, /readyz and /metrics; not served without one."

@@ -3,13 +3,16 @@
 Keys, all below one prefix: ``group:<id>`` (hash: version, op, state, fence, record), ``group:<id>:events`` (stream),
 ``groups:<state>`` (ids of that state; they sort by time), ``groups:active`` (ids by when they were last heard of),
 ``shelf:[mission, model, risk]`` (ids that wait for a person), ``shelves`` (the names of those that are not empty) and
-``idempotency:<key>``. A change is one Lua call, so record, indices and events never disagree.
+``idempotency:<key>``. A change is one Lua call, so record, indices and events never disagree; it also publishes the name of
+the stream, for those that follow it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import cast
 from uuid import uuid4
@@ -17,7 +20,8 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from service.adapters.redis_client import LONGEST_BLOCK_MS, answering
+from service.adapters.groups_news import GroupNews
+from service.adapters.redis_client import answering
 from service.application.groups.store import Change, Event, Idempotency, Page, StoredEvent
 from service.domain.errors import IdempotencyConflict, UnknownGroup
 from service.domain.groups import ACTIVE, Group, State, id_at, moment_of
@@ -76,6 +80,7 @@ local events = 11 + ARGV[9] + ARGV[10]
 for i = 11, 10 + ARGV[9] do off(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
 for i = 11 + ARGV[9], events - 1 do on(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
 for i = events, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'name', ARGV[i], 'data', ARGV[i + 1]) end
+if events < #ARGV then redis.call('PUBLISH', KEYS[2], '') end
 return 1
 """
 
@@ -105,12 +110,25 @@ return tostring(now() - heard)
 """
 
 
+@asynccontextmanager
+async def redis_groups(redis: Redis) -> AsyncGenerator[RedisGroupStore, None]:
+    """The store, hearing of changes by whichever process inside the block."""
+    store = RedisGroupStore(redis)
+    listening = asyncio.ensure_future(store.news.listen())
+    try:
+        yield store
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
 class RedisGroupStore:
-    """The ``GroupStore`` on Redis."""
+    """The ``GroupStore`` on Redis. Waiting for events ends with the next one only while ``news`` is listened to."""
 
     def __init__(self, redis: Redis, prefix: str = "vqc") -> None:
         self._redis = redis
         self._prefix = prefix
+        self.news = GroupNews(redis, self._events("*"))
         self._create = redis.register_script(_NOW + _CREATE)
         self._update = redis.register_script(_NOW + _SHELVE + _UPDATE)
         self._remove = redis.register_script(_SHELVE + _REMOVE)
@@ -236,10 +254,16 @@ class RedisGroupStore:
 
     async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """See ``GroupStore``."""
-        block = min(LONGEST_BLOCK_MS, round(wait_s * 1000)) or None
-        with answering():
-            found = await self._redis.xread({self._events(group_id): after or "0-0"}, block=block, count=100)
-        return [_stored(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
+        until = asyncio.get_running_loop().time() + wait_s
+        with self.news.bell(self._events(group_id)) as bell:  # before the first look, so that nothing falls between
+            while not (found := await self._behind(group_id, after)) and wait_s:
+                try:
+                    async with asyncio.timeout_at(until):
+                        await bell.wait()
+                except TimeoutError:
+                    break
+                bell.clear()
+        return found
 
     async def remove(self, before: datetime) -> int:
         """See ``GroupStore``."""
@@ -259,6 +283,11 @@ class RedisGroupStore:
         """See ``GroupStore``."""
         with answering():
             await self._redis.ping()  # type: ignore[misc]
+
+    async def _behind(self, group_id: str, after: str | None) -> Sequence[StoredEvent]:
+        with answering():
+            found = await self._redis.xread({self._events(group_id): after or "0-0"}, count=100)
+        return [_stored(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
 
     async def _held(self, group_id: str) -> tuple[str, Group]:
         with answering():

@@ -6,6 +6,7 @@ KEDA scales on: a cancelled group is found cancelled by the worker that gets its
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,7 +15,7 @@ from docket import Docket
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from service.adapters.redis_client import answering
+from service.adapters.redis_client import CONNECTIONS, answering
 from service.application.groups.ports import JUDGE, NOTIFY, QueueDepth
 
 NAME = "vqc-stage-b"
@@ -27,9 +28,14 @@ async def _elsewhere(job_id: str) -> None:
 
 
 @asynccontextmanager
-async def docket(url: str, name: str = NAME) -> AsyncGenerator[Docket, None]:
-    """The queue on the Redis behind ``url``, able to add jobs; a worker registers what runs them."""
-    async with Docket(name=name, url=url, execution_ttl=_KEEP_RUNS) as opened:
+async def docket(url: str, name: str = NAME, *, jobs: int = 16) -> AsyncGenerator[Docket, None]:
+    """The queue on the Redis behind ``url``, able to add jobs; a worker registers what runs them, ``jobs`` at once.
+
+    A job uses one connection at a time, and one that found none would fail: there is one for each, beside those of adding
+    and of the worker itself.
+    """
+    room = f"{url}{'&' if '?' in url else '?'}max_connections={jobs + 2 * CONNECTIONS}"
+    async with Docket(name=name, url=room, execution_ttl=_KEEP_RUNS) as opened:
         opened.register(_elsewhere, names=[JUDGE, NOTIFY])
         yield opened
 
@@ -40,6 +46,7 @@ class DocketQueue:
     def __init__(self, docket: Docket, redis: Redis) -> None:
         self._docket = docket
         self._redis = redis
+        self._adding = asyncio.Semaphore(CONNECTIONS)  # docket's connections do not wait for each other
 
     async def judge(self, job_id: str) -> None:
         """See ``JobQueue``."""
@@ -65,5 +72,6 @@ class DocketQueue:
         return QueueDepth(lag=ours["lag"], pending=ours["pending"], delayed=delayed)
 
     async def _add(self, task: str, job_id: str) -> None:
-        with answering():
-            await self._docket.add(task, key=f"{task}:{job_id}")(job_id)
+        async with self._adding:
+            with answering():
+                await self._docket.add(task, key=f"{task}:{job_id}")(job_id)

@@ -10,7 +10,7 @@ from service.cli.options import engine_options
 @click.command()
 @click.option("--redis-url", metavar="URL", help="The Redis of the API [VQC_REDIS_URL].")
 @click.option(
-    "--concurrency", "worker_concurrency", type=click.IntRange(1), help="Tickets at once [VQC_WORKER_CONCURRENCY, 16]."
+    "--concurrency", "worker_concurrency", type=click.IntRange(1), help="Tickets at once [VQC_WORKER_CONCURRENCY]."
 )
 @engine_options
 def worker(**overrides: object) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from service.adapters.groups_memory import MemoryGroupStore
-from service.adapters.groups_redis import RedisGroupStore
+from service.adapters.groups_redis import redis_groups
 from service.adapters.redis_client import connect
 from service.adapters.redis_server import embedded_redis
 from tests.contract.group_store_suite import GroupStoreSuite
@@ -19,5 +19,9 @@ class TestMemoryGroupStore(GroupStoreSuite):
 class TestRedisGroupStore(GroupStoreSuite):
     @pytest.fixture(params=SERVERS)
     async def store(self, request, tmp_path):
-        async with embedded_redis(tmp_path / "redis", binary_of(request.param)) as url, connect(url) as redis:
-            yield RedisGroupStore(redis)
+        async with (
+            embedded_redis(tmp_path / "redis", binary_of(request.param)) as url,
+            connect(url) as redis,
+            redis_groups(redis) as store,
+        ):
+            yield store

@@ -28,7 +28,7 @@ from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageB
 from loadtest.load.serving import Served, our_service, plain_command, raw_engine
 from loadtest.load.supply import supply_of
 from loadtest.loop import run
-from tools.gpu_bench.results import Results, conclusions, facts, row_words
+from tools.gpu_bench.results import Results, conclusions, facts, in_waves, row_words
 
 ENGINES = {
     "warm": "ours", "pairs": "ours", "stage-b": "ours", "tickets": "ours", "free": "ours",
@@ -147,7 +147,8 @@ class Bench:
 
         def finished(row: PairRow) -> None:
             rows.append(row)
-            self.results.say(f"  {part}: {row_words(asdict(row))}")
+            waves = " (answers come in waves: judge by tokens)" if in_waves(asdict(row), plan.seconds) else ""
+            self.results.say(f"  {part}: {row_words(asdict(row))}{waves}")
             self.results.keep("parts", part, asdict(PairReport(rows=tuple(rows), problems=())))
 
         if part == "tickets":

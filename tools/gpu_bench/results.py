@@ -35,12 +35,21 @@ class Results:
         for path in self._paths:
             path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False), "utf-8")
 
-    def rate(self, part: str, label: str, clients: int, side: str) -> float | None:
-        """Answers a second of a row, if it was measured."""
+    def rate(self, part: str, label: str, clients: int, side: str, unit: str = "per_s") -> float | None:
+        """Answers (or ``tokens_per_s``) a second of a row, if they were measured."""
         for row in self.document["parts"].get(part, {}).get("rows", []):
             if row["label"].startswith(label) and row["clients"] == clients and row[side]:
-                return row[side]["per_s"]
+                return row[side][unit]
         return None
+
+
+def in_waves(row: dict[str, Any], seconds: float) -> bool:
+    """Whether a window of ``seconds`` has no three answers of a client: then answers a second go by whole waves of clients.
+
+    >>> in_waves({"ours": None, "raw": {"p50_ms": 4000}}, 9.0), in_waves({"ours": None, "raw": {"p50_ms": 3000}}, 9.0)
+    (True, False)
+    """
+    return max(side["p50_ms"] for side in (row["ours"], row["raw"]) if side) > seconds * 1000 / 3
 
 
 def row_words(row: dict[str, Any]) -> str:
@@ -69,18 +78,16 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
     """The ratios between parts, of what has been measured, and all captions under the grammar counted."""
     parts, found = results.document["parts"], dict[str, Any]()
     for label in ("caption", "stage-a"):
-        ours, stock = (
-            results.rate(*of) for of in (("pairs", label, clients, "ours"), ("stock", label, clients, "raw"))
-        )
-        raw, fp8 = (results.rate(part, label, clients, "raw") for part in ("pairs", "fp8"))
+        for unit, by in (("per_s", ""), ("tokens_per_s", ", by tokens")):
+            ours = results.rate("pairs", label, clients, "ours", unit)
+            stock, raw, fp8 = (results.rate(part, label, clients, "raw", unit) for part in ("stock", "pairs", "fp8"))
+            for name, one, other in (("ours ÷ vLLM as it comes", ours, stock), ("fp8 ÷ bf16", fp8, raw)):
+                if one and other:
+                    found[f"{label}, {clients} clients: {name}{by}"] = round(one / other, 3)
+        ours = results.rate("pairs", label, clients, "ours")
         before = parts.get("transformers", {}).get("photos_per_s") if label == "stage-a" else None
-        for name, one, other in (
-            ("ours ÷ vLLM as it comes", ours, stock),
-            ("fp8 ÷ bf16", fp8, raw),
-            ("ours ÷ transformers batch 8", ours, before),
-        ):
-            if one and other:
-                found[f"{label}, {clients} clients: {name}"] = round(one / other, 3)
+        if ours and before:
+            found[f"{label}, {clients} clients: ours ÷ transformers batch 8"] = round(ours / before, 3)
     captions = [
         row for part in ("pairs", "fp8") for row in parts.get(part, {}).get("rows", []) if "caption" in row["label"]
     ]

@@ -40,6 +40,15 @@ def test_transformers_takes_the_config_for_a_qwen3_vl(tmp_path: Path) -> None:
     assert (config.text_config.num_hidden_layers, config.vision_config.depth) == (36, 24)
 
 
+def test_a_dummys_tokenizer_gives_images_the_number_that_its_config_says(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    out = write_dummy_checkpoint(DEMO, tmp_path / "4b", "4b")
+    config, tokenizer = (kind.from_pretrained(out) for kind in (transformers.AutoConfig, transformers.AutoTokenizer))
+    assert tokenizer.convert_tokens_to_ids("<|image_pad|>") == config.image_token_id
+    assert tokenizer.convert_tokens_to_ids("<|im_end|>") == config.text_config.eos_token_id
+    assert len(tokenizer) == VOCABULARY
+
+
 def test_what_cannot_be_a_dummy_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="valid: 2b, 4b, 8b"):
         write_dummy_checkpoint(DEMO, tmp_path / "x", "3b")

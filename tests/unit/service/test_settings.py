@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.bootstrap_groups import tickets_at_once
 from service.settings import read_settings
 from vqc.errors import InvalidValue
 
@@ -43,3 +44,15 @@ def test_answers_of_an_external_engine_are_kept_by_a_digest_that_is_known() -> N
         read_settings(engine_url="http://engine:8000", answer_cache_h=1, model_digest="sha256:d").answer_cache_entries
         > 0
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "at_once"),
+    [
+        ({"engine_profile": "gpu"}, 64),
+        ({"engine_profile": "cpu"}, 16),
+        ({"engine_profile": "gpu", "worker_concurrency": 3}, 3),
+    ],
+)
+def test_a_worker_judges_as_many_tickets_at_once_as_its_engine_likes_unless_told(given, at_once):
+    assert tickets_at_once(read_settings(**given)) == at_once

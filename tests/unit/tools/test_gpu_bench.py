@@ -60,7 +60,9 @@ def test_ratios_between_parts_are_of_what_several_calls_have_measured(tmp_path: 
     assert json.loads((tmp_path / "2.json").read_text("utf-8")) == json.loads(kept.read_text("utf-8"))
     assert conclusions(second, 4) == {
         "caption, 4 clients: ours ÷ vLLM as it comes": 1.5,
+        "caption, 4 clients: ours ÷ vLLM as it comes, by tokens": 1.0,
         "stage-a, 4 clients: ours ÷ vLLM as it comes": 1.6,
+        "stage-a, 4 clients: ours ÷ vLLM as it comes, by tokens": 1.0,
         "stage-a, 4 clients: ours ÷ transformers batch 8": 25.0,
         "captions under the grammar": 9,
         "of them unreadable": 1,
