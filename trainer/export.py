@@ -14,7 +14,7 @@ from typing import Any
 
 from trainer.training.logs import without_loading_bars
 from trainer.training.provenance import Provenance, copy_processor, file_digest, git_revision, local_directory
-from vqc.contract import MANIFEST, contract_digests
+from vqc.contract import MANIFEST, contract_digests, same_part
 from vqc.errors import InvalidValue, VqcError
 
 ADAPTER = "adapter_config.json"
@@ -42,7 +42,7 @@ def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
     provenance = Provenance.read(checkpoint)
     if provenance is not None:
         running = contract_digests()
-        changed = [name for name in running if provenance.contract.get(name) != running[name]]
+        changed = [name for name in running if not same_part(provenance.contract.get(name), running[name])]
         if changed:
             raise ContractChanged(changed)
     out.parent.mkdir(parents=True, exist_ok=True)

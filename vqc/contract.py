@@ -21,6 +21,13 @@ _PROMPTED = {"name", "domain", "focus", "requirement"}
 MANIFEST = "vqc_manifest.json"
 """The file in a checkpoint directory that names the digests it was trained under, as ``contract``."""
 
+_RESPELLED = {  # grammar, 2026-11-24: ADR 0003
+    "bb4a866c1ba115a3022e2d6edbc8e6d8e715ae84c1bc2aa39041faebbc307b4a": (
+        "0b67c6fe402de9b646aaed453c47419c407c61ba5d28551134cc00469f238804"
+    ),
+}
+"""Digests of parts that were later spelled in another way and accept the same, by the digest of that spelling."""
+
 _SAMPLE = DenseCaption(
     (
         CaptionObject(shape=Shape(Kind.BBOX, (1, 2, 3, 4)), desc="BBU设备/华为"),
@@ -52,6 +59,11 @@ def contract_digests() -> dict[str, str]:
         "image_policy": digest(image.POLICY),
         "lines": digest([summary.IRRELEVANT, summary.NOTE_PREFIX, verdict.REASON_PREFIX, list(verdict.Verdict)]),
     }
+
+
+def same_part(trained: str | None, running: str | None) -> bool:
+    """Whether the digest that a checkpoint names for one part is the running one, or an earlier spelling's of the same."""
+    return trained == running or (trained is not None and _RESPELLED.get(trained) == running)
 
 
 def prompt_digest(prompt: prompts.Prompt) -> str:

@@ -1,12 +1,14 @@
 """GBNF that constrains decoding to what the codecs write, built from the same definitions.
 
 Everything is bounded (digits, texts, points, objects), so a constrained answer can neither run away nor come out
-malformed. Texts are spelled as one rule per character left, which xgrammar masks far faster than ``(x){m,n}`` over a
-rule. A context-free grammar cannot compare numbers: that box corners are ordered, quads canonical and objects in
-reading order is checked by the parsers (ADR 0003).
+malformed. A context-free grammar cannot compare numbers: that box corners are ordered, quads canonical and objects in
+reading order is checked by the parsers. ADR 0003 says why texts are spelled as they are: what closes a text belongs to
+its rules, and classes are positive.
 """
 
 from __future__ import annotations
+
+import re
 
 from vqc.caption import MAX_DESC_LENGTH, MAX_OBJECTS, SEPARATOR_CLASS, VALUE_CLASS
 from vqc.geometry import MAX_LINE_POINTS, Kind
@@ -25,38 +27,61 @@ from vqc.verdict import REASON_CLASS, REASON_LENGTH, REASON_PREFIX, Verdict
 
 def _numbered(n: int, *, last: bool) -> str:
     rest = "" if last else f' (", " o{n + 1})?'
-    return f'o{n} ::= "\\"object_{n}\\": {{" shape ", \\"desc\\": \\"" desc "\\"}}"{rest}'
+    return f'o{n} ::= "\\"object_{n}\\": {{" shape ", \\"desc\\": \\"" desc{rest}'
 
 
 def _line(points: int) -> str:
     return f'"\\"line_points\\": {points}, \\"{Kind.LINE}\\": [" n ", " n (", " n ", " n){{{points - 1}}} "]"'
 
 
-def _text(name: str, character: str, length: int, separator: str | None = None) -> list[str]:
-    """Rules of a text of 1 to ``length`` characters: single spaces stand between two of ``character`` only.
+def _written(character: str) -> str:
+    """What UTF-8 can write of a class, spelled as its ranges: of a negative class, xgrammar 0.2.3 (vLLM 0.24) reads what
+    is below U+0080 only, and lets every character above pass."""
+    runs = [run for half in _HALVES for run in re.findall(f"{character}+", half)]
+    return "[" + "".join(f"{_escaped(run[0])}-{_escaped(run[-1])}" for run in runs) + "]"
 
-    ``separator`` is a second class, beside which no space may stand. Rule ``{name}`` is the text; ``{name}_v{k}`` goes
-    on after a character and ``{name}_s{k}`` after a separator, with at most k characters to come.
+
+_HALVES = ("".join(map(chr, range(0xD800))), "".join(map(chr, [*range(0xE000, 0x10000), 0x10FFFF])))
+"""The characters below the surrogates and above them; the last one stands for all beyond U+FFFF, of which no class leaves
+one out."""
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _text(
+    name: str, character: str, length: int, close: str, *, separator: str | None = None, spaced: bool = True
+) -> list[str]:
+    """Rules of a text of 1 to ``length`` characters and of what closes it.
+
+    ``spaced`` lets a single space stand between two of ``character``. ``separator`` is a second class, beside which no
+    space may stand. Rule ``{name}`` is the text; ``{name}_v{k}`` goes on after a character and ``{name}_s{k}`` after a
+    separator, with at most k characters to come.
     """
+    written = _written(character)
 
-    def after(k: int, *, spaced: bool) -> str:
+    def after(k: int, *, spaced: bool) -> list[str]:
         ways = []
         if k >= 1:
-            ways.append(f"{character} {name}_v{k - 1}")
+            ways.append(f"{written} {name}_v{k - 1}")
             ways += [f"{separator} {name}_s{k - 1}"] if separator else []
         if k >= 2 and spaced:
-            ways.append(f'" " {character} {name}_v{k - 2}')
-        return " | ".join(ways)
+            ways.append(f'" " {written} {name}_v{k - 2}')
+        return ways
 
-    rules = [f"{name} ::= {after(length, spaced=False)}"]
+    rules = [f"{name} ::= {' | '.join(after(length, spaced=False))}"]
     for k in range(length):
-        rules.append(f"{name}_v{k} ::= {' | '.join(filter(None, [after(k, spaced=True), _EMPTY]))}")
+        rules.append(f"{name}_v{k} ::= {' | '.join([*after(k, spaced=spaced), close])}")
         if separator:
-            rules.append(f"{name}_s{k} ::= {' | '.join(filter(None, [after(k, spaced=False), _EMPTY]))}")
+            rules.append(f"{name}_s{k} ::= {' | '.join([*after(k, spaced=False), close])}")
     return rules
 
 
-_EMPTY = '""'
+_END = r'"" (="\x01")'
+"""Closes a text that ends the answer: nothing, and nothing may follow. The lookahead refuses no text, it spares the mask
+from trying every token that goes on."""
 
 CAPTION_GRAMMAR = "\n".join(
     [
@@ -67,7 +92,7 @@ CAPTION_GRAMMAR = "\n".join(
         'c3 ::= ", " n ", " n ", " n',
         'c7 ::= c3 ", " n c3',
         'n ::= "0" | [1-9] [0-9]? [0-9]? | "1000"',
-        *_text("desc", VALUE_CLASS, MAX_DESC_LENGTH, SEPARATOR_CLASS),
+        *_text("desc", VALUE_CLASS, MAX_DESC_LENGTH, '"\\"}"', separator=SEPARATOR_CLASS),
     ]
 )
 """GBNF of ``vqc.codec.render``: ``object_1`` to at most ``object_64``, numbered without gaps, each line as long as it says."""
@@ -75,9 +100,9 @@ CAPTION_GRAMMAR = "\n".join(
 SUMMARY_GRAMMAR = "\n".join(
     [
         f'root ::= "{IRRELEVANT}" | item ("，" item){{0,{MAX_ITEMS - 1}}} note?',
-        f'item ::= {ITEM_CLASS}{{1,{ITEM_LENGTH}}} "×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}',
+        *_text("item", ITEM_CLASS, ITEM_LENGTH, f'"×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}', spaced=False),
         f'note ::= "{NOTE_PREFIX}" remark',
-        *_text("remark", NOTE_CLASS, NOTE_LENGTH),
+        *_text("remark", NOTE_CLASS, NOTE_LENGTH, _END),
     ]
 )
 """GBNF of ``vqc.summary.render``."""
@@ -85,7 +110,7 @@ SUMMARY_GRAMMAR = "\n".join(
 VERDICT_GRAMMAR = "\n".join(
     [
         f'root ::= ("{Verdict.PASS}" | "{Verdict.FAIL}") "\\n{REASON_PREFIX}" reason',
-        *_text("reason", REASON_CLASS, REASON_LENGTH),
+        *_text("reason", REASON_CLASS, REASON_LENGTH, _END),
     ]
 )
 """GBNF of ``vqc.verdict.render``."""

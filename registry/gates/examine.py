@@ -13,7 +13,7 @@ from registry.gates.reports import newest_report, report_of
 from registry.gates.signature import unsigned_because
 from registry.gates.thresholds import judged
 from registry.guidance import guidance_alias, guidance_version, is_guidance
-from vqc.contract import contract_digests
+from vqc.contract import contract_digests, same_part
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def contract_findings(registry: Registry, version: str, contract: Contract = "re
             values={"part": part, "named": _short(named.get(part)), "running": _short(ours)},
         )
         for part, ours in running.items()
-        if named.get(part) != ours
+        if not same_part(named.get(part), ours)
     ]
 
 

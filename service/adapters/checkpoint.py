@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import file_digest
 from pathlib import Path
 
-from vqc.contract import MANIFEST, contract_digests, digest
+from vqc.contract import MANIFEST, contract_digests, digest, same_part
 from vqc.errors import InvalidValue
 
 
@@ -41,7 +41,7 @@ def check_contract(directory: Path) -> None:
 
 def compare_contract(trained: Mapping[str, str | None], name: str) -> None:
     """Refuses the checkpoint ``name`` when what it was trained under differs. Raises ``InvalidValue`` naming the parts."""
-    differing = [part for part, ours in contract_digests().items() if trained.get(part) != ours]
+    differing = [part for part, ours in contract_digests().items() if not same_part(trained.get(part), ours)]
     if differing:
         valid = "must be trained with this version's " + ", ".join(differing) + "; export it again or run its version"
         raise InvalidValue("VQC_MODEL", name, valid)

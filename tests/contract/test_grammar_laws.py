@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ import xgrammar
 from xgrammar.testing import _is_grammar_accept_string
 
 CAPTION, SUMMARY, VERDICT = map(xgrammar.Grammar.from_ebnf, (CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR))
+TOKENIZER = Path(__file__).parents[2] / "deploy" / "demo" / "model" / "tokenizer.json"
 ORDER_ONLY = re.compile(r"spelling or order|swapped corners")
 
 
@@ -72,7 +74,9 @@ def test_every_rendered_verdict_is_accepted(answer):
 
 def mutated(text: str, rng: random.Random) -> str:
     position = rng.randrange(len(text))
-    piece = rng.choice(["", " ", '"', "}", "1", "01", ",", "光", "\\", "\n", text[position] * 2, text[:position][-9:]])
+    piece = rng.choice(
+        ["", " ", '"', "}", "1", "01", ",", "光", "\\", "\n", "\x85", "×", text[position] * 2, text[:position][-9:]]
+    )
     return text[:position] + piece + text[position + 1 :]
 
 
@@ -120,3 +124,17 @@ def test_a_changed_summary_is_accepted_only_if_it_is_one(value, rng):
 def test_a_changed_verdict_is_accepted_only_if_it_is_one(answer, rng):
     text = mutated(verdict.render(answer), rng)
     assert accepts(VERDICT, text) == (verdict.parse(text).status is Status.PARSED)
+
+
+@pytest.mark.parametrize("grammar", [CAPTION, SUMMARY, VERDICT], ids=["caption", "summary", "verdict"])
+def test_a_mask_is_mostly_known_beforehand(grammar):
+    """Each token that a state leaves open is tried at every mask, for every request (ADR 0003)."""
+    tokenizer = json.loads(TOKENIZER.read_text("utf-8"))
+    ids = tokenizer["model"]["vocab"] | {added["content"]: added["id"] for added in tokenizer["added_tokens"]}
+    vocabulary = xgrammar.TokenizerInfo(
+        sorted(ids, key=ids.__getitem__), vocab_type=xgrammar.VocabType.BYTE_LEVEL, stop_token_ids=[len(ids) - 1]
+    )
+    compiled = xgrammar.GrammarCompiler(vocabulary, max_threads=2).compile_grammar(grammar)
+    states = json.loads(compiled.serialize_json())["adaptive_token_mask_cache"]
+    many = [state for state, mask in states if len(mask["uncertain_indices"]) > 20]
+    assert len(many) < len(states) / 20

@@ -12,12 +12,16 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.demo_studies.runs import MODEL
 from tools.demo_studies.spellings import SPELLINGS, Spelling
 from trainer.evaluation.evaluate import labelled
 from trainer.model.encode import Encoder
 from vqc.caption import DenseCaption
+
+if TYPE_CHECKING:
+    import tiktoken
 
 Count = Callable[[str], int]
 
@@ -62,12 +66,17 @@ def demo_count() -> Count:
 
 def qwen_count(vocabulary: Path) -> Count:
     """Counts Qwen's tokens."""
+    encoding = qwen_encoding(vocabulary)
+    return lambda text: len(encoding.encode_ordinary(text))
+
+
+def qwen_encoding(vocabulary: Path) -> tiktoken.Encoding:
+    """Qwen's pieces and word pattern; without its special tokens, whose numbers follow the pieces'."""
     import tiktoken
 
     pairs = (line.split() for line in vocabulary.read_bytes().splitlines())
     ranks = {base64.b64decode(piece): int(rank) for piece, rank in pairs}
-    encoding = tiktoken.Encoding("qwen", pat_str=QWEN_WORDS, mergeable_ranks=ranks, special_tokens={})
-    return lambda text: len(encoding.encode_ordinary(text))
+    return tiktoken.Encoding("qwen", pat_str=QWEN_WORDS, mergeable_ranks=ranks, special_tokens={})
 
 
 if __name__ == "__main__":

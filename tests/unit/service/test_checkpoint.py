@@ -1,6 +1,7 @@
 """A checkpoint is named by its bytes, and one trained under another contract is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,12 @@ def test_a_checkpoint_of_this_contract_or_of_unknown_origin_is_served(tmp_path):
     check_contract(tmp_path)
     (tmp_path / MANIFEST).write_text(json.dumps({"contract": contract_digests() | {"chat_template": "x"}}))
     check_contract(tmp_path)
+
+
+def test_the_shipped_model_is_served_although_its_grammar_was_spelled_in_another_way():
+    shipped = Path(__file__).parents[3] / "deploy" / "demo" / "model"
+    assert json.loads((shipped / MANIFEST).read_text("utf-8"))["contract"]["grammar"] != contract_digests()["grammar"]
+    check_contract(shipped)
 
 
 @pytest.mark.parametrize("part", contract_digests())
