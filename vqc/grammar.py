@@ -51,7 +51,7 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _text(
+def text_rules(
     name: str, character: str, length: int, close: str, *, separator: str | None = None, spaced: bool = True
 ) -> list[str]:
     """Rules of a text of 1 to ``length`` characters and of what closes it.
@@ -92,7 +92,7 @@ CAPTION_GRAMMAR = "\n".join(
         'c3 ::= ", " n ", " n ", " n',
         'c7 ::= c3 ", " n c3',
         'n ::= "0" | [1-9] [0-9]? [0-9]? | "1000"',
-        *_text("desc", VALUE_CLASS, MAX_DESC_LENGTH, '"\\"}"', separator=SEPARATOR_CLASS),
+        *text_rules("desc", VALUE_CLASS, MAX_DESC_LENGTH, '"\\"}"', separator=SEPARATOR_CLASS),
     ]
 )
 """GBNF of ``vqc.codec.render``: ``object_1`` to at most ``object_64``, numbered without gaps, each line as long as it says."""
@@ -100,9 +100,9 @@ CAPTION_GRAMMAR = "\n".join(
 SUMMARY_GRAMMAR = "\n".join(
     [
         f'root ::= "{IRRELEVANT}" | item ("，" item){{0,{MAX_ITEMS - 1}}} note?',
-        *_text("item", ITEM_CLASS, ITEM_LENGTH, f'"×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}', spaced=False),
+        *text_rules("item", ITEM_CLASS, ITEM_LENGTH, f'"×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}', spaced=False),
         f'note ::= "{NOTE_PREFIX}" remark',
-        *_text("remark", NOTE_CLASS, NOTE_LENGTH, _END),
+        *text_rules("remark", NOTE_CLASS, NOTE_LENGTH, _END),
     ]
 )
 """GBNF of ``vqc.summary.render``."""
@@ -110,7 +110,7 @@ SUMMARY_GRAMMAR = "\n".join(
 VERDICT_GRAMMAR = "\n".join(
     [
         f'root ::= ("{Verdict.PASS}" | "{Verdict.FAIL}") "\\n{REASON_PREFIX}" reason',
-        *_text("reason", REASON_CLASS, REASON_LENGTH, _END),
+        *text_rules("reason", REASON_CLASS, REASON_LENGTH, _END),
     ]
 )
 """GBNF of ``vqc.verdict.render``."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vqc import codec
-from vqc.caption import MAX_OBJECTS, DenseCaption
+from vqc.caption import MAX_DESC_LENGTH, MAX_OBJECTS, SEPARATOR_CLASS, VALUE_CLASS, DenseCaption
 from vqc.geometry import MAX_LINE_POINTS, NORM, Kind
-from vqc.grammar import CAPTION_GRAMMAR
+from vqc.grammar import text_rules
 from vqc.prompts import Prompt, dense_prompt
 
 BRACKETS = {Kind.BBOX: "[]", Kind.QUAD: "{}", Kind.LINE: "()"}
@@ -28,7 +28,6 @@ FAR = "---"
 
 _ROW = re.compile(r"(?:\[([0-9,-]*)\]|\{([0-9,-]*)\}|\(([0-9,-]*)\))(.*)", re.DOTALL)
 _PACKED = re.compile(rf"(?:[0-9]{{3}}|{FAR})*")
-_DESC_RULES = [rule for rule in CAPTION_GRAMMAR.splitlines() if rule.startswith("desc")]
 
 _SYSTEM = (
     "你是通信机房与基站安装质检助手。请找出图片中与安装有关的所有物体，每个物体写一行，先上后下、先左后右，最后一行只写“.”。\n"
@@ -113,11 +112,11 @@ class Rows:
                 "root ::= r1",
                 *(f'r{k} ::= "{END}" | row r{k + 1}' for k in range(1, MAX_OBJECTS + 1)),
                 f'r{MAX_OBJECTS + 1} ::= "{END}"',
-                'row ::= shape desc "\\n"',
+                "row ::= shape desc",
                 f'shape ::= "[" n c{{3}} "]" | "{{" n c{{7}} "}}" | "(" n c (c c){{1,{MAX_LINE_POINTS - 1}}} ")"',
                 "c ::= n" if self.packed else 'c ::= "," n',
                 f"n ::= {n}",
-                *_DESC_RULES,
+                *text_rules("desc", VALUE_CLASS, MAX_DESC_LENGTH, r'"\n"', separator=SEPARATOR_CLASS),
             ]
         )
 
