@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtest.load.connection import Reply
+from loadtest.load.job import LoadJob
 from loadtest.load.reading import Job, Reading, events, refused
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
 from loadtest.load.supply import Supply
@@ -31,17 +32,8 @@ def job_of(load: Load, target: Target, supply: Supply) -> Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaptionJob:
+class CaptionJob(LoadJob[CaptionLoad]):
     """``POST /caption``, whole or object by object."""
-
-    load: CaptionLoad
-    target: Target
-    supply: Supply
-
-    @property
-    def label(self) -> str:
-        """See ``Job``, as for what follows."""
-        return self.load.label
 
     def request(self, n: int) -> bytes:
         """The photo as multipart or JSON."""
@@ -52,10 +44,6 @@ class CaptionJob:
             accept="text/event-stream" if self.load.body == "sse" else "application/json",
             max_new_tokens=self.load.max_new_tokens,
         )
-
-    def follow(self, reply: Reply) -> bytes | None:
-        """Nothing."""
-        return None
 
     def read(self, replies: Sequence[Reply]) -> Reading:
         """A dense caption, its objects streamed one by one where that was asked for."""
@@ -85,17 +73,8 @@ def _streamed(reply: Reply) -> Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageAJob:
+class StageAJob(LoadJob[StageALoad]):
     """``POST /stage-a``, multipart."""
-
-    load: StageALoad
-    target: Target
-    supply: Supply
-
-    @property
-    def label(self) -> str:
-        """See ``Job``, as for what follows."""
-        return self.load.label
 
     def request(self, n: int) -> bytes:
         """The mission and the photos."""
@@ -104,10 +83,6 @@ class StageAJob:
             file_part("photos", f"{k}.jpg", photo) for k, photo in enumerate(self.supply.photos(n, self.load.photos))
         ]
         return self.target.post(f"/stage-a?max_new_tokens={self.load.max_new_tokens}", parts)
-
-    def follow(self, reply: Reply) -> bytes | None:
-        """Nothing."""
-        return None
 
     def read(self, replies: Sequence[Reply]) -> Reading:
         """One readable line per photo."""
@@ -129,17 +104,8 @@ class StageAJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageBJob:
+class StageBJob(LoadJob[StageBLoad]):
     """``POST /stage-b/groups``, then its events until the run has ended."""
-
-    load: StageBLoad
-    target: Target
-    supply: Supply
-
-    @property
-    def label(self) -> str:
-        """See ``Job``, as for what follows."""
-        return self.load.label
 
     def request(self, n: int) -> bytes:
         """The ticket: photos as files, or in JSON with their lines where these are given."""

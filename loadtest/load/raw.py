@@ -10,10 +10,9 @@ from hashlib import sha256
 from engine.protocol import GenerateRequest, Image, Sampling
 from engine.wire import chat_body
 from loadtest.load.connection import Reply
+from loadtest.load.job import LoadJob
 from loadtest.load.reading import Reading, events, refused
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
-from loadtest.load.supply import Supply
-from loadtest.wire import Target
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.missions import mission_named
@@ -25,22 +24,14 @@ _GRAMMARS = {"caption": CAPTION_GRAMMAR, "stage-a": SUMMARY_GRAMMAR, "stage-b": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawJob:
+class RawJob(LoadJob[Load]):
     """``POST /v1/chat/completions``. A Stage-A request shows one photo; a Stage-B one samples verdicts of one ticket.
 
     ``constrained`` false leaves the grammar out; the answers are then not read.
     """
 
-    load: Load
-    target: Target
-    supply: Supply
     model: str
     constrained: bool = True
-
-    @property
-    def label(self) -> str:
-        """See ``Job``, as for what follows."""
-        return self.load.label
 
     def request(self, n: int) -> bytes:
         """The chat completion."""
@@ -61,10 +52,6 @@ class RawJob:
             sampling=sampling,
             grammar=_GRAMMARS[load.task] if self.constrained else None,
         )
-
-    def follow(self, reply: Reply) -> bytes | None:
-        """Nothing."""
-        return None
 
     def read(self, replies: Sequence[Reply]) -> Reading:
         """As many answers as were asked for, each of the form that the grammar has."""
