@@ -47,8 +47,8 @@ class GateRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
-    """What was measured, each a share of 0 to 1; ``reasons`` say why a change does not pass, none when it does."""
+class Effect:
+    """What the held-out tickets showed, each a share of 0 to 1: before and after, relative error reduction, bootstrap."""
 
     tickets: int
     error_before: float
@@ -57,6 +57,12 @@ class GateResult:
     false_release_before: float
     false_release_after: float
     bootstrap_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult(Effect):
+    """An effect and its outcome: ``reasons`` say why a change does not pass, none when it does."""
+
     reasons: tuple[str, ...]
 
     @property

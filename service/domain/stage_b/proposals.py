@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.domain.stage_b.gate import Effect
 from service.domain.stage_b.guidance import Guidance
 from vqc.verdict import Verdict
 
@@ -18,19 +19,6 @@ class ProposalState(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """What the held-out tickets showed, each a share of 0 to 1: before and after, relative error reduction, bootstrap."""
-
-    tickets: int
-    error_before: float
-    error_after: float
-    rer: float
-    false_release_before: float
-    false_release_after: float
-    bootstrap_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
