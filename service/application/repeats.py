@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import cache
 from time import monotonic
 from typing import Protocol
 
@@ -74,7 +75,7 @@ class Repeats:
         if sampling.temperature or sampling.n > 1 or request.grammar not in _READERS:
             return None
         words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
-        asked = [request.system, words, request.grammar, sampling.max_tokens, sampling.repetition_penalty]
+        asked = [request.system, words, _once(request.grammar), sampling.max_tokens, sampling.repetition_penalty]
         key = digest([model_digest, self._served_as, contract_digests(), asked])
         return Question(key=key, request=request, model_digest=model_digest)
 
@@ -220,5 +221,7 @@ def _whole_caption(text: str) -> bool:
 
 _READERS = {CAPTION_GRAMMAR: _whole_caption, SUMMARY_GRAMMAR: lambda text: summary.parse(text).summary is not None}
 """Which questions are answered from the store, by their grammar, and whether an answer can be read."""
+_once = cache(digest)
+"""The digest of a grammar: 50 kB that need not be read at each request."""
 _Cost = Generation | Delta
 _log = structlog.get_logger("vqc.answers")
