@@ -25,22 +25,25 @@ PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way to train: beside a teacher (GKD, forward only), packed, activations recomputed, with Liger's kernels."""
+    """One way to train: beside a teacher (GKD, forward only), packed, recomputed, with Liger's kernels, compiled."""
 
     gkd: bool
     packing: bool
     recompute: bool
     liger: bool = False
+    compiled: bool = False
 
     @property
     def name(self) -> str:
         """Such as ``gkd+packing``."""
-        said = {"packing": self.packing, "recompute": self.recompute, "liger": self.liger}
+        said = {"packing": self.packing, "recompute": self.recompute, "liger": self.liger, "compiled": self.compiled}
         on = [word for word, is_on in said.items() if is_on]
         return "+".join(["gkd" if self.gkd else "sft", *on])
 
 
-VARIANTS = tuple(Variant(gkd=g, packing=p, recompute=r, liger=k) for k, g, p, r in product((False, True), repeat=4))
+VARIANTS = tuple(
+    Variant(gkd=g, packing=p, recompute=r, liger=k, compiled=c) for c, k, g, p, r in product((False, True), repeat=5)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ def config(work: Path, load: Load, variant: Variant) -> dict[str, Any]:
             "packing": variant.packing,
             "gradient_checkpointing": variant.recompute,
             "use_liger_kernel": variant.liger,
+            "torch_compile": variant.compiled,
             "learning_rate": 1e-5,
             "logging_steps": load.warmup + load.steps,
             "logging_first_step": False,

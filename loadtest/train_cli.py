@@ -17,7 +17,11 @@ NAMES = [variant.name for variant in VARIANTS]
     "--model", default="tiny", show_default=True, help="Checkpoint directory; `vqc-train tiny OUT --size 4b` makes one."
 )
 @click.option(
-    "--variant", "names", type=click.Choice(NAMES), multiple=True, help="Measure this one; default: all without Liger."
+    "--variant",
+    "names",
+    type=click.Choice(NAMES),
+    multiple=True,
+    help="Measure this one; default: all without Liger and uncompiled.",
 )
 @click.option("--rounds", type=click.IntRange(1, 20), default=2, show_default=True, help="Runs of each, by turns.")
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Steps measured in a run.")
@@ -67,7 +71,8 @@ def train(
         model=model, photos=photos, size_wh=(width, height), steps=steps, warmup=warmup, batch_size=batch_size,
         row_tokens=row_tokens, lora_rank=lora_rank, workers=workers, data=data,
     )  # fmt: skip
-    chosen = [variant for variant in VARIANTS if (variant.name in names if names else not variant.liger)]
+    usual = [variant for variant in VARIANTS if not variant.liger and not variant.compiled]
+    chosen = [variant for variant in VARIANTS if variant.name in names] if names else usual
     with tempfile.TemporaryDirectory(prefix="vqc-bench-train-") as passing, Console(stderr=True).status("") as status:
         place = work or Path(passing)
         place.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
 """One GPU: the trainer's variants and ms-swift by turns, the most telling first, each process under what is left of the time.
 
-    python -m tools.train_bench.one --model DIR --work DIR --out DIR --limit SECONDS [--small]
+    python -m tools.train_bench.one --model DIR --work DIR --out DIR --limit SECONDS [--small] [PHASE…]
 
-Writes OUT/one.json after every process (``rows``: medians by variant; ``runs``: every run; ``swift``; ``equal``;
-``told``: times and failures) and OUT/one.profiles.txt.
+Phases: those of ``PHASES``, in the order given. Writes OUT/one.json after every process (``rows``: medians by variant;
+``runs``: every run; ``swift``; ``equal``; ``told``: times and failures), OUT/one.profiles.txt and OUT/logs.txt (the
+processes' own words).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -22,9 +24,8 @@ import yaml
 from loadtest.train import VARIANTS, Load, config, row
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
-BEST = ("sft+packing+liger", "gkd+packing+liger")
-PLAIN = ("sft+packing", "gkd+packing")
-FURTHER = ("sft+liger", "sft+packing+recompute+liger", "gkd+packing+recompute+liger")
+SAID = 60_000
+"""Characters of a process's words that are kept."""
 
 
 class Session:
@@ -74,8 +75,11 @@ class Session:
                 ).returncode
             except subprocess.TimeoutExpired:
                 code = -1
+        words_said = log.read_text(errors="replace")
+        with (self.out / "logs.txt").open("a") as kept:
+            kept.write(f"== {name}\n{words_said[-SAID:]}\n")
         if code:
-            said = log.read_text(errors="replace").splitlines()
+            said = words_said.splitlines()
             errors = [line for line in said if "Error" in line or ".py" in line][-40:]
             self.tell(f"{name} failed ({code}):\n" + "\n".join([*errors, *said[-3:]])[-6000:])
         found = [
@@ -133,7 +137,25 @@ class Session:
         (self.out / "one.profiles.txt").write_text("\n\n".join(self.profiles))
 
     def _known(self, name: str) -> str:
-        return name.replace("+liger", "") if self.small else name
+        return name.replace("+liger", "").replace("+compiled", "") if self.small else name
+
+
+BEST = {"kd": False, "recompute": False, "liger": True}
+PLAIN = {"kd": False, "recompute": True, "liger": False}
+PHASES: dict[str, Callable[[Session], None]] = {
+    "compiled": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), profile=True),
+    "liger": lambda it: it.ours(("sft+packing+liger", "gkd+packing+liger"), profile=True),
+    "both": lambda it: it.ours(("sft+packing+liger+compiled", "gkd+packing+liger+compiled")),
+    "swift": lambda it: it.theirs({"name": "sft best", **BEST}, {"name": "sft equal", **PLAIN}),
+    "swift-gkd": lambda it: it.theirs(
+        {"name": "gkd best", **BEST, "kd": True, "batch": 4}, {"name": "gkd equal", **PLAIN, "kd": True, "batch": 4}
+    ),
+    "recompute": lambda it: it.ours(
+        ("sft+recompute", "gkd+recompute", "sft+packing+recompute+compiled", "gkd+packing+recompute+compiled")
+    ),
+    "plain": lambda it: it.ours(("sft+packing", "gkd+packing", "sft+liger")),
+    "equal": lambda it: it.equal(it.tiny, it.model),
+}
 
 
 def main() -> None:
@@ -142,19 +164,14 @@ def main() -> None:
     for name in ("--model", "--tiny", "--work", "--out"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--limit", type=float, default=330)
-    parser.add_argument("--small", action="store_true", help="a dry run on a CPU: Liger left out")
-    session = Session(parser.parse_args())
-    best = {"kd": False, "recompute": False, "liger": True}
-    plain = {"kd": False, "recompute": True, "liger": False}
-    session.ours(BEST, profile=True)
-    session.theirs({"name": "sft best", **best}, {"name": "sft equal", **plain})
-    session.ours(("sft+recompute", *reversed(BEST)))
-    session.equal(session.tiny, session.model)
-    session.ours(PLAIN)
-    session.theirs({"name": "sft best", **best}, {"name": "gkd equal", **plain, "kd": True, "batch": 4})
-    session.ours(FURTHER)
-    session.ours(("gkd+recompute",))
-    session.theirs({"name": "sft best, batch 4", **best, "batch": 4})
+    parser.add_argument("--small", action="store_true", help="a dry run on a CPU: Liger left out, nothing compiled")
+    parser.add_argument("phases", nargs="*", help=f"of {' '.join(PHASES)}; default: all")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.phases if name not in PHASES]:
+        parser.error(f"unknown phase {unknown[0]}; valid: {' '.join(PHASES)}")
+    session = Session(arguments)
+    for name in arguments.phases or PHASES:
+        PHASES[name](session)
     session.tell("done")
     session.save()
 

@@ -2,8 +2,8 @@
 # Measures the trainer on GPUs, in one call of at most TIME_LIMIT seconds (one: 330, two: 170). Results: OUT/one.json,
 # OUT/one.profiles.txt, OUT/two.json.
 #   tools/train_bench/run.sh unpack      only unpacks the parts that are there, in any number of calls
-#   tools/train_bench/run.sh one         one GPU: our variants and ms-swift by turns, Liger on and off
-#   tools/train_bench/run.sh two         two GPUs: DDP, ZeRO-3, FSDP2, ZeRO-2 against one
+#   tools/train_bench/run.sh one [PHASE…]  one GPU: our variants and ms-swift by turns
+#   tools/train_bench/run.sh two [WAY…]    two GPUs: DDP, ZeRO-3, FSDP2, ZeRO-2 against one
 #   DRY_RUN=1 tools/train_bench/run.sh one|two     the same steps with the tiny model on a CPU: proves the script
 # PARTS is where pack.sh's PART.* are (build/gpu/train). They are kept in KEPT and unpacked once into SITE when all COUNT are there.
 set -euo pipefail
@@ -24,7 +24,7 @@ else
         mkdir -p "$site"; cat "$kept"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
     fi
     export PYTHONPATH=$PWD:$site HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=4
-    export NCCL_NVLS_ENABLE=0 TORCH_SYMM_MEM_DISABLE_MULTICAST=1 NVSHMEM_DISABLE_NVLS=1 TORCHINDUCTOR_COMPILE_THREADS=4
+    export NCCL_NVLS_ENABLE=0 TORCH_SYMM_MEM_DISABLE_MULTICAST=1 NVSHMEM_DISABLE_NVLS=1 TORCHINDUCTOR_COMPILE_THREADS=8 TORCH_LOGS=graph_breaks,recompiles
 fi
 [ "$part" = unpack ] && { echo "unpacked"; exit 0; }
 echo "== $((SECONDS - began)) s: packages"

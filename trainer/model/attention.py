@@ -10,13 +10,22 @@ Axes: T tokens, H heads, D head size.
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
+
 NAME = "varlen_flash"
+
+_OPTIONS = frozenset(inspect.signature(varlen_attn).parameters) if varlen_attn is not None else frozenset[str]()
+"""Parameter names of this PyTorch's varlen kernel (they differ between versions); empty without one.
+
+Read once: a compiled block that looked at a signature would fall apart into two graphs."""
 
 
 def register() -> str:
@@ -29,7 +38,7 @@ def register() -> str:
 
 def available() -> bool:
     """Whether this PyTorch has the varlen kernel and a CUDA device to run it on."""
-    return torch.cuda.is_available() and bool(_kernel_options())
+    return torch.cuda.is_available() and bool(_OPTIONS)
 
 
 def attend(
@@ -58,7 +67,7 @@ def attend(
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     dtype = _compute_dtype(query, value)
-    if query.is_cuda and dtype in (torch.bfloat16, torch.float16) and _kernel_options():
+    if query.is_cuda and dtype in (torch.bfloat16, torch.float16) and _OPTIONS:
         q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
         return _in_one_call(q, k, v, cu_seq_lens_q, max_length_q, scale=scale, causal=causal)[None], None
     return _one_by_one(query, key, value, cu_seq_lens_q, scale=scale, causal=causal, dropout=dropout), None
@@ -74,23 +83,18 @@ def _in_one_call(
     scale: float,
     causal: bool,
 ) -> torch.Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    options = _kernel_options()
+    assert varlen_attn is not None
     arguments: dict[str, Any] = {}
-    if "is_causal" in options:
+    if "is_causal" in _OPTIONS:
         arguments["is_causal"] = causal
     else:
         arguments["window_size"] = (-1, 0) if causal else (-1, -1)
-    if "scale" in options:
+    if "scale" in _OPTIONS:
         arguments["scale"] = scale
     else:  # the kernel divides by the root of the head size
         query_THD = query_THD * (scale * query_THD.shape[-1] ** 0.5)
-    groups = query_THD.shape[1] // key_THD.shape[1]
-    if groups > 1 and "enable_gqa" in options:
-        arguments["enable_gqa"] = True
-    elif groups > 1:
-        key_THD, value_THD = key_THD.repeat_interleave(groups, 1), value_THD.repeat_interleave(groups, 1)
+    if "enable_gqa" in _OPTIONS:  # without it the kernel shares keys among queries unasked
+        arguments["enable_gqa"] = query_THD.shape[1] != key_THD.shape[1]
     output = varlen_attn(query_THD, key_THD, value_THD, bounds, bounds, longest, longest, **arguments)
     assert isinstance(output, torch.Tensor)
     return output
@@ -121,13 +125,3 @@ def _compute_dtype(query: torch.Tensor, value: torch.Tensor) -> torch.dtype:
     """Autocast's dtype, or the value's: a norm with float32 weights leaves queries and keys in float32."""
     device = query.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value.dtype
-
-
-@cache
-def _kernel_options() -> frozenset[str]:
-    """Parameter names of this PyTorch's varlen kernel (they differ between versions); empty without one."""
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        return frozenset()
-    return frozenset(inspect.signature(varlen_attn).parameters)

@@ -29,7 +29,11 @@ class LowRankLinear(Linear):
         base: Any = self.get_base_layer()
         dropout: Any = self.lora_dropout[name]
         dropped = dropout(x) if self.training and getattr(dropout, "p", 0) else None
-        down, up = self.lora_A[name].weight, self.lora_B[name].weight
+        down: Any = self.lora_A[name].weight
+        up: Any = self.lora_B[name].weight
+        if torch.compiler.is_compiling():  # the sum then joins what comes next, and backward is the compiler's
+            low = linear(x if dropped is None else dropped, down) * self.scaling[name]
+            return linear(x, base.weight, base.bias) + linear(low, up)
         output: Any = _Product.apply(x, dropped, base.weight, base.bias, down, up, self.scaling[name])
         return output
 

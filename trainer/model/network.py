@@ -222,7 +222,11 @@ def load(
 
 
 def compile_blocks(model: Any) -> None:
-    """Compiles the blocks of both towers for any number of tokens; blocks of one kind share their code."""
+    """Compiles the blocks of both towers for any number of tokens; blocks of one kind share their code.
+
+    Numbers such as a norm's epsilon stay constants (PyTorch would make each an input of the kernels).
+    """
+    torch._dynamo.config.specialize_float = True
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     for block in (*inner.model.language_model.layers, *inner.model.visual.blocks):
         block.compile(dynamic=True)

@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import torch
 
@@ -25,18 +27,35 @@ def test_the_kernel_is_called_by_its_own_signature(monkeypatch, causal, paramete
         calls.update(window=window_size, scale=scale, gqa=enable_gqa, heads=key.shape[1], query=query)
         return query
 
-    import torch.nn.attention.varlen as kernels
-
-    monkeypatch.setattr(kernels, "varlen_attn", old if parameters == "old" else new)
-    attention._kernel_options.cache_clear()
+    kernel = old if parameters == "old" else new
+    monkeypatch.setattr(attention, "varlen_attn", kernel)
+    monkeypatch.setattr(attention, "_OPTIONS", frozenset(inspect.signature(kernel).parameters))
     query, key = torch.ones(6, 4, 16), torch.ones(6, 2, 16)
     bounds = torch.tensor([0, 2, 6], dtype=torch.int32)
     attention._in_one_call(query, key, key, bounds, 4, scale=0.5, causal=causal)
-    attention._kernel_options.cache_clear()
     if parameters == "old":
         assert calls["is_causal"] is causal
-        assert calls["heads"] == 4
+        assert calls["heads"] == 2
         assert torch.allclose(calls["query"] * 16**-0.5, query * 0.5)
     else:
         assert calls["window"] == ((-1, 0) if causal else (-1, -1))
         assert (calls["scale"], calls["gqa"], calls["heads"]) == (0.5, True, 2)
+
+
+@pytest.mark.skipif(not attention.available(), reason="the kernel needs a GPU")
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_kernel_shares_keys_among_queries(causal):
+    """Against one call for each sequence in float32, gradients too."""
+    torch.manual_seed(0)
+    parts = [torch.randn(1, heads, 50, 64, device="cuda") for heads in (8, 2, 2)]
+    bounds = torch.tensor([0, 20, 50], dtype=torch.int32, device="cuda")
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        query, key, value = given = [part.to(dtype).requires_grad_() for part in parts]
+        attended, _ = attention.attend(
+            torch.nn.Module(), query, key, value, is_causal=causal, cu_seq_lens_q=bounds, max_length_q=30
+        )
+        attended.float().square().sum().backward()
+        found.append([attended, *(part.grad for part in given)])
+    for half, true in zip(*found, strict=True):
+        assert (half.float() - true).norm() < 0.02 * true.norm()

@@ -42,6 +42,16 @@ def test_equals_peft(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("options", [{}, {"bias": False}])
+def test_compiled_it_is_the_same_in_one_graph(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    eager, compiled = adapted(fused=True, **options), adapted(fused=True, **options)
+    compiled.compile(fullgraph=True, dynamic=True, backend="aot_eager")
+    wanted = learnt(eager)
+    monkeypatch.setattr(_Product, "apply", None)
+    for ours, theirs in zip(learnt(compiled), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_half_precision_is_no_further_from_the_truth_than_peft() -> None:
     true = learnt(adapted(fused=False))
     ours, theirs = (learnt(adapted(fused=fused), torch.bfloat16) for fused in (True, False))
