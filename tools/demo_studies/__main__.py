@@ -21,7 +21,7 @@ from tools.demo_studies.data import Data, draw
 from tools.demo_studies.runs import BEFORE
 from tools.demo_studies.table import table
 
-ARMS = {"codec": tuple(codec.ARMS), "anchoring": tuple(anchoring.ARMS)}
+ARMS = {"codec": tuple(codec.ARMS), **dict.fromkeys(anchoring.DOMAINS, tuple(anchoring.ARMS))}
 PASSED = ("root", "steps", "batch", "held_out", "tickets", "workers")
 """The options that a run's own process gets too."""
 

@@ -1,7 +1,8 @@
 """Learning a new domain, and what of the old one is forgotten: SFT, forward-only GKD, GKD with visual KD.
 
-The new domain are the drawn scenes as negatives, learnt as captions and lines; the old one the same scenes in colour,
-and the verdicts of tickets, which training does not touch.
+The new domain are the drawn scenes as another camera takes them, learnt as captions and lines; the old one the same scenes
+in colour, and the verdicts of tickets, which training does not touch. The teacher, the model before, misreads negatives
+and reads most photos with red for blue.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from trainer.model import network
 from trainer.model.collate import model_inputs, padded
 from trainer.model.encode import Encoder
 from trainer.training.samples import to_device
+
+DOMAINS = {"anchoring": "negatives", "swapped": "swapped"}
+"""The new domain of each study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +69,10 @@ TICKETS_AT_ONCE = 50
 
 def scores(one: Run) -> dict[str, float]:
     """The run's scores on both domains, by name; ``nats`` are of an answer's token, those before it given."""
-    data, sizes = one.data, one.sizes
-    directory = MODEL if one.arm == BEFORE else trained(ARMS[one.arm].loaded(), one, data.photos("negatives", "train"))
+    data, sizes, new = one.data, one.sizes, DOMAINS[one.study]
+    directory = MODEL if one.arm == BEFORE else trained(ARMS[one.arm].loaded(), one, data.photos(new, "train"))
     found: dict[str, float] = {}
-    for name, domain in (("new", "negatives"), ("old", "colour")):
+    for name, domain in (("new", new), ("old", "colour")):
         path = data.photos(domain, "val")
         report = evaluation(directory, data=path, batch_size=sizes.held_out, max_new_tokens=MOST_TOKENS)
         found |= {

@@ -1,9 +1,9 @@
-"""The drawn scenes of both studies: one set to learn from and one held out, each in colour and as negatives, and tickets."""
+"""The drawn scenes of all studies: one set to learn from and one held out, each in every domain, and tickets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,14 +22,22 @@ SEEDS = {"train": 61, "val": 62, "tickets": 63}
 """None is one that the demo model was trained on."""
 
 
+def _with_red_for_blue(photo: Image.Image) -> Image.Image:
+    return Image.merge("RGB", photo.split()[::-1])
+
+
+CAMERAS: dict[str, Callable[[Image.Image], Image.Image]] = {"negatives": ImageOps.invert, "swapped": _with_red_for_blue}
+"""The domains beside ``colour``: the same scenes by a camera that delivers negatives, or takes red for blue."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The JSONL files under a directory: ``colour``, ``negatives`` (the same scenes, inverted) and ``tickets``."""
+    """The JSONL files under a directory: the scenes in each domain, and ``tickets``."""
 
     root: Path
 
     def photos(self, domain: str, split: str) -> Path:
-        """Photo records; ``domain`` is colour or negatives, ``split`` train or val."""
+        """Photo records; ``domain`` is colour or one of ``CAMERAS``, ``split`` train or val."""
         return self.root / f"{domain}_{split}" / "data.jsonl"
 
     def spelled(self, spelling: str) -> Path:
@@ -45,11 +53,12 @@ class Data:
 def draw(data: Data, *, photos: int, held_out: int, tickets: int, workers: int) -> None:
     """Draws what is not there yet."""
     for split, count in (("train", photos), ("val", held_out)):
-        colour, negatives = data.photos("colour", split), data.photos("negatives", split)
+        colour = data.photos("colour", split)
         if not colour.exists():
             write_dataset(colour.parent, seed=SEEDS[split], count=count, workers=workers)
-        if not negatives.exists():
-            _invert(colour.parent, negatives.parent, workers)
+        for domain in CAMERAS:
+            if not data.photos(domain, split).exists():
+                _taken(colour.parent, data.photos(domain, split).parent, domain, workers)
     if not data.tickets.exists():
         write_tickets(data.tickets.parent, seed=SEEDS["tickets"], missions=RULES, count=tickets, workers=workers)
     for name, spelling in SPELLINGS.items():
@@ -67,14 +76,14 @@ def chats(path: Path, spelling: Spelling) -> Iterator[str]:
         yield json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
 
 
-def _invert(source: Path, target: Path, workers: int) -> None:
+def _taken(source: Path, target: Path, domain: str, workers: int) -> None:
     (target / "images").mkdir(parents=True, exist_ok=True)
     photos = sorted((source / "images").iterdir())
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        list(pool.map(partial(_inverted, target=target / "images"), photos, chunksize=64))
+        list(pool.map(partial(_photo, target=target / "images", domain=domain), photos, chunksize=64))
     (target / "data.jsonl").write_bytes((source / "data.jsonl").read_bytes())
 
 
-def _inverted(photo: Path, *, target: Path) -> None:
+def _photo(photo: Path, *, target: Path, domain: str) -> None:
     with Image.open(photo) as image:
-        save_jpeg(ImageOps.invert(image.convert("RGB")), target / photo.name)
+        save_jpeg(CAMERAS[domain](image.convert("RGB")), target / photo.name)

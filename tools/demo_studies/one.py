@@ -14,7 +14,10 @@ from tools.demo_studies import anchoring, codec
 from tools.demo_studies.data import Data
 from tools.demo_studies.runs import Run, Sizes
 
-SCORES: dict[str, Callable[[Run], dict[str, float]]] = {"anchoring": anchoring.scores, "codec": codec.scores}
+SCORES: dict[str, Callable[[Run], dict[str, float]]] = {
+    "codec": codec.scores,
+    **dict.fromkeys(anchoring.DOMAINS, anchoring.scores),
+}
 
 
 def parser() -> argparse.ArgumentParser:

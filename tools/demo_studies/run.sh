@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Both studies on one GPU, in one call of at most TIME_LIMIT seconds (400). Results: OUT/results.jsonl, OUT/tables.md, OUT/runs.txt (what each run said).
+# The studies on one GPU, in one call of at most TIME_LIMIT seconds (400). Results: OUT/results.jsonl, OUT/tables.md, OUT/runs.txt (what each run said).
 #   tools/demo_studies/run.sh [ARGUMENTS of python -m tools.demo_studies]
 #   GPU=1 CORES=16-31 tools/demo_studies/run.sh         on this GPU and these cores, beside other work on the others
 #   DRY_RUN=1 tools/demo_studies/run.sh                 every arm with tiny counts on a CPU: proves the script
