@@ -23,7 +23,8 @@ from time import perf_counter
 import yaml
 
 from engine.profile import EngineSettings, Quantization, vllm_command
-from loadtest.load.pair import PairPlan, PairReport, PairRow, compare
+from loadtest.load.pair import PairPlan, PairReport, compare
+from loadtest.load.pair_rows import PairRow
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
 from loadtest.load.serving import Served, our_service, plain_command, raw_engine
 from loadtest.load.supply import supply_of

@@ -10,8 +10,9 @@ import pytest
 from loadtest.cli import main
 from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
 from loadtest.load.outcome import Outcome
-from loadtest.load.pair import PairReport, PairRow, Window, _Span
+from loadtest.load.pair import PairReport, _Span
 from loadtest.load.pair_cli import _print
+from loadtest.load.pair_rows import PairRow, Window
 from vqc.errors import InvalidValue
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "model"
