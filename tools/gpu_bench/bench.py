@@ -50,8 +50,7 @@ class Bench:
         self._model: Path = asked.model
         self.results = Results(asked.out / "results.json", asked.state / "results.json", self._began)
         self._photos = Photos(width=256, height=192, drawn=8) if self._dry else Photos()
-        self._levels = (4, 1) if self._dry else (240, 1, 64, 16)
-        self._most = max(self._levels)
+        self._most = 4 if self._dry else 240
         self._supply = supply_of(self._photos, os.urandom(4).hex())
         self._loads: tuple[Load, ...] = (
             CaptionLoad(max_new_tokens=64 if self._dry else 256),
@@ -133,11 +132,12 @@ class Bench:
             self.results.keep("engines", name, kept)
 
     async def _part(self, part: str, engine: Served) -> None:
-        base = self._plan(self._loads, self._levels)
+        base = self._plan(self._loads, (self._most, 1))
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
             "pairs": base,
+            "more-pairs": replace(base, clients=(2,) if self._dry else (64, 16)),
             "stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
@@ -171,10 +171,8 @@ class Bench:
             self.results.keep("parts", "profile", lines)
             self.results.say("\n".join(line for line in report.splitlines() if not line.startswith((" ", "--"))))
 
-        seconds = 2 if self._dry else 6
-        await profile_service(
-            engine, self._loads[::-1], self._photos, self._supply, self._most, seconds, self._out, finished
-        )
+        seconds, loads = 2 if self._dry else 6, self._loads[::-1]
+        await profile_service(engine, loads, self._photos, self._supply, self._most, seconds, self._out, finished)
 
     def _plan(self, loads: tuple[Load, ...], clients: tuple[int, ...]) -> PairPlan:
         return PairPlan(

@@ -54,7 +54,7 @@ LEVERS = tuple(name for name in VARIANTS if name not in {"ours", "stock"})
 """The variants that are asked without our service: parts of their own."""
 
 PARTS: dict[str, str | None] = {
-    **dict.fromkeys(("warm", "pairs", "profile", "stage-b", "tickets", "free"), "ours"),
+    **dict.fromkeys(("warm", "pairs", "profile", "more-pairs", "stage-b", "tickets", "free"), "ours"),
     "stock": "stock",
     **{lever: lever for lever in LEVERS},
     "transformers": None,

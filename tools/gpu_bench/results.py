@@ -12,7 +12,7 @@ from tools.gpu_bench.engines import LEVERS
 
 _FACTS = re.compile(
     r"non-default args|Available KV cache|KV cache size|Maximum concurrency|Model loading took|torch.compile t|Graph capturing|"
-    r"init engine|attention backend|FlashAttention|Kernel for|quantization",
+    r"init engine|attention backend|FlashAttention|Kernel for|Selected \w+ for|EncoderCudaGraph|quantization",
     re.IGNORECASE,
 )
 
@@ -90,7 +90,10 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
         if ours and before:
             found[f"{label}, {clients} clients: ours ÷ transformers batch 8"] = round(ours / before, 3)
     captions = [
-        row for part in ("pairs", *LEVERS) for row in parts.get(part, {}).get("rows", []) if "caption" in row["label"]
+        row
+        for part in ("pairs", "more-pairs", *LEVERS)
+        for row in parts.get(part, {}).get("rows", [])
+        if "caption" in row["label"]
     ]
     found["captions under the grammar"] = sum(row["answers"] for row in captions)
     found["of them unreadable"] = sum(row["malformed"] for row in captions)

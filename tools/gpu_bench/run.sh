@@ -5,8 +5,9 @@
 #   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: proves the script
 # Parts, by the engine they need
 #   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
-#               pairs         ours and raw vLLM in turns: captions and Stage-A at 240, 1, 64, 16 clients
+#               pairs         ours and raw vLLM in turns: captions and Stage-A with 240 clients and with 1
 #               profile       what bounds the engine with 240 clients of our service: OUT/profile.txt
+#               more-pairs    the same with 64 and with 16
 #               stage-b       the same as pairs for tickets: sampled tokens a second of the worker against the raw engine's
 #               tickets       tickets that their first four votes decide
 #               free          raw vLLM with our caption grammar against raw vLLM without one
@@ -22,7 +23,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
 limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu/serve}; extra=${EXTRA:-build/gpu/extra}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
-valid=(warm pairs profile stage-b tickets free stock fp8 encoder-graphs shared-tensors device-photos transformers quality)
+valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors device-photos transformers quality)
 wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
 for part in "${wanted[@]}"; do
     case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac

@@ -28,7 +28,8 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(tmp_path: Path) ->
     result = run("pears", out=tmp_path)
     assert result.returncode == 2
     assert (
-        "unknown part pears; valid: warm pairs profile stage-b tickets free stock fp8 encoder-graphs" in result.stderr
+        "unknown part pears; valid: warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs"
+        in result.stderr
     )
 
 
@@ -36,7 +37,10 @@ def test_parts_for_which_there_is_no_time_are_said_with_the_engine_that_they_sha
     result = run(out=tmp_path, TIME_LIMIT="20")
     assert result.returncode == 0, result.stdout
     said = [line.partition("no time for ")[2] for line in result.stdout.splitlines() if "no time for" in line]
-    assert said == ["pairs profile stage-b tickets free", *[part for part, engine in PARTS.items() if engine != "ours"]]
+    assert said == [
+        "pairs profile more-pairs stage-b tickets free",
+        *[part for part, engine in PARTS.items() if engine != "ours"],
+    ]
     assert "no time for stock" in (tmp_path / "log.txt").read_text("utf-8")
 
 
