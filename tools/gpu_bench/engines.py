@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from engine.profile import Quantization
 
-_SHARED_TENSORS = ("--mm-tensor-ipc", "torch_shm")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
@@ -36,19 +34,13 @@ VARIANTS = {
             ),
         )
     ),
-    # Pixels (9.4 MB a photo) go to the engine core through shared memory instead of its socket.
-    "shared-tensors": Variant(flags=_SHARED_TENSORS),
-    # Photos are resized and normalised on the GPU, in the API processes; 0.24 has no normalisation in the model. The tensors
-    # stay on the device, so they need the shared queue, room beside the engine, and no cache that would hold gigabytes there.
-    "device-photos": Variant(
-        flags=(
-            *_SHARED_TENSORS,
-            *("--mm-processor-kwargs", json.dumps({"device": "cuda"})),
-            *("--mm-processor-cache-gb", "0", "--gpu-memory-utilization", "0.75"),
-        )
-    ),
+    # Pixels (9.4 MB a photo) go to the engine core through shared memory instead of its socket. The cache of prepared photos,
+    # of no use where every photo is new, would hold gigabytes of it.
+    "shared-tensors": Variant(flags=("--mm-tensor-ipc", "torch_shm", "--mm-processor-cache-gb", "0")),
 }
-"""Checked against vLLM 0.24."""
+"""Checked against vLLM 0.24. There photos can be normalised on the device neither in the model (no such flag yet) nor by the
+processor (``{"device": "cuda"}``: the engine core would pin tensors of the device, which torch refuses).
+"""
 
 LEVERS = tuple(name for name in VARIANTS if name not in {"ours", "stock"})
 """The variants that are asked without our service: parts of their own."""

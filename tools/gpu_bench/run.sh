@@ -12,7 +12,7 @@
 #               tickets       tickets that their first four votes decide
 #               free          raw vLLM with our caption grammar against raw vLLM without one
 #   stock       `vllm serve` as it comes, with 240 clients: with our grammar, and without any
-#   fp8, encoder-graphs, shared-tensors, device-photos
+#   fp8, encoder-graphs, shared-tensors
 #               our flags and that lever (engines.py), raw, with 240 clients: to be read against the raw side of pairs
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
@@ -23,7 +23,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
 limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu/serve}; extra=${EXTRA:-build/gpu/extra}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
-valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors device-photos transformers quality)
+valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors transformers quality)
 wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
 for part in "${wanted[@]}"; do
     case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac
@@ -38,6 +38,7 @@ if [ -n "${DRY_RUN:-}" ]; then
 else
     python=${PYTHON:-python3}; state=/tmp/vqc-bench; more=(); mkdir -p "$state"
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
+    echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
     if [ ! -f "$site/.complete" ]; then
         mkdir -p "$site"; cat "$parts_in"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
