@@ -32,6 +32,9 @@ from loadtest.quantiles import quantile
 _WARM_UP = 0.25
 """Least share of a window, before it, in which answers do not count yet."""
 
+_SPREAD = 1.5
+"""Most windows over which the clients' first requests are spread."""
+
 _FIRST_CLIENTS = 64
 """Clients of the requests before everything, which warm the engine up for both sides."""
 
@@ -177,8 +180,9 @@ class _Measuring:
     async def _window(self, side: int, job: Job, clients: int, outcomes: list[Outcome]) -> Window | None:
         self._servers[side].check_alive()
         self._windows += 1
-        # About one answer's time at this level; over a whole window at most, which is enough for a steady rate in it.
-        spread_s = min(self._answer_s[job.label] * max(1.0, clients / self._first_clients), self._plan.seconds)
+        # About one answer's time at this level, rather more than less: what is spread over less comes in waves again.
+        among_so_many_s = self._answer_s[job.label] * max(1.0, clients / self._first_clients)
+        spread_s = min(among_so_many_s, self._plan.seconds * _SPREAD)
         span = _Span(clients, self._plan.seconds, spread_s)
         target = self._servers[side].target
         async with asyncio.TaskGroup() as group:
