@@ -30,7 +30,7 @@ def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
     """
     if not (proc / "self").exists():
         raise BenchFailed("CPU and memory are read from /proc, which only Linux has")
-    stats = _stats(proc)
+    stats = stats_in(proc)
     if pid not in stats:
         raise BenchFailed(f"no process {pid} to measure")
     members = {pid}
@@ -51,7 +51,8 @@ def parse_stat(text: str) -> tuple[int, int]:
     return int(fields[1]), sum(map(int, fields[11:15]))
 
 
-def _stats(proc: Path) -> dict[int, tuple[int, int]]:
+def stats_in(proc: Path) -> dict[int, tuple[int, int]]:
+    """Parent and CPU ticks of each process in /proc, or of each thread in /proc/PID/task, by its number."""
     stats = {}
     for entry in proc.iterdir():
         if entry.name.isdigit():

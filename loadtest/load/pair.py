@@ -6,6 +6,7 @@ alternating order; every photo is new to the engine.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import statistics
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from typing import Literal
 from engine.client import VllmClient
 from loadtest.load.crew import Door, problems
 from loadtest.load.outcome import Outcome
+from loadtest.load.pair_rows import PairRow, Window, row_of
 from loadtest.load.reading import Job
 from loadtest.load.scenario import Load, Photos, Scenario
 from loadtest.load.sender import closed_loop
@@ -29,6 +31,9 @@ from loadtest.quantiles import quantile
 
 _WARM_UP = 0.25
 """Least share of a window, before it, in which answers do not count yet."""
+
+_SPREAD = 1.5
+"""Most windows over which the clients' first requests are spread."""
 
 _FIRST_CLIENTS = 64
 """Clients of the requests before everything, which warm the engine up for both sides."""
@@ -53,38 +58,6 @@ class PairPlan:
     malformed_too: bool
     sides: Literal["ours", "free", "raw"] = "ours"
     budget_s: float = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Answers a second once every client has had one, engine tokens a second over all of it, and milliseconds."""
-
-    per_s: float
-    tokens_per_s: float | None
-    p50_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairRow:
-    """One level. Sides are the medians over the pairs; ``ratio`` and ``token_ratio`` the median of ours ÷ raw within each.
-
-    ``overhead_ms`` is the median of the differences of p50. ``spread`` is the lowest and highest ratio of a pair. All of them
-    and ``ours`` are None where raw vLLM was asked alone.
-    """
-
-    label: str
-    clients: int
-    pairs: int
-    ours: Window | None
-    raw: Window
-    ratio: float | None
-    spread: tuple[float, float] | None
-    token_ratio: float | None
-    overhead_ms: float | None
-    answers: int
-    errors: int
-    malformed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +135,28 @@ class _Measuring:
         self._starting = starting
         self._numbers = count()
         self._windows = 0
+        self._answer_s: dict[str, float] = {}
 
     async def warm_up(self, job: Job) -> None:
-        """One answer for each of some clients, which nothing counts: kernels and grammars are compiled at the first one."""
+        """Answers for some clients, which nothing counts: kernels and grammars are compiled at the first one. The last
+        ones say how long an answer takes among so many.
+        """
         self._starting(f"{job.label}: warming up")
-        clients, target = min(_FIRST_CLIENTS, max(self._plan.clients)), self._servers[1].target
-        await closed_loop(target, job, clients, self._next, lambda answered: not answered, self._plan.timeout_s)
+        found = list[Outcome]()
+        for _ in range(2):
+            found = await closed_loop(
+                self._servers[1].target,
+                job,
+                self._first_clients,
+                self._next,
+                lambda done: not done,
+                self._plan.timeout_s,
+            )
+        self._answer_s[job.label] = statistics.median(one.ended - one.sent for one in found)
+
+    @property
+    def _first_clients(self) -> int:
+        return min(_FIRST_CLIENTS, max(self._plan.clients))
 
     async def level(self, jobs: tuple[Job, Job], clients: int) -> PairRow | None:
         """The row; None when there was no time for a pair. Who goes first changes from pair to pair."""
@@ -186,18 +175,20 @@ class _Measuring:
             if (raw := found[1]) and (self._plan.sides == "raw" or found[0]):
                 pairs.append((found.get(0), raw))
         self.problems += problems(outcomes, malformed_too=self._plan.malformed_too)
-        return _row(label, clients, pairs, outcomes) if pairs else None
+        return row_of(label, clients, pairs, outcomes) if pairs else None
 
     async def _window(self, side: int, job: Job, clients: int, outcomes: list[Outcome]) -> Window | None:
         self._servers[side].check_alive()
         self._windows += 1
-        span = _Span(clients, self._plan.seconds)
-        tokens, began = await self._tokens(), perf_counter()
+        # About one answer's time at this level, rather more than less: what is spread over less comes in waves again.
+        among_so_many_s = self._answer_s[job.label] * max(1.0, clients / self._first_clients)
+        spread_s = min(among_so_many_s, self._plan.seconds * _SPREAD)
+        span = _Span(clients, self._plan.seconds, spread_s)
         target = self._servers[side].target
-        new = await closed_loop(target, job, clients, self._next, span.ongoing, self._plan.timeout_s)
+        async with asyncio.TaskGroup() as group:
+            rate = group.create_task(self._token_rate(span))
+            new = await closed_loop(target, job, clients, self._next, span.ongoing, self._plan.timeout_s, spread_s)
         outcomes += new
-        took = perf_counter() - began
-        generated = None if tokens is None else (await self._tokens() or 0.0) - tokens
         counted = [one for one in new if not one.failed and span.counts(one)]
         if not counted:
             self.problems.append(
@@ -207,13 +198,21 @@ class _Measuring:
         latencies = sorted((one.ended - one.sent) * 1000 for one in counted)
         return Window(
             per_s=round(len(counted) / self._plan.seconds, 3),
-            tokens_per_s=None if generated is None else round(generated / took, 1),
+            tokens_per_s=rate.result(),
             p50_ms=round(quantile(latencies, 0.5), 2),
             p99_ms=round(quantile(latencies, 0.99), 2),
         )
 
     def _next(self) -> int:
         return next(self._numbers)
+
+    async def _token_rate(self, span: _Span) -> float | None:
+        """Tokens a second that the engine writes in ``span``, once it has ended."""
+        await span.begun.wait()
+        before, began = await self._tokens(), perf_counter()
+        await asyncio.sleep(self._plan.seconds)
+        after, ended = await self._tokens(), perf_counter()
+        return None if before is None or after is None else round((after - before) / (ended - began), 1)
 
     async def _tokens(self) -> float | None:
         """Tokens that the engine has written since its start."""
@@ -222,55 +221,23 @@ class _Measuring:
 
 
 class _Span:
-    """The ``seconds`` that count: they begin when there were as many answers as clients, and a moment has passed."""
+    """The ``seconds`` that count: from when all have asked, there were as many answers as clients, and a moment has passed."""
 
-    def __init__(self, clients: int, seconds: float) -> None:
+    def __init__(self, clients: int, seconds: float, spread_s: float = 0.0) -> None:
         self._clients = clients
         self._seconds = seconds
-        self._warm_at = perf_counter() + seconds * _WARM_UP
+        self._warm_at = perf_counter() + max(seconds * _WARM_UP, spread_s)
         self._begin = inf
+        self.begun = asyncio.Event()
 
     def ongoing(self, answered: Sequence[Outcome]) -> bool:
         """Whether the span has not ended yet."""
         now = perf_counter()
         if self._begin == inf and now >= self._warm_at and len(answered) >= self._clients:
             self._begin = now
+            self.begun.set()
         return now < self._begin + self._seconds
 
     def counts(self, outcome: Outcome) -> bool:
         """Whether an answer came in it."""
         return self._begin < outcome.ended <= self._begin + self._seconds
-
-
-def _row(
-    label: str, clients: int, pairs: Sequence[tuple[Window | None, Window]], outcomes: Sequence[Outcome]
-) -> PairRow:
-    both = [(ours, raw) for ours, raw in pairs if ours]
-    ratios = [ours.per_s / raw.per_s for ours, raw in both]
-    tokens = [
-        ours.tokens_per_s / raw.tokens_per_s for ours, raw in both if ours.tokens_per_s is not None and raw.tokens_per_s
-    ]
-    return PairRow(
-        label=label,
-        clients=clients,
-        pairs=len(pairs),
-        ours=_median([ours for ours, _ in both]) if both else None,
-        raw=_median([raw for _, raw in pairs]),
-        ratio=round(statistics.median(ratios), 3) if both else None,
-        spread=(round(min(ratios), 3), round(max(ratios), 3)) if both else None,
-        token_ratio=round(statistics.median(tokens), 3) if tokens else None,
-        overhead_ms=round(statistics.median(ours.p50_ms - raw.p50_ms for ours, raw in both), 2) if both else None,
-        answers=len(outcomes),
-        errors=sum(one.failed for one in outcomes),
-        malformed=sum(one.malformed for one in outcomes),
-    )
-
-
-def _median(windows: Sequence[Window]) -> Window:
-    tokens = [window.tokens_per_s for window in windows if window.tokens_per_s is not None]
-    return Window(
-        per_s=statistics.median(window.per_s for window in windows),
-        tokens_per_s=statistics.median(tokens) if tokens else None,
-        p50_ms=statistics.median(window.p50_ms for window in windows),
-        p99_ms=statistics.median(window.p99_ms for window in windows),
-    )

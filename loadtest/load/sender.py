@@ -44,18 +44,20 @@ async def closed_loop(
     numbers: Callable[[], int],
     ongoing: Callable[[Sequence[Outcome]], bool],
     timeout_s: float,
+    spread_s: float = 0.0,
 ) -> list[Outcome]:
     """Each of ``clients`` asks again as soon as it is answered while ``ongoing`` of the answers so far; the last ones are
-    waited for.
+    waited for. Their first requests are spread evenly over ``spread_s``, so that answers of one length come in no waves.
     """
     pool, outcomes = Pool(target), list[Outcome]()
 
-    async def client() -> None:
+    async def client(n: int) -> None:
+        await asyncio.sleep(spread_s * n / clients)
         while ongoing(outcomes):
             request = job.request(numbers())
             outcomes.append(await _exchange(pool, job, request, perf_counter(), timeout_s))
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(client(n) for n in range(clients)))
     pool.close()
     return outcomes
 

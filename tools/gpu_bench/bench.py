@@ -23,18 +23,15 @@ from time import perf_counter
 import yaml
 
 from engine.profile import EngineSettings, Quantization, vllm_command
-from loadtest.load.pair import PairPlan, PairReport, PairRow, compare
+from loadtest.load.pair import PairPlan, PairReport, compare
+from loadtest.load.pair_rows import PairRow
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
 from loadtest.load.serving import Served, our_service, plain_command, raw_engine
 from loadtest.load.supply import supply_of
 from loadtest.loop import run
-from tools.gpu_bench.results import Results, conclusions, facts, in_waves, row_words
-
-ENGINES = {
-    "warm": "ours", "pairs": "ours", "stage-b": "ours", "tickets": "ours", "free": "ours",
-    "stock": "stock", "transformers": None, "fp8": "fp8", "quality": None,
-}  # fmt: skip
-"""The parts and the engine that each needs."""
+from tools.gpu_bench.engines import LEVERS, PARTS, VARIANTS
+from tools.gpu_bench.profiling import profile_service
+from tools.gpu_bench.results import Results, conclusions, facts, row_words
 
 _DEMO = Path("deploy/demo/model")
 _CONFIG = Path("configs/stage_b_training_free.yaml")
@@ -53,8 +50,7 @@ class Bench:
         self._model: Path = asked.model
         self.results = Results(asked.out / "results.json", asked.state / "results.json", self._began)
         self._photos = Photos(width=256, height=192, drawn=8) if self._dry else Photos()
-        self._levels = (1, 4) if self._dry else (1, 64, 240, 16)
-        self._most = max(self._levels)
+        self._most = 4 if self._dry else 240
         self._supply = supply_of(self._photos, os.urandom(4).hex())
         self._loads: tuple[Load, ...] = (
             CaptionLoad(max_new_tokens=64 if self._dry else 256),
@@ -70,8 +66,8 @@ class Bench:
         """All parts for which there is time, those of one engine together."""
         rest = [*parts]
         while rest:
-            engine = ENGINES[rest[0]]
-            shared = [part for part in rest if engine and ENGINES[part] == engine] or rest[:1]
+            engine = PARTS[rest[0]]
+            shared = [part for part in rest if engine and PARTS[part] == engine] or rest[:1]
             rest = [part for part in rest if part not in shared]
             if self.left() < (20 if self._dry else 60):
                 self.results.say(f"no time for {' '.join(shared)}")
@@ -95,15 +91,19 @@ class Bench:
             return False
 
     async def _on(self, name: str, parts: Sequence[str]) -> None:
+        variant = VARIANTS["ours" if self._dry and name in LEVERS else name]  # a CPU has none of the levers
         settings = EngineSettings(
-            model=self._model, max_model_len=8192, extra_args=self._extra, quantization="fp8" if name == "fp8" else None
+            model=self._model,
+            max_model_len=8192,
+            extra_args=(*self._extra, *variant.flags),
+            quantization=variant.quantization,
         )
-        async with self._engine(name, settings, as_it_comes=name == "stock") as engine:
+        async with self._engine(name, settings, as_it_comes=variant.as_it_comes) as engine:
             for part in parts:
                 if self.left() < 20:
                     self.results.say(f"no time for {part}")
                 else:
-                    await self._trying(part, self._part(part, engine))
+                    await self._trying(part, self._profile(engine) if part == "profile" else self._part(part, engine))
 
     @asynccontextmanager
     async def _engine(
@@ -132,23 +132,23 @@ class Bench:
             self.results.keep("engines", name, kept)
 
     async def _part(self, part: str, engine: Served) -> None:
-        base = self._plan(self._loads, self._levels)
+        base = self._plan(self._loads, (self._most, 1))
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
             "pairs": base,
+            "more-pairs": replace(base, clients=(2,) if self._dry else (64, 16)),
             "stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
-            "stock": replace(base, clients=(self._most,), sides="raw"),
+            "stock": replace(base, clients=(self._most,), sides="free"),
             "fp8": replace(base, clients=(self._most, 1), sides="raw"),
-        }[part]
+        }.get(part, replace(base, clients=(self._most,), sides="raw"))
         rows: list[PairRow] = []
 
         def finished(row: PairRow) -> None:
             rows.append(row)
-            waves = " (answers come in waves: judge by tokens)" if in_waves(asdict(row), plan.seconds) else ""
-            self.results.say(f"  {part}: {row_words(asdict(row))}{waves}")
+            self.results.say(f"  {part}: {row_words(asdict(row))}")
             self.results.keep("parts", part, asdict(PairReport(rows=tuple(rows), problems=())))
 
         if part == "tickets":
@@ -160,6 +160,19 @@ class Bench:
         self.results.keep("parts", part, asdict(report))
         for problem in report.problems[:3]:
             self.results.say(f"  {part}: PROBLEM {problem}")
+
+    async def _profile(self, engine: Served) -> None:
+        """Stage-A, then captions, as ``profiling`` looks at them; the reports are in ``OUT/profile.txt``."""
+        lines = list[str]()
+
+        def finished(report: str) -> None:
+            lines.extend(report.splitlines())
+            (self._out / "profile.txt").write_text("\n".join(lines) + "\n", "utf-8")
+            self.results.keep("parts", "profile", lines)
+            self.results.say("\n".join(line for line in report.splitlines() if not line.startswith((" ", "--"))))
+
+        seconds, loads = 2 if self._dry else 6, self._loads[::-1]
+        await profile_service(engine, loads, self._photos, self._supply, self._most, seconds, self._out, finished)
 
     def _plan(self, loads: tuple[Load, ...], clients: tuple[int, ...]) -> PairPlan:
         return PairPlan(
@@ -222,7 +235,7 @@ def main() -> None:
     """Exit code 0 however the parts went: the results say it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("parts", nargs="+", choices=ENGINES)
+    parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--seconds", type=float, default=570.0)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from tools.gpu_bench.engines import LEVERS
+
 _FACTS = re.compile(
     r"non-default args|Available KV cache|KV cache size|Maximum concurrency|Model loading took|torch.compile t|Graph capturing|"
-    r"init engine|attention backend|FlashAttention|Kernel for|quantization",
+    r"init engine|attention backend|FlashAttention|Kernel for|Selected \w+ for|EncoderCudaGraph|quantization",
     re.IGNORECASE,
 )
 
@@ -43,15 +45,6 @@ class Results:
         return None
 
 
-def in_waves(row: dict[str, Any], seconds: float) -> bool:
-    """Whether a window of ``seconds`` has no three answers of a client: then answers a second go by whole waves of clients.
-
-    >>> in_waves({"ours": None, "raw": {"p50_ms": 4000}}, 9.0), in_waves({"ours": None, "raw": {"p50_ms": 3000}}, 9.0)
-    (True, False)
-    """
-    return max(side["p50_ms"] for side in (row["ours"], row["raw"]) if side) > seconds * 1000 / 3
-
-
 def row_words(row: dict[str, Any]) -> str:
     """A level in one line.
 
@@ -79,9 +72,17 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
     parts, found = results.document["parts"], dict[str, Any]()
     for label in ("caption", "stage-a"):
         for unit, by in (("per_s", ""), ("tokens_per_s", ", by tokens")):
-            ours = results.rate("pairs", label, clients, "ours", unit)
-            stock, raw, fp8 = (results.rate(part, label, clients, "raw", unit) for part in ("stock", "pairs", "fp8"))
-            for name, one, other in (("ours ÷ vLLM as it comes", ours, stock), ("fp8 ÷ bf16", fp8, raw)):
+            ours, raw = (results.rate("pairs", label, clients, side, unit) for side in ("ours", "raw"))
+            # Of vLLM as it comes, "ours" is the side that has our grammar.
+            like, free = (results.rate("stock", label, clients, side, unit) for side in ("ours", "raw"))
+            ratios = [
+                ("ours ÷ vLLM as it comes", ours, like),
+                ("ours ÷ vLLM as it comes without a grammar", ours, free),
+            ]
+            ratios += [
+                (f"{lever} ÷ our flags", results.rate(lever, label, clients, "raw", unit), raw) for lever in LEVERS
+            ]
+            for name, one, other in ratios:
                 if one and other:
                     found[f"{label}, {clients} clients: {name}{by}"] = round(one / other, 3)
         ours = results.rate("pairs", label, clients, "ours")
@@ -89,7 +90,10 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
         if ours and before:
             found[f"{label}, {clients} clients: ours ÷ transformers batch 8"] = round(ours / before, 3)
     captions = [
-        row for part in ("pairs", "fp8") for row in parts.get(part, {}).get("rows", []) if "caption" in row["label"]
+        row
+        for part in ("pairs", "more-pairs", *LEVERS)
+        for row in parts.get(part, {}).get("rows", [])
+        if "caption" in row["label"]
     ]
     found["captions under the grammar"] = sum(row["answers"] for row in captions)
     found["of them unreadable"] = sum(row["malformed"] for row in captions)

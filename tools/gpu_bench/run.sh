@@ -5,21 +5,25 @@
 #   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: proves the script
 # Parts, by the engine they need
 #   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
-#               pairs         ours and raw vLLM in turns: captions and Stage-A at 1, 64, 240, 16 clients
-#               stage-b       the same for tickets: sampled tokens a second of the worker against the raw engine's
+#               pairs         ours and raw vLLM in turns: captions and Stage-A with 240 clients and with 1
+#               profile       what bounds the engine with 240 clients of our service: OUT/profile.txt
+#               more-pairs    the same with 64 and with 16
+#               stage-b       the same as pairs for tickets: sampled tokens a second of the worker against the raw engine's
 #               tickets       tickets that their first four votes decide
 #               free          raw vLLM with our caption grammar against raw vLLM without one
-#   stock       `vllm serve` as it comes, with 240 clients
-#   fp8         our flags with --quantization fp8, raw
+#   stock       `vllm serve` as it comes, with 240 clients: with our grammar, and without any
+#   fp8, encoder-graphs, shared-tensors
+#               our flags and that lever (engines.py), raw, with 240 clients: to be read against the raw side of pairs
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
-# PARTS is where pack.sh's PART.* are (build/gpu). They are unpacked once into SITE (/tmp/vqc-site). Which GPU and cores: CUDA_VISIBLE_DEVICES
+# PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
+# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES
 # and taskset.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
-limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
-valid=(warm pairs stage-b tickets free stock transformers fp8 quality)
+limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu/serve}; extra=${EXTRA:-build/gpu/extra}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
+valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors transformers quality)
 wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
 for part in "${wanted[@]}"; do
     case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac
@@ -34,6 +38,7 @@ if [ -n "${DRY_RUN:-}" ]; then
 else
     python=${PYTHON:-python3}; state=/tmp/vqc-bench; more=(); mkdir -p "$state"
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
+    echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
     if [ ! -f "$site/.complete" ]; then
         mkdir -p "$site"; cat "$parts_in"/PART.* | xz -dc -T0 | tar x -C "$site"; touch "$site/.complete"
@@ -41,6 +46,9 @@ else
     # The service reads its version from an installed distribution.
     mkdir -p "$site/vqc.dist-info"; printf 'Metadata-Version: 2.1\nName: vqc\nVersion: 0.1.0\n' > "$site/vqc.dist-info/METADATA"
     export PYTHONPATH=$PWD:$site FLASHINFER_DISABLE_VERSION_CHECK=1
+    # Three generations of processes import all of vLLM before an engine starts: byte code is kept, wherever modules lie.
+    unset PYTHONDONTWRITEBYTECODE; export PYTHONPYCACHEPREFIX=/tmp/vqc-bytecode
+    export VLLM_WORKER_MULTIPROC_METHOD=spawn  # what vLLM wants to be told before it shares tensors; it spawns in any case
     # Every sampled request here has a seed, which FlashInfer's sampler cannot take: without it nothing is compiled for nothing.
     export VLLM_USE_FLASHINFER_SAMPLER=0
     model=/tmp/vqc-dummy-$size
@@ -59,6 +67,9 @@ PY
     echo "imports work after $((SECONDS - began)) s"
     [ -d "$model" ] || "$python" -m loadtest dummy "$size" "$model"
 fi
+"$python" -m zipfile -e "$extra"/py_spy-*.whl /tmp/vqc-py-spy || echo "PROBLEM: no py-spy in $extra, so no profile"
+PY_SPY=$(echo /tmp/vqc-py-spy/py_spy-*.data/scripts/py-spy); export PY_SPY
+chmod +x "$PY_SPY" || true
 left=$((limit - (SECONDS - began)))
 timeout --signal=TERM --kill-after=8 "$left" "$python" -m tools.gpu_bench.bench "$out" "${wanted[@]}" --seconds "$((left - 4))" \
     --model "$model" --state "$state" "${more[@]}" || echo "ended with $?"

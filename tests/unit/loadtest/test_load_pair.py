@@ -10,8 +10,9 @@ import pytest
 from loadtest.cli import main
 from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
 from loadtest.load.outcome import Outcome
-from loadtest.load.pair import PairReport, PairRow, Window, _Span
+from loadtest.load.pair import PairReport, _Span
 from loadtest.load.pair_cli import _print
+from loadtest.load.pair_rows import PairRow, Window
 from vqc.errors import InvalidValue
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "model"
@@ -99,3 +100,15 @@ def test_a_window_counts_from_the_moment_when_every_client_may_have_been_answere
         True,
         False,
     ]
+
+
+def test_a_window_does_not_begin_before_all_clients_have_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    span, answers = _Span(2, seconds=8.0, spread_s=5.0), [Outcome(label="x", due=0, sent=0, ended=103.0)] * 9
+    now = 104.9
+    span.ongoing(answers)
+    assert not span.begun.is_set()
+    now = 105.0
+    span.ongoing(answers)
+    assert span.begun.is_set()

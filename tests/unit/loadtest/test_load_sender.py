@@ -193,3 +193,20 @@ async def test_a_closed_loop_keeps_so_many_in_flight_and_never_numbers_twice() -
         )
     assert most == 3
     assert len(outcomes) == server.requests == next(numbers)
+
+
+async def test_a_closed_loop_spreads_the_first_requests_of_its_clients() -> None:
+    """A server that answers nobody before the last client has asked: by then the others have waited their turns."""
+    asked, everybody = list[float](), asyncio.Event()
+
+    async def respond(n: int, writer: asyncio.StreamWriter) -> None:
+        asked.append(perf_counter())
+        if n == 3:
+            everybody.set()
+        await everybody.wait()
+        writer.write(OK)
+
+    async with serving(respond) as (_, target):
+        began = perf_counter()
+        await closed_loop(target, Plain(), 4, lambda: 0, lambda answered: not answered, timeout_s=20, spread_s=0.4)
+    assert all(at - began >= 0.1 * n for n, at in enumerate(asked))

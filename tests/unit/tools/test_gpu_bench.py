@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tools.gpu_bench.engines import PARTS
 from tools.gpu_bench.results import Results, conclusions, facts, row_words
+from tools.gpu_bench.stacks import tables
 
 TOOLS = Path(__file__).parents[3] / "tools" / "gpu_bench"
 
@@ -25,14 +27,20 @@ def run(*parts: str, out: Path, **more: str) -> subprocess.CompletedProcess[str]
 def test_an_unknown_part_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     result = run("pears", out=tmp_path)
     assert result.returncode == 2
-    assert "unknown part pears; valid: warm pairs stage-b tickets free stock transformers fp8 quality" in result.stderr
+    assert (
+        "unknown part pears; valid: warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs"
+        in result.stderr
+    )
 
 
 def test_parts_for_which_there_is_no_time_are_said_with_the_engine_that_they_share(tmp_path: Path) -> None:
     result = run(out=tmp_path, TIME_LIMIT="20")
     assert result.returncode == 0, result.stdout
     said = [line.partition("no time for ")[2] for line in result.stdout.splitlines() if "no time for" in line]
-    assert said == ["pairs stage-b tickets free", "stock", "transformers", "fp8", "quality"]
+    assert said == [
+        "pairs profile more-pairs stage-b tickets free",
+        *[part for part, engine in PARTS.items() if engine != "ours"],
+    ]
     assert "no time for stock" in (tmp_path / "log.txt").read_text("utf-8")
 
 
@@ -55,20 +63,45 @@ def test_ratios_between_parts_are_of_what_several_calls_have_measured(tmp_path: 
     first = Results(tmp_path / "1.json", kept, 0.0)
     first.keep("parts", "pairs", {"rows": [row("caption", 30.0, 31.0), row("stage-a ×1", 40.0, 41.0)]})
     second = Results(tmp_path / "2.json", kept, 0.0)
-    second.keep("parts", "stock", {"rows": [row("caption", None, 20.0), row("stage-a ×1", None, 25.0)]})
+    second.keep("parts", "stock", {"rows": [row("caption", 20.0, 24.0), row("stage-a ×1", 25.0, 32.0)]})
+    second.keep("parts", "fp8", {"rows": [row("caption", None, 46.5)]})
     second.keep("parts", "transformers", {"photos_per_s": 1.6})
     assert json.loads((tmp_path / "2.json").read_text("utf-8")) == json.loads(kept.read_text("utf-8"))
     assert conclusions(second, 4) == {
         "caption, 4 clients: ours ÷ vLLM as it comes": 1.5,
+        "caption, 4 clients: ours ÷ vLLM as it comes without a grammar": 1.25,
+        "caption, 4 clients: fp8 ÷ our flags": 1.5,
         "caption, 4 clients: ours ÷ vLLM as it comes, by tokens": 1.0,
+        "caption, 4 clients: ours ÷ vLLM as it comes without a grammar, by tokens": 1.0,
+        "caption, 4 clients: fp8 ÷ our flags, by tokens": 1.0,
         "stage-a, 4 clients: ours ÷ vLLM as it comes": 1.6,
+        "stage-a, 4 clients: ours ÷ vLLM as it comes without a grammar": 1.25,
         "stage-a, 4 clients: ours ÷ vLLM as it comes, by tokens": 1.0,
+        "stage-a, 4 clients: ours ÷ vLLM as it comes without a grammar, by tokens": 1.0,
         "stage-a, 4 clients: ours ÷ transformers batch 8": 25.0,
-        "captions under the grammar": 9,
-        "of them unreadable": 1,
+        "captions under the grammar": 18,
+        "of them unreadable": 2,
     }
 
 
 @pytest.mark.parametrize("line", ["INFO Available KV cache memory: 61 GiB", "Model loading took 8.9 GiB memory"])
 def test_what_an_engine_says_of_itself_is_kept_once(line: str) -> None:
     assert facts(f"noise\n{line}\n{line}\nnoise") == [line]
+
+
+def test_stacks_become_tables_of_threads_and_functions_by_their_share_of_a_core() -> None:
+    folded = "thread (1): Main;run (a.py);sum (b.py);sum (b.py) 60\nthread (1): Main;run (a.py) 20\nthread (2): IO 5\n"
+    assert tables(folded, 1.0) == [
+        "  threads: 0.80 thread (1): Main",
+        "  threads: 0.05 thread (2): IO",
+        "  self: 0.60 sum (b.py)",
+        "  self: 0.20 run (a.py)",
+        "  total: 0.80 run (a.py)",
+        "  total: 0.60 sum (b.py)",
+    ]
+    assert tables(folded, 1.0, "Main")[2:] == [
+        "  self: 0.75 sum (b.py)",
+        "  self: 0.25 run (a.py)",
+        "  total: 1.00 run (a.py)",
+        "  total: 0.75 sum (b.py)",
+    ]

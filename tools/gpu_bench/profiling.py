@@ -1,0 +1,199 @@
+"""What bounds the engine while many clients ask through our service: the GPU, one of its processes, or one of ours.
+
+For each load two recordings by py-spy of three processes: what runs on a processor, then where the engine core spends its time,
+waiting included, and who holds the two others' Python lock. Beside the first one: processors used by every process, the GPU's
+own counters and vLLM's metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+from engine.client import VllmClient
+from loadtest.load.crew import Door
+from loadtest.load.outcome import Outcome
+from loadtest.load.scenario import Load, Photos, Scenario
+from loadtest.load.sender import closed_loop
+from loadtest.load.serving import Served, our_service
+from loadtest.load.supply import Supply
+from loadtest.process import stats_in
+from tools.gpu_bench.stacks import record, tables
+
+_LINE = re.compile(r"^(vllm:\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+_MEANS = ("iteration_tokens_total", "request_queue_time_seconds", "request_prefill_time_seconds", "request_decode_time_seconds",
+          "time_to_first_token_seconds", "inter_token_latency_seconds", "e2e_request_latency_seconds")  # fmt: skip
+_MAIN = "MainThread"
+_GPU = "utilization.gpu,utilization.memory,power.draw,clocks.sm"
+
+
+async def profile_service(
+    engine: Served,
+    loads: Sequence[Load],
+    photos: Photos,
+    supply: Supply,
+    clients: int,
+    seconds: int,
+    out: Path,
+    finished: Callable[[str], None],
+) -> None:
+    """``finished`` gets the report of each load: recordings of ``seconds``, once there are as many answers as ``clients``.
+
+    What py-spy writes lies in ``out`` meanwhile.
+
+    Raises:
+        RuntimeError: there is no py-spy (``PY_SPY`` says where it is).
+    """
+    py_spy = shutil.which(os.environ.get("PY_SPY", "py-spy"))
+    if py_spy is None:
+        raise RuntimeError("no py-spy: PY_SPY must be its path")
+    scenario = Scenario(mix=tuple(loads), photos=photos, timeout_s=120.0)
+    ours = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{engine.target.uds}", "VQC_MODEL_ALIAS": "vqc"}
+    numbers = count()
+    async with our_service(ours, tickets=False) as service:
+        processes = _watched(engine, service)
+        for job in Door(target=service.target).jobs(scenario, supply):
+            ready, over = asyncio.Event(), asyncio.Event()
+
+            def ongoing(answered: Sequence[Outcome], ready: asyncio.Event = ready, over: asyncio.Event = over) -> bool:
+                if len(answered) >= clients:
+                    ready.set()
+                return not over.is_set()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(
+                    closed_loop(service.target, job, clients, numbers.__next__, ongoing, 120.0, spread_s=seconds)
+                )
+                await asyncio.sleep(seconds)  # by then all have asked
+                await ready.wait()
+                finished(await _profile(job.label, engine, processes, py_spy, seconds, out))
+                over.set()
+
+
+def _watched(engine: Served, service: Served) -> dict[str, int]:
+    """The processes by name: ``core``, ``vllm api 0`` …, ``our api``, ``load``. An engine in one process is its ``core``."""
+    assert engine.pid is not None
+    assert service.pid is not None
+    found, members = dict[str, int](), {engine.pid}
+    parents = {pid: parent for pid, (parent, _) in stats_in(Path("/proc")).items()}
+    while more := {pid for pid, parent in parents.items() if parent in members} - members:
+        members |= more
+    for pid in sorted(members):
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+        if "EngineCore" in title:
+            found["core"] = pid
+        elif "APIServer" in title or "ApiServer" in title:
+            found[f"vllm api {sum(name.startswith('vllm') for name in found)}"] = pid
+    return {"core": engine.pid} | found | {"our api": service.pid, "load": os.getpid()}
+
+
+async def _profile(
+    label: str, engine: Served, processes: Mapping[str, int], py_spy: str, seconds: int, out: Path
+) -> str:
+    stacked = {name: processes[name] for name in ("core", "vllm api 0", "our api") if name in processes}
+    aside = asyncio.gather(_processors(processes, seconds), _gpu(seconds), _metrics(engine, seconds))
+    running = await _recorded(py_spy, stacked, seconds, out, {})
+    lines = [f"== {label}", *[line for part in await aside for line in part]]
+    waiting = await _recorded(
+        py_spy, stacked, seconds, out, {"core": "--idle"} | dict.fromkeys([*stacked][1:], "--gil")
+    )
+    for name in stacked:
+        lines += [f"-- {name}, on a processor", *running[name]]
+        lines += [f"-- {name}, {'waiting included' if name == 'core' else 'with the Python lock'}", *waiting[name]]
+    return "\n".join(lines) + "\n"
+
+
+async def _recorded(
+    py_spy: str, stacked: Mapping[str, int], seconds: int, out: Path, options: Mapping[str, str]
+) -> dict[str, list[str]]:
+    texts = await asyncio.gather(
+        *(
+            record(py_spy, pid, seconds, out / f"stacks.{pid}", *filter(None, [options.get(name)]))
+            for name, pid in stacked.items()
+        ),
+        return_exceptions=True,
+    )
+    return {
+        name: tables(text, seconds, _MAIN if options.get(name) == "--idle" else "")
+        if isinstance(text, str)
+        else [f"  PROBLEM {text}"]
+        for name, text in zip(stacked, texts, strict=True)
+    }
+
+
+async def _processors(processes: Mapping[str, int], seconds: int) -> list[str]:
+    """Cores that each process used, with its three busiest threads."""
+    before, began = {name: _threads(pid) for name, pid in processes.items()}, perf_counter()
+    await asyncio.sleep(seconds)
+    took, lines = (perf_counter() - began) * os.sysconf("SC_CLK_TCK"), list[str]()
+    for name, pid in processes.items():
+        used = {tid: (ticks - before[name].get(tid, 0)) / took for tid, ticks in _threads(pid).items()}
+        busiest = sorted(used, key=lambda tid: used[tid], reverse=True)[:3]
+        top = ", ".join(f"{used[tid]:.2f} {_name(pid, tid)}" for tid in busiest)
+        lines.append(f"cores: {sum(used.values()):.2f} {name} (threads: {top})")
+    return lines
+
+
+def _name(pid: int, tid: int) -> str:
+    return Path(f"/proc/{pid}/task/{tid}/comm").read_text("utf-8").strip()
+
+
+def _threads(pid: int) -> dict[int, int]:
+    """Ticks by thread number."""
+    return {tid: ticks for tid, (_, ticks) in stats_in(Path(f"/proc/{pid}/task")).items()}
+
+
+async def _gpu(seconds: int) -> list[str]:
+    """What the GPU said of itself twice a second: mean, lowest and highest."""
+    if not shutil.which("nvidia-smi"):
+        return ["GPU: no nvidia-smi"]
+    process = await asyncio.create_subprocess_exec(
+        "nvidia-smi", "-i", os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0], f"--query-gpu={_GPU}",
+        "--format=csv,noheader,nounits", "-lms", "500", stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    await asyncio.sleep(seconds)
+    process.terminate()
+    said, _ = await process.communicate()
+    rows = [[*map(float, line.split(","))] for line in said.decode().splitlines() if re.fullmatch(r"[\d., ]+", line)]
+    columns = zip(_GPU.split(","), zip(*rows, strict=True), strict=True) if rows else ()
+    return [
+        f"GPU {name}: {statistics.mean(found):.0f} ({min(found):.0f} to {max(found):.0f})" for name, found in columns
+    ]
+
+
+async def _metrics(engine: Served, seconds: int) -> list[str]:
+    """Requests that run and wait, tokens a second, and means of what vLLM measures itself, over the window."""
+    client, gauges = VllmClient(Path(str(engine.target.uds)), "vqc"), list[dict[str, float]]()
+    try:
+        before, began = await _read(client), perf_counter()
+        while perf_counter() - began < seconds:
+            await asyncio.sleep(0.5)
+            gauges.append(await _read(client))
+        took = perf_counter() - began
+    finally:
+        await client.aclose()
+    grown = {name: value - before.get(name, 0.0) for name, value in gauges[-1].items()}
+    lines = [f"{name}: {statistics.mean(one.get(name, 0.0) for one in gauges):.0f} on average" for name in _GAUGES]
+    for name in ("vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:iteration_tokens_total_count"):
+        lines.append(
+            f"{name}: {grown.get(name, 0.0) / took:.1f}/s"
+        )  # each API process counts the steps it has a part in
+    for name in _MEANS:
+        if number := grown.get(f"vllm:{name}_count"):
+            lines.append(f"vllm:{name}: {grown[f'vllm:{name}_sum'] / number:.4f} on average of {number:.0f}")
+    return lines
+
+
+async def _read(client: VllmClient) -> dict[str, float]:
+    found = dict[str, float]()
+    for name, value in _LINE.findall(await client.metrics()):
+        found[name] = found.get(name, 0.0) + float(value)
+    return found
