@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from engine.errors import (
@@ -36,7 +37,10 @@ def chat_body(request: GenerateRequest, model: str, *, stream: bool, send_priori
     for n, part in enumerate(request.user):
         chunks += [b","] if n else []
         chunks += _part(part)
-    chunks += [b"]}],", _dumps(_parameters(request, model, stream, send_priority))[1:]]
+    chunks.append(b"]}],")
+    if request.grammar is not None:
+        chunks.append(_constraint(request.grammar))
+    chunks.append(_dumps(_parameters(request, model, stream, send_priority))[1:])
     return b"".join(chunks)
 
 
@@ -48,8 +52,14 @@ def _part(part: Image | str) -> list[bytes]:
     return [head, b',"image_url":{"url":', url, b64encode(part.data), b'"}}']
 
 
+@lru_cache(maxsize=8)
+def _constraint(grammar: str) -> bytes:
+    """The field that holds the grammar: a few constants of up to 54 kB, so each is encoded once."""
+    return _dumps({"structured_outputs": {"grammar": grammar}})[1:-1] + b","
+
+
 def _parameters(request: GenerateRequest, model: str, stream: bool, send_priority: bool) -> dict[str, object]:
-    """Everything but the messages. Sampling is spelled out in full, so that no server-side default joins in."""
+    """Everything but messages and grammar. Sampling is spelled out in full, so that no server-side default joins in."""
     sampling = request.sampling
     body: dict[str, object] = {
         "model": model,
@@ -64,8 +74,6 @@ def _parameters(request: GenerateRequest, model: str, stream: bool, send_priorit
     }
     if sampling.seed is not None:
         body["seed"] = sampling.seed
-    if request.grammar is not None:
-        body["structured_outputs"] = {"grammar": request.grammar}
     if request.priority and send_priority:
         body["priority"] = request.priority
     if stream:

@@ -31,7 +31,7 @@ SHORTEST_PREFIX = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceEvent:
-    """One line of a mission's history. ``at`` is ISO 8601 in UTC."""
+    """One line of a mission's history. ``at`` is ISO 8601 in UTC; ``run`` is the one that learned the version, if any."""
 
     at: str
     action: str
@@ -39,6 +39,7 @@ class GuidanceEvent:
     step: int
     by: str
     note: str = ""
+    run: str = ""
 
 
 class GuidanceStore:
@@ -87,20 +88,22 @@ class GuidanceStore:
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         return tuple(GuidanceEvent(**json.loads(line)) for line in lines)
 
-    def propose(self, mission: Mission, guidance: Guidance, *, by: str, note: str = "") -> None:
+    def propose(self, mission: Mission, guidance: Guidance, *, by: str, run: str) -> None:
         """Keeps a version without putting it in force."""
         with self._locked(mission):
             self._keep(mission, guidance)
-            self._tell(mission, "proposed", guidance, by, note)
+            self._tell(mission, "proposed", guidance, by, "", run)
 
-    def approve(self, mission: Mission, guidance: Guidance, *, expected: str, by: str, note: str = "") -> None:
-        """Puts a version in force.
+    def approve(
+        self, mission: Mission, guidance: Guidance, *, expected: str, by: str, note: str = "", run: str = ""
+    ) -> None:
+        """Puts a version in force; ``run`` is the one that learned it.
 
         Raises:
             GuidanceConflict: the version in force is not the ``expected`` digest: somebody was faster.
             InvalidValue: the version is of another mission.
         """
-        self._put(mission, guidance, "approved", expected, by, note)
+        self._put(mission, guidance, "approved", expected, by, note, run)
 
     def rollback(self, mission: Mission, *, expected: str, by: str, to: str | None = None, note: str = "") -> Guidance:
         """Puts an earlier version back in force, the parent of the present one unless ``to`` names another by digest.
@@ -113,10 +116,12 @@ class GuidanceStore:
         if parent is None:
             raise InvalidValue("guidance.version", None, f"the guidance of {mission.name} is the first; name a version")
         earlier = self.version(mission, parent)
-        self._put(mission, earlier, "rolled back", expected, by, note)
+        self._put(mission, earlier, "rolled back", expected, by, note, "")
         return earlier
 
-    def _put(self, mission: Mission, guidance: Guidance, action: str, expected: str, by: str, note: str) -> None:
+    def _put(
+        self, mission: Mission, guidance: Guidance, action: str, expected: str, by: str, note: str, run: str
+    ) -> None:
         if guidance.mission != mission.name:
             raise InvalidValue("guidance.mission", guidance.mission, f"must be {mission.name!r}")
         with self._locked(mission):
@@ -126,7 +131,7 @@ class GuidanceStore:
             self._keep(mission, current)
             self._keep(mission, guidance)
             write_json(folder_of(self._root, mission.name) / "guidance.json", record_of(guidance))
-            self._tell(mission, action, guidance, by, note)
+            self._tell(mission, action, guidance, by, note, run)
             self._prune(mission, guidance)
 
     def _keep(self, mission: Mission, guidance: Guidance) -> None:
@@ -143,9 +148,10 @@ class GuidanceStore:
         for path in spare[: max(0, len(spare) + 1 - self._retention)]:
             path.unlink()
 
-    def _tell(self, mission: Mission, action: str, guidance: Guidance, by: str, note: str) -> None:
+    def _tell(self, mission: Mission, action: str, guidance: Guidance, by: str, note: str, run: str) -> None:
         now = self._clock().isoformat()
-        event = GuidanceEvent(at=now, action=action, version=guidance.digest, step=guidance.step, by=by, note=note)
+        version, step = guidance.digest, guidance.step
+        event = GuidanceEvent(at=now, action=action, version=version, step=step, by=by, note=note, run=run)
         with (folder_of(self._root, mission.name) / "history.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
 

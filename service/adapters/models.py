@@ -70,22 +70,19 @@ class RegistryVersions:
 
 
 class DirectoryVersion:
-    """The checkpoint in one directory, whatever it holds when it is looked at. Its digest is computed from its bytes."""
+    """The checkpoint in one directory, whatever it holds when it is looked at.
+
+    Its digest is computed from its bytes, an adapter's from its own and those of its base.
+    """
 
     async def resolve(self, ref: str) -> str:
-        """The digest of the directory's files; reads them all."""
-        directory = _checkpoint_directory(ref)
-        return await _off_loop(lambda: checkpoint_digest(directory))
+        """The digest of the files that are served; reads them all."""
+        directory, base = _directories(ref)
+        return await _off_loop(lambda: checkpoint_digest(directory, base))
 
     async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
         """The directory, made for this code."""
-        directory, base = _checkpoint_directory(ref), None
-        if is_adapter(directory):
-            base = Path(read_adapter(directory).base)
-            if not (base / "config.json").is_file():
-                raise InvalidValue(
-                    "base_model_name_or_path", str(base), "must be the directory of the adapter's base model"
-                )
+        directory, base = _directories(ref)
         check_contract(directory)
         return Checkpoint(model=ServedModel(alias=alias, digest=digest), directory=directory, base=base)
 
@@ -102,12 +99,21 @@ class FixedVersion:
         raise NotSwappable("this service does not run the model's engine")
 
 
-def _checkpoint_directory(ref: str) -> Path:
+def _directories(ref: str) -> tuple[Path, Path | None]:
+    """The checkpoint's directory and, for an adapter, its base's.
+
+    Links are followed here: they may be pointed elsewhere while an engine runs on what they named.
+    """
     directory = Path(ref)
     if not (directory / "config.json").is_file() and not is_adapter(directory):
         valid = "must be a checkpoint directory (with config.json), or an alias together with VQC_REGISTRY; or set "
         raise InvalidValue("VQC_MODEL", ref, f"{valid}VQC_ENGINE_URL, or VQC_ENGINE=scripted to try out")
-    return directory.resolve()  # a link may be pointed elsewhere while an engine runs on what it named
+    if not is_adapter(directory):
+        return directory.resolve(), None
+    base = Path(read_adapter(directory).base)
+    if not (base / "config.json").is_file():
+        raise InvalidValue("base_model_name_or_path", str(base), "must be the directory of the adapter's base model")
+    return directory.resolve(), base.resolve()
 
 
 async def _off_loop(work: Callable[[], _T]) -> _T:

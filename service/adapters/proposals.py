@@ -53,13 +53,9 @@ class ProposalStore:
         with self._locked(mission):
             proposal = self._pending(mission, proposal_id)
             if self._guidance.in_force(mission).digest != proposal.guidance.digest:  # else: cut off after this step
-                words = f"proposal {proposal.id} of {proposal.run}"
+                expected = proposal.base.digest
                 self._guidance.approve(
-                    mission,
-                    proposal.guidance,
-                    expected=proposal.base.digest,
-                    by=by,
-                    note=f"{note} ({words})" if note else words,
+                    mission, proposal.guidance, expected=expected, by=by, note=note, run=proposal.run
                 )
             return self._decided(mission, proposal, ProposalState.APPROVED, by, note)
 

@@ -81,6 +81,7 @@ class HistoryOut(Wire):
     step: int
     by: str
     note: str
+    run: str = Field(description="The run that learned the version; empty where none did.")
 
 
 class VersionsOut(Wire):
@@ -161,7 +162,7 @@ async def versions(request: Request, mission: str) -> VersionsOut:
             mission=of.name,
             versions=[_version_out(one, kept, current) for one in kept],
             history=[
-                HistoryOut(at=e.at, action=e.action, version=e.version, step=e.step, by=e.by, note=e.note)
+                HistoryOut(at=e.at, action=e.action, version=e.version, step=e.step, by=e.by, note=e.note, run=e.run)
                 for e in book.history(of)
             ],
         )

@@ -12,7 +12,7 @@ from vqc.missions import Mission
 
 
 class GuidanceEvent(Protocol):
-    """One line of a mission's history. ``at`` is ISO 8601 in UTC."""
+    """One line of a mission's history. ``at`` is ISO 8601 in UTC; ``run`` is the one that learned the version, if any."""
 
     @property
     def at(self) -> str: ...  # noqa: D102
@@ -26,6 +26,8 @@ class GuidanceEvent(Protocol):
     def by(self) -> str: ...  # noqa: D102
     @property
     def note(self) -> str: ...  # noqa: D102
+    @property
+    def run(self) -> str: ...  # noqa: D102
 
 
 class GuidanceBook(Protocol):

@@ -30,7 +30,7 @@ def approve_run(run: Path, name: str, store: Path, *, by: str, note: str) -> Non
     guidance, mission = guidance_in_force(run, folder), mission_of(identity, name)
     kept = GuidanceStore(store)
     before = kept.in_force(mission)
-    kept.approve(mission, guidance, expected=before.digest, by=by, note=note or f"from {run}")
+    kept.approve(mission, guidance, expected=before.digest, by=by, note=note, run=run.name)
     calibration = Thresholds(run).find(guidance, model=identity["model"], sampler=identity["sampler"])
     if calibration:
         Thresholds(store).put(calibration, guidance, model=identity["model"], sampler=identity["sampler"])

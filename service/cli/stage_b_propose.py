@@ -39,7 +39,7 @@ def propose_run(run: Path, store: Path, *, by: str) -> None:
         proposal = _proposal(run, mission, identity["guidance"][mission.name], after, reflections, by)
         if ProposalStore(store).put(mission, proposal):
             for version in _learned(run, mission, proposal):
-                GuidanceStore(store).propose(mission, version, by=by, note=f"learned by {run.name}")
+                GuidanceStore(store).propose(mission, version, by=by, run=run.name)
         calibration = Thresholds(run).find(after, model=identity["model"], sampler=identity["sampler"])
         if calibration:
             Thresholds(store).put(calibration, after, model=identity["model"], sampler=identity["sampler"])

@@ -13,7 +13,7 @@ from service.api.auth import Scope, caller_of, require
 from service.api.context import Context, context_of
 from service.api.problems import problem_of
 from service.console.guidance_view import MissionRow, mission_row, mission_view
-from service.console.render import page
+from service.console.render import page, short, words_of
 from service.console.visitor import by
 from service.console.words import known
 from service.domain.errors import GuidanceConflict, ProposalDecided
@@ -97,14 +97,26 @@ async def _changed(request: Request, mission: str, done: str, change: Callable[[
 
 
 async def _page(request: Request, mission: Mission, *, done: str = "", error: VqcError | None = None) -> Response:
-    context, problem = context_of(request), problem_of(error) if error else None
+    context, status = context_of(request), problem_of(error).status if error else 200
     view = await asyncio.to_thread(mission_view, mission, context.guidance, context.proposals)
     return page(
         request,
         "guidance.html",
-        problem.status if problem else 200,
+        status,
         view=view,
-        problem=problem,
+        why=_why(error, words_of(request)) if error else "",
         done=done if known(f"guidance.done_{done}") else "",
         may_change=Scope.ADMIN in caller_of(request).scopes,
     )
+
+
+def _why(error: VqcError, t: Callable[..., str]) -> str:
+    """Why nothing was changed; what no page offers is said as the API says it."""
+    match error:
+        case GuidanceConflict():
+            return t("guidance.other_in_force", now=short(error.in_force), expected=short(error.expected))
+        case ProposalDecided():
+            state, at = t(f"guidance.state_{error.state}"), error.at[:19].replace("T", " ")
+            return t("guidance.already_decided", proposal=error.proposal_id, by=error.by, at=at, state=state)
+        case _:
+            return str(error)

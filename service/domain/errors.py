@@ -191,7 +191,7 @@ class GuidanceConflict(VqcError):
     """The version in force is not the one that the change was made for: somebody was faster."""
 
     def __init__(self, mission: str, expected: str, in_force: str) -> None:
-        self.in_force = in_force
+        self.in_force, self.expected = in_force, expected
         super().__init__(
             f"guidance of {mission}: {in_force[:12]} is in force, not {expected[:12]}; look at it and retry"
         )
@@ -208,7 +208,7 @@ class ProposalDecided(VqcError):
     """A proposal that somebody has decided on. ``state`` is approved or rejected."""
 
     def __init__(self, proposal_id: str, state: str, by: str, at: str) -> None:
-        self.state = state
+        self.proposal_id, self.state, self.by, self.at = proposal_id, state, by, at
         super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is made once")
 
 

@@ -10,8 +10,7 @@ out=$(realpath -m "$1"); here=$(cd "$(dirname "$0")" && pwd); tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$out" "$out/../extra"; rm -f "$out"/PART.*
 flags=(--no-deps --only-binary=:all: --python-version 3.12 --implementation cp)
-for n in 39 35 34 31 28 27 26 24 17 12 5; do flags+=(--platform "manylinux_2_${n}_x86_64"); done
-flags+=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64)
+source "$here/../gpu_host.sh"; flags+=("${platforms[@]}")
 pip download -qqq "${flags[@]}" -d "$tmp/wheels" -r "$here/vllm-0.24.txt" -r "$here/service.txt"
 pip download -qqq "${flags[@]}" -d "$out/../extra" py-spy==0.4.3
 pip install -qqq "${flags[@]}" --no-index --no-compile --target "$tmp/site" "$tmp"/wheels/*.whl

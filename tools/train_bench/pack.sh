@@ -8,8 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); python=${PYTHON:-$here/../../.venv/bin/python}; tmp=$(mktemp -d); site=${SITE:-$tmp/site}
 trap 'rm -rf "$tmp"' EXIT
 flags=(--no-deps --only-binary=:all: --python-version "${FOR:-3.12}" --implementation cp)
-for n in 39 35 34 31 28 27 26 24 17 12 5; do flags+=(--platform "manylinux_2_${n}_x86_64"); done
-flags+=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64)
+source "$here/../gpu_host.sh"; flags+=("${platforms[@]}")
 mkdir -p "$tmp/wheels"
 sources='^(deepspeed|attrdict|dacite)=='
 grep -vE "$sources" "$here/packages.txt" > "$tmp/binary.txt"

@@ -3,8 +3,9 @@
 from trainer.data.dataset import SampleDataset, dataset_from_config
 from trainer.data.drawn import draw_data
 from trainer.data.example import Example, Outline, conversation_text
+from trainer.data.parse import parse_record
 from trainer.data.problems import DataError, Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket, parse_record
+from trainer.data.records import Chat, Photo, Record, Task, Ticket
 from trainer.data.validate import DataReport, validate
 
 __all__ = [

@@ -18,8 +18,9 @@ from trainer.data.follow import item_names, line_of
 from trainer.data.images import canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.mode import drawn_mission, epoch_order, photo_task, sample_random
+from trainer.data.parse import parse_record
 from trainer.data.problems import DataError, Problem, Rule
-from trainer.data.records import Chat, Photo, Record, Task, Ticket, parse_record
+from trainer.data.records import Chat, Photo, Record, Task, Ticket
 from trainer.data.validate import images_of
 from vqc import codec, verdict
 from vqc.caption import DenseCaption

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from trainer.data.images import ImageRef, canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
+from trainer.data.parse import read_record
 from trainer.data.problems import DataError, Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket, read_record
+from trainer.data.records import Chat, Photo, Record, Task, Ticket
 from vqc.errors import PhotoRejected
 from vqc.geometry import SizeWH
 from vqc.image import PhotoLimits

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from trainer.data.images import image_root
 from trainer.data.jsonl import JsonlIndex
+from trainer.data.parse import parse_record
 from trainer.data.problems import DataError
 from trainer.data.records import Photo as PhotoRecord
-from trainer.data.records import Ticket, parse_record
+from trainer.data.records import Ticket
 from trainer.evaluation.answers import Answerer, Photo, TicketCase
 from trainer.evaluation.matching import Matching, is_line, matched
 from trainer.evaluation.scores import (

@@ -10,7 +10,8 @@ from engine.errors import EngineFailed, EngineRefused, EngineTimeout
 from service.application.stage_b.ports import Artifacts, Journal
 from service.application.stage_b.reflect import Reflect
 from service.application.stage_b.ticket_pass import Outcome, TicketPass
-from service.domain.stage_b.gate import Compared, GateResult, GateRule, gate
+from service.domain.remarks import Remark
+from service.domain.stage_b.gate import Compared, GateResult, GateRule, gate, too_few
 from service.domain.stage_b.guidance import Guidance, applied
 from service.domain.stage_b.records import Record
 from service.domain.stage_b.reflection import Case, Proposal, operation_record, read_proposal
@@ -37,7 +38,7 @@ class _Trial:
     """
 
     after: Guidance
-    reasons: tuple[str, ...]
+    reasons: tuple[Remark, ...]
     result: GateResult | None = None
     held_out: tuple[Outcome, ...] = ()
 
@@ -111,14 +112,13 @@ class Improve:
     async def _tried(self, guidance: Guidance, proposal: Proposal, held_out: Sequence[Outcome]) -> _Trial:
         rule = self._rule.gate
         if not proposal.operations:
-            return _Trial(after=guidance, reasons=("nothing was proposed",))
+            return _Trial(after=guidance, reasons=(Remark.of("nothing_proposed", "nothing was proposed"),))
         if len(held_out) < rule.min_tickets:
-            reason = f"{len(held_out)} held-out tickets, at least {rule.min_tickets} are needed"
-            return _Trial(after=guidance, reasons=(reason,))
+            return _Trial(after=guidance, reasons=(too_few(len(held_out), rule),))
         try:
             after = applied(guidance, proposal.operations)
         except InvalidValue as error:
-            return _Trial(after=guidance, reasons=(str(error),))
+            return _Trial(after=guidance, reasons=(_impossible(error),))
         judged: list[Outcome] = []
         async with aclosing(self._judge_all([one.record for one in held_out], after)) as judging:
             async for outcome in judging:
@@ -130,6 +130,20 @@ class Improve:
         ]
         result = gate(compared, rule, self._seed)
         return _Trial(after=after, reasons=result.reasons, result=result, held_out=tuple(judged))
+
+
+_IMPOSSIBLE = {
+    "operation.id": "unknown_rule",
+    "operation.ids": "merges_too_few",
+    "operations": "changes_nothing",
+    "rule.text": "rule_text",
+    "guidance.rules": "rule_twice",
+}
+"""The code of each field that ``applied`` refuses in operations as an answer can name them."""
+
+
+def _impossible(error: InvalidValue) -> Remark:
+    return Remark(code=_IMPOSSIBLE.get(error.field, "other"), text=str(error), values={"why": str(error)})
 
 
 def _case(outcome: Outcome) -> Case | None:
@@ -169,7 +183,7 @@ def _record(
             "notes": list(proposal.notes),
             "gate": measured,
             "applied": not trial.reasons,
-            "reasons": list(trial.reasons),
+            "reasons": [{"code": one.code, "text": one.text, "values": one.values} for one in trial.reasons],
             "guidance_before": before.digest,
             "guidance_after": in_force.digest,
             "guidance_step": in_force.step,

@@ -14,6 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.domain.remarks import Remark
 from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 
@@ -63,7 +64,7 @@ class Effect:
 class GateResult(Effect):
     """An effect and its outcome: ``reasons`` say why a change does not pass, none when it does."""
 
-    reasons: tuple[str, ...]
+    reasons: tuple[Remark, ...]
 
     @property
     def passed(self) -> bool:
@@ -80,7 +81,7 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
     >>> found = gate(same + was(Verdict.FAIL, Verdict.PASS, Verdict.FAIL, 12), GateRule(), seed=17)
     >>> found.passed, found.rer, found.false_release_before, found.false_release_after
     (True, 0.75, 1.0, 0.25)
-    >>> gate(same, GateRule(), seed=17).reasons[0]
+    >>> str(gate(same, GateRule(), seed=17).reasons[0])
     'relative error reduction 0.000 is below 0.1'
     """
     before = [one.before is not one.label for one in tickets]
@@ -94,12 +95,21 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
         _released([t.before for t in tickets], tickets),
         _released([t.after for t in tickets], tickets),
     )
-    misses = {
-        f"{len(tickets)} held-out tickets, at least {rule.min_tickets} are needed": len(tickets) < rule.min_tickets,
-        f"relative error reduction {rer:.3f} is below {rule.min_rer:g}": rer < rule.min_rer,
-        f"false release rises from {released_before:.3f} to {released_after:.3f}": released_after > released_before,
-        f"holds in {share:.3f} of the resamples, below {rule.min_share:g}": share < rule.min_share,
-    }
+    reasons: list[Remark] = []
+    if len(tickets) < rule.min_tickets:
+        reasons.append(too_few(len(tickets), rule))
+    if rer < rule.min_rer:
+        words = "relative error reduction {rer} is below {least}"
+        reasons.append(Remark.of("small_gain", words, rer=f"{rer:.3f}", least=f"{rule.min_rer:g}"))
+    if released_after > released_before:
+        words, shares = (
+            "false release rises from {before} to {after}",
+            (f"{released_before:.3f}", f"{released_after:.3f}"),
+        )
+        reasons.append(Remark.of("more_released", words, before=shares[0], after=shares[1]))
+    if share < rule.min_share:
+        words = "holds in {share} of the resamples, below {least}"
+        reasons.append(Remark.of("unsteady_gain", words, share=f"{share:.3f}", least=f"{rule.min_share:g}"))
     return GateResult(
         tickets=len(tickets),
         error_before=sum(before) / max(len(tickets), 1),
@@ -108,8 +118,14 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
         false_release_before=released_before,
         false_release_after=released_after,
         bootstrap_share=share,
-        reasons=tuple(reason for reason, missed in misses.items() if missed),
+        reasons=tuple(reasons),
     )
+
+
+def too_few(tickets: int, rule: GateRule) -> Remark:
+    """What is said where so many tickets can show nothing."""
+    words = "{tickets} held-out tickets, at least {least} are needed"
+    return Remark.of("few_held_out", words, tickets=tickets, least=rule.min_tickets)
 
 
 def _rer(before: int, after: int) -> float:

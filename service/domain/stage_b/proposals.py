@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.domain.remarks import Remark
 from service.domain.stage_b.gate import Effect
 from service.domain.stage_b.guidance import Guidance
 from vqc.verdict import Verdict
@@ -39,7 +40,7 @@ class Reflected:
     operations: tuple[RuleOperation, ...]
     effect: Effect | None
     applied: bool
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

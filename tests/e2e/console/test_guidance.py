@@ -53,7 +53,7 @@ async def test_two_at_once_the_second_is_told(served: Served):
     await people[0].page.get_by_role("button", name="否决").click()
     await expect(people[0].page.get_by_role("status")).to_contain_text("提议已否决")
     await people[1].page.get_by_role("button", name="采纳").click()
-    await expect(people[1].page.get_by_role("alert")).to_contain_text("rejected by")
+    await expect(people[1].page.get_by_role("alert")).to_contain_text("处理：已否决")
     assert context.guidance.in_force(MISSION) == one.base
 
 

@@ -123,6 +123,16 @@ class TestDirectory:
         (directory / "tokenizer.json").write_text("{ }")
         assert await source.resolve(str(directory)) != first
 
+    async def test_an_adapters_digest_changes_with_its_own_bytes_and_with_those_of_its_base(self, tmp_path):
+        source, base = DirectoryVersion(), checkpoint(tmp_path / "base", b"one")
+        lora = adapter_of(tmp_path / "lora", base)
+        found = [await source.resolve(str(lora))]
+        for changed in (base / "model.safetensors", lora / "adapter_model.safetensors"):
+            changed.write_bytes(changed.read_bytes() + b" ")
+            found += [await source.resolve(str(lora)), await source.resolve(str(lora))]
+        assert len(found) == 5
+        assert len(set(found)) == 3
+
     async def test_a_link_is_followed_once(self, tmp_path):
         (tmp_path / "current").symlink_to(checkpoint(tmp_path / "a", b"one"))
         fetched = await DirectoryVersion().fetch(str(tmp_path / "current"), "d", "default")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from torch.distributed import TCPStore
 
 from trainer.config import TrainConfig, resolved_yaml
 
@@ -21,8 +21,10 @@ def run_in_two(config: TrainConfig, directory: Path, command_line: str = "traine
     """
     path = directory / "two.yaml"
     path.write_text(resolved_yaml(config), encoding="utf-8")
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_unused_port())}
-    common |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    # They meet at a port that is open before its number is known, so nobody takes it in between; torchrun does the same.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
+    common |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", command_line, "run", str(path)]
     errors = [directory / f"rank{rank}.err" for rank in range(2)]
     with contextlib.ExitStack() as stack:
@@ -45,12 +47,3 @@ def run_in_two(config: TrainConfig, directory: Path, command_line: str = "traine
 
 def _ends(errors: list[Path]) -> str:
     return "\n".join(f"{path.name}: …{path.read_text('utf-8')[-2000:]}" for path in errors)
-
-
-def _unused_port() -> int:
-    """A port below the range from which the system serves everybody else, so that nobody takes it in between."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("50 ports in a row are taken")

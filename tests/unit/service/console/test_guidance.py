@@ -1,9 +1,12 @@
 """Missions and guidance: what the pages say, who may change what, and what happens when two do."""
 
+import re
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from service.domain.stage_b.gate import GateRule, gate
 from service.domain.stage_b.guidance import Add, applied
 from tests.unit.service.stage_b.test_proposals import MISSION, proposal
 from vqc.missions import missions
@@ -32,6 +35,19 @@ async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visit
         assert words in html
 
 
+async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor, context):
+    one = proposal()
+    refused = replace(one.reflections[0], applied=False, reasons=gate([], GateRule(), seed=1).reasons)
+    context.proposals.put(MISSION, replace(one, reflections=(*one.reflections, refused)))
+    zh, en = [(await visitor.get(PATH, **{"Accept-Language": language})).text for language in ("zh", "en")]
+    for chinese, english in (
+        ("留出工单只有 0 张", "0 held-out tickets; at least 20"),
+        ("重抽样支持，至少应为 0.8", "at least 0.8"),
+    ):
+        assert (chinese in zh, english in zh) == (True, False)
+        assert (chinese in en, english in en) == (False, True)
+
+
 async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting):
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id, note="看过")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?done=approved")
@@ -39,6 +55,7 @@ async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting)
     last = context.guidance.history(MISSION)[-1]
     assert last.by.startswith("王工 (")
     shown = (await visitor.get(answer.headers["location"])).text
+    assert "学自运行 demo" in shown
     assert "新工单将按新规则判断" in shown
     assert "已采纳" in shown
 
@@ -54,7 +71,7 @@ async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor,
     context.proposals.reject(MISSION, waiting.id, by="Zhang")
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
-    assert "rejected by Zhang" in answer.text
+    assert re.search("已由 Zhang 于 .* UTC 处理：已否决", answer.text)
     assert 'role="alert"' in answer.text
 
 
@@ -65,7 +82,9 @@ async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context,
     shown = (await visitor.get(PATH)).text
     assert "不能采纳" in shown
     assert '/approve" disabled' in shown
-    assert (await visitor.post(f"{PATH}/approve", proposal=waiting.id)).status_code == 409
+    answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
+    assert answer.status_code == 409
+    assert f"现行的已是版本 {other.digest[:12]}，不再是 {first.digest[:12]}" in answer.text
     assert context.guidance.in_force(MISSION) == other
 
 

@@ -28,7 +28,7 @@ RIGHT = was(P, P, P, 20) + was(F, F, F, 20)
 def test_a_change_that_does_not_help_is_refused_with_the_number(tickets, words):
     found = gate(tickets, GateRule(), seed=1)
     assert not found.passed
-    assert any(words in reason for reason in found.reasons)
+    assert any(words in reason.text for reason in found.reasons)
 
 
 def test_a_change_that_helps_passes_and_is_measured():

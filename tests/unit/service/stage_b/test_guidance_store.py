@@ -33,7 +33,7 @@ def test_an_empty_store_has_the_missions_own_focus_in_force_and_writes_nothing(s
 
 
 def test_versions_are_put_in_force_kept_and_rolled_back(store):
-    store.propose(MISSION, THIRD, by="model")
+    store.propose(MISSION, THIRD, by="model", run="demo")
     assert store.in_force(MISSION) == FIRST
     store.approve(MISSION, SECOND, expected=FIRST.digest, by="Li", note="checked")
     store.approve(MISSION, THIRD, expected=SECOND.digest, by="Li")
@@ -93,7 +93,7 @@ def test_only_the_newest_snapshots_stay_and_always_the_one_in_force(tmp_path):
         before = after
     assert [one.step for one in store.versions(MISSION)] == [3, 4]
     store.rollback(MISSION, expected=before.digest, by="x")
-    store.propose(MISSION, applied(before, [Remove(id="G0", evidence=("QC-1",))]), by="x")
+    store.propose(MISSION, applied(before, [Remove(id="G0", evidence=("QC-1",))]), by="x", run="demo")
     assert store.in_force(MISSION).step == 3
     with pytest.raises(InvalidValue, match="retention"):
         GuidanceStore(tmp_path, retention=0)

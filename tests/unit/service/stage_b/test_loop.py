@@ -13,6 +13,7 @@ from service.application.stage_b.judge_ticket import JudgeTicket
 from service.application.stage_b.loop import LoopPlan, TrainingFreeLoop
 from service.application.stage_b.reflect import Reflect
 from service.application.stage_b.ticket_pass import TicketPass
+from service.console.words import catalogue
 from service.domain.generation import Knobs
 from service.domain.stage_b.guidance import seeded
 from service.domain.stage_b.order import Part, part_of
@@ -26,6 +27,7 @@ from vqc.verdict import Verdict
 
 MISSION = mission_named("挡风板安装检查")
 RULE = "图中有破损标记则不通过"
+TWICE = '{"op": "add", "text": "甲", "evidence": ["T1"]}'
 TICKETS = [
     TicketRecord(
         mission=MISSION,
@@ -103,16 +105,21 @@ async def test_reflection_reads_no_ticket_that_is_held_out_or_kept_for_calibrati
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (proposing("今天天气好"), "relative error reduction 0.000"),
-        ("没有建议", "nothing was proposed"),
-        ('{"operations": [{"op": "remove", "id": "G7", "evidence": ["T1"]}]}', "operation.id"),
+        (proposing("今天天气好"), "small_gain"),
+        (proposing("今天\n天气好"), "rule_text"),
+        ("没有建议", "nothing_proposed"),
+        ('{"operations": [{"op": "remove", "id": "G7", "evidence": ["T1"]}]}', "unknown_rule"),
+        ('{"operations": [{"op": "merge", "ids": ["G0"], "text": "甲", "evidence": ["T1"]}]}', "merges_too_few"),
+        (f'{{"operations": [{TWICE}, {TWICE}]}}', "rule_twice"),
+        (f'{{"operations": [{TWICE}, {{"op": "remove", "id": "G0", "evidence": ["T1"]}}]}}', "changes_nothing"),
     ],
 )
 async def test_a_proposal_that_does_not_help_changes_nothing(answer, reason):
     run = MemoryRun()
     results, last = await loop(ScriptedEngine(answering(answer)), run)(MISSION, TICKETS, seeded(MISSION))
     assert (last, len(results), run.versions) == (seeded(MISSION), 1, [])
-    assert all(reason in one["reflection"]["reasons"][0] for one in run.reflections)
+    assert {one["reflection"]["reasons"][0]["code"] for one in run.reflections} == {reason}
+    assert f"remarks.{reason}" in catalogue()
     assert len(run.reflections) == 2
 
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 
@@ -10,6 +11,7 @@ from service.adapters.guidance_store import GuidanceStore
 from service.adapters.proposals import ProposalStore
 from service.cli.stage_b_propose import propose_run
 from service.domain.errors import GuidanceConflict, ProposalDecided, UnknownProposal
+from service.domain.stage_b.gate import GateRule, gate
 from service.domain.stage_b.guidance import Add, applied, seeded
 from service.domain.stage_b.proposals import Effect, GuidanceProposal, ProposalState, Reflected, RuleOperation
 from vqc.errors import InvalidValue
@@ -18,6 +20,7 @@ from vqc.verdict import Verdict
 
 MISSION = mission_named("挡风板安装检查")
 FIRST = seeded(MISSION)
+NO = gate([], GateRule(), seed=1).reasons[0]
 
 
 def effect(before: float, after: float, share: float = 0.9) -> Effect:
@@ -73,7 +76,7 @@ def test_what_is_approved_is_in_force_and_the_history_tells_of_it(store, tmp_pat
     assert (decided.state, decided.decision and decided.decision.by) == (ProposalState.APPROVED, "Wang")
     assert store.proposals(MISSION) == (decided,)
     last = guidance.history(MISSION)[-1]
-    assert (last.action, last.by, last.note) == ("approved", "Wang", f"看过 (proposal {one.id} of demo)")
+    assert (last.action, last.by, last.note, last.run) == ("approved", "Wang", "看过", "demo")
 
 
 def test_a_decision_is_made_once(store, tmp_path):
@@ -138,7 +141,7 @@ def test_an_edited_file_is_refused_with_its_name(store, tmp_path):
 def test_effects_of_several_reflections_are_told_as_one():
     measured = (effect(0.4, 0.2), effect(0.2, 0.1, share=0.85))
     parts = [Reflected(reflection_id="1" * 12, operations=(), effect=one, applied=True) for one in measured]
-    refused = Reflected(reflection_id="0" * 12, operations=(), effect=effect(0.1, 0.9), applied=False, reasons=("no",))
+    refused = Reflected(reflection_id="0" * 12, operations=(), effect=effect(0.1, 0.9), applied=False, reasons=(NO,))
     one = proposal()
     whole = GuidanceProposal(
         guidance=one.guidance, base=FIRST, run="demo", by="Li", at="", reflections=(*parts, refused)
@@ -190,7 +193,7 @@ def reflection(n: int, *, applied_: bool) -> dict:
                 "bootstrap_share": 0.9,
             },
             "applied": applied_,
-            "reasons": [] if applied_ else ["holds in 0.000 of the resamples, below 0.8"],
+            "reasons": [] if applied_ else [asdict(NO)],
         }
     }
 
@@ -200,7 +203,7 @@ def test_a_run_that_learned_is_proposed_with_its_evidence_and_nothing_comes_into
     propose_run(run, tmp_path, by="Li")
     (found,) = store.proposals(MISSION)
     assert found.id in capsys.readouterr().out
-    assert [one.applied for one in found.reflections] == [True, True, False]
+    assert [(one.applied, one.reasons) for one in found.reflections] == [(True, ()), (True, ()), (False, (NO,))]
     assert [(t.group_id, t.label, t.verdict) for t in found.tickets] == [
         ("QC-0", Verdict.FAIL, Verdict.PASS),
         ("QC-1", Verdict.FAIL, Verdict.PASS),
@@ -210,7 +213,7 @@ def test_a_run_that_learned_is_proposed_with_its_evidence_and_nothing_comes_into
     assert [one.step for one in guidance.versions(MISSION)] == [0, 1, 2]
     propose_run(run, tmp_path, by="Li")
     assert len(store.proposals(MISSION)) == 1
-    assert [event.action for event in guidance.history(MISSION)] == ["proposed", "proposed"]
+    assert [(event.action, event.run) for event in guidance.history(MISSION)] == [("proposed", "run")] * 2
 
 
 def test_a_run_that_learned_nothing_says_so(store, tmp_path, capsys):
