@@ -28,7 +28,7 @@ from tests.unit.trainer import tiny
 from trainer.config import config_from
 from trainer.model.collate import padded
 from trainer.model.encode import IGNORED, Encoded
-from trainer.model.loss import supervised
+from trainer.model.loss import at
 from trainer.tiny_checkpoint import build_tiny_checkpoint
 from trainer.training import distillation
 from trainer.training.run import run
@@ -116,7 +116,7 @@ def log_p_of(student: Any, sample: Encoded) -> np.ndarray:
     batch = padded([sample], net.facts(0))
     with torch.no_grad():
         hidden_BTD = net._hidden(batch["input_ids"], net._features(batch, None), batch)
-        log_p_SV = net.lm_head(supervised(hidden_BTD, batch["labels"])).log_softmax(-1)
+        log_p_SV = net.lm_head(at(batch["answer_places"], hidden_BTD)).log_softmax(-1)
     answer_S = torch.from_numpy(sample.labels_T[sample.labels_T != IGNORED]).long()
     return log_p_SV.gather(1, answer_S[:, None])[:, 0].numpy()
 

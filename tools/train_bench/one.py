@@ -24,6 +24,9 @@ import yaml
 from loadtest.train import VARIANTS, Load, config, row
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
+ROW, LONG_ROW = 8192, 12_288
+"""Tokens of a packed row; the longer one takes about 60 GiB."""
+
 SAID = 60_000
 """Characters of a process's words that are kept."""
 
@@ -36,7 +39,7 @@ class Session:
         self.work, self.out, self.small = arguments.work, arguments.out, arguments.small
         self.model, self.tiny = arguments.model, arguments.tiny
         few = {"steps": 2, "warmup": 1, "batch_size": 2, "row_tokens": 2048, "lora_rank": 4, "workers": 1}
-        real = {"steps": 12, "warmup": 3, "batch_size": 7, "row_tokens": 8192, "lora_rank": 32, "workers": 4}
+        real = {"steps": 12, "warmup": 3, "batch_size": 7, "row_tokens": ROW, "lora_rank": 32, "workers": 4}
         self.load = Load(
             model=str(self.model),
             photos=0,
@@ -89,15 +92,16 @@ class Session:
             self.tell(json.dumps({key: value for key, value in each.items() if key not in ("took", "losses")}))
         return found
 
-    def ours(self, names: tuple[str, ...], *, profile: bool = False, least: float = 30) -> None:
-        """Runs variants in one process."""
-        paths = []
-        for name in names:
+    def ours(
+        self, variants: tuple[str, ...], *, profile: bool = False, row_tokens: int | None = None, least: float = 30
+    ) -> None:
+        """Runs variants in one process, with packed rows of another length where one is given (and named)."""
+        paths, names = [], [name if row_tokens is None else f"{name} {row_tokens}" for name in variants]
+        steps = self.load.steps + (2 if profile else 0)
+        load = replace(self.load, steps=steps, row_tokens=self.load.row_tokens if self.small else row_tokens or ROW)
+        for name, variant in zip(names, variants, strict=True):
             path = self.work / f"{name}.yaml"
-            steps = self.load.steps + (2 if profile else 0)
-            path.write_text(
-                yaml.safe_dump(config(self.work, replace(self.load, steps=steps), BY_NAME[self._known(name)]))
-            )
+            path.write_text(yaml.safe_dump(config(self.work, load, BY_NAME[self._known(variant)])))
             paths.append(str(path))
         options = ["--warmup", str(self.load.warmup), *(["--profile"] if profile else [])]
         found = self.process(" ".join(names), ["trainer.training.measure", *paths, *options], least=least)
@@ -145,8 +149,10 @@ PLAIN = {"kd": False, "recompute": True, "liger": False}
 PHASES: dict[str, Callable[[Session], None]] = {
     "compiled": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), profile=True),
     "liger": lambda it: it.ours(("sft+packing+liger", "gkd+packing+liger"), profile=True),
-    "both": lambda it: it.ours(("sft+packing+liger+compiled", "gkd+packing+liger+compiled")),
-    "swift": lambda it: it.theirs({"name": "sft best", **BEST}, {"name": "sft equal", **PLAIN}),
+    "long": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), row_tokens=LONG_ROW, profile=True),
+    "swift": lambda it: it.theirs({"name": "sft best", **BEST}),
+    "swift-equal": lambda it: it.theirs({"name": "sft equal", **PLAIN}),
+    "swift-large": lambda it: it.theirs({"name": "sft best, batch 9", **BEST, "batch": 9}),
     "swift-gkd": lambda it: it.theirs(
         {"name": "gkd best", **BEST, "kd": True, "batch": 4}, {"name": "gkd equal", **PLAIN, "kd": True, "batch": 4}
     ),

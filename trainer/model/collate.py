@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from trainer.model.encode import IGNORED, Encoded
+from trainer.model.loss import answer_places
 from trainer.model.pixels import GridTHW
 from trainer.model.positions import patch_positions, rope_positions
 
@@ -39,10 +40,12 @@ def packed(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     boundaries = torch.tensor(bounds, dtype=torch.int32)
     longest = max(map(len, samples))
     positions = np.concatenate([_positions(sample, facts) for sample in samples], axis=1)
+    ids, labels = (_joined(getattr(sample, name) for sample in samples) for name in ("input_ids_T", "labels_T"))
     return {
-        "input_ids": _joined(sample.input_ids_T for sample in samples),
-        "labels": _joined(sample.labels_T for sample in samples),
+        "input_ids": ids,
+        "labels": labels,
         "position_ids": torch.from_numpy(positions)[:, None],
+        **_places(ids, labels, facts),
         "cu_seq_lens_q": boundaries,
         "cu_seq_lens_k": boundaries,
         "max_length_q": longest,
@@ -71,9 +74,18 @@ def padded(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
         "labels": labels,
         "attention_mask": mask,
         "position_ids": positions,
+        **_places(ids, labels, facts),
         "num_samples": rows,
         "num_tokens": sum(map(len, samples)),
         **_photos(samples, facts),
+    }
+
+
+def _places(ids_BT: torch.Tensor, labels_BT: torch.Tensor, facts: ModelFacts) -> Batch:
+    """Where image tokens and answers are, rows end to end; asked of the device, it would have to be waited for."""
+    return {
+        "image_places": (ids_BT == facts.image_token).view(-1).nonzero()[:, 0],
+        "answer_places": answer_places(labels_BT),
     }
 
 

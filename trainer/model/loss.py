@@ -38,6 +38,7 @@ def next_token_loss(
     labels_BT: torch.Tensor,
     head: torch.nn.Module,
     *,
+    places_S: torch.Tensor | None = None,
     before_BT: torch.Tensor | None = None,
     coordinates: CoordinateTargets | None = None,
     teacher: Targets | None = None,
@@ -49,14 +50,15 @@ def next_token_loss(
     module, so that sharding and adapter hooks run. Over a frozen head the gradients are made on the way, else a chunk is
     computed again in the backward pass. With ``coordinates`` the loss is the
     divergence from their spread targets, 0 when met; ``before_BT`` are then the input ids. ``teacher`` speaks of the
-    supervised positions in the order of ``supervised``.
+    supervised positions in the order of ``places_S``, which are ``answer_places`` of the labels where they are known already.
     """
-    hidden_SD, labels_S = supervised(hidden_BTD, labels_BT), labels_BT[:, 1:][labels_BT[:, 1:] != -100]
+    places_S = answer_places(labels_BT) if places_S is None else places_S
+    hidden_SD, labels_S = at(places_S, hidden_BTD), at(places_S + 1, labels_BT)
     before_S = labels_S
     if coordinates is not None and before_BT is not None:
-        before_S = supervised(before_BT, labels_BT)
+        before_S = at(places_S, before_BT)
     rows = _calls(len(labels_S), positions_at_once(head, at_once, teacher=teacher is not None), head)
-    tokens = torch.tensor(len(labels_S), device=hidden_SD.device)
+    tokens = torch.full((), len(labels_S), device=hidden_SD.device)
     if coordinates is None and hidden_SD.requires_grad and can_be_direct(head, teacher):
         total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows)
         return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
@@ -73,9 +75,16 @@ def next_token_loss(
     return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
 
 
-def supervised(values_BTX: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-    """values_SX at the positions whose next token is trained, row by row."""
-    return values_BTX[:, :-1][labels_BT[:, 1:] != -100]
+def answer_places(labels_BT: torch.Tensor) -> torch.Tensor:
+    """places_S whose next token is trained, counted through the rows end to end."""
+    trained_BT = torch.zeros_like(labels_BT, dtype=torch.bool)
+    trained_BT[:, :-1] = labels_BT[:, 1:] != -100
+    return trained_BT.view(-1).nonzero()[:, 0]
+
+
+def at(places_S: torch.Tensor, values_BTX: torch.Tensor) -> torch.Tensor:
+    """values_SX at places counted through the rows end to end."""
+    return values_BTX.flatten(0, 1).index_select(0, places_S)
 
 
 def positions_at_once(head: torch.nn.Module, at_once: int = LOGITS_AT_ONCE, *, teacher: bool = False) -> int:

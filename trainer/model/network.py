@@ -20,7 +20,7 @@ from trainer.model import attention
 from trainer.model.collate import ModelFacts
 from trainer.model.coordinates import CoordinateTargets
 from trainer.model.distillation import Answered, Asked, Lesson, Objective
-from trainer.model.loss import TokenLoss, next_token_loss, supervised
+from trainer.model.loss import TokenLoss, at, next_token_loss
 from trainer.model.signature import with_arguments_of
 from trainer.model.vision import Trunk, VisionFeatures, aligned, encoded
 from vqc.errors import VqcError
@@ -66,6 +66,18 @@ class LinearPatchEmbed(upstream.Qwen3VLVisionPatchEmbed):
         return linear(hidden_states.to(weight.dtype), weight.view(self.embed_dim, -1), self.proj.bias)
 
 
+class TextModel(upstream.Qwen3VLTextModel):
+    """Upstream's, which also takes the places of image tokens instead of a mask: a mask makes the host wait for the device."""
+
+    def _deepstack_process(
+        self, hidden_states: torch.Tensor, visual_pos_masks: torch.Tensor, visual_embeds: torch.Tensor
+    ) -> torch.Tensor:
+        if visual_pos_masks.dtype is torch.bool:
+            return super()._deepstack_process(hidden_states, visual_pos_masks, visual_embeds)
+        flat = hidden_states.flatten(0, 1).index_add(0, visual_pos_masks, visual_embeds.to(hidden_states.dtype))
+        return flat.view_as(hidden_states)
+
+
 class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
     """Transformers' model; a batch with ``labels`` returns a ``TrainingOutput``, anything else is upstream's."""
 
@@ -74,6 +86,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.model.visual.patch_embed = LinearPatchEmbed(config.vision_config)
+        self.model.language_model.__class__ = TextModel  # as it is, weights and all
         self.pixel_table_CV: torch.Tensor | None = None
         self.coordinates: CoordinateTargets | None = None
         self.objective: Objective | None = None
@@ -98,12 +111,13 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         if labels is None:
             return super().forward(input_ids=input_ids, **inputs)
         if asked is not None:
-            return self._answer(input_ids, labels, asked, inputs)
+            return self._answer(input_ids, asked, inputs)
         features = self._features(inputs, lesson.trunk if lesson is not None else None)
         found = next_token_loss(
             self._hidden(input_ids, features, inputs),
             labels,
             self.lm_head,
+            places_S=inputs["answer_places"],
             before_BT=input_ids,
             coordinates=self.coordinates if self.training else None,
             teacher=lesson.targets if lesson is not None else None,
@@ -117,6 +131,10 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
                 tokens=found.tokens,
             )
         return self._taught(found, items, features, image_items_in_batch, lesson)
+
+    def train(self, mode: bool = True) -> Any:
+        """As upstream's, which walks through all modules in every step; here only when the mode changes."""
+        return self if self.training is mode else super().train(mode)
 
     def facts(self, pad_token: int) -> ModelFacts:
         """What collation must know of this model."""
@@ -165,18 +183,18 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
             output["llm_kd_total"], output["taught_tokens"] = total.detach(), found.tokens
         if features is not None and lesson.features is not None:
             total = self.objective.vision_total(features, lesson.features)
-            count = torch.tensor(len(features.merged_MD), device=total.device)
+            count = torch.full((), len(features.merged_MD), device=total.device)
             output["loss"] = output["loss"] + total / (count if image_items is None else image_items)
             output["vision_kd_total"], output["image_tokens"] = total.detach(), count
         return output
 
-    def _answer(self, input_ids: Any, labels: torch.Tensor, asked: Asked, inputs: dict[str, Any]) -> Answered:
+    def _answer(self, input_ids: Any, asked: Asked, inputs: dict[str, Any]) -> Answered:
         features = trunk = None
         if inputs.get("pixel_levels") is not None:
             features, trunk = encoded(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)
         hidden_BTD = self._hidden(input_ids, features, inputs) if asked.text else None
         return Answered(
-            hidden_SD=supervised(hidden_BTD, labels) if hidden_BTD is not None else None,
+            hidden_SD=at(inputs["answer_places"], hidden_BTD) if hidden_BTD is not None else None,
             features=features if asked.features else None,
             trunk=trunk,
         )
@@ -192,9 +210,12 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
     def _hidden(self, input_ids: torch.Tensor, features: VisionFeatures | None, inputs: dict[str, Any]) -> torch.Tensor:
         """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
         text = {key: inputs[key] for key in _TEXT_INPUTS if inputs.get(key) is not None}
+        embeds_BTD = self.get_input_embeddings()(input_ids)
         if features is not None:
-            text["mm_encoder_outputs"] = {"image": features.as_upstream()}
-        return self.model(input_ids=input_ids, use_cache=False, **text)[0]
+            places, merged_MD = inputs["image_places"], features.merged_MD.to(embeds_BTD.dtype)
+            embeds_BTD = embeds_BTD.flatten(0, 1).index_copy(0, places, merged_MD).view_as(embeds_BTD)
+            text |= {"visual_pos_masks": places, "deepstack_visual_embeds": features.deepstack}
+        return self.model.language_model(inputs_embeds=embeds_BTD, use_cache=False, **text)[0]
 
 
 def load(

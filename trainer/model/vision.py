@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +29,6 @@ class VisionFeatures:
 
     merged_MD: torch.Tensor
     deepstack: tuple[torch.Tensor, ...]
-
-    def as_upstream(self) -> BaseModelOutputWithDeepstackFeatures:
-        """The same as transformers' model takes it."""
-        return BaseModelOutputWithDeepstackFeatures(
-            pooler_output=(self.merged_MD,),  # type: ignore[arg-type]
-            deepstack_features=[(features_MD,) for features_MD in self.deepstack],  # type: ignore[misc]
-        )
 
 
 def encoded(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[VisionFeatures, Trunk]:

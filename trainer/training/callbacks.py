@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOG = get_logger("trainer.run")
 
 LATEST_CHECK = 100
-"""Step after which gradients of towers that never had any are no longer looked for (they are frozen)."""
+"""Step after which gradients of towers that never had any are no longer looked for: no photo comes their way."""
 
 
 def delayed(training: TrainingSection, step: int, epoch: float | None) -> bool:
@@ -176,8 +176,9 @@ class Soundness(TrainerCallback):
         if not self._unchecked or model is None or args.deepspeed or args.fsdp:
             return
         moved: dict[Tower, bool] = {}
-        for name, parameter in model.named_parameters():
-            tower = tower_of(name)
+        trained = [(tower_of(name), each) for name, each in model.named_parameters() if each.requires_grad]
+        self._unchecked &= {tower for tower, _ in trained}
+        for tower, parameter in trained:
             if (self._taught or tower in self._unchecked) and parameter.grad is not None:
                 moved[tower] = moved.get(tower, False) or bool(parameter.grad.count_nonzero())
         if self._taught and not any(moved.values()):

@@ -48,10 +48,27 @@ class Profiled(TrainerCallback):
                 f"{getattr(e, by) / 1e3 / self._steps:9.2f} ms {e.count / self._steps:8.0f} × {e.key[:150]}"
                 for e in ranked
             ]
-            self._path.write_text(
-                "\n".join([*said, averages.table(sort_by=by, row_limit=30, max_name_column_width=70)])
-            )
+            said += _waits(self._profile.events(), self._steps)
+            self._path.write_text("\n".join(said) + "\n")
             self._profile = None
+
+
+def _waits(events: Any, steps: int) -> list[str]:
+    """Where the device had nothing to do: between which two kernels, the longest in all first."""
+    kernels = sorted((e for e in events if str(e.device_type).endswith("CUDA")), key=lambda e: e.time_range.start)
+    waits: dict[tuple[str, str], list[float]] = {}
+    until, last = 0.0, ""
+    for kernel in kernels:
+        if last and kernel.time_range.start > until:
+            waits.setdefault((last, kernel.name), []).append((kernel.time_range.start - until) / 1e3)
+        if kernel.time_range.end > until:
+            until, last = kernel.time_range.end, kernel.name
+    ranked = sorted(waits.items(), key=lambda item: -sum(item[1]))[:40]
+    total = sum(map(sum, waits.values())) / steps
+    return [f"between kernels nothing for {total:.1f} ms a step, so often, at most, after, before:"] * bool(kernels) + [
+        f"{sum(each) / steps:9.2f} ms {len(each) / steps:8.1f} × {max(each):7.2f} ms  {after[:70]} | {before[:70]}"
+        for (after, before), each in ranked
+    ]
 
 
 def _wait() -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainer.model.loss import TEACHER_SHARE, next_token_loss, supervised
+from trainer.model.loss import TEACHER_SHARE, answer_places, at, next_token_loss
 from trainer.model.targets import HiddenTargets
 from trainer.objectives.coarse import coarsened, likeliest
 from trainer.objectives.divergence import JensenShannon, jensen_shannon
@@ -37,9 +37,9 @@ def test_chunks_change_nothing_of_a_teachers_word_either(at_once, top_k, frozen)
     hidden = torch.randn(2, 9, 8, requires_grad=True)
     labels = torch.randint(0, 11, (2, 9))
     labels[0, :4] = labels[1, 5:] = -100
-    teacher_SD = supervised(torch.randn(2, 9, 8), labels)
+    teacher_SD = at(answer_places(labels), torch.randn(2, 9, 8))
     jsd = JensenShannon(beta=0.2, temperature=2.0)
-    log_s, log_t = (jsd.log_probs(logits) for logits in (head(supervised(hidden, labels)), other(teacher_SD)))
+    log_s, log_t = (jsd.log_probs(logits) for logits in (head(at(answer_places(labels), hidden)), other(teacher_SD)))
     if top_k is not None:
         ids, log_t = likeliest(log_t, top_k)
         log_s = coarsened(log_s, ids)
