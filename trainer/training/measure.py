@@ -22,7 +22,6 @@ import torch
 from transformers import TrainerCallback
 
 from trainer.config import TrainConfig, load_config
-from trainer.model.encode import IGNORED
 from trainer.training.flops import Work, training_flops
 from trainer.training.profiling import PROFILED, Profiled
 from trainer.training.ranks import leave
@@ -81,7 +80,7 @@ def work_of(batch: dict[str, Any]) -> Work:
     return Work(
         samples=batch["num_samples"],
         tokens=batch["num_tokens"],
-        supervised=int((batch["labels"] != IGNORED).sum()),
+        supervised=len(batch["answer_places"]),
         patches=sum(patches),
         tokens_squared=sum(length**2 for length in lengths),
         patches_squared=sum(count**2 for count in patches),
@@ -103,13 +102,14 @@ def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) ->
     trainer.add_callback(clock)
     if profile is not None:
         trainer.add_callback(Profiled(profile, steps=PROFILED))
-    compute_loss = trainer.compute_loss
+    get_batch_samples = trainer.get_batch_samples
 
-    def counted(model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
-        batches.append(work_of(inputs))
-        return compute_loss(model, inputs, *rest, **options)
+    def counted(*given: Any) -> Any:  # on the host: asked of the device, each step would wait for the one before
+        samples, items = get_batch_samples(*given)
+        batches.extend(map(work_of, samples))
+        return samples, items
 
-    trainer.compute_loss = counted
+    trainer.get_batch_samples = counted
     trainer.train()
     steps = clock.took()
     last = len(steps) - (PROFILED if profile is not None else 0)
