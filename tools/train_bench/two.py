@@ -25,7 +25,7 @@ STEPS = 8
 def tree(session: Session, way: str) -> dict[str, Any]:
     """The configuration of a way to train."""
     base, _, compiled = way.partition("+")
-    variant = "sft+packing+compiled" if compiled and not session.small else "sft+packing"
+    variant = "sft+packing+compiled" if compiled and not session.small else "sft+packing+recompute"
     found = config(session.work / way, session.load, BY_NAME[variant])
     training = found["training"]
     training |= {"max_steps": STEPS, "logging_steps": 1, "learning_rate": 1e-4, "lr_scheduler_type": "constant"}
