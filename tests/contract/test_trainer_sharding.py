@@ -117,6 +117,10 @@ def test_what_cannot_be_sharded_is_refused(
             refuse_text_only(config, np.array([1, 0, 2]))
     refuse_text_only(plain, np.array([1, 0, 2]))
     monkeypatch.setenv("LOCAL_RANK", "0")
+    with monkeypatch.context() as older:
+        older.setattr(torch, "__version__", "2.12.1")
+        with pytest.raises(InvalidValue, match=r"PyTorch 2\.13"):
+            training_arguments(fsdp)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(InvalidValue, match="ACCELERATE_USE_CPU"):
         training_arguments(zero)

@@ -139,6 +139,11 @@ def _loop(config: TrainConfig) -> Iterator[Finding]:
             yield "training.report_to", f"{name!r} is not supported; valid: 'tensorboard', 'none'"
     if "none" in training.report_to and len(training.report_to) > 1:
         yield "training.report_to", f"{list(training.report_to)!r} contradicts itself; 'none' stands alone"
+    if training.torch_compile and training.use_liger_kernel:
+        yield (
+            "training.use_liger_kernel",
+            "cannot be compiled; beside torch_compile, which fuses the same, set it to false",
+        )
     if training.resume_only_model and training.resume_from_checkpoint is None:
         yield "training.resume_only_model", "has no effect without training.resume_from_checkpoint"
     if training.resume_from_checkpoint is not None and config.tuner.resume_from_checkpoint is not None:

@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from accelerate import DistributedType, PartialState
 from accelerate.utils import FullyShardedDataParallelPlugin
+from torch.torch_version import TorchVersion
 from transformers import TrainingArguments
 
 from trainer.training.trouble import UnhealthyRun
@@ -39,6 +41,11 @@ def sharding_options(config: TrainConfig) -> dict[str, Any]:
     if "LOCAL_RANK" not in os.environ:
         start = "torchrun --nproc_per_node gpu -m trainer.cli run CONFIG"
         raise InvalidValue(key, value, f"shards over several processes: start it with {start}")
+    if not config.deepspeed.enabled and TorchVersion(torch.__version__) < TorchVersion("2.13"):
+        raise InvalidValue(
+            key, value, f"needs PyTorch 2.13 or later, not {torch.__version__}: before, an output head that is called in parts "
+            "loses its weights; or use deepspeed zero3",
+        )  # fmt: skip
     if config.deepspeed.enabled:
         if os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes"):
             raise InvalidValue(key, value, "is ignored by accelerate under ACCELERATE_USE_CPU; unset that variable")

@@ -54,6 +54,7 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
         ({"training": {"lr_scheduler_kwargs": {"min_lr": 1.0}}}, "training.lr_scheduler_kwargs.min_lr", "above"),
         ({"training": {"warmup_ratio": 0.1, "warmup_steps": 3}}, "training.warmup_steps", "keep one"),
         ({"training": {"packing": True, "group_by_length": True}}, "training.group_by_length", "packing"),
+        ({"training": {"torch_compile": True, "use_liger_kernel": True}}, "training.use_liger_kernel", "compiled"),
         ({"training": {"packing_length": 9000}}, "training.packing_length", "packing: true"),
         ({"training": {"packing": True, "packing_length": 64}}, "training.packing_length", "shorter"),
         ({"training": {"max_steps": 3, "num_train_epochs": 2.0}}, "training.num_train_epochs", "max_steps"),
