@@ -29,9 +29,10 @@ from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageB
 from loadtest.load.serving import Served, our_service, plain_command, raw_engine
 from loadtest.load.supply import supply_of
 from loadtest.loop import run
-from tools.gpu_bench.engines import LEVERS, PARTS, VARIANTS
+from tools.gpu_bench.engines import LEVERS, PARTS, VARIANTS, Variant
 from tools.gpu_bench.profiling import profile_service
 from tools.gpu_bench.results import Results, conclusions, facts, row_words
+from vqc.cores import usable_cores
 
 _DEMO = Path("deploy/demo/model")
 _CONFIG = Path("configs/stage_b_training_free.yaml")
@@ -90,14 +91,17 @@ class Bench:
             self.results.keep("failed", name, told[-6000:])
             return False
 
-    async def _on(self, name: str, parts: Sequence[str]) -> None:
-        variant = VARIANTS["ours" if self._dry and name in LEVERS else name]  # a CPU has none of the levers
-        settings = EngineSettings(
+    def _settings(self, variant: Variant) -> EngineSettings:
+        return EngineSettings(
             model=self._model,
             max_model_len=8192,
             extra_args=(*self._extra, *variant.flags),
             quantization=variant.quantization,
         )
+
+    async def _on(self, name: str, parts: Sequence[str]) -> None:
+        variant = VARIANTS["ours" if self._dry and name in LEVERS else name]  # a CPU has none of the levers
+        settings = self._settings(variant)
         async with self._engine(name, settings, as_it_comes=variant.as_it_comes) as engine:
             for part in parts:
                 if self.left() < 20:
@@ -141,7 +145,7 @@ class Bench:
             "stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
-            "stock": replace(base, clients=(self._most,), sides="free"),
+            "stock": replace(base, loads=self._loads[::-1], clients=(self._most,), sides="free"),
             "fp8": replace(base, clients=(self._most, 1), sides="raw"),
         }.get(part, replace(base, clients=(self._most,), sides="raw"))
         rows: list[PairRow] = []
@@ -160,6 +164,18 @@ class Bench:
         self.results.keep("parts", part, asdict(report))
         for problem in report.problems[:3]:
             self.results.say(f"  {part}: PROBLEM {problem}")
+
+    async def _twins(self) -> None:
+        """Two engines on one device, each asked by half of the clients: while one's host thinks, the other's kernels run."""
+        cores = max(1, usable_cores() // 6)
+        settings = replace(self._settings(VARIANTS["ours"]), gpu_memory_utilization=0.45, api_server_count=cores)
+        async with self._engine("twin 1", settings) as first, self._engine("twin 2", settings) as second:
+            plan = replace(self._plan(self._loads, (self._most // 2,)), sides="raw")
+            both = (compare(engine, "vqc", plan, self._supply) for engine in (first, second))
+            for number, report in enumerate(await asyncio.gather(*both), start=1):
+                self.results.keep("parts", f"twin {number}", asdict(report))
+                for row in report.rows:
+                    self.results.say(f"  twin {number}: {row_words(asdict(row))}")
 
     async def _profile(self, engine: Served) -> None:
         """Stage-A, then captions, as ``profiling`` looks at them; the reports are in ``OUT/profile.txt``."""
@@ -181,6 +197,9 @@ class Bench:
         )  # fmt: skip
 
     async def _alone(self, part: str) -> None:
+        if part == "twins":
+            await self._twins()
+            return
         if part == "transformers":
             sizes = ["--batch", "2", "--seconds", "2", "--new-tokens", "8", "--size", "256", "192"] if self._dry else []
             said = await self._python("tools.gpu_bench.predecessor", str(self._model), *sizes)

@@ -49,6 +49,7 @@ PARTS: dict[str, str | None] = {
     **dict.fromkeys(("warm", "pairs", "profile", "more-pairs", "stage-b", "tickets", "free"), "ours"),
     "stock": "stock",
     **{lever: lever for lever in LEVERS},
+    "twins": None,
     "transformers": None,
     "quality": None,
 }

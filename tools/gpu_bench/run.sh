@@ -14,6 +14,7 @@
 #   stock       `vllm serve` as it comes, with 240 clients: with our grammar, and without any
 #   fp8, encoder-graphs, shared-tensors
 #               our flags and that lever (engines.py), raw, with 240 clients: to be read against the raw side of pairs
+#   twins       two engines with our flags on the one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
 # PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
@@ -23,7 +24,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
 limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu/serve}; extra=${EXTRA:-build/gpu/extra}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
-valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors transformers quality)
+valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors twins transformers quality)
 wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
 for part in "${wanted[@]}"; do
     case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac
