@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +34,7 @@ def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
     stats = stats_in(proc)
     if pid not in stats:
         raise BenchFailed(f"no process {pid} to measure")
-    members = {pid}
-    while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
-        members |= found
-    ticks = sum(stats[member][1] for member in members)
+    ticks = sum(stats[member][1] for member in tree_in(stats, pid))
     peak_rss_mb, rss_mb = _memory_mb(proc / str(pid) / "status")
     return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=peak_rss_mb, rss_mb=rss_mb)
 
@@ -61,6 +59,14 @@ def stats_in(proc: Path) -> dict[int, tuple[int, int]]:
             except OSError:
                 continue  # it ended meanwhile
     return stats
+
+
+def tree_in(stats: Mapping[int, tuple[int, int]], pid: int) -> set[int]:
+    """The process and all under it, of ``stats_in``'s."""
+    members = {pid}
+    while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
+        members |= found
+    return members
 
 
 def _memory_mb(path: Path) -> tuple[float, float]:

@@ -7,7 +7,6 @@ alternating order; every photo is new to the engine.
 from __future__ import annotations
 
 import asyncio
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -20,12 +19,13 @@ from typing import Literal
 
 from engine.client import VllmClient
 from loadtest.load.crew import Door, problems
+from loadtest.load.engine_metrics import summed
 from loadtest.load.outcome import Outcome
 from loadtest.load.pair_rows import PairRow, Window, row_of
 from loadtest.load.reading import Job
 from loadtest.load.scenario import Load, Photos, Scenario
 from loadtest.load.sender import closed_loop
-from loadtest.load.serving import Served, our_service
+from loadtest.load.serving import Served, in_front_of, our_service
 from loadtest.load.supply import Supply
 from loadtest.quantiles import quantile
 
@@ -38,7 +38,7 @@ _SPREAD = 1.5
 _FIRST_CLIENTS = 64
 """Clients of the requests before everything, which warm the engine up for both sides."""
 
-_TOKENS = re.compile(r"^vllm:generation_tokens_total\{[^}]*\} (\S+)$", re.MULTILINE)
+_TOKENS = "vllm:generation_tokens_total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ async def compare(
             second = Door(target=engine.target, model=model, constrained=False).jobs(scenario, supply)
         elif plan.sides == "ours":
             starting("starting the service")
-            server = await stack.enter_async_context(_service(socket, model, plan))
+            server = await stack.enter_async_context(_service(engine, model, plan))
             first = Door(target=server.target).jobs(scenario, supply)
         metrics = VllmClient(socket, model)
         stack.push_async_callback(metrics.aclose)
@@ -106,14 +106,9 @@ async def compare(
         return PairReport(rows=tuple(rows), problems=tuple(measuring.problems))
 
 
-def _service(socket: Path, model: str, plan: PairPlan) -> AbstractAsyncContextManager[Served]:
-    settings = {
-        "VQC_ENGINE": "external",
-        "VQC_ENGINE_URL": f"unix://{socket}",
-        "VQC_MODEL_ALIAS": model,
-        "VQC_WORKER_CONCURRENCY": str(max(plan.clients)),  # as many tickets at once as raw vLLM gets requests
-    }
-    return our_service(settings, tickets=any(load.task == "stage-b" for load in plan.loads))
+def _service(engine: Served, model: str, plan: PairPlan) -> AbstractAsyncContextManager[Served]:
+    at_once = {"VQC_WORKER_CONCURRENCY": str(max(plan.clients))}  # as many tickets as raw vLLM gets requests
+    return our_service(in_front_of(engine, model) | at_once, tickets=any(load.task == "stage-b" for load in plan.loads))
 
 
 class _Measuring:
@@ -216,8 +211,7 @@ class _Measuring:
 
     async def _tokens(self) -> float | None:
         """Tokens that the engine has written since its start."""
-        found = _TOKENS.findall(await self._metrics.metrics())
-        return sum(map(float, found)) if found else None
+        return summed(await self._metrics.metrics()).get(_TOKENS)
 
 
 class _Span:

@@ -36,6 +36,12 @@ class Served:
         return None if self.pid is None else tree_usage(self.pid)
 
 
+def in_front_of(engine: Served, model: str) -> dict[str, str]:
+    """The settings with which our service asks a running engine that serves ``model``."""
+    url = f"unix://{engine.target.uds}"
+    return {"VQC_ENGINE": "external", "VQC_ENGINE_URL": url, "VQC_MODEL_ALIAS": model}
+
+
 @asynccontextmanager
 async def our_service(settings: Mapping[str, str], *, tickets: bool) -> AsyncGenerator[Served, None]:
     """Our service as ``settings`` say (by default on the scripted engine), with Redis and a worker for ``tickets``.

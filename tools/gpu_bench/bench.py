@@ -26,9 +26,10 @@ from engine.profile import EngineSettings, Quantization, vllm_command
 from loadtest.load.pair import PairPlan, PairReport, compare
 from loadtest.load.pair_rows import PairRow
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
-from loadtest.load.serving import Served, our_service, plain_command, raw_engine
+from loadtest.load.serving import Served, in_front_of, our_service, plain_command, raw_engine
 from loadtest.load.supply import supply_of
 from loadtest.loop import run
+from tools.gpu_bench.commands import output_of
 from tools.gpu_bench.engines import LEVERS, PARTS, VARIANTS, Variant
 from tools.gpu_bench.profiling import profile_service
 from tools.gpu_bench.results import Results, conclusions, facts, row_words
@@ -218,11 +219,12 @@ class Bench:
         """The demo model's scores on held-out scenes through our service."""
         gpu = () if self._dry else ("--enforce-eager", "--api-server-count", "2")
         settings = EngineSettings(model=_DEMO, max_model_len=8192, quantization=quantization, extra_args=gpu)
-        async with self._engine(f"demo {name}", settings) as engine:
-            ours = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{engine.target.uds}", "VQC_MODEL_ALIAS": "vqc"}
-            async with our_service(ours, tickets=False) as service:
-                url = f"http://{service.target.host}:{service.target.port}"
-                said = await self._python("trainer.cli", "evaluate", "--url", url, "--data", str(data), "--json")
+        async with (
+            self._engine(f"demo {name}", settings) as engine,
+            our_service(in_front_of(engine, "vqc"), tickets=False) as service,
+        ):
+            url = f"http://{service.target.host}:{service.target.port}"
+            said = await self._python("trainer.cli", "evaluate", "--url", url, "--data", str(data), "--json")
         report = json.loads(said.splitlines()[-1])
         kept = self.results.document["parts"].get("quality", {})
         self.results.keep("parts", "quality", {**kept, name: report})
@@ -230,17 +232,7 @@ class Bench:
 
     async def _python(self, module: str, *arguments: str) -> str:
         """The standard output of a module. Raises ``RuntimeError`` with the end of what it said, where it fails."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            said, complained = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        if process.returncode:
-            raise RuntimeError(f"{module} ended with {process.returncode}: {complained.decode()[-3000:]}")
-        return said.decode()
+        return await output_of(module, sys.executable, "-m", module, *arguments)
 
 
 def _first_wave(folder: Path) -> Path:

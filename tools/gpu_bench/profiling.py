@@ -19,15 +19,15 @@ from time import perf_counter
 
 from engine.client import VllmClient
 from loadtest.load.crew import Door
+from loadtest.load.engine_metrics import summed
 from loadtest.load.outcome import Outcome
 from loadtest.load.scenario import Load, Photos, Scenario
 from loadtest.load.sender import closed_loop
-from loadtest.load.serving import Served, our_service
+from loadtest.load.serving import Served, in_front_of, our_service
 from loadtest.load.supply import Supply
-from loadtest.process import stats_in
+from loadtest.process import stats_in, tree_in
 from tools.gpu_bench.stacks import record, tables
 
-_LINE = re.compile(r"^(vllm:\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 _GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 _MEANS = ("iteration_tokens_total", "request_queue_time_seconds", "request_prefill_time_seconds", "request_decode_time_seconds",
           "time_to_first_token_seconds", "inter_token_latency_seconds", "e2e_request_latency_seconds")  # fmt: skip
@@ -56,9 +56,8 @@ async def profile_service(
     if py_spy is None:
         raise RuntimeError("no py-spy: PY_SPY must be its path")
     scenario = Scenario(mix=tuple(loads), photos=photos, timeout_s=120.0)
-    ours = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{engine.target.uds}", "VQC_MODEL_ALIAS": "vqc"}
     numbers = count()
-    async with our_service(ours, tickets=False) as service:
+    async with our_service(in_front_of(engine, "vqc"), tickets=False) as service:
         processes = _watched(engine, service)
         for job in Door(target=service.target).jobs(scenario, supply):
             ready, over = asyncio.Event(), asyncio.Event()
@@ -82,11 +81,8 @@ def _watched(engine: Served, service: Served) -> dict[str, int]:
     """The processes by name: ``core``, ``vllm api 0`` …, ``our api``, ``load``. An engine in one process is its ``core``."""
     assert engine.pid is not None
     assert service.pid is not None
-    found, members = dict[str, int](), {engine.pid}
-    parents = {pid: parent for pid, (parent, _) in stats_in(Path("/proc")).items()}
-    while more := {pid for pid, parent in parents.items() if parent in members} - members:
-        members |= more
-    for pid in sorted(members):
+    found = dict[str, int]()
+    for pid in sorted(tree_in(stats_in(Path("/proc")), engine.pid)):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
         if "EngineCore" in title:
             found["core"] = pid
@@ -173,10 +169,10 @@ async def _metrics(engine: Served, seconds: int) -> list[str]:
     """Requests that run and wait, tokens a second, and means of what vLLM measures itself, over the window."""
     client, gauges = VllmClient(Path(str(engine.target.uds)), "vqc"), list[dict[str, float]]()
     try:
-        before, began = await _read(client), perf_counter()
+        before, began = summed(await client.metrics()), perf_counter()
         while perf_counter() - began < seconds:
             await asyncio.sleep(0.5)
-            gauges.append(await _read(client))
+            gauges.append(summed(await client.metrics()))
         took = perf_counter() - began
     finally:
         await client.aclose()
@@ -190,10 +186,3 @@ async def _metrics(engine: Served, seconds: int) -> list[str]:
         if number := grown.get(f"vllm:{name}_count"):
             lines.append(f"vllm:{name}: {grown[f'vllm:{name}_sum'] / number:.4f} on average of {number:.0f}")
     return lines
-
-
-async def _read(client: VllmClient) -> dict[str, float]:
-    found = dict[str, float]()
-    for name, value in _LINE.findall(await client.metrics()):
-        found[name] = found.get(name, 0.0) + float(value)
-    return found

@@ -24,7 +24,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
 limit=${TIME_LIMIT:-570}; out=${OUT:-output/gpu_bench}; parts_in=${PARTS:-build/gpu/serve}; extra=${EXTRA:-build/gpu/extra}; site=${SITE:-/tmp/vqc-site}; size=${SIZE:-4b}
-valid=(warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs shared-tensors twins transformers quality)
+python=${PYTHON:-python3}; [ -z "${DRY_RUN:-}" ] || python=.venv/bin/python
+read -ra valid < <("$python" -c 'from tools.gpu_bench.engines import PARTS; print(*PARTS)')
 wanted=("$@"); [ ${#wanted[@]} -gt 0 ] || wanted=("${valid[@]:1}")
 for part in "${wanted[@]}"; do
     case " ${valid[*]} " in *" $part "*) ;; *) echo "unknown part $part; valid: ${valid[*]}" >&2; exit 2 ;; esac
@@ -34,10 +35,10 @@ exec > >(tee -a "$out/log.txt") 2>&1
 export PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1
 
 if [ -n "${DRY_RUN:-}" ]; then
-    python=.venv/bin/python; export PYTHONPATH=$PWD
+    export PYTHONPATH=$PWD
     model=deploy/demo/model; state=$out; more=(--dry)
 else
-    python=${PYTHON:-python3}; state=/tmp/vqc-bench; more=(); mkdir -p "$state"
+    state=/tmp/vqc-bench; more=(); mkdir -p "$state"
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
     echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
@@ -68,9 +69,11 @@ PY
     echo "imports work after $((SECONDS - began)) s"
     [ -d "$model" ] || "$python" -m loadtest dummy "$size" "$model"
 fi
-"$python" -m zipfile -e "$extra"/py_spy-*.whl /tmp/vqc-py-spy || echo "PROBLEM: no py-spy in $extra, so no profile"
-PY_SPY=$(echo /tmp/vqc-py-spy/py_spy-*.data/scripts/py-spy); export PY_SPY
-chmod +x "$PY_SPY" || true
+case " ${wanted[*]} " in *" profile "*)
+    "$python" -m zipfile -e "$extra"/py_spy-*.whl /tmp/vqc-py-spy || echo "PROBLEM: no py-spy in $extra, so no profile"
+    PY_SPY=$(echo /tmp/vqc-py-spy/py_spy-*.data/scripts/py-spy); export PY_SPY
+    chmod +x "$PY_SPY" || true ;;
+esac
 left=$((limit - (SECONDS - began)))
 timeout --signal=TERM --kill-after=8 "$left" "$python" -m tools.gpu_bench.bench "$out" "${wanted[@]}" --seconds "$((left - 4))" \
     --model "$model" --state "$state" "${more[@]}" || echo "ended with $?"

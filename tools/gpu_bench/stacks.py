@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+
+from tools.gpu_bench.commands import output_of
 
 RATE = 100
 """Samples a second."""
@@ -17,18 +18,10 @@ async def record(py_spy: str, pid: int, seconds: int, out: Path, *options: str) 
     Raises:
         RuntimeError: py-spy failed; the message is what it said.
     """
-    process = await asyncio.create_subprocess_exec(
-        py_spy, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(RATE), "--format", "raw",
-        "--nonblocking", "--threads", "--function", *options, "--output", str(out),
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    await output_of(
+        f"py-spy of {pid}", py_spy, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(RATE),
+        "--format", "raw", "--nonblocking", "--threads", "--function", *options, "--output", str(out),
     )  # fmt: skip
-    try:
-        _, said = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
-    if process.returncode:
-        raise RuntimeError(f"py-spy of {pid} ended with {process.returncode}: {said.decode()[-500:]}")
     return _taken(out)
 
 

@@ -164,19 +164,24 @@ PHASES: dict[str, Callable[[Session], None]] = {
 }
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train_bench.one")
+def asked(module: str, part: str, known: tuple[str, ...], *, limit: float) -> tuple[Session, list[str]]:
+    """The session that the command line asks for, and which of the ``known`` parts, in order; all unless it names some."""
+    parser = argparse.ArgumentParser(prog=f"python -m tools.train_bench.{module}")
     for name in ("--model", "--tiny", "--work", "--out"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--limit", type=float, default=330)
+    parser.add_argument("--limit", type=float, default=limit, help="seconds for everything")
     parser.add_argument("--small", action="store_true", help="a dry run on a CPU: Liger left out, nothing compiled")
-    parser.add_argument("phases", nargs="*", help=f"of {' '.join(PHASES)}; default: all")
+    parser.add_argument("parts", nargs="*", metavar=part.upper(), help=f"of {' '.join(known)}; default: all")
     arguments = parser.parse_args()
-    if unknown := [name for name in arguments.phases if name not in PHASES]:
-        parser.error(f"unknown phase {unknown[0]}; valid: {' '.join(PHASES)}")
-    session = Session(arguments)
-    for name in arguments.phases or PHASES:
+    if unknown := [name for name in arguments.parts if name not in known]:
+        parser.error(f"unknown {part} {unknown[0]}; valid: {' '.join(known)}")
+    return Session(arguments), arguments.parts or [*known]
+
+
+def main() -> None:
+    """The command."""
+    session, phases = asked("one", "phase", tuple(PHASES), limit=330)
+    for name in phases:
         PHASES[name](session)
     session.tell("done")
     session.save()

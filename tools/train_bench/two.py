@@ -7,16 +7,14 @@ A step of one process accumulates the two rows that two processes take one each.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from loadtest.train import config
-from tools.train_bench.one import BY_NAME, Session
+from tools.train_bench.one import BY_NAME, Session, asked
 
 WAYS = ("one", "ddp", "zero3", "fsdp2", "zero2", "one+compiled", "ddp+compiled")
 STEPS = 8
@@ -72,17 +70,8 @@ def compare(session: Session) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train_bench.two")
-    for name in ("--model", "--tiny", "--work", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--limit", type=float, default=170)
-    parser.add_argument("--small", action="store_true", help="a dry run on a CPU")
-    parser.add_argument("ways", nargs="*", help=f"of {' '.join(WAYS)}; default: all")
-    arguments = parser.parse_args()
-    if unknown := [way for way in arguments.ways if way not in WAYS]:
-        parser.error(f"unknown way {unknown[0]}; valid: {' '.join(WAYS)}")
-    session = Session(arguments)
-    for way in arguments.ways or WAYS:
+    session, ways = asked("two", "way", WAYS, limit=170)
+    for way in ways:
         learn(session, way)
         compare(session)
     for row in session.found["compared"]:

@@ -56,6 +56,8 @@ class Profiled(TrainerCallback):
 def _waits(events: Any, steps: int) -> list[str]:
     """Where the device had nothing to do: between which two kernels, the longest in all first."""
     kernels = sorted((e for e in events if str(e.device_type).endswith("CUDA")), key=lambda e: e.time_range.start)
+    if not kernels:
+        return []
     waits: dict[tuple[str, str], list[float]] = {}
     until, last = 0.0, ""
     for kernel in kernels:
@@ -65,9 +67,12 @@ def _waits(events: Any, steps: int) -> list[str]:
             until, last = kernel.time_range.end, kernel.name
     ranked = sorted(waits.items(), key=lambda item: -sum(item[1]))[:40]
     total = sum(map(sum, waits.values())) / steps
-    return [f"between kernels nothing for {total:.1f} ms a step, so often, at most, after, before:"] * bool(kernels) + [
-        f"{sum(each) / steps:9.2f} ms {len(each) / steps:8.1f} × {max(each):7.2f} ms  {after[:70]} | {before[:70]}"
-        for (after, before), each in ranked
+    return [
+        f"between kernels nothing for {total:.1f} ms a step, so often, at most, after, before:",
+        *(
+            f"{sum(each) / steps:9.2f} ms {len(each) / steps:8.1f} × {max(each):7.2f} ms  {after[:70]} | {before[:70]}"
+            for (after, before), each in ranked
+        ),
     ]
 
 
