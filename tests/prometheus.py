@@ -65,6 +65,7 @@ class Prometheus:
 
     def __init__(self, folder: Path, targets: dict[str, list[str]], *, overrides: dict[str, Any] | None = None) -> None:
         self._url = f"http://127.0.0.1:{free_port()}"
+        self._targets = sum(map(len, targets.values()))
         config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config["scrape_configs"] = [
@@ -137,7 +138,7 @@ class Prometheus:
         """Returns when it has reached every target."""
         await self.ready(seconds)
         async with asyncio.timeout(seconds):
-            while not self.query("count(up) == count(up == 1)"):
+            while not self.query(f"count(up == 1) == {self._targets}"):
                 await asyncio.sleep(0.2)
 
 
