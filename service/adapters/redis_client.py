@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
@@ -32,7 +34,20 @@ def connect(url: str, *, timeout_s: float = _TIMEOUT_S) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(ConstantBackoff(0.05), 1),  # a connection that went stale; whoever calls waits out an outage
     )
+    pool.connection_class = type("Connection", (_CancelsAreKept, pool.connection_class), {})
     return Redis.from_pool(pool)
+
+
+class _CancelsAreKept(AbstractConnection):
+    """Sends as redis-py does, with ``asyncio.wait_for``, which before Python 3.12 loses a cancel once all is written."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)
+        if task and task.cancelling() > cancels:
+            await self.disconnect(nowait=True)
+            raise asyncio.CancelledError
 
 
 @contextmanager

@@ -75,9 +75,8 @@ class _Server:
                 raise
 
     async def keep(self) -> None:
-        """Has it started again whenever it is gone; until it is cancelled, also where a client call under way lost that."""
-        task = asyncio.current_task()
-        while not (task and task.cancelling()):
+        """Has it started again whenever it is gone, until it is cancelled."""
+        while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if await _look(self.url) == "gone":
                 try:

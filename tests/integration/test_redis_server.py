@@ -1,6 +1,7 @@
 """A Redis of our own: shared by those who have its directory, back after a kill with everything answered, gone at the end."""
 
 import asyncio
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -51,6 +52,26 @@ async def test_what_was_answered_is_there_after_a_kill(tmp_path, binary):
                     await asyncio.sleep(0.05)
         async with connect(url) as redis:
             assert await redis.xlen("stream") == 100
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_call_that_is_cancelled_ends_however_far_it_is(tmp_path, connected):
+    async with embedded_redis(tmp_path / "redis") as url:
+        steps = 0
+        for steps in itertools.count(1):
+            async with connect(url) as redis:
+                if connected:
+                    await redis.ping()
+                call = asyncio.ensure_future(redis.ping())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if call.done():
+                    break
+                call.cancel()
+                await asyncio.wait([call])
+                assert call.cancelled(), steps
+                assert await redis.echo("the next") == "the next"  # not the answer of the call before
+    assert steps > 2
 
 
 async def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path):
