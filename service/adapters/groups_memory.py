@@ -43,6 +43,7 @@ class MemoryGroupStore:
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
         self._events: dict[str, list[StoredEvent]] = defaultdict(list)
+        self._operations: dict[str, str | None] = {}
         self._heard: dict[str, float] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._news = asyncio.Condition()
@@ -65,9 +66,13 @@ class MemoryGroupStore:
         except KeyError:
             raise UnknownGroup(group_id) from None
 
-    async def update(self, group_id: str, change: Callable[[Group], Change]) -> Group:
+    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
         """See ``GroupStore``."""
-        group, events = change(await self.get(group_id))
+        held = await self.get(group_id)
+        if operation and self._operations.get(group_id) == operation:
+            return held
+        group, events = change(held)
+        self._operations[group_id] = operation
         await self._keep(group, events)
         return group
 
@@ -137,6 +142,7 @@ class MemoryGroupStore:
         for group_id in old:
             del self._groups[group_id]
             self._events.pop(group_id, None)
+            self._operations.pop(group_id, None)
         return len(old)
 
     async def ping(self) -> None:

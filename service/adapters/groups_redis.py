@@ -76,13 +76,15 @@ class RedisGroupStore:
 
     async def get(self, group_id: str) -> Group:
         """See ``GroupStore``."""
-        return (await self._held(group_id))[1]
+        return (await self._held(group_id))[2]
 
-    async def update(self, group_id: str, change: Callable[[Group], Change]) -> Group:
+    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
         """See ``GroupStore``."""
-        operation = uuid4().hex  # a call that is sent again after a lost reply does nothing twice
+        operation = operation or uuid4().hex  # the client too sends a call again where it had no answer
         while True:
-            version, before = await self._held(group_id)
+            version, last, before = await self._held(group_id)
+            if last == operation:
+                return before
             after, events = change(before)
             keys = [
                 self._key.group(group_id),
@@ -224,13 +226,14 @@ class RedisGroupStore:
             found = await self._redis.xread({self._key.events(group_id): after or "0-0"}, count=100)
         return [_stored(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
 
-    async def _held(self, group_id: str) -> tuple[str, Group]:
+    async def _held(self, group_id: str) -> tuple[str, str | None, Group]:
+        """The version, the last operation and the record."""
         with answering():
-            held = await self._redis.hmget(self._key.group(group_id), ["version", "record"])  # type: ignore[misc]
-        version, record = cast(list[str | None], held)
+            held = await self._redis.hmget(self._key.group(group_id), ["version", "op", "record"])  # type: ignore[misc]
+        version, operation, record = cast(list[str | None], held)
         if version is None or record is None:
             raise UnknownGroup(group_id)
-        return version, _RECORD.validate_json(record)
+        return version, operation, _RECORD.validate_json(record)
 
     async def _records(self, ids: Sequence[str]) -> Sequence[Group]:
         """The records there are; one that was removed meanwhile is left out."""

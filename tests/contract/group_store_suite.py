@@ -134,6 +134,17 @@ class GroupStoreSuite:
         events = await store.events(new.id, None)
         assert {event.data.get("n") for event in events[1:]} == set(range(20))
 
+    async def test_a_change_that_is_asked_for_again_is_done_once(self, store: GroupStore):
+        new = await store.create(group(), ACCEPTED, None)
+        first = await store.update(new.id, told(Group.claimed), operation="a")
+        assert await store.update(new.id, told(Group.claimed), operation="a") == first
+        assert (await store.get(new.id)).fence == 1
+        assert len(await store.events(new.id, None)) == 2
+        await store.update(new.id, told(Group.claimed), operation="b")
+        assert (
+            await store.update(new.id, told(Group.claimed), operation="a")
+        ).fence == 3  # it is not the last any more
+
     async def test_of_many_final_records_one_is_kept(self, store: GroupStore):
         new = await store.create(group(), ACCEPTED, None)
         ends = await asyncio.gather(

@@ -41,7 +41,7 @@ class DyingStore:
     def __getattr__(self, name: str):
         return getattr(self._store, name)
 
-    async def update(self, group_id, change):
+    async def update(self, group_id, change, **options):
         names = []
 
         def seen(group):
@@ -51,7 +51,7 @@ class DyingStore:
                 die()
             return after, events
 
-        group = await self._store.update(group_id, seen)
+        group = await self._store.update(group_id, seen, **options)
         if (self._moment, "stage_a") == ("after_stage_a", *names[:1]):
             die()
         if self._moment == "before_ack" and "finished" in names:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -94,7 +95,7 @@ class ProcessGroup:
         try:
             if await self._in_work(group_id):
                 return Again(after_s=self._attempts.alive_s)
-            group = await self._store.update(group_id, lambda group: self._claim(group, run))
+            group = await self._save(group_id, lambda group: self._claim(group, run))
         except _NothingToDo:
             return await self._told(group_id, job_id)
         except UnknownGroup:
@@ -140,7 +141,7 @@ class ProcessGroup:
             work.cancel()
             await asyncio.wait({work})  # its last save must not come after the group is given back
             await watch
-            await self._save(group, lambda now: (now.given_back(group.fence), [Event(name="given_back")]))
+            await self._save(group.id, lambda now: (now.given_back(group.fence), [Event(name="given_back")]))
             return "given_back", Again(after_s=0)
         except Superseded:
             return "superseded", None
@@ -174,7 +175,7 @@ class ProcessGroup:
 
     async def _patiently(self, group: Group) -> Group:
         """The work, begun again from what is saved whenever engine or photo store come back."""
-        save = partial(self._save, group)
+        save = partial(self._save, group.id)
         while True:
             try:
                 return await self._work(group, save)
@@ -184,7 +185,7 @@ class ProcessGroup:
     async def _until_back(self, group: Group, error: EngineUnavailable | QueueUnavailable) -> Group:
         _log.warning("waiting", reason=str(error))
         event = Event(name="waiting", data={"reason": str(error), "at": self._clock().isoformat()})
-        group = await self._save(group, lambda now: (now.sampled(group.fence, now.rollouts), [event]))
+        group = await self._save(group.id, lambda now: (now.sampled(group.fence, now.rollouts), [event]))
         await asyncio.sleep(min(error.retry_after_s, self._attempts.wait_s))
         while not await self._work.ready():  # noqa: ASYNC110  (a server elsewhere has no event for us)
             await asyncio.sleep(self._attempts.wait_s)
@@ -200,18 +201,19 @@ class ProcessGroup:
         try:
             if hopeless or group.attempts >= self._attempts.limit:
                 told = finished_event(State.FAILED, group.run, now, failure=failure.detail)
-                self._finished(await self._save(group, lambda held: (held.failed(fence, failure, now), [told])))
+                self._finished(await self._save(group.id, lambda held: (held.failed(fence, failure, now), [told])))
                 return "failed", None
             delay_s = self._attempts.delay_s(group.attempts)
             event = Event(name="retrying", data={"reason": failure.detail, "after_s": delay_s, "at": now.isoformat()})
-            await self._save(group, lambda held: (held.attempt_failed(fence, failure), [event]))
+            await self._save(group.id, lambda held: (held.attempt_failed(fence, failure), [event]))
             return "failed", Again(after_s=delay_s)
         except Superseded:
             return "superseded", None
 
-    async def _save(self, group: Group, change: Callable[[Group], Change]) -> Group:
-        """The changed record; a store that is away is waited for, so that what was worked out is not lost."""
-        return await self._when_back(lambda: self._store.update(group.id, change))
+    async def _save(self, group_id: str, change: Callable[[Group], Change]) -> Group:
+        """The changed record; a store that is away is waited for, so that nothing is lost, and nothing done twice."""
+        operation = uuid4().hex
+        return await self._when_back(lambda: self._store.update(group_id, change, operation=operation))
 
     async def _told(self, group_id: str, job_id: str) -> None:
         """Queues the webhook of a finished run, whoever finished it; a second time is the same."""

@@ -61,8 +61,11 @@ class GroupStore(Protocol):
         """The record. Raises ``UnknownGroup``."""
         ...
 
-    async def update(self, group_id: str, change: Callable[[Group], Change]) -> Group:
-        """Applies ``change`` to the record as it is, again if somebody was faster; what it raises goes through."""
+    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
+        """Applies ``change`` to the record as it is, again if somebody was faster; what it raises goes through.
+
+        Asked again under the name ``operation``, because an answer was lost, what was done last is not done twice.
+        """
         ...
 
     async def beat(self, group_id: str, fence: int) -> bool:

@@ -232,8 +232,8 @@ async def test_a_worker_that_leaves_while_a_wave_is_saved_loses_no_job(bench):
     begun = asyncio.Event()
     update = bench.store.update
 
-    async def slowly_answered(group_id, change):
-        done = await update(group_id, change)
+    async def slowly_answered(group_id, change, **options):
+        done = await update(group_id, change, **options)
         if begun.is_set():
             await asyncio.sleep(0.05)
         return done
@@ -317,17 +317,36 @@ async def test_a_store_that_is_away_loses_nothing_that_was_worked_out(bench):
     group = await bench.accept()
     update, refused = bench.store.update, Counter()
 
-    async def moody(group_id, change):
+    async def moody(group_id, change, **options):
         if bench.engine.answered and refused["n"] < 5:
             refused["n"] += 1
             raise QueueUnavailable("restarting")
-        return await update(group_id, change)
+        return await update(group_id, change, **options)
 
     bench.store.update = moody
     assert await bench.deliver(group) is None
     done = await bench.store.get(group.id)
     assert (done.state, done.attempts, refused["n"]) == (State.DECIDED, 1, 5)
     assert bench.engine.answered == 1
+
+
+async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
+    group = await bench.accept()
+    update, lost = bench.store.update, []
+
+    async def lossy(group_id, change, **options):
+        done = await update(group_id, change, **options)
+        if done not in lost:
+            lost.append(done)
+            raise QueueUnavailable("restarting")
+        return done
+
+    bench.store.update = lossy
+    assert await bench.deliver(group) is None
+    done = await bench.store.get(group.id)
+    assert (done.state, done.attempts, len(lost)) == (State.DECIDED, 1, 4)
+    assert await bench.names(group) == ["accepted", "started", "pinned", "wave", "finished"]
+    assert bench.watcher.finals == [("decided", "通过")]
 
 
 async def test_the_webhook_of_a_finished_ticket_is_queued_whoever_finished_it(bench):
