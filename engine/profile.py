@@ -39,6 +39,7 @@ class EngineSettings:
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
     ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
+    The engine guesses up to ``drafts`` tokens of an answer at once and checks them (``engine.drafts``); 0 for none.
     With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
     ``quantization`` has vLLM quantise a plain checkpoint; one that was quantised before (AWQ, GPTQ, compressed-tensors) says so
     itself. ``extra_args`` come last and win.
@@ -58,6 +59,7 @@ class EngineSettings:
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
     quantization: Quantization | None = None
+    drafts: int | None = None
     shutdown_s: int = 0
     traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())
@@ -108,6 +110,7 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
             }
         ),
         *_flags({"quantization": settings.quantization} if settings.quantization else {}),
+        *_flags(_draft_flags((0 if gpu else 8) if settings.drafts is None else settings.drafts)),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]
@@ -180,6 +183,13 @@ def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,
     }
+
+
+def _draft_flags(tokens: int) -> dict[str, _Flag]:
+    if not tokens:
+        return {}
+    config = {"method": "custom_class", "model": "engine.drafts.AnswerDrafts", "num_speculative_tokens": tokens}
+    return {"speculative-config": json.dumps(config), "scheduler-cls": "engine.drafts.GreedyDrafts"}
 
 
 def _adapter_flags(adapter: Adapter, name: str) -> dict[str, _Flag]:

@@ -11,6 +11,7 @@ import click
 
 from loadtest.console_cli import console
 from loadtest.counts import Counts
+from loadtest.drafts_cli import drafts
 from loadtest.errors import BenchFailed
 from loadtest.growth_cli import growth
 from loadtest.load.cli import caption, engine, mixed, stage_a, stage_b
@@ -160,7 +161,7 @@ def _print(report: Report, as_document: bool) -> None:
         Console().print(table(report))
 
 
-for command in (caption, stage_a, stage_b, mixed, engine, pair, dummy, growth, train, swap, registry, console):
+for command in (caption, stage_a, stage_b, mixed, engine, pair, drafts, dummy, growth, train, swap, registry, console):
     bench.add_command(command)
 
 

@@ -134,6 +134,7 @@ class _Launcher:
             gpu_memory_utilization=self._settings.gpu_memory_utilization,
             traces=collector(self._settings.traces),
             quantization=self._settings.engine_quantization,
+            drafts=self._settings.engine_drafts,
             extra_args=self._settings.engine_args,
         )
         if checkpoint.base is None:

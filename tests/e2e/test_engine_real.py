@@ -6,12 +6,14 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.managed import ManagedEngine
-from engine.protocol import Image
+from engine.protocol import GenerateRequest, Image
 from tests.contract.engine_suite import LONG, EngineSuite, Subject, asked
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
@@ -19,6 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 RUNNING = r"vllm:num_requests_(?:running|waiting)\{.*\}"
 SUCCEEDED = r"vllm:request_success_total\{.*\}"
+GUESSED = r"vllm:spec_decode_num_accepted_tokens_total\{.*\}"
 
 
 class Gauge:
@@ -33,6 +36,9 @@ class Gauge:
 
     async def completed(self) -> int:
         return await self._sum(SUCCEEDED) - self._pokes
+
+    async def guessed(self) -> int:
+        return await self._sum(GUESSED)
 
     async def _sum(self, name: str) -> int:
         await self._engine.generate(asked("1", max_tokens=1))
@@ -103,6 +109,21 @@ def _engine_core(parent: int) -> int:
             if core and ppid == parent:
                 return int(name)
     raise AssertionError("no engine core")
+
+
+async def test_guessing_ahead_changes_no_answer(managed_engine: ManagedEngine) -> None:
+    """An engine that has seen an answer guesses it: what it says alone, together and under a seed stays the same."""
+    greedy = [asked(f"第{n}张", grammar="root ::= [甲乙丙丁] root", max_tokens=120) for n in range(6)]
+    sampled = [replace(one, sampling=replace(one.sampling, temperature=0.8, seed=n)) for n, one in enumerate(greedy)]
+
+    async def said(requests: Sequence[GenerateRequest]) -> list[str]:
+        return [one.completions[0].text for one in await asyncio.gather(*map(managed_engine.generate, requests))]
+
+    first = [(await said([one]))[0] for one in (*greedy, *sampled)]
+    gauge = Gauge(managed_engine)
+    before = await gauge.guessed()
+    assert await said([*greedy, *sampled]) == first
+    assert await gauge.guessed() - before > 6 * 120 / 4  # tokens of the greedy ones; by then it knows what is coming
 
 
 async def test_seeded_samples_survive_prompts_that_are_read_in_pieces(managed_engine: ManagedEngine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -91,6 +92,16 @@ def test_quantising_is_one_flag_that_the_installed_vllm_knows() -> None:
         command = vllm_command(EngineSettings(model=Path("/m"), profile="gpu", quantization=name), SOCKET)
         assert flag(command, "--quantization") == name
         assert name in known
+
+
+def test_a_cpu_engine_drafts_unless_told_otherwise_and_a_gpu_engine_when_told() -> None:
+    cpu, gpu = EngineSettings(model=Path("/m"), profile="cpu"), EngineSettings(model=Path("/m"), profile="gpu")
+    assert json.loads(flag(vllm_command(cpu, SOCKET), "--speculative-config"))["num_speculative_tokens"] == 8
+    assert "--speculative-config" not in vllm_command(replace(cpu, drafts=0), SOCKET)
+    assert "--speculative-config" not in vllm_command(gpu, SOCKET)
+    told = vllm_command(replace(gpu, drafts=4), SOCKET)
+    assert json.loads(flag(told, "--speculative-config"))["num_speculative_tokens"] == 4
+    assert flag(told, "--scheduler-cls") == "engine.drafts.GreedyDrafts"
 
 
 def test_without_a_word_a_checkpoint_is_served_as_it_is() -> None:
