@@ -30,7 +30,7 @@ from loadtest.load.serving import Served, in_front_of, our_service, plain_comman
 from loadtest.load.supply import supply_of
 from loadtest.loop import run
 from tools.gpu_bench.commands import output_of
-from tools.gpu_bench.engines import LEVERS, PARTS, VARIANTS, Variant
+from tools.gpu_bench.engines import PARTS, VARIANTS, Variant
 from tools.gpu_bench.profiling import profile_service
 from tools.gpu_bench.results import Results, conclusions, facts, row_words
 from vqc.cores import usable_cores
@@ -58,7 +58,6 @@ class Bench:
             CaptionLoad(max_new_tokens=64 if self._dry else 256),
             StageALoad(),
         )
-        self._extra = ("--load-format", "dummy", "--logits-processors", "tools.gpu_bench.long_answers:LongAnswers")
 
     def left(self) -> float:
         """Seconds until the call must have ended."""
@@ -96,12 +95,15 @@ class Bench:
         return EngineSettings(
             model=self._model,
             max_model_len=8192,
-            extra_args=(*self._extra, *variant.flags),
+            extra_args=("--load-format", "dummy", *variant.answers, *variant.flags),
             quantization=variant.quantization,
+            drafts=variant.drafts or 0,
         )
 
     async def _on(self, name: str, parts: Sequence[str]) -> None:
-        variant = VARIANTS["ours" if self._dry and name in LEVERS else name]  # a CPU has none of the levers
+        variant = VARIANTS[name]
+        if self._dry:  # a CPU has none of the levers
+            variant = replace(variant, flags=(), quantization=None)
         settings = self._settings(variant)
         async with self._engine(name, settings, as_it_comes=variant.as_it_comes) as engine:
             for part in parts:

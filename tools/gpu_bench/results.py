@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from tools.gpu_bench.engines import LEVERS
+from tools.gpu_bench.engines import LEVERS, RECITED
 
 _FACTS = re.compile(
     r"non-default args|Available KV cache|KV cache size|Maximum concurrency|Model loading took|torch.compile t|Graph capturing|"
@@ -82,6 +82,13 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
             ratios += [
                 (f"{lever} ÷ our flags", results.rate(lever, label, clients, "raw", unit), raw) for lever in LEVERS
             ]
+            recited = {name: results.rate(name, label, clients, "raw", unit) for name in RECITED}
+            ratios += [
+                (f"{name} ÷ {base}", recited[name], recited[base])
+                for base in ("recited", "recited-stock")
+                for name in RECITED
+                if name not in {base, "recited-stock"}
+            ]
             for name, one, other in ratios:
                 if one and other:
                     found[f"{label}, {clients} clients: {name}{by}"] = round(one / other, 3)
@@ -91,7 +98,7 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
             found[f"{label}, {clients} clients: ours ÷ transformers batch 8"] = round(ours / before, 3)
     captions = [
         row
-        for part in ("pairs", "more-pairs", *LEVERS)
+        for part in ("pairs", "more-pairs", *LEVERS, *RECITED)
         for row in parts.get(part, {}).get("rows", [])
         if "caption" in row["label"]
     ]

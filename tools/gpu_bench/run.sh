@@ -14,6 +14,9 @@
 #   stock       `vllm serve` as it comes, with 240 clients: with our grammar, and without any
 #   fp8, encoder-graphs, shared-tensors
 #               our flags and that lever (engines.py), raw, with 240 clients: to be read against the raw side of pairs
+#   recited, drafts, drafts-graphs, recited-stock
+#               answers that are the labels of drawn scenes (recited.py), raw, with 240 clients: our flags, guessing ahead, that with
+#               encoder-graphs, and vLLM as it comes; to be read against each other
 #   twins       two engines with our flags on the one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service

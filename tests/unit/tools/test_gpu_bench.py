@@ -84,6 +84,17 @@ def test_ratios_between_parts_are_of_what_several_calls_have_measured(tmp_path: 
     }
 
 
+def test_engines_that_recite_are_compared_with_each_other(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", tmp_path / "none.json", 0.0)
+    for name, rate in {"recited": 20.0, "drafts": 30.0, "recited-stock": 15.0}.items():
+        results.keep("parts", name, {"rows": [row("caption", None, rate)]})
+    found = conclusions(results, 4)
+    assert found["caption, 4 clients: drafts ÷ recited"] == 1.5
+    assert found["caption, 4 clients: drafts ÷ recited-stock"] == 2.0
+    assert "caption, 4 clients: recited-stock ÷ recited" not in found
+    assert found["captions under the grammar"] == 27
+
+
 @pytest.mark.parametrize("line", ["INFO Available KV cache memory: 61 GiB", "Model loading took 8.9 GiB memory"])
 def test_what_an_engine_says_of_itself_is_kept_once(line: str) -> None:
     assert facts(f"noise\n{line}\n{line}\nnoise") == [line]
