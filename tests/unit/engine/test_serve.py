@@ -13,11 +13,13 @@ def test_it_becomes_vllm_on_a_port(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "config.json").write_text("{}")
     became: list[tuple[list[str], dict[str, str]]] = []
     monkeypatch.setattr("os.execve", lambda path, command, environment: became.append((command, environment)))
-    serve.main([str(tmp_path), "--name", "champion", "--host", "0.0.0.0", "--profile", "cpu", "--max-num-seqs", "7"])
+    more = ["--profile", "cpu", "--drafts", "5", "--max-num-seqs", "7"]
+    serve.main([str(tmp_path), "--name", "champion", "--host", "0.0.0.0", *more])
     [(command, environment)] = became
     words = " ".join(command)
     for expected in ("--host 0.0.0.0 --port 8000", "--served-model-name champion", "--shutdown-timeout 60"):
         assert expected in words
+    assert '"num_speculative_tokens": 5' in words
     assert "--uds" not in words
     assert command[-2:] == ["--max-num-seqs", "7"]
     assert environment["HF_HUB_OFFLINE"] == "1"
