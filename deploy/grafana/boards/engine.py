@@ -79,13 +79,13 @@ BOARD = Board(
             ],
         ),
         (
-            "Caches",
+            "Spared",
             [
                 Chart(
                     title="Prefix cache",
                     text="Part of the prompt tokens found in it.",
                     unit="percentunit",
-                    width=12,
+                    width=8,
                     queries=[
                         Query(
                             expr=share(f"vllm:prefix_cache_hits_total{ONE}", f"vllm:prefix_cache_queries_total{ONE}"),
@@ -97,11 +97,26 @@ BOARD = Board(
                     title="Photo cache",
                     text="Part of the photos that were prepared before.",
                     unit="percentunit",
-                    width=12,
+                    width=8,
                     queries=[
                         Query(
                             expr=share(f"vllm:mm_cache_hits_total{ONE}", f"vllm:mm_cache_queries_total{ONE}"),
                             legend="hits",
+                        )
+                    ],
+                ),
+                Chart(
+                    title="Guessed ahead",
+                    text="Part of the drafts that were right; nothing where the engine does not draft.",
+                    unit="percentunit",
+                    width=8,
+                    queries=[
+                        Query(
+                            expr=share(
+                                f"vllm:spec_decode_num_accepted_tokens_total{ONE}",
+                                f"vllm:spec_decode_num_draft_tokens_total{ONE}",
+                            ),
+                            legend="right",
                         )
                     ],
                 ),
