@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import AutoTokenizer
 from vllm.sampling_params import SamplingType
+from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from engine.draft_table import DraftTable, kinds_of
@@ -29,10 +29,11 @@ class AnswerDrafts:
 
     def __init__(self, vllm_config: VllmConfig) -> None:
         speculative = vllm_config.speculative_config
+        tokenizer = cached_tokenizer_from_config(vllm_config.model_config)  # vLLM has loaded it
         assert speculative is not None
+        assert tokenizer is not None
         self._longest: int = speculative.num_speculative_tokens
         self._most_tokens: int = vllm_config.model_config.max_model_len
-        tokenizer = AutoTokenizer.from_pretrained(vllm_config.model_config.tokenizer)
         self._table = DraftTable(kinds_of(tokenizer.get_vocab()))
         self.propose([[]], np.ones(1, np.int32), np.zeros((1, 1), np.int32))  # compiles
 

@@ -110,7 +110,6 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
             }
         ),
         *_flags({"quantization": settings.quantization} if settings.quantization else {}),
-        *_flags(_draft_flags((0 if gpu else 8) if settings.drafts is None else settings.drafts)),
         *_flags(_adapter_flags(settings.adapter, settings.served_name) if settings.adapter else {}),
         *settings.extra_args,
     ]
@@ -172,6 +171,7 @@ def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-seqs": settings.max_num_seqs or 64,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 4096,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 0.5,
+        **_draft_flags(8 if settings.drafts is None else settings.drafts),
     }
 
 
@@ -182,6 +182,7 @@ def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-seqs": settings.max_num_seqs or 256,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,
+        **_draft_flags(settings.drafts or 0),
     }
 
 

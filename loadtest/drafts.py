@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from itertools import count, islice
 from pathlib import Path
 from time import perf_counter
 
 from engine.client import VllmClient
 from engine.profile import EngineSettings
-from engine.protocol import GenerateRequest, Image, Sampling
-from loadtest.load.engine_metrics import summed
+from engine.protocol import GenerateRequest
+from loadtest.load.engine_metrics import TOKENS, summed
+from loadtest.load.raw import RawJob
+from loadtest.load.scenario import CaptionLoad, Load, StageALoad
 from loadtest.load.serving import raw_engine
+from loadtest.load.supply import Supply
 from loadtest.photos import jpeg_photos
+from loadtest.wire import Target
 from vqc.geometry import SizeWH
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
-from vqc.missions import mission_named
-from vqc.prompts import dense_prompt, stage_a_prompt
 
-_MISSION = "挡风板安装检查"
+_LOADS = (CaptionLoad(max_new_tokens=2048), StageALoad(max_new_tokens=256))
 _TIMEOUT_S = 300.0
-_TOKENS = "vllm:generation_tokens_total"
 _ACCEPTED = "vllm:spec_decode_num_accepted_tokens_total"
 _DRAFTED = "vllm:spec_decode_num_draft_tokens_total"
 
@@ -65,38 +65,34 @@ async def compare(
     say: Callable[[str], None],
 ) -> list[DraftRow]:
     """The rows; ``photos`` for each task and client. Raises ``BenchFailed``: vLLM does not start, or goes away."""
-    say("drawing photos")
-    levels = [(task, count) for task in ("caption", "stage-a") for count in clients]
-    drawn = iter(jpeg_photos(sum(photos * count for _, count in levels), size_wh))
-    asked = {level: [_request(level[0], next(drawn)) for _ in range(photos * level[1])] for level in levels}
-    found: dict[bool, dict[tuple[str, int], list[_Window]]] = {
-        drafts: {level: [] for level in levels} for drafts in (True, False)
-    }
+    levels = [(load, at_once) for load in _LOADS for at_once in clients]
+    drawn = tuple(jpeg_photos(photos * sum(at_once for _, at_once in levels), size_wh))
+    supply, numbers = Supply(drawn=drawn, lines=(), repeated=0.0, run="drafts"), count()
+    asked = [
+        _requests(load, supply, settings.served_name, islice(numbers, photos * at_once)) for load, at_once in levels
+    ]
+    pairs: list[list[tuple[_Window, _Window]]] = [[] for _ in levels]
     for turn in range(rounds):
-        for drafts in (turn % 2 == 0, turn % 2 == 1):
+        sides = dict[bool, list[_Window]]()
+        for drafts in (True, False) if turn % 2 == 0 else (False, True):
             say(f"round {turn + 1} of {rounds}, {'with' if drafts else 'without'} drafts")
             async with raw_engine(settings if drafts else replace(settings, drafts=0)) as engine:
                 client = VllmClient(Path(str(engine.target.uds)), settings.served_name)
                 try:
-                    for level in levels:
-                        found[drafts][level].append(await _window(client, asked[level], level[1]))
+                    sides[drafts] = [
+                        await _window(client, requests, at_once)
+                        for requests, (_, at_once) in zip(asked, levels, strict=True)
+                    ]
                 finally:
                     await client.aclose()
-    return [_row(*level, found[True][level], found[False][level]) for level in levels]
+        for level, pair in zip(pairs, zip(sides[True], sides[False], strict=True), strict=True):
+            level.append(pair)
+    return [_row(load.task, at_once, level) for (load, at_once), level in zip(levels, pairs, strict=True)]
 
 
-def _request(task: str, photo: bytes) -> GenerateRequest:
-    caption = task == "caption"
-    prompt = dense_prompt() if caption else stage_a_prompt(mission_named(_MISSION))
-    image = Image(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest())
-    return GenerateRequest(
-        request_id="drafts",
-        system=prompt.system,
-        user=tuple(part for part in (prompt.before, image, prompt.after) if part),
-        sampling=Sampling(max_tokens=2048 if caption else 256),
-        grammar=CAPTION_GRAMMAR if caption else SUMMARY_GRAMMAR,
-        timeout_s=_TIMEOUT_S,
-    )
+def _requests(load: Load, supply: Supply, model: str, numbers: Iterable[int]) -> list[GenerateRequest]:
+    job = RawJob(load=load, target=Target(host="localhost", port=80), supply=supply, model=model)
+    return [replace(job.generation(n), timeout_s=_TIMEOUT_S) for n in numbers]
 
 
 async def _window(client: VllmClient, requests: Sequence[GenerateRequest], clients: int) -> _Window:
@@ -109,15 +105,15 @@ async def _window(client: VllmClient, requests: Sequence[GenerateRequest], clien
     before, began = summed(await client.metrics()), perf_counter()
     answers = await asyncio.gather(*map(answer, requests))
     seconds, after = perf_counter() - began, summed(await client.metrics())
-    tokens, drafted, accepted = (after.get(n, 0.0) - before.get(n, 0.0) for n in (_TOKENS, _DRAFTED, _ACCEPTED))
+    tokens, drafted, accepted = (after.get(n, 0.0) - before.get(n, 0.0) for n in (TOKENS, _DRAFTED, _ACCEPTED))
     return _Window(seconds=seconds, answers=tuple(answers), tokens=tokens, drafted=drafted, accepted=accepted)
 
 
-def _row(task: str, clients: int, drafts: Sequence[_Window], without: Sequence[_Window]) -> DraftRow:
+def _row(task: str, clients: int, pairs: Sequence[tuple[_Window, _Window]]) -> DraftRow:
     def rate(windows: Sequence[_Window]) -> float:
         return round(statistics.median(len(one.answers) / one.seconds for one in windows), 2)
 
-    pairs = list(zip(drafts, without, strict=True))
+    drafts, without = zip(*pairs, strict=True)
     tokens, drafted, accepted = (
         sum(getattr(one, name) for one in drafts) for name in ("tokens", "drafted", "accepted")
     )

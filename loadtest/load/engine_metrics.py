@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+TOKENS = "vllm:generation_tokens_total"
+"""What it has written."""
+
 _LINE = re.compile(r"^(vllm:\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from engine.client import VllmClient
 from loadtest.load.crew import Door, problems
-from loadtest.load.engine_metrics import summed
+from loadtest.load.engine_metrics import TOKENS, summed
 from loadtest.load.outcome import Outcome
 from loadtest.load.pair_rows import PairRow, Window, row_of
 from loadtest.load.reading import Job
@@ -37,8 +37,6 @@ _SPREAD = 1.5
 
 _FIRST_CLIENTS = 64
 """Clients of the requests before everything, which warm the engine up for both sides."""
-
-_TOKENS = "vllm:generation_tokens_total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +209,7 @@ class _Measuring:
 
     async def _tokens(self) -> float | None:
         """Tokens that the engine has written since its start."""
-        return summed(await self._metrics.metrics()).get(_TOKENS)
+        return summed(await self._metrics.metrics()).get(TOKENS)
 
 
 class _Span:

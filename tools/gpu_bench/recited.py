@@ -11,7 +11,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from transformers import AutoTokenizer
+from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 
 from engine.drafts import GreedyDrafts
@@ -31,7 +31,7 @@ class _Reciting:
 
     def __init__(self, vllm_config: Any, *arguments: Any, **more: Any) -> None:
         super().__init__(vllm_config, *arguments, **more)
-        tokenizer = AutoTokenizer.from_pretrained(vllm_config.model_config.tokenizer)
+        tokenizer = cached_tokenizer_from_config(vllm_config.model_config)
         self._end: int = tokenizer.eos_token_id
         scenes = [scene for seed in range(_SCENES) if (scene := plan_scene(seed)).objects]
         said = {

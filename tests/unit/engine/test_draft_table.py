@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from engine.draft_table import DraftTable, kinds_of
@@ -37,13 +39,7 @@ class Told:
 
 
 def encoded(text: str) -> list[int]:
-    return [
-        VOCABULARY[word] for word in text.replace(", ", "\0").replace("\0", "|, |").split("|") for word in split(word)
-    ]
-
-
-def split(part: str) -> list[str]:
-    return [part] if part == ", " else list(part)
+    return [VOCABULARY[word] for word in re.findall(", |.", text)]
 
 
 def test_nothing_is_guessed_before_it_was_seen_often_enough() -> None:
