@@ -17,7 +17,7 @@ from tests.contract.test_trainer_laws import facts, gradients, model, samples
 from tests.unit.trainer import ranks, tiny
 from tests.unit.trainer.objectives.test_divergence import reference
 from trainer.config import TrainConfig, config_from
-from trainer.model import network, tuners
+from trainer.model import direct_loss, network, tuners
 from trainer.model.collate import packed, padded
 from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
 from trainer.model.encode import IGNORED, Encoder
@@ -246,6 +246,7 @@ def test_compiled_blocks_change_no_number(
 
     compiled = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled(self, **how, backend=traced))
+    monkeypatch.setattr(direct_loss, "_compiled", lambda: torch.compile(direct_loss._taken, backend=traced))
     run(config(checkpoint, jsonl, tmp_path / "compiled", torch_compile=True, **options))
     assert calls
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), abs=1e-6)

@@ -139,12 +139,12 @@ class Bench:
             self.results.keep("engines", name, kept)
 
     async def _part(self, part: str, engine: Served) -> None:
-        base = self._plan(self._loads, (self._most, 1))
+        base = self._plan(self._loads, (self._most, 1) if self._dry else (self._most, 16, 1))
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
             "pairs": base,
-            "more-pairs": replace(base, clients=(2,) if self._dry else (64, 16)),
+            "more-pairs": replace(base, clients=(2,) if self._dry else (64,)),
             "stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),

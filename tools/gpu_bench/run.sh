@@ -5,9 +5,9 @@
 #   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: proves the script
 # Parts, by the engine they need
 #   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
-#               pairs         ours and raw vLLM in turns: captions and Stage-A with 240 clients and with 1
+#               pairs         ours and raw vLLM in turns: captions and Stage-A with 240, 16 and 1 clients
 #               profile       what bounds the engine with 240 clients of our service: OUT/profile.txt
-#               more-pairs    the same with 64 and with 16
+#               more-pairs    the same with 64
 #               stage-b       the same as pairs for tickets: sampled tokens a second of the worker against the raw engine's
 #               tickets       tickets that their first four votes decide
 #               free          raw vLLM with our caption grammar against raw vLLM without one
@@ -21,8 +21,8 @@
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
 # PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
-# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES
-# and taskset.
+# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES and taskset; two calls at once,
+# on two GPUs, want a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
@@ -41,7 +41,8 @@ if [ -n "${DRY_RUN:-}" ]; then
     export PYTHONPATH=$PWD
     model=deploy/demo/model; state=$out; more=(--dry)
 else
-    state=/tmp/vqc-bench; more=(); mkdir -p "$state"
+    state=${STATE:-/tmp/vqc-bench}; more=(); mkdir -p "$state"
+    exec 9> /tmp/vqc-bench.lock; flock 9  # a call beside this one, on another GPU, finds all unpacked
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
     echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
@@ -71,6 +72,7 @@ PY
     "$python" -c "import trainer.cli, trainer.evaluation.evaluate, trainer.evaluation.remote" || echo "PROBLEM: quality cannot be measured"
     echo "imports work after $((SECONDS - began)) s"
     [ -d "$model" ] || "$python" -m loadtest dummy "$size" "$model"
+    flock -u 9
 fi
 case " ${wanted[*]} " in *" profile "*)
     "$python" -m zipfile -e "$extra"/py_spy-*.whl /tmp/vqc-py-spy || echo "PROBLEM: no py-spy in $extra, so no profile"

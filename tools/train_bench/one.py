@@ -24,8 +24,8 @@ import yaml
 from loadtest.train import VARIANTS, Load, config, row
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
-ROW, LONG_ROW = 8192, 12_288
-"""Tokens of a packed row; the longer one takes about 60 GiB."""
+ROW, LONG_ROW, LONGEST_ROW = 8192, 12_288, 16_384
+"""Tokens of a packed row; the longer ones take about 60 and 75 GiB."""
 
 SAID = 60_000
 """Characters of a process's words that are kept."""
@@ -150,6 +150,7 @@ PHASES: dict[str, Callable[[Session], None]] = {
     "compiled": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), profile=True),
     "liger": lambda it: it.ours(("sft+packing+liger", "gkd+packing+liger"), profile=True),
     "long": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), row_tokens=LONG_ROW, profile=True),
+    "longest": lambda it: it.ours(("sft+packing+compiled", "gkd+packing+compiled"), row_tokens=LONGEST_ROW),
     "swift": lambda it: it.theirs({"name": "sft best", **BEST}),
     "swift-equal": lambda it: it.theirs({"name": "sft equal", **PLAIN}),
     "swift-large": lambda it: it.theirs({"name": "sft best, batch 9", **BEST, "batch": 9}),

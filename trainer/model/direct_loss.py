@@ -8,13 +8,16 @@ Axes: S supervised positions, D width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
 from trainer.model.targets import HiddenTargets, Targets
+from trainer.objectives.divergence import JensenShannon
 
 
 def can_be_direct(head: nn.Module, teacher: Targets | None) -> bool:
@@ -26,35 +29,81 @@ def can_be_direct(head: nn.Module, teacher: Targets | None) -> bool:
 
 
 def direct(
-    hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: nn.Module, teacher: Targets | None, rows: list[int]
+    hidden_SD: torch.Tensor,
+    labels_S: torch.Tensor,
+    head: nn.Module,
+    teacher: Targets | None,
+    rows: list[int],
+    *,
+    compiled: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sums over the positions, ``rows[n]`` at a time: cross-entropy, right predictions, divergence (0 without a teacher)."""
-    found: Any = _Direct.apply(hidden_SD, labels_S, head, teacher, rows)
+    """Sums over the positions, ``rows[n]`` at a time: cross-entropy, right predictions, divergence (0 without a teacher).
+
+    ``compiled`` fuses what is done to the logits, which else is written and read a dozen times.
+    """
+    found: Any = _Direct.apply(hidden_SD, labels_S, head, teacher, rows, _compiled() if compiled else _taken)
     return found
+
+
+class _Taken(NamedTuple):
+    """Of S positions: sums, and slopes_SV in the student's logits (of the divergence only beside a teacher)."""
+
+    total: torch.Tensor
+    correct: torch.Tensor
+    slope_SV: torch.Tensor
+    divergence: torch.Tensor | None = None
+    divergence_slope_SV: torch.Tensor | None = None
+
+
+def _taken(
+    raw_SV: torch.Tensor, labels_S: torch.Tensor, teacher_SV: torch.Tensor | None, jsd: JensenShannon | None
+) -> _Taken:
+    """Computed in float32; the slopes in the precision of the logits."""
+    divergence = divergence_slope_SV = None
+    if teacher_SV is not None and jsd is not None:
+        divergence_S, slope_SV = jsd.with_gradient(raw_SV, teacher_SV)
+        divergence, divergence_slope_SV = divergence_S.sum(), slope_SV.to(raw_SV.dtype)
+        del slope_SV
+    logits_SV, labels_S1 = raw_SV.float(), labels_S[:, None]
+    correct = (logits_SV.argmax(-1) == labels_S).sum()
+    log_p_SV = logits_SV.log_softmax(-1)
+    own_S1 = log_p_SV.gather(1, labels_S1)
+    slope_SV = log_p_SV.exp_().to(raw_SV.dtype).scatter_(1, labels_S1, own_S1.expm1().to(raw_SV.dtype))
+    return _Taken(-own_S1.sum(), correct, slope_SV, divergence, divergence_slope_SV)
+
+
+@cache
+def _compiled() -> Callable[..., _Taken]:
+    return torch.compile(_taken)
 
 
 class _Direct(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_SD: torch.Tensor, labels_S: torch.Tensor, head: Any, teacher: Any, rows: list[int]
+        ctx: Any,
+        hidden_SD: torch.Tensor,
+        labels_S: torch.Tensor,
+        head: Any,
+        teacher: Any,
+        rows: list[int],
+        taken: Callable[..., _Taken],
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         total, divergence = (torch.zeros((), device=hidden_SD.device) for _ in range(2))
         correct = torch.zeros((), dtype=torch.long, device=hidden_SD.device)
         pulls, teacher_pulls = [], []
         spoken = teacher.split(rows) if teacher is not None else None
         for hidden, labels in zip(hidden_SD.detach().split(rows), labels_S.split(rows), strict=True):
-            raw_SV = head(hidden)
-            logits_SV = raw_SV.float()
-            if spoken is not None:
-                divergence_S, slope_SV = next(spoken).with_gradient(logits_SV)
-                divergence = divergence + divergence_S.sum()
-                teacher_pulls.append(slope_SV.to(raw_SV.dtype) @ head.weight.to(raw_SV.dtype))
-                del slope_SV
-            correct = correct + (logits_SV.argmax(-1) == labels).sum()
-            log_p_SV = logits_SV.log_softmax(-1)
-            total = total - log_p_SV.gather(1, labels[:, None]).sum()
-            slope_SV = log_p_SV.exp_().scatter_add_(1, labels[:, None], -torch.ones_like(log_p_SV[:, :1]))
-            pulls.append(slope_SV.to(raw_SV.dtype) @ head.weight.to(raw_SV.dtype))
+            raw_SV, said = head(hidden), next(spoken) if spoken is not None else None
+            teacher_SV = said.logits() if said is not None else None
+            for by_position in (raw_SV, labels) if teacher_SV is None else (raw_SV, labels, teacher_SV):
+                torch._dynamo.maybe_mark_dynamic(by_position, 0)  # compiled once for any number of them
+            found = taken(raw_SV, labels, teacher_SV, said.jsd if said is not None else None)
+            weight_VD = head.weight.to(raw_SV.dtype)
+            total, correct = total + found.total, correct + found.correct
+            pulls.append(found.slope_SV @ weight_VD)
+            if found.divergence is not None:
+                divergence = divergence + found.divergence
+                teacher_pulls.append(found.divergence_slope_SV @ weight_VD)
         ctx.save_for_backward(torch.cat(pulls), *([torch.cat(teacher_pulls)] if teacher_pulls else []))
         ctx.given = hidden_SD.dtype
         ctx.mark_non_differentiable(correct)
@@ -67,4 +116,4 @@ class _Direct(torch.autograd.Function):
         gradient_SD = pull_SD * by_total
         if teacher_pull_SD:
             gradient_SD = gradient_SD + teacher_pull_SD[0] * by_divergence
-        return gradient_SD.to(ctx.given), None, None, None, None
+        return gradient_SD.to(ctx.given), None, None, None, None, None

@@ -43,6 +43,7 @@ def next_token_loss(
     coordinates: CoordinateTargets | None = None,
     teacher: Targets | None = None,
     at_once: int = LOGITS_AT_ONCE,
+    compiled: bool = False,
 ) -> TokenLoss:
     """Cross-entropy of each label under the hidden state before it, -sum log softmax(head(h))[label], in float32.
 
@@ -51,6 +52,7 @@ def next_token_loss(
     computed again in the backward pass. With ``coordinates`` the loss is the
     divergence from their spread targets, 0 when met; ``before_BT`` are then the input ids. ``teacher`` speaks of the
     supervised positions in the order of ``places_S``, which are ``answer_places`` of the labels where they are known already.
+    ``compiled`` has what comes after a frozen head compiled.
     """
     places_S = answer_places(labels_BT) if places_S is None else places_S
     hidden_SD, labels_S = at(places_S, hidden_BTD), at(places_S + 1, labels_BT)
@@ -60,7 +62,7 @@ def next_token_loss(
     rows = _calls(len(labels_S), positions_at_once(head, at_once, teacher=teacher is not None), head)
     tokens = torch.full((), len(labels_S), device=hidden_SD.device)
     if coordinates is None and hidden_SD.requires_grad and can_be_direct(head, teacher):
-        total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows)
+        total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows, compiled=compiled)
         return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
     columns = zip(hidden_SD.split(rows), labels_S.split(rows), before_S.split(rows), strict=True)
     spoken = teacher.split(rows) if teacher is not None else None

@@ -2,7 +2,8 @@
 
 peft adds scaled low-rank outputs to the layer's own in passes of their own and casts inputs to the adapter's float32 and
 back; on a GPU that costs about as much as the layer. Here nothing of the layer's size is read or written for it but by
-matrix products, and backward keeps the input alone.
+matrix products, and backward keeps the input alone. Compiled, layers that are given the same input share its product with
+their A, and so do their gradients.
 
 Axes: N tokens, I inputs, O outputs, R rank.
 """
@@ -21,6 +22,10 @@ from torch.nn.functional import linear
 class LowRankLinear(Linear):
     """peft's LoRA layer; what is not plain LoRA over a frozen linear layer is left to peft."""
 
+    shared: SharedInput | None = None
+    place = 0
+    """Among the layers that share their input."""
+
     def forward(self, x: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         """The layer's output in the precision of autocast, or of the layer."""
         if rest or options or not self._is_plain():
@@ -32,8 +37,11 @@ class LowRankLinear(Linear):
         down: Any = self.lora_A[name].weight
         up: Any = self.lora_B[name].weight
         if torch.compiler.is_compiling():  # the sum then joins what comes next, and backward is the compiler's
-            low = linear(x if dropped is None else dropped, down) * self.scaling[name]
-            return linear(x, base.weight, base.bias) + linear(low, up)
+            shared = self.shared if dropped is None else None
+            low = (
+                shared.product(x, self.place) if shared is not None else linear(x if dropped is None else dropped, down)
+            )
+            return linear(x, base.weight, base.bias) + linear(low * self.scaling[name], up)
         output: Any = _Product.apply(x, dropped, base.weight, base.bias, down, up, self.scaling[name])
         return output
 
@@ -51,6 +59,32 @@ class LowRankLinear(Linear):
             and active[0] not in self.lora_variant
             and not any(layer.bias is not None for layer in layers)
         )
+
+
+class SharedInput:
+    """Layers that are given the same input one after the other: the first has the products with all A made in one.
+
+    An object of its own, since the compiler follows what is kept in one, but not in a module that it meets by two ways.
+    """
+
+    def __init__(self, *layers: torch.nn.Module) -> None:
+        """Of layers that are no ``LowRankLinear`` nothing is said."""
+        self.layers = tuple(layer for layer in layers if isinstance(layer, LowRankLinear))
+        self._x: torch.Tensor | None = None
+        self._waiting = dict[int, torch.Tensor]()
+        for place, layer in enumerate(self.layers):
+            layer.shared, layer.place = self, place
+
+    def product(self, x: torch.Tensor, place: int) -> torch.Tensor:
+        """x Aᵀ of the layer at that place."""
+        if self._x is not x or place not in self._waiting:
+            downs: list[Any] = [layer.lora_A[layer.active_adapters[0]].weight for layer in self.layers]
+            products = linear(x, torch.cat(downs)).split([len(down) for down in downs], -1)
+            self._x, self._waiting = x, dict(enumerate(products))
+        found = self._waiting.pop(place)
+        if not self._waiting:
+            self._x = None
+        return found
 
 
 class _Product(torch.autograd.Function):

@@ -21,6 +21,7 @@ from trainer.model.collate import ModelFacts
 from trainer.model.coordinates import CoordinateTargets
 from trainer.model.distillation import Answered, Asked, Lesson, Objective
 from trainer.model.loss import TokenLoss, at, next_token_loss
+from trainer.model.low_rank import SharedInput
 from trainer.model.signature import with_arguments_of
 from trainer.model.vision import Trunk, VisionFeatures, aligned, encoded
 from vqc.errors import VqcError
@@ -90,6 +91,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         self.pixel_table_CV: torch.Tensor | None = None
         self.coordinates: CoordinateTargets | None = None
         self.objective: Objective | None = None
+        self.compiled = False
 
     @with_arguments_of(upstream.Qwen3VLForConditionalGeneration.forward)  # generation asks what it can be given
     def forward(  # type: ignore[override]
@@ -121,6 +123,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
             before_BT=input_ids,
             coordinates=self.coordinates if self.training else None,
             teacher=lesson.targets if lesson is not None else None,
+            compiled=self.compiled,
         )
         items = found.tokens.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
         if lesson is None or self.objective is None:
@@ -243,12 +246,16 @@ def load(
 
 
 def compile_blocks(model: Any) -> None:
-    """Compiles the blocks of both towers for any number of tokens; blocks of one kind share their code.
+    """Compiles the loss, and the blocks of both towers for any number of tokens; blocks of one kind share their code.
 
     Numbers such as a norm's epsilon stay constants (PyTorch would make each an input of the kernels).
     """
     torch._dynamo.config.specialize_float = True
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner.compiled = True
+    for block in inner.model.language_model.layers:
+        SharedInput(block.self_attn.q_proj, block.self_attn.k_proj, block.self_attn.v_proj)
+        SharedInput(block.mlp.gate_proj, block.mlp.up_proj)
     for block in (*inner.model.language_model.layers, *inner.model.visual.blocks):
         block.compile(dynamic=True)
 

@@ -42,13 +42,13 @@ class HiddenTargets:
 
     def divergence(self, logits_SV: torch.Tensor) -> torch.Tensor:
         """float32_S over the whole vocabulary."""
-        with torch.no_grad():
-            teacher_SV = self.head(self.hidden_SD).float()
-        return self.jsd.of_logits(logits_SV, teacher_SV)
+        return self.jsd.of_logits(logits_SV, self.logits())
 
-    def with_gradient(self, logits_SV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``divergence`` without a graph, and its gradient_SV in the logits."""
-        return self.jsd.with_gradient(logits_SV, self.head(self.hidden_SD).float())
+    def logits(self) -> torch.Tensor:
+        """logits_SV of the teacher, without a graph, in its precision."""
+        with torch.no_grad():
+            logits_SV: torch.Tensor = self.head(self.hidden_SD)
+        return logits_SV
 
     def likeliest(self, count: int, rows: int) -> LikeliestTargets:
         """The teacher's ``count`` likeliest tokens of every position, ``rows`` positions at a time."""

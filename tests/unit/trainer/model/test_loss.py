@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from trainer.model import direct_loss
 from trainer.model.loss import TEACHER_SHARE, answer_places, at, next_token_loss
 from trainer.model.targets import HiddenTargets
 from trainer.objectives.coarse import coarsened, likeliest
@@ -55,6 +56,33 @@ def test_chunks_change_nothing_of_a_teachers_word_either(at_once, top_k, frozen)
     assert found.divergence.item() == pytest.approx(wanted.item(), rel=1e-6, abs=1e-6)
     assert_same((hidden.grad, head.weight.grad), gradients)
     assert other.weight.grad is None
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_compiled_it_is_the_same_with_one_graph_for_all_lengths(monkeypatch, taught):
+    graphs: list[int] = []
+
+    def counting(graph, inputs):
+        graphs.append(len(graph.graph.nodes))
+        return graph.forward
+
+    compiled = torch.compile(direct_loss._taken, fullgraph=True, backend=counting)
+    monkeypatch.setattr(direct_loss, "_compiled", lambda: compiled)
+    torch.manual_seed(0)
+    head, other = (nn.Linear(8, 11, bias=False).requires_grad_(False) for _ in range(2))
+    jsd = JensenShannon(beta=0.2, temperature=2.0)
+    for length in (10, 24, 18):
+        hidden, labels = torch.randn(1, length, 8, requires_grad=True), torch.randint(0, 11, (1, length))
+        said = HiddenTargets(hidden_SD=torch.randn(length - 1, 8), head=other, jsd=jsd) if taught else None
+        found = [
+            next_token_loss(hidden, labels, head, teacher=said, at_once=5 * 11 * TEACHER_SHARE, compiled=way)
+            for way in (False, True)
+        ]
+        for ours, wanted in zip(found[1], found[0], strict=True):
+            assert (ours is None and wanted is None) or torch.allclose(ours, wanted, rtol=1e-6)
+        gradients = [torch.autograd.grad(each.total + (each.divergence if taught else 0), hidden) for each in found]
+        assert_same(*gradients)
+    assert len(graphs) == 1
 
 
 @pytest.mark.parametrize(("frozen", "times"), [(False, 2), (True, 1)])

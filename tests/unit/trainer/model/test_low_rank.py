@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear
 from torch import nn
 
-from trainer.model.low_rank import LowRankLinear, _Product
+from trainer.model.low_rank import LowRankLinear, SharedInput, _Product
 
 
 def adapted(*, fused: bool, bias: bool = True, **options: Any) -> Any:
@@ -50,6 +50,52 @@ def test_compiled_it_is_the_same_in_one_graph(options: dict[str, Any], monkeypat
     monkeypatch.setattr(_Product, "apply", None)
     for ours, theirs in zip(learnt(compiled), wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+class Branches(nn.Module):
+    """Three layers given one input, and one that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(12, 8), nn.Linear(12, 4, bias=False), nn.Linear(12, 4)
+        self.out = nn.Linear(8, 12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = x * 2
+        mixed = torch.cat([self.k(inner) * self.v(inner), self.q(inner)[..., :4]], -1)
+        out: torch.Tensor = self.out(mixed)
+        return out
+
+
+def branches(**options: Any) -> Any:
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q", "k", "v", "out"], init_lora_weights=False, **options)
+    config._register_custom_module({nn.Linear: LowRankLinear})
+    return get_peft_model(Branches(), config)
+
+
+@pytest.mark.parametrize(
+    ("options", "products"),
+    [({}, 6), ({"rank_pattern": {"k": 2}}, 6), ({"lora_dropout": 0.5}, 8)],
+    ids=["ranks alike", "of different ranks", "each drops its own"],
+)
+def test_layers_of_one_input_share_a_product_when_compiled(options: dict[str, Any], products: int) -> None:
+    alone, sharing = branches(**options), branches(**options)
+    inner = sharing.get_base_model()
+    SharedInput(inner.q, inner.k, inner.v)
+    counted: list[int] = []
+
+    def counting(graph: Any, _: Any) -> Any:
+        counted.append(sum("linear" in str(node.target) for node in graph.graph.nodes) - len(Branches()._modules))
+        return graph.forward
+
+    inner.compile(dynamic=True, backend=counting)
+    for ours, theirs in zip(learnt(sharing), learnt(alone), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert counted == [products]  # beside the four layers' own
+    with alone.disable_adapter(), sharing.disable_adapter():
+        torch.testing.assert_close(sharing(torch.ones(2, 12)), alone(torch.ones(2, 12)))
+    assert inner.q.shared._x is None
 
 
 def test_half_precision_is_no_further_from_the_truth_than_peft() -> None:
