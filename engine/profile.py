@@ -59,7 +59,7 @@ class EngineSettings:
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
     quantization: Quantization | None = None
-    drafts: int | None = None
+    drafts: int = 8
     shutdown_s: int = 0
     traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())
@@ -107,6 +107,7 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
                 **_listen_flags(listen),
                 **_shared_flags(settings),
                 **(_gpu_flags(settings) if gpu else _cpu_flags(settings)),
+                **_draft_flags(settings.drafts),
             }
         ),
         *_flags({"quantization": settings.quantization} if settings.quantization else {}),
@@ -171,7 +172,6 @@ def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-seqs": settings.max_num_seqs or 64,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 4096,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 0.5,
-        **_draft_flags(8 if settings.drafts is None else settings.drafts),
     }
 
 
@@ -182,7 +182,6 @@ def _gpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "max-num-seqs": settings.max_num_seqs or 256,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 16_384,
         "mm-processor-cache-gb": settings.mm_processor_cache_gib or 4,
-        **_draft_flags(settings.drafts or 0),
     }
 
 

@@ -61,12 +61,12 @@ class Settings(BaseSettings):
         description="Weights that vLLM quantises while loading: half the memory of bf16. A checkpoint that was quantised "
         "before (AWQ, GPTQ, compressed-tensors) needs no setting. Check its F1 before it serves.",
     )
-    engine_drafts: int | None = Field(
-        None,
+    engine_drafts: int = Field(
+        8,
         ge=0,
         le=64,
         description="Most tokens of an answer that the engine guesses at once, from what it has answered so far, and then "
-        "checks; the answers are the same. 8 on a CPU and none on a GPU where it is not set; 0 is off.",
+        "checks; the answers are the same. 0 is off.",
     )
     engine_log: Path = Field(Path("output/engine.log"), description="Where the managed engine's own log goes.")
     model: str | None = Field(

@@ -97,7 +97,7 @@ class Bench:
             max_model_len=8192,
             extra_args=("--load-format", "dummy", *variant.answers, *variant.flags),
             quantization=variant.quantization,
-            drafts=variant.drafts or 0,
+            drafts=variant.drafts,
         )
 
     async def _on(self, name: str, parts: Sequence[str]) -> None:
@@ -145,10 +145,13 @@ class Bench:
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
             "pairs": base,
             "more-pairs": replace(base, clients=(2,) if self._dry else (64,)),
+            "drafts-pairs": base,
             "stage-b": tickets,
+            "drafts-stage-b": tickets,
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
             "stock": replace(base, loads=self._loads[::-1], clients=(self._most,), sides="free"),
+            "raw": replace(base, clients=(self._most, 1), sides="raw"),
             "fp8": replace(base, clients=(self._most, 1), sides="raw"),
         }.get(part, replace(base, clients=(self._most,), sides="raw"))
         rows: list[PairRow] = []

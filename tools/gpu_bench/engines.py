@@ -17,7 +17,7 @@ class Variant:
     flags: tuple[str, ...] = ()
     quantization: Quantization | None = None
     as_it_comes: bool = False
-    drafts: int | None = None
+    drafts: int = 0
     recited: bool = False
 
     @property
@@ -64,9 +64,10 @@ LEVERS = tuple(name for name in VARIANTS if name not in {"ours", "stock", *RECIT
 """Our flags and one lever more. These and the recited ones are asked without our service: parts of their own."""
 
 PARTS: dict[str, str | None] = {
-    **dict.fromkeys(("warm", "pairs", "profile", "more-pairs", "stage-b", "tickets", "free"), "ours"),
+    **dict.fromkeys(("warm", "pairs", "raw", "profile", "more-pairs", "stage-b", "tickets", "free"), "ours"),
     "stock": "stock",
     **{name: name for name in (*LEVERS, *RECITED)},
+    **dict.fromkeys(("drafts-pairs", "drafts-stage-b"), "drafts"),
     "twins": None,
     "transformers": None,
     "quality": None,

@@ -73,6 +73,7 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
     for label in ("caption", "stage-a"):
         for unit, by in (("per_s", ""), ("tokens_per_s", ", by tokens")):
             ours, raw = (results.rate("pairs", label, clients, side, unit) for side in ("ours", "raw"))
+            raw = raw or results.rate("raw", label, clients, "raw", unit)
             # Of vLLM as it comes, "ours" is the side that has our grammar.
             like, free = (results.rate("stock", label, clients, side, unit) for side in ("ours", "raw"))
             ratios = [
@@ -83,22 +84,24 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
                 (f"{lever} ÷ our flags", results.rate(lever, label, clients, "raw", unit), raw) for lever in LEVERS
             ]
             recited = {name: results.rate(name, label, clients, "raw", unit) for name in RECITED}
+            recited["drafts, our service"] = results.rate("drafts-pairs", label, clients, "ours", unit)
             ratios += [
                 (f"{name} ÷ {base}", recited[name], recited[base])
                 for base in ("recited", "recited-stock")
-                for name in RECITED
+                for name in recited
                 if name not in {base, "recited-stock"}
             ]
             for name, one, other in ratios:
                 if one and other:
                     found[f"{label}, {clients} clients: {name}{by}"] = round(one / other, 3)
-        ours = results.rate("pairs", label, clients, "ours")
         before = parts.get("transformers", {}).get("photos_per_s") if label == "stage-a" else None
-        if ours and before:
-            found[f"{label}, {clients} clients: ours ÷ transformers batch 8"] = round(ours / before, 3)
+        for name, part in (("ours", "pairs"), ("our flags", "raw")):
+            rate = results.rate(part, label, clients, "raw" if part == "raw" else "ours")
+            if rate and before:
+                found[f"{label}, {clients} clients: {name} ÷ transformers batch 8"] = round(rate / before, 3)
     captions = [
         row
-        for part in ("pairs", "more-pairs", *LEVERS, *RECITED)
+        for part in ("pairs", "more-pairs", "raw", "drafts-pairs", *LEVERS, *RECITED)
         for row in parts.get(part, {}).get("rows", [])
         if "caption" in row["label"]
     ]

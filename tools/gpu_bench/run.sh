@@ -6,6 +6,7 @@
 # Parts, by the engine they need
 #   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
 #               pairs         ours and raw vLLM in turns: captions and Stage-A with 240, 16 and 1 clients
+#               raw           raw vLLM alone, with 240 clients and with 1: what fp8 is read against where there is no time for pairs
 #               profile       what bounds the engine with 240 clients of our service: OUT/profile.txt
 #               more-pairs    the same with 64
 #               stage-b       the same as pairs for tickets: sampled tokens a second of the worker against the raw engine's
@@ -17,6 +18,7 @@
 #   recited, drafts, drafts-graphs, recited-stock
 #               answers that are the labels of drawn scenes (recited.py), raw, with 240 clients: our flags, guessing ahead, that with
 #               encoder-graphs, and vLLM as it comes; to be read against each other
+#   drafts      drafts-pairs and drafts-stage-b: as pairs and stage-b, on the engine that guesses ahead
 #   twins       two engines with our flags on the one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service

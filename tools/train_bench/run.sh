@@ -5,11 +5,11 @@
 #   tools/train_bench/run.sh one [PHASE…]  one GPU: our variants and ms-swift by turns
 #   tools/train_bench/run.sh two [WAY…]    two GPUs: DDP, ZeRO-3, FSDP2, ZeRO-2 against one
 #   DRY_RUN=1 tools/train_bench/run.sh one|two     the same steps with the tiny model on a CPU: proves the script
-# PARTS is where pack.sh's PART.* are (build/gpu/train). They are kept in KEPT and unpacked once into SITE when all COUNT are there.
+# TRAIN_PARTS is where pack.sh's PART.* are (build/gpu/train). They are kept in KEPT and unpacked once into SITE when all COUNT are there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 part=${1:?one or two}; shift
-out=${OUT:-output/train_bench}; parts=${PARTS:-build/gpu/train}; site=${SITE:-/tmp/vqc-train-site}; work=${WORK:-/tmp/vqc-train-$part}
+out=${OUT:-output/train_bench}; parts=${TRAIN_PARTS:-build/gpu/train}; site=${SITE:-/tmp/vqc-train-site}; work=${WORK:-/tmp/vqc-train-$part}
 kept=${KEPT:-/tmp/vqc-train-parts}; began=$SECONDS
 mkdir -p "$out" "$work"; out=$(realpath "$out")
 if [ -n "${DRY_RUN:-}" ]; then

@@ -94,14 +94,13 @@ def test_quantising_is_one_flag_that_the_installed_vllm_knows() -> None:
         assert name in known
 
 
-def test_a_cpu_engine_drafts_unless_told_otherwise_and_a_gpu_engine_when_told() -> None:
-    cpu, gpu = EngineSettings(model=Path("/m"), profile="cpu"), EngineSettings(model=Path("/m"), profile="gpu")
-    assert json.loads(flag(vllm_command(cpu, SOCKET), "--speculative-config"))["num_speculative_tokens"] == 8
-    assert "--speculative-config" not in vllm_command(replace(cpu, drafts=0), SOCKET)
-    assert "--speculative-config" not in vllm_command(gpu, SOCKET)
-    told = vllm_command(replace(gpu, drafts=4), SOCKET)
-    assert json.loads(flag(told, "--speculative-config"))["num_speculative_tokens"] == 4
-    assert flag(told, "--scheduler-cls") == "engine.drafts.GreedyDrafts"
+@pytest.mark.parametrize("hardware", get_args(profile.Profile))
+def test_an_engine_drafts_unless_told_otherwise(hardware: profile.Profile) -> None:
+    usual = EngineSettings(model=Path("/m"), profile=hardware)
+    command = vllm_command(usual, SOCKET)
+    assert json.loads(flag(command, "--speculative-config"))["num_speculative_tokens"] == 8
+    assert flag(command, "--scheduler-cls") == "engine.drafts.GreedyDrafts"
+    assert "--speculative-config" not in vllm_command(replace(usual, drafts=0), SOCKET)
 
 
 def test_without_a_word_a_checkpoint_is_served_as_it_is() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tools.gpu_bench.engines import PARTS
 from tools.gpu_bench.results import Results, conclusions, facts, row_words
 from tools.gpu_bench.stacks import tables
 
@@ -28,7 +27,7 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(tmp_path: Path) ->
     result = run("pears", out=tmp_path)
     assert result.returncode == 2
     assert (
-        "unknown part pears; valid: warm pairs profile more-pairs stage-b tickets free stock fp8 encoder-graphs"
+        "unknown part pears; valid: warm pairs raw profile more-pairs stage-b tickets free stock fp8 encoder-graphs"
         in result.stderr
     )
 
@@ -38,8 +37,9 @@ def test_parts_for_which_there_is_no_time_are_said_with_the_engine_that_they_sha
     assert result.returncode == 0, result.stdout
     said = [line.partition("no time for ")[2] for line in result.stdout.splitlines() if "no time for" in line]
     assert said == [
-        "pairs profile more-pairs stage-b tickets free",
-        *[part for part, engine in PARTS.items() if engine != "ours"],
+        "pairs raw profile more-pairs stage-b tickets free",
+        *["stock", "fp8", "encoder-graphs", "shared-tensors", "recited", "drafts drafts-pairs drafts-stage-b"],
+        *["drafts-graphs", "recited-stock", "twins", "transformers", "quality"],
     ]
     assert "no time for stock" in (tmp_path / "log.txt").read_text("utf-8")
 
@@ -88,11 +88,13 @@ def test_engines_that_recite_are_compared_with_each_other(tmp_path: Path) -> Non
     results = Results(tmp_path / "results.json", tmp_path / "none.json", 0.0)
     for name, rate in {"recited": 20.0, "drafts": 30.0, "recited-stock": 15.0}.items():
         results.keep("parts", name, {"rows": [row("caption", None, rate)]})
+    results.keep("parts", "drafts-pairs", {"rows": [row("caption", 27.0, 30.0)]})
     found = conclusions(results, 4)
     assert found["caption, 4 clients: drafts ÷ recited"] == 1.5
     assert found["caption, 4 clients: drafts ÷ recited-stock"] == 2.0
     assert "caption, 4 clients: recited-stock ÷ recited" not in found
-    assert found["captions under the grammar"] == 27
+    assert found["caption, 4 clients: drafts, our service ÷ recited-stock"] == 1.8
+    assert found["captions under the grammar"] == 36
 
 
 @pytest.mark.parametrize("line", ["INFO Available KV cache memory: 61 GiB", "Model loading took 8.9 GiB memory"])
