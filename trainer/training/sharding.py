@@ -106,6 +106,8 @@ def _deepspeed(name: str) -> dict[str, Any]:
     zero: dict[str, Any] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}
     if stage == 3:
         zero["stage3_gather_16bit_weights_on_model_save"] = True
+        # Else each layer of a block is gathered, and its release looks through what comes after: seconds a step of Python.
+        zero["leaf_module"] = {"classes": list(BLOCKS)}
     return {
         "bf16": {"enabled": "auto"},
         "zero_optimization": zero,

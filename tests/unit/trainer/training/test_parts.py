@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import TrainerControl, TrainerState
+from transformers import Qwen3VLForConditionalGeneration, TrainerControl, TrainerState
 
 from tests.unit.trainer import tiny
 from trainer.config import TrainingSection
@@ -159,7 +159,10 @@ def test_deepspeed_is_set_up(monkeypatch, tmp_path: Path, name: str, stage: int)
     monkeypatch.setattr("trainer.training.sharding.find_spec", lambda name: name)
     monkeypatch.setenv("LOCAL_RANK", "0")
     settings = sharding_options(config)["deepspeed"]
-    assert settings["zero_optimization"]["stage"] == stage
+    zero = settings["zero_optimization"]
+    assert zero["stage"] == stage
+    if stage == 3:  # whole blocks at once
+        assert zero["leaf_module"]["classes"] == Qwen3VLForConditionalGeneration._no_split_modules
     assert settings["bf16"] == {"enabled": "auto"}, "the run's own bf16 decides; a contradiction ends the run"
     assert sharding_options(plain) == {}
 
