@@ -18,7 +18,8 @@
 #   recited, drafts, drafts-graphs, recited-stock
 #               answers that are the labels of drawn scenes (recited.py), raw, with 240 clients: our flags, guessing ahead, that with
 #               encoder-graphs, and vLLM as it comes; to be read against each other
-#   drafts      drafts-pairs and drafts-stage-b: as pairs and stage-b, on the engine that guesses ahead
+#   drafts-pairs, drafts-stage-b
+#               as pairs and stage-b, on the engine that guesses ahead
 #   twins       two engines with our flags on the one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
