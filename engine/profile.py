@@ -25,6 +25,9 @@ Listen = Path | tuple[str, int]
 Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block"]
 """How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
 
+DRAFTS = 8
+"""Tokens of an answer that an engine guesses at once where nobody says otherwise."""
+
 MAX_IMAGE_PIXELS = 50_000_000
 """Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
 
@@ -59,7 +62,7 @@ class EngineSettings:
     max_num_batched_tokens: int | None = None
     mm_processor_cache_gib: float | None = None
     quantization: Quantization | None = None
-    drafts: int = 8
+    drafts: int = DRAFTS
     shutdown_s: int = 0
     traces: str | None = None
     extra_args: tuple[str, ...] = field(default=())

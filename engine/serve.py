@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from engine.profile import EngineSettings, vllm_command, vllm_environment
+from engine.profile import DRAFTS, EngineSettings, vllm_command, vllm_environment
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--port", type=int, default=8000, help="port to listen on [8000]")
     parser.add_argument("--profile", choices=["auto", "cpu", "gpu"], default="auto", help="hardware [auto]")
     parser.add_argument("--max-model-len", type=int, default=8192, help="longest prompt plus answer, tokens [8192]")
-    parser.add_argument("--drafts", type=int, default=8, help="tokens guessed ahead, 0 for none [8]")
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help=f"tokens guessed ahead, 0 for none [{DRAFTS}]")
     parser.add_argument(
         "--shutdown-s", type=int, default=60, help="on SIGTERM, most seconds for requests in flight to finish [60]"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from engine.profile import DRAFTS, EngineSettings
 from loadtest.counts import Counts
 
 
@@ -14,7 +15,7 @@ from loadtest.counts import Counts
     "--model", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("deploy/demo/model"),
     show_default=True, help="The checkpoint that vLLM serves.",
 )  # fmt: skip
-@click.option("--drafts", type=click.IntRange(1, 64), default=8, show_default=True, help="Tokens guessed at once.")
+@click.option("--drafts", type=click.IntRange(1, 64), default=DRAFTS, show_default=True, help="Tokens guessed at once.")
 @click.option("--engine-args", default="", help="Further vLLM flags, separated by spaces.")
 @click.option("--clients", type=Counts(), default="1,8", show_default=True, help="Clients at once, a level each.")
 @click.option(
@@ -38,7 +39,6 @@ def drafts(
     """Answers a second with and without guessing ahead, in turns; each photo is new, and the answers are compared."""
     from rich.console import Console
 
-    from engine.profile import EngineSettings
     from loadtest.drafts import compare
     from loadtest.loop import run
     from loadtest.report import as_json

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from engine.profile import Quantization
+from engine.profile import DRAFTS, Quantization
 from service.domain.hosts import is_loopback
 from service.domain.models import parse_share
 from vqc.cores import usable_cores
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         "before (AWQ, GPTQ, compressed-tensors) needs no setting. Check its F1 before it serves.",
     )
     engine_drafts: int = Field(
-        8,
+        DRAFTS,
         ge=0,
         le=64,
         description="Most tokens of an answer that the engine guesses at once, from what it has answered so far, and then "

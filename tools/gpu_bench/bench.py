@@ -143,16 +143,13 @@ class Bench:
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
-            "pairs": base,
+            **dict.fromkeys(("pairs", "drafts-pairs"), base),
             "more-pairs": replace(base, clients=(2,) if self._dry else (64,)),
-            "drafts-pairs": base,
-            "stage-b": tickets,
-            "drafts-stage-b": tickets,
+            **dict.fromkeys(("stage-b", "drafts-stage-b"), tickets),
             "tickets": replace(tickets, clients=tickets.clients[:1]),
             "free": replace(base, loads=self._loads[:1], clients=(min(64, self._most),), sides="free"),
             "stock": replace(base, loads=self._loads[::-1], clients=(self._most,), sides="free"),
-            "raw": replace(base, clients=(self._most, 1), sides="raw"),
-            "fp8": replace(base, clients=(self._most, 1), sides="raw"),
+            **dict.fromkeys(("raw", "fp8"), replace(base, clients=(self._most, 1), sides="raw")),
         }.get(part, replace(base, clients=(self._most,), sides="raw"))
         rows: list[PairRow] = []
 

@@ -73,15 +73,21 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
     for label in ("caption", "stage-a"):
         for unit, by in (("per_s", ""), ("tokens_per_s", ", by tokens")):
             ours, raw = (results.rate("pairs", label, clients, side, unit) for side in ("ours", "raw"))
-            raw = raw or results.rate("raw", label, clients, "raw", unit)
+            alone = results.rate("raw", label, clients, "raw", unit)
+            before = (
+                parts.get("transformers", {}).get("photos_per_s") if (label, unit) == ("stage-a", "per_s") else None
+            )
             # Of vLLM as it comes, "ours" is the side that has our grammar.
             like, free = (results.rate("stock", label, clients, side, unit) for side in ("ours", "raw"))
             ratios = [
                 ("ours ÷ vLLM as it comes", ours, like),
                 ("ours ÷ vLLM as it comes without a grammar", ours, free),
+                ("ours ÷ transformers batch 8", ours, before),
+                ("our flags ÷ transformers batch 8", alone, before),
             ]
             ratios += [
-                (f"{lever} ÷ our flags", results.rate(lever, label, clients, "raw", unit), raw) for lever in LEVERS
+                (f"{lever} ÷ our flags", results.rate(lever, label, clients, "raw", unit), raw or alone)
+                for lever in LEVERS
             ]
             recited = {name: results.rate(name, label, clients, "raw", unit) for name in RECITED}
             recited["drafts, our service"] = results.rate("drafts-pairs", label, clients, "ours", unit)
@@ -94,11 +100,6 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
             for name, one, other in ratios:
                 if one and other:
                     found[f"{label}, {clients} clients: {name}{by}"] = round(one / other, 3)
-        before = parts.get("transformers", {}).get("photos_per_s") if label == "stage-a" else None
-        for name, part in (("ours", "pairs"), ("our flags", "raw")):
-            rate = results.rate(part, label, clients, "raw" if part == "raw" else "ours")
-            if rate and before:
-                found[f"{label}, {clients} clients: {name} ÷ transformers batch 8"] = round(rate / before, 3)
     captions = [
         row
         for part in ("pairs", "more-pairs", "raw", "drafts-pairs", *LEVERS, *RECITED)

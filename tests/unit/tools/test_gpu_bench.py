@@ -84,6 +84,17 @@ def test_ratios_between_parts_are_of_what_several_calls_have_measured(tmp_path: 
     }
 
 
+def test_without_pairs_raw_alone_is_what_others_are_read_against(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", tmp_path / "none.json", 0.0)
+    for name, rate in {"raw": 40.0, "fp8": 36.0}.items():
+        results.keep("parts", name, {"rows": [row("stage-a ×1", None, rate)]})
+    results.keep("parts", "transformers", {"photos_per_s": 4.0})
+    found = conclusions(results, 4)
+    assert found["stage-a, 4 clients: fp8 ÷ our flags"] == 0.9
+    assert found["stage-a, 4 clients: our flags ÷ transformers batch 8"] == 10.0
+    assert "stage-a, 4 clients: our flags ÷ transformers batch 8, by tokens" not in found
+
+
 def test_engines_that_recite_are_compared_with_each_other(tmp_path: Path) -> None:
     results = Results(tmp_path / "results.json", tmp_path / "none.json", 0.0)
     for name, rate in {"recited": 20.0, "drafts": 30.0, "recited-stock": 15.0}.items():
