@@ -1,7 +1,8 @@
 """Drafts for vLLM, which checks several tokens in one step instead of making one: what an answer will say is guessed first.
 
 The guesses come from a table (``engine.draft_table``) that learns from the answers themselves. The model verifies them: a wrong
-one costs a place in a step, never another answer. Greedy answers only: a sampled one would no longer follow from its seed.
+one costs a place in a step and does not get into an answer, which may differ by rounding alone, as answers do among other
+neighbours in a batch. Greedy answers only: a sampled one would no longer follow from its seed.
 
 vLLM loads both classes by name, in its own process; ``engine.profile`` has the flags.
 """

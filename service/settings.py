@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         ge=0,
         le=64,
         description="Most tokens of an answer that the engine guesses at once, from what it has answered so far, and then "
-        "checks; the answers are the same. 0 is off.",
+        "checks; the answers are the same up to rounding. 0 is off.",
     )
     engine_log: Path = Field(Path("output/engine.log"), description="Where the managed engine's own log goes.")
     model: str | None = Field(

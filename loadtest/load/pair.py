@@ -1,7 +1,8 @@
 """``vqc-bench pair``: our service and the vLLM behind it, asked the same in turns, so that the difference is what we add.
 
-One engine serves both doors. At each number of clients a window of ours and a window of raw vLLM follow each other, in
-alternating order; every photo is new to the engine.
+One engine serves both doors. At each level, a load and a number of clients, a window of ours and a window of raw vLLM follow
+each other, in alternating order; every photo is new to the engine. A round is a pair of each level, so that time that runs out
+takes pairs from all of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -74,7 +75,8 @@ async def compare(
     starting: Callable[[str], None] = lambda _: None,
     finished: Callable[[PairRow], None] = lambda _: None,
 ) -> PairReport:
-    """The report. ``engine`` is a vLLM on a Unix socket that serves ``model``; ``finished`` gets each row at once.
+    """The report. ``engine`` is a vLLM on a Unix socket that serves ``model``; ``finished`` gets the row of a level after each
+    pair, of all its pairs so far.
 
     Raises:
         BenchFailed: the service does not start, or one of the two goes away.
@@ -92,16 +94,17 @@ async def compare(
             first = Door(target=server.target).jobs(scenario, supply)
         metrics = VllmClient(socket, model)
         stack.push_async_callback(metrics.aclose)
-        measuring = _Measuring(plan, (server, engine), metrics, began, starting)
+        measuring = _Measuring(plan, (server, engine), metrics, began)
         for job in raw:
+            starting(f"{job.label}: warming up")
             await measuring.warm_up(job)
-        rows = []
-        for clients in plan.clients:
-            for sides in zip(first, second, strict=True):
-                if row := await measuring.level(sides, clients):
-                    rows.append(row)
-                    finished(row)
-        return PairReport(rows=tuple(rows), problems=tuple(measuring.problems))
+        levels = [_Level(sides, clients) for clients in plan.clients for sides in zip(first, second, strict=True)]
+        for n in range(plan.rounds):
+            for place, level in enumerate(levels):
+                starting(f"{level.label}, {level.clients} clients, pair {n + 1} of {plan.rounds}")
+                if await measuring.pair(level, first=(n + place) % 2):
+                    finished(level.row)
+        return PairReport(rows=tuple(level.row for level in levels if level.pairs), problems=tuple(measuring.problems))
 
 
 def _service(engine: Served, model: str, plan: PairPlan) -> AbstractAsyncContextManager[Served]:
@@ -109,8 +112,27 @@ def _service(engine: Served, model: str, plan: PairPlan) -> AbstractAsyncContext
     return our_service(in_front_of(engine, model) | at_once, tickets=any(load.task == "stage-b" for load in plan.loads))
 
 
+@dataclass(slots=True)
+class _Level:
+    """A load, as a job for each side, by so many clients; the windows (ours, raw) and answers of its pairs so far."""
+
+    jobs: tuple[Job, Job]
+    clients: int
+    pairs: list[tuple[Window | None, Window]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    lasted_s: float = 0.0
+
+    @property
+    def label(self) -> str:
+        return self.jobs[0].label
+
+    @property
+    def row(self) -> PairRow:
+        return row_of(self.label, self.clients, self.pairs, self.outcomes)
+
+
 class _Measuring:
-    """Measures level after level while there is time."""
+    """Measures pair after pair while there is time."""
 
     def __init__(
         self,
@@ -118,23 +140,19 @@ class _Measuring:
         servers: tuple[Served, Served],
         metrics: VllmClient,
         began: float,
-        starting: Callable[[str], None],
     ) -> None:
         self.problems: list[str] = []
         self._plan = plan
         self._servers = servers
         self._metrics = metrics
         self._began = began
-        self._starting = starting
         self._numbers = count()
-        self._windows = 0
         self._answer_s: dict[str, float] = {}
 
     async def warm_up(self, job: Job) -> None:
         """Answers for some clients, which nothing counts: kernels and grammars are compiled at the first one. The last
         ones say how long an answer takes among so many.
         """
-        self._starting(f"{job.label}: warming up")
         found = list[Outcome]()
         for _ in range(2):
             found = await closed_loop(
@@ -151,28 +169,25 @@ class _Measuring:
     def _first_clients(self) -> int:
         return min(_FIRST_CLIENTS, max(self._plan.clients))
 
-    async def level(self, jobs: tuple[Job, Job], clients: int) -> PairRow | None:
-        """The row; None when there was no time for a pair. Who goes first changes from pair to pair."""
-        pairs: list[tuple[Window | None, Window]] = []
-        outcomes: list[Outcome] = []
-        lasted = 2 * self._plan.seconds * (1 + _WARM_UP)
-        label = jobs[0].label
-        for n in range(self._plan.rounds):
-            began = perf_counter()
-            if began + lasted - self._began > self._plan.budget_s:
-                break
-            self._starting(f"{label}, {clients} clients, pair {n + 1} of {self._plan.rounds}")
-            sides = (1,) if self._plan.sides == "raw" else (0, 1) if self._windows % 4 == 0 else (1, 0)
-            found = {side: await self._window(side, jobs[side], clients, outcomes) for side in sides}
-            lasted = perf_counter() - began
-            if (raw := found[1]) and (self._plan.sides == "raw" or found[0]):
-                pairs.append((found.get(0), raw))
+    async def pair(self, level: _Level, first: int) -> bool:
+        """Whether there was time for a pair more, and answers in it. Side ``first`` is asked first: 0 ours, 1 raw."""
+        began = perf_counter()
+        lasts = level.lasted_s or 2 * self._plan.seconds * (1 + _WARM_UP)
+        if began + lasts - self._began > self._plan.budget_s:
+            return False
+        sides = (1,) if self._plan.sides == "raw" else (first, 1 - first)
+        outcomes = list[Outcome]()
+        found = {side: await self._window(side, level.jobs[side], level.clients, outcomes) for side in sides}
+        level.lasted_s = perf_counter() - began
+        level.outcomes += outcomes
         self.problems += problems(outcomes, malformed_too=self._plan.malformed_too)
-        return row_of(label, clients, pairs, outcomes) if pairs else None
+        if not (raw := found[1]) or (self._plan.sides != "raw" and not found[0]):
+            return False
+        level.pairs.append((found.get(0), raw))
+        return True
 
     async def _window(self, side: int, job: Job, clients: int, outcomes: list[Outcome]) -> Window | None:
         self._servers[side].check_alive()
-        self._windows += 1
         # About one answer's time at this level, rather more than less: what is spread over less comes in waves again.
         among_so_many_s = self._answer_s[job.label] * max(1.0, clients / self._first_clients)
         spread_s = min(among_so_many_s, self._plan.seconds * _SPREAD)

@@ -22,7 +22,7 @@ from time import perf_counter
 
 import yaml
 
-from engine.profile import EngineSettings, Quantization, vllm_command
+from engine.profile import DRAFTS, EngineSettings, Quantization, vllm_command
 from loadtest.load.pair import PairPlan, PairReport, compare
 from loadtest.load.pair_rows import PairRow
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
@@ -100,6 +100,11 @@ class Bench:
             drafts=variant.drafts,
         )
 
+    @property
+    def _eager(self) -> tuple[str, ...]:
+        """Flags with which the demo model's engine starts fast, for parts that measure no speed."""
+        return () if self._dry else ("--enforce-eager", "--api-server-count", "2")
+
     async def _on(self, name: str, parts: Sequence[str]) -> None:
         variant = VARIANTS[name]
         if self._dry:  # a CPU has none of the levers
@@ -143,7 +148,8 @@ class Bench:
         tickets = self._plan((StageBLoad(lines="given"),), (2,) if self._dry else (128, 64, 16))
         plan = {
             "warm": replace(base, clients=(min(64, self._most),), sides="raw", seconds=1.0),
-            **dict.fromkeys(("pairs", "drafts-pairs"), base),
+            "pairs": base,
+            "drafts-pairs": replace(base, clients=(2, 1) if self._dry else (self._most, 64, 16, 1), rounds=3),
             "more-pairs": replace(base, clients=(2,) if self._dry else (64,)),
             **dict.fromkeys(("stage-b", "drafts-stage-b"), tickets),
             "tickets": replace(tickets, clients=tickets.clients[:1]),
@@ -151,12 +157,12 @@ class Bench:
             "stock": replace(base, loads=self._loads[::-1], clients=(self._most,), sides="free"),
             **dict.fromkeys(("raw", "fp8"), replace(base, clients=(self._most, 1), sides="raw")),
         }.get(part, replace(base, clients=(self._most,), sides="raw"))
-        rows: list[PairRow] = []
+        rows = dict[tuple[str, int], PairRow]()
 
         def finished(row: PairRow) -> None:
-            rows.append(row)
+            rows[row.label, row.clients] = row
             self.results.say(f"  {part}: {row_words(asdict(row))}")
-            self.results.keep("parts", part, asdict(PairReport(rows=tuple(rows), problems=())))
+            self.results.keep("parts", part, asdict(PairReport(rows=(*rows.values(),), problems=())))
 
         if part == "tickets":
             os.environ["VQC_STAGE_B_CONFIG"] = str(_first_wave(self._out))
@@ -209,18 +215,38 @@ class Bench:
             self.results.keep("parts", part, json.loads(said.splitlines()[-1]))
             self.results.say(f"  transformers: {said.splitlines()[-1]}")
             return
+        if part == "same":
+            photos = "2" if self._dry else "48"
+            asked = (
+                "drafts",
+                "--photos",
+                photos,
+                "--clients",
+                "1",
+                "--rounds",
+                "1",
+                f"--engine-args={' '.join(self._eager)}",
+            )
+            rows = json.loads(await self._python("loadtest", *asked, "--json"))
+            self.results.keep("parts", part, rows)
+            self.results.say(f"  same: {json.dumps(rows)}")
+            return
         count, workers = ("4", "2") if self._dry else ("200", "12")
         drawn = ("--seed", "2", "--count", count, "--workers", workers)
         data = Path((await self._python("trainer.cli", "scenes", str(self._out / "scenes"), *drawn)).splitlines()[-1])
-        both: tuple[Quantization | None, ...] = (None, "fp8")
-        for quantization in both:
-            name = quantization or "bf16"
-            await self._trying(f"quality {name}", self._quality(name, quantization, data))
+        engines: dict[str, tuple[Quantization | None, int]] = {
+            "bf16": (None, DRAFTS),
+            "fp8": ("fp8", DRAFTS),
+            "bf16 without drafts": (None, 0),
+        }
+        for name, (quantization, drafts) in engines.items():
+            await self._trying(f"quality {name}", self._quality(name, quantization, drafts, data))
 
-    async def _quality(self, name: str, quantization: Quantization | None, data: Path) -> None:
+    async def _quality(self, name: str, quantization: Quantization | None, drafts: int, data: Path) -> None:
         """The demo model's scores on held-out scenes through our service."""
-        gpu = () if self._dry else ("--enforce-eager", "--api-server-count", "2")
-        settings = EngineSettings(model=_DEMO, max_model_len=8192, quantization=quantization, extra_args=gpu)
+        settings = EngineSettings(
+            model=_DEMO, max_model_len=8192, quantization=quantization, drafts=drafts, extra_args=self._eager
+        )
         async with (
             self._engine(f"demo {name}", settings) as engine,
             our_service(in_front_of(engine, "vqc"), tickets=False) as service,

@@ -71,5 +71,6 @@ PARTS: dict[str, str | None] = {
     "twins": None,
     "transformers": None,
     "quality": None,
+    "same": None,
 }
 """The parts and the engine that each needs, in their usual order."""

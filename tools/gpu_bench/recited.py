@@ -2,13 +2,13 @@
 
 Random weights say nothing that could be guessed ahead. Here the mask of the grammar, computed as ever, leaves the one token
 that comes next in a label, so that answers have the length, the words and the form of real ones, and the engine does all its
-work. For vLLM's ``--scheduler-cls``, on every engine of a comparison alike.
+work. Labels are dealt so that any few requests in a row have about as much to say as any others. For vLLM's
+``--scheduler-cls``, on every engine of a comparison alike.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from vllm.tokenizers import cached_tokenizer_from_config
@@ -22,6 +22,7 @@ from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 from vqc.summary import render as summary_text
 
 _SCENES = 400
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class _Reciting:
@@ -41,9 +42,10 @@ class _Reciting:
             SUMMARY_GRAMMAR: [summary_text(scene.summary) for scene in scenes],
         }
         self._labels = {
-            grammar: [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+            grammar: sorted((tokenizer(text, add_special_tokens=False).input_ids for text in texts), key=len)
             for grammar, texts in said.items()
         }
+        self._dealt: dict[str, list[int]] = {}
 
     def get_grammar_bitmask(self, scheduler_output: Any) -> Any:
         """See vLLM: a row for each token that may come, drafts included."""
@@ -55,7 +57,7 @@ class _Reciting:
             drafts = len(scheduler_output.scheduled_spec_decode_tokens.get(request_id, ()))
             request = self.requests[request_id]
             if labels := self._labels.get(request.sampling_params.structured_outputs.grammar):
-                label = labels[crc32(request_id.encode()) % len(labels)]
+                label = self._dealt.get(request_id) or self._deal(request_id, labels)
                 said = request.structured_output_request.grammar.num_processed_tokens
                 for place in range(drafts + 1):
                     token = label[said + place] if said + place < len(label) else self._end
@@ -63,6 +65,12 @@ class _Reciting:
                     masks[row + place, token >> 5] = 1 << (token & 31)
             row += drafts + 1
         return output
+
+    def _deal(self, request_id: str, labels: list[list[int]]) -> list[int]:
+        """The next label: steps of the golden ratio through those sorted by length, short ones and long ones in turns."""
+        label = labels[int(len(self._dealt) * _GOLDEN % 1 * len(labels))]
+        self._dealt[request_id] = label
+        return label
 
 
 class Recited(_Reciting, AsyncScheduler):

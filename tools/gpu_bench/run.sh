@@ -19,10 +19,11 @@
 #               answers that are the labels of drawn scenes (recited.py), raw, with 240 clients: our flags, guessing ahead, that with
 #               encoder-graphs, and vLLM as it comes; to be read against each other
 #   drafts-pairs, drafts-stage-b
-#               as pairs and stage-b, on the engine that guesses ahead
+#               as pairs and stage-b, on the engine that guesses ahead; as many of three rounds of pairs as there is time for
 #   twins       two engines with our flags on the one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
-#   quality     the demo model in bf16 and fp8 on 200 held-out scenes, through the service
+#   quality     the demo model on 200 held-out scenes, through the service: bf16, fp8, and bf16 without drafts
+#   same        the demo model's answers with and without drafts, one client, compared
 # PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
 # (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES and taskset; two calls at once,
 # on two GPUs, want a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,9 +11,14 @@ import pytest
 from loadtest.cli import main
 from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
 from loadtest.load.outcome import Outcome
-from loadtest.load.pair import PairReport, _Span
+from loadtest.load.pair import PairPlan, PairReport, _Measuring, _Span, compare
 from loadtest.load.pair_cli import _print
 from loadtest.load.pair_rows import PairRow, Window
+from loadtest.load.reading import Job
+from loadtest.load.scenario import CaptionLoad, Photos, StageALoad
+from loadtest.load.serving import Served
+from loadtest.load.supply import Supply
+from loadtest.wire import Target
 from vqc.errors import InvalidValue
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "model"
@@ -66,6 +72,36 @@ def test_clients_must_be_whole_numbers(clients: str, capsys: pytest.CaptureFixtu
 
 def window(per_s: float) -> Window:
     return Window(per_s=per_s, tokens_per_s=None, p50_ms=10.0, p99_ms=20.0)
+
+
+def test_rounds_take_a_pair_of_each_level_in_turn_until_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked, finished = 0.0, list[tuple[str, int, int]](), list[PairRow]()
+
+    async def a_window(_: _Measuring, side: int, job: Job, clients: int, outcomes: list[Outcome]) -> Window:
+        nonlocal now
+        now += 10.0
+        asked.append((job.label.split()[0], clients, side))
+        outcomes.append(Outcome(label=job.label, due=0, sent=0, ended=now))
+        return window(9.0 if side else 12.0)
+
+    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    monkeypatch.setattr(_Measuring, "_window", a_window)
+    monkeypatch.setattr(_Measuring, "warm_up", lambda *_: asyncio.sleep(0))
+    plan = PairPlan(
+        loads=(CaptionLoad(), StageALoad()), clients=(8,), seconds=8.0, rounds=3, photos=Photos(), timeout_s=9.0,
+        malformed_too=True, sides="free", budget_s=65.0,
+    )  # fmt: skip
+    engine = Served(target=Target(host="localhost", port=80, uds="/nowhere"))
+    supply = Supply(drawn=(), lines=(), repeated=0.0, run="x")
+    report = asyncio.run(compare(engine, "vqc", plan, supply, finished=finished.append))
+    assert asked == [
+        *[("caption", 8, 0), ("caption", 8, 1), ("stage-a", 8, 1), ("stage-a", 8, 0)],
+        *[("caption", 8, 1), ("caption", 8, 0)],  # and no time for a second pair of Stage-A
+    ]
+    assert [(row.label.split()[0], row.pairs, row.ratio, row.answers) for row in finished] == [
+        *[("caption", 1, 1.333, 2), ("stage-a", 1, 1.333, 2), ("caption", 2, 1.333, 4)]
+    ]
+    assert report == PairReport(rows=(finished[2], finished[1]), problems=())
 
 
 def test_a_row_shows_both_sides_and_a_dash_for_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:

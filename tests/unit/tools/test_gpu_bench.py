@@ -39,7 +39,7 @@ def test_parts_for_which_there_is_no_time_are_said_with_the_engine_that_they_sha
     assert said == [
         "pairs raw profile more-pairs stage-b tickets free",
         *["stock", "fp8", "encoder-graphs", "shared-tensors", "recited", "drafts drafts-pairs drafts-stage-b"],
-        *["drafts-graphs", "recited-stock", "twins", "transformers", "quality"],
+        *["drafts-graphs", "recited-stock", "twins", "transformers", "quality", "same"],
     ]
     assert "no time for stock" in (tmp_path / "log.txt").read_text("utf-8")
 
