@@ -25,8 +25,8 @@
 #   quality     the demo model on 200 held-out scenes, through the service: bf16, fp8, and bf16 without drafts
 #   same        the demo model's answers with and without drafts, one client, compared
 # PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
-# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES and taskset; two calls at once,
-# on two GPUs, want a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones.
+# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES and taskset. Calls at once, on
+# GPUs of their own, want a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones; another vLLM another SITE.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
@@ -46,7 +46,7 @@ if [ -n "${DRY_RUN:-}" ]; then
     model=deploy/demo/model; state=$out; more=(--dry)
 else
     state=${STATE:-/tmp/vqc-bench}; more=(); mkdir -p "$state"
-    exec 9> /tmp/vqc-bench.lock; flock 9  # a call beside this one, on another GPU, finds all unpacked
+    exec 9> "$site.lock"; flock 9  # a call beside this one, on another GPU, finds all unpacked
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
     echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
@@ -61,13 +61,24 @@ else
     export VLLM_WORKER_MULTIPROC_METHOD=spawn  # what vLLM wants to be told before it shares tensors; it spawns in any case
     # Every sampled request here has a seed, which FlashInfer's sampler cannot take: without it nothing is compiled for nothing.
     export VLLM_USE_FLASHINFER_SAMPLER=0
-    model=/tmp/vqc-dummy-$size
+    if [ -d "$site/torch" ]; then  # vLLM 0.32 with its own torch, on the machine's libraries of NVIDIA but those that came along
+        for library in "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"/nvidia/*; do
+            [ -e "$site/nvidia/${library##*/}" ] || ln -s "$library" "$site/nvidia/"
+        done
+        export PYTORCH_SKIP_CUDNN_COMPATIBILITY_CHECK=1  # 9.19 there, 9.20 when it was built
+    fi
+    model=$state/dummy-$size
     echo "unpacked after $((SECONDS - began)) s: $(du -sh "$site" | cut -f1)"
-    "$python" - <<'PY'
+    "$python" - "$site" <<'PY'
+import sys
+from pathlib import Path
 import torch, transformers, triton, numpy
+site = Path(sys.argv[1]).absolute()
 for module in (torch, transformers, triton, numpy):
     print(module.__name__, module.__version__, module.__file__)
-    assert "/tmp/" not in module.__file__, f"{module.__name__} is not the machine's own"
+    carried = (site / module.__name__).exists()
+    assert Path(module.__file__).is_relative_to(site) == carried, f"{module.__name__} should come from the {'site' if carried else 'machine'}"
+assert torch.ones(9, device="cuda").sum() == 9
 import vllm, vllm._C_stable_libtorch, vllm.vllm_flash_attn.flash_attn_interface as flash, xgrammar
 print("vllm", vllm.__version__, "xgrammar", xgrammar.__version__ if hasattr(xgrammar, "__version__") else "", flash.FA3_AVAILABLE)
 assert flash.FA3_AVAILABLE, flash.FA3_UNAVAILABLE_REASON
