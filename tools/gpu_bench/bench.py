@@ -23,6 +23,7 @@ from time import perf_counter
 import yaml
 
 from engine.profile import DRAFTS, EngineSettings, Quantization, vllm_command
+from loadtest.drafts import compare as compare_drafts
 from loadtest.load.pair import PairPlan, PairReport, compare
 from loadtest.load.pair_rows import PairRow
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
@@ -65,6 +66,9 @@ class Bench:
 
     async def perform(self, parts: Sequence[str]) -> None:
         """All parts for which there is time, those of one engine together."""
+        alone = {
+            "twins": self._twins, "transformers": self._transformers, "quality": self._quality, "same": self._same,
+        }  # fmt: skip
         rest = [*parts]
         while rest:
             engine = PARTS[rest[0]]
@@ -73,7 +77,7 @@ class Bench:
             if self.left() < (20 if self._dry else 60):
                 self.results.say(f"no time for {' '.join(shared)}")
                 continue
-            await self._trying(", ".join(shared), self._on(engine, shared) if engine else self._alone(shared[0]))
+            await self._trying(", ".join(shared), self._on(engine, shared) if engine else alone[shared[0]]())
         for name, value in conclusions(self.results, self._most).items():
             self.results.say(f"{name}: {value}")
 
@@ -99,11 +103,6 @@ class Bench:
             quantization=variant.quantization,
             drafts=variant.drafts,
         )
-
-    @property
-    def _eager(self) -> tuple[str, ...]:
-        """Flags with which the demo model's engine starts fast, for parts that measure no speed."""
-        return () if self._dry else ("--enforce-eager", "--api-server-count", "2")
 
     async def _on(self, name: str, parts: Sequence[str]) -> None:
         variant = VARIANTS[name]
@@ -205,51 +204,40 @@ class Bench:
             malformed_too=self._dry, budget_s=self.left() - 12,
         )  # fmt: skip
 
-    async def _alone(self, part: str) -> None:
-        if part == "twins":
-            await self._twins()
-            return
-        if part == "transformers":
-            sizes = ["--batch", "2", "--seconds", "2", "--new-tokens", "8", "--size", "256", "192"] if self._dry else []
-            said = await self._python("tools.gpu_bench.predecessor", str(self._model), *sizes)
-            self.results.keep("parts", part, json.loads(said.splitlines()[-1]))
-            self.results.say(f"  transformers: {said.splitlines()[-1]}")
-            return
-        if part == "same":
-            photos = "2" if self._dry else "48"
-            asked = (
-                "drafts",
-                "--photos",
-                photos,
-                "--clients",
-                "1",
-                "--rounds",
-                "1",
-                f"--engine-args={' '.join(self._eager)}",
+    async def _transformers(self) -> None:
+        sizes = ["--batch", "2", "--seconds", "2", "--new-tokens", "8", "--size", "256", "192"] if self._dry else []
+        said = await self._python("tools.gpu_bench.predecessor", str(self._model), *sizes)
+        self.results.keep("parts", "transformers", json.loads(said.splitlines()[-1]))
+        self.results.say(f"  transformers: {said.splitlines()[-1]}")
+
+    def _demo(self, quantization: Quantization | None = None, drafts: int = DRAFTS) -> EngineSettings:
+        """The demo model's engine, which starts fast: no part measures its speed."""
+        fast = () if self._dry else ("--enforce-eager", "--api-server-count", "2")
+        return EngineSettings(
+            model=_DEMO, max_model_len=8192, quantization=quantization, drafts=drafts, extra_args=fast
+        )
+
+    async def _same(self) -> None:
+        photos = 2 if self._dry else 48
+        for row in await compare_drafts(self._demo(), (512, 384), photos, (1,), 1, lambda _: None):
+            self.results.say(
+                f"  same: {row.task}: {row.same} of {row.answers} answers; {row.tokens_a_step} tokens a step"
             )
-            rows = json.loads(await self._python("loadtest", *asked, "--json"))
-            self.results.keep("parts", part, rows)
-            self.results.say(f"  same: {json.dumps(rows)}")
-            return
+            self.results.keep("parts", f"same, {row.task}", asdict(row))
+
+    async def _quality(self) -> None:
+        """The demo model's scores on held-out scenes through our service."""
         count, workers = ("4", "2") if self._dry else ("200", "12")
         drawn = ("--seed", "2", "--count", count, "--workers", workers)
         data = Path((await self._python("trainer.cli", "scenes", str(self._out / "scenes"), *drawn)).splitlines()[-1])
-        engines: dict[str, tuple[Quantization | None, int]] = {
-            "bf16": (None, DRAFTS),
-            "fp8": ("fp8", DRAFTS),
-            "bf16 without drafts": (None, 0),
-        }
-        for name, (quantization, drafts) in engines.items():
-            await self._trying(f"quality {name}", self._quality(name, quantization, drafts, data))
+        engines = {"bf16": self._demo(), "fp8": self._demo("fp8"), "bf16 without drafts": self._demo(drafts=0)}
+        for name, settings in engines.items():
+            await self._trying(f"quality {name}", self._score(name, settings, data))
 
-    async def _quality(self, name: str, quantization: Quantization | None, drafts: int, data: Path) -> None:
-        """The demo model's scores on held-out scenes through our service."""
-        settings = EngineSettings(
-            model=_DEMO, max_model_len=8192, quantization=quantization, drafts=drafts, extra_args=self._eager
-        )
+    async def _score(self, name: str, settings: EngineSettings, data: Path) -> None:
         async with (
             self._engine(f"demo {name}", settings) as engine,
-            our_service(in_front_of(engine, "vqc"), tickets=False) as service,
+            our_service(in_front_of(engine, settings.served_name), tickets=False) as service,
         ):
             url = f"http://{service.target.host}:{service.target.port}"
             said = await self._python("trainer.cli", "evaluate", "--url", url, "--data", str(data), "--json")
