@@ -167,10 +167,15 @@ class ProcessGroup:
 
     async def _beat(self, group: Group) -> None:
         try:
-            mine = await self._store.beat(group.id, group.fence)
+            if await self._store.beat(group.id, group.fence):
+                return
+            held = await self._store.get(group.id)
         except QueueUnavailable:
             return  # whoever is away cannot take the group from us either
-        if not mine:
+        except UnknownGroup:
+            raise Superseded(group.id, group.fence) from None
+        ended_here = held.finished and held.fence == group.fence  # and the work has yet to hear of it
+        if not ended_here:
             raise Superseded(group.id, group.fence)
 
     async def _patiently(self, group: Group) -> Group:

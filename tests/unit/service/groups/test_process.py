@@ -338,6 +338,7 @@ async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
         done = await update(group_id, change, **options)
         if done not in lost:
             lost.append(done)
+            await asyncio.sleep(5 * bench.attempts.beat_s)  # beats in between find what was saved
             raise QueueUnavailable("restarting")
         return done
 
