@@ -5,7 +5,8 @@
 #                                     five minutes on two cores, 2 GB of temporary disk; leaves OUT/PART.* of at most PART_BYTES,
 #                                     and py-spy's wheel in OUT/../extra
 # vLLM 0.32 comes with the torch, Triton and transformers that it wants, for which run.sh lends the host's libraries of NVIDIA;
-# only NCCL is too old there. Twice the time and four times the disk.
+# only NCCL is too old there. Twice the time and four times the disk. It runs the recited parts, quality and same: long_answers.py
+# is for the model runner of 0.24.
 # Left out is what no run on a Hopper GPU with a dense model loads: FlashAttention 2 (vLLM takes 3 there), the kernels of mixtures of
 # experts, those for Blackwell, debug symbols, translations, other models' vocabularies. Of 0.32 also: FlashInfer (no sampler
 # here can take it), DeepGEMM (block-wise fp8), attention that is not Qwen's, linear algebra (torch loads it when it is called) and
