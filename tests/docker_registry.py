@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from time import monotonic, sleep
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,3 @@ def wait_until_it_answers(host: str, server: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             sleep(0.05)
     raise AssertionError("docker-registry did not start")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -8,7 +8,6 @@ import math
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any, Self
 import httpx
 import pytest
 import yaml
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
@@ -157,9 +158,3 @@ def empty(prometheus: Prometheus, queries: Iterable[tuple[str, str]]) -> list[tu
     """The queries that bring no series, or one that is no finite number."""
     found = [(title, expr, prometheus.query(expr)) for title, expr in queries]
     return [one for one in found if not one[2] or not all(math.isfinite(value) for _, value in one[2])]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
@@ -27,6 +26,7 @@ from service.application.repeats import Repeats
 from service.domain.results import ServedModel
 from service.server import server
 from tests import photos
+from tests.ports import free_port
 from tests.unit.service.conftest import context_with
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
@@ -175,25 +175,19 @@ def flag(engine, name: str) -> str:
     return words[words.index(name) + 1]
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene, free_port):
+async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene):
+    port = free_port()
     env = os.environ | {
         "VQC_ENGINE_URL": f"unix://{flag(managed_engine, '--uds')}",
         "VQC_MODEL_ALIAS": flag(managed_engine, "--served-model-name"),
-        "VQC_PORT": str(free_port),
+        "VQC_PORT": str(port),
         "VQC_DRAIN_DELAY_S": "0.5",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service.cli", "api", env=env, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
 
             async def is_ready():
                 try:

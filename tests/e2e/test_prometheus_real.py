@@ -23,7 +23,8 @@ from service.adapters.redis_server import embedded_redis
 from tests import photos
 from tests.e2e.test_api_real import flag
 from tests.integration.stage_b_bench import GOOD
-from tests.prometheus import ROOT, Prometheus, alerts, empty, free_port, panels, values_of
+from tests.ports import free_port
+from tests.prometheus import ROOT, Prometheus, alerts, empty, panels, values_of
 from tests.unit.service.test_models_sources import checkpoint
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]

@@ -34,7 +34,8 @@ from tests.e2e.test_prometheus_real import on_a_port, processes, ready
 from tests.fake_vllm import FakeVllm
 from tests.integration.stage_b_bench import GOOD, MISSION
 from tests.photos import jpeg
-from tests.prometheus import Prometheus, alerts, free_port, promtool
+from tests.ports import free_port
+from tests.prometheus import Prometheus, alerts, promtool
 from tests.unit.service.test_models_sources import checkpoint
 from trainer import exporter
 from vqc.grammar import VERDICT_GRAMMAR

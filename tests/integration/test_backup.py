@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from contextlib import AsyncExitStack
@@ -17,6 +16,7 @@ import httpx
 from service.adapters.redis_server import redis_binary
 from tests.cluster import ROOT, Pod, own_environment, python
 from tests.photos import jpeg
+from tests.ports import free_port
 from tests.redis_servers import binary_of
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -26,12 +26,6 @@ MISSION = "挡风板安装检查"
 def commands(name: str) -> str:
     [block] = re.findall(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
     return block
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_after_the_loss_of_every_disk_all_is_as_it_was(tmp_path: Path) -> None:

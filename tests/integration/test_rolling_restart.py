@@ -6,7 +6,6 @@ The engines are stand-ins for vLLM that drain as vLLM does; everything else is r
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from contextlib import AsyncExitStack
 from itertools import count
@@ -18,6 +17,7 @@ from service.adapters.redis_server import embedded_redis
 from tests.cluster import Pod, Service, own_environment, python, roll, started
 from tests.integration.stage_b_bench import GOOD
 from tests.photos import jpeg
+from tests.ports import free_port
 
 MISSION = "挡风板安装检查"
 PHOTO = {"photo": ("site.jpg", jpeg(), "image/jpeg")}
@@ -161,9 +161,3 @@ async def final(client: httpx.AsyncClient, location: str) -> str:
 async def killed(pods: list[Pod]) -> None:
     for pod in pods:
         await pod.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -4,7 +4,7 @@ import pytest
 
 from registry.errors import RegistryUnavailable
 from registry.remote.transport import Transport
-from tests.docker_registry import free_port
+from tests.ports import free_port
 from vqc.errors import InvalidValue
 
 
