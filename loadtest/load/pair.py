@@ -104,7 +104,10 @@ async def compare(
                 starting(f"{level.label}, {level.clients} clients, pair {n + 1} of {plan.rounds}")
                 if await measuring.pair(level, first=(n + place) % 2):
                     finished(level.row)
-        return PairReport(rows=tuple(level.row for level in levels if level.pairs), problems=tuple(measuring.problems))
+        told = [one for level in levels for one in problems(level.outcomes, malformed_too=plan.malformed_too)]
+        return PairReport(
+            rows=tuple(level.row for level in levels if level.pairs), problems=(*measuring.problems, *told)
+        )
 
 
 def _service(engine: Served, model: str, plan: PairPlan) -> AbstractAsyncContextManager[Served]:
@@ -176,11 +179,8 @@ class _Measuring:
         if began + lasts - self._began > self._plan.budget_s:
             return False
         sides = (1,) if self._plan.sides == "raw" else (first, 1 - first)
-        outcomes = list[Outcome]()
-        found = {side: await self._window(side, level.jobs[side], level.clients, outcomes) for side in sides}
+        found = {side: await self._window(side, level.jobs[side], level.clients, level.outcomes) for side in sides}
         level.lasted_s = perf_counter() - began
-        level.outcomes += outcomes
-        self.problems += problems(outcomes, malformed_too=self._plan.malformed_too)
         if not (raw := found[1]) or (self._plan.sides != "raw" and not found[0]):
             return False
         level.pairs.append((found.get(0), raw))
