@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import socket
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from tests.integration.stage_b_bench import GOOD, ROOT
+from tests.ports import free_port
 
 MISSION = "挡风板安装检查"
 
@@ -20,9 +20,7 @@ MISSION = "挡风板安装检查"
 @asynccontextmanager
 async def service(tmp_path, *commands, **environment):
     """A client of the service; the first command listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     own = {name: value for name, value in os.environ.items() if not name.startswith("VQC_")}
     given = {"VQC_ENGINE": "scripted", "VQC_STATE_DIR": str(tmp_path / "state"), "VQC_PORT": str(port)} | environment
     processes = []
@@ -161,9 +159,7 @@ async def test_without_redis_readiness_says_so_and_tickets_get_503_with_a_time(t
 
 
 async def test_a_worker_tells_how_it_is(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     async with (
         service(tmp_path, "api", "worker", VQC_WORKER_PORT=str(port)) as (client, _),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as worker,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.prometheus import Prometheus, alerts, empty, panels, values_of
 from trainer import exporter
 from vqc.contract import contract_digests
@@ -147,9 +147,7 @@ def test_the_model_is_served_by_vllm_and_evaluated_through_the_service(
 @contextmanager
 def served(model: Path, logs: Path) -> Iterator[httpx.Client]:
     """A client of ``vqc api --model MODEL``, up inside the block; afterwards SIGTERM must end it well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "VQC_PORT": str(port),
         "VQC_MODEL_ALIAS": "smoke",

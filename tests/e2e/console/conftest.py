@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from engine.scripted import ScriptedEngine
 from service.api.auth import read_keys
 from service.server import beside
+from tests.ports import free_port
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site, keys_file
 
@@ -127,9 +127,7 @@ async def served(browser: Browser, tmp_path: Path) -> AsyncGenerator[Served, Non
 @asynccontextmanager
 async def serving(site: Site, browser: Browser) -> AsyncGenerator[Served, None]:
     """The site on a port of its own; at the end every window is closed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     async with beside(site.app, "127.0.0.1", port):
         await listening(port)
         found = Served(site, f"http://127.0.0.1:{port}", browser)
