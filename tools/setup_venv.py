@@ -53,20 +53,21 @@ def main(extras: list[str], environment: Path, constraints: Path, *, requirement
     if sys.version_info < (3, 11):
         sys.exit(f"vqc needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
     inputs = [ROOT / "pyproject.toml", constraints, Path(__file__)]
-    wanted = sha256(b"".join(path.read_bytes() for path in inputs) + " ".join(extras).encode()).hexdigest()
+    digest = sha256(b"".join(path.read_bytes() for path in inputs) + " ".join(extras).encode()).hexdigest()
+    state = f"{digest} {ROOT}"
     stamp = environment / "setup-stamp"
-    if stamp.exists() and stamp.read_text() == f"{wanted} {ROOT}":
+    if stamp.exists() and stamp.read_text() == state:
         return
     if not (environment / "bin" / "python").exists():
         print(f"creating {environment.name}")
         venv.create(environment, with_pip=True)
     print(f"installing vqc[{','.join(extras)}]: a few GB and about two minutes the first time")
-    wanted = required(extras) if requirements else ["-e", f".[{','.join(extras)}]"]
-    pip(environment, "install", "-c", str(constraints), *(torch_index() if torch == "cpu" else []), *wanted)
+    targets = required(extras) if requirements else ["-e", f".[{','.join(extras)}]"]
+    pip(environment, "install", "-c", str(constraints), *(torch_index() if torch == "cpu" else []), *targets)
     # They need CUDA's libraries to import, and nothing here hears or films.
     pip(environment, "uninstall", "-y", "torchaudio", "torchcodec")
     install_torchvision_hook(environment)
-    stamp.write_text(f"{wanted} {ROOT}")
+    stamp.write_text(state)
 
 
 def pip(environment: Path, *arguments: str) -> None:
