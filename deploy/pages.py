@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from pydantic_core import PydanticUndefined
 
-from service.application.groups.ports import QueueDepth
-from service.application.intake import Intake
-from service.domain.groups import State
-from service.metrics import Metrics
-from service.metrics_groups import GroupMetrics
-from service.settings import Settings
+from service.photos.metrics import Metrics
+from service.platform.admission import Intake
+from service.platform.settings import Settings
+from service.tickets.metrics import GroupMetrics
+from service.tickets.ports import QueueDepth
+from service.tickets.ticket import State
 from trainer.exporter import TrainingProgress
 
 _OPEN = {

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from loadtest.client import ClosedLoop
 from loadtest.errors import BenchFailed
-from loadtest.gateway import Row, measured_window
-from loadtest.process import tree_usage
-from loadtest.server import MeasuredServer, running_api
-from loadtest.wire import Body, caption_fault, caption_request
+from loadtest.http.requests import Body, caption_fault, caption_request
+from loadtest.process_usage import tree_usage
+from loadtest.suites.gateway import Row, measured_window
+from loadtest.targets.api import MeasuredServer, running_api
 
 _STUB_TIMEOUT_S = 20.0
 
@@ -118,10 +118,12 @@ def _cpu(row: Row) -> float:
 
 @asynccontextmanager
 async def stub_engine() -> AsyncGenerator[Path, None]:
-    """The socket of a running ``loadtest.stub_engine``. Raises ``BenchFailed``."""
+    """The socket of a running ``loadtest.targets.stub_engine``. Raises ``BenchFailed``."""
     with tempfile.TemporaryDirectory(prefix="vqc-stub-", dir="/tmp") as folder:
         socket = Path(folder, "engine.sock")
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "loadtest.stub_engine", str(socket))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtest.targets.stub_engine", str(socket)
+        )
         try:
             async with asyncio.timeout(_STUB_TIMEOUT_S):
                 while not socket.exists():  # noqa: ASYNC240  (one stat)

@@ -22,8 +22,8 @@ from loadtest.train_cli import train
 from vqc.errors import VqcError
 
 if TYPE_CHECKING:
-    from loadtest.gateway import Plan, Report
-    from loadtest.wire import Body
+    from loadtest.http.requests import Body
+    from loadtest.suites.gateway import Plan, Report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,8 +81,8 @@ def gateway(
         raise click.UsageError("--pid and --api-key describe the server of --url; give that too")
     if stub and against is None:
         raise click.UsageError("--stub compares two checkouts; give --against too")
-    from loadtest.gateway import Plan
-    from loadtest.wire import Body, Target
+    from loadtest.http.requests import Body, Target
+    from loadtest.suites.gateway import Plan
 
     if against is not None:
         _compare(against, connections, seconds, rounds, Body(body), stub, (width, height), as_document)
@@ -115,10 +115,10 @@ def _compare(
     from rich.console import Console
 
     from loadtest.against import PairPlan, compare
-    from loadtest.gateway import PHOTOS
+    from loadtest.load.photos import jpeg_photos
     from loadtest.loop import run
-    from loadtest.photos import jpeg_photos
     from loadtest.report import as_json, pair_table
+    from loadtest.suites.gateway import PHOTOS
 
     plan = PairPlan(tree=tree, connections=connections, seconds=seconds, rounds=rounds, body=body, stub=stub)
     with Console(stderr=True).status("starting both") as status:
@@ -136,9 +136,9 @@ def _measured(plan: Plan) -> Report:
     """The report, progress on the terminal meanwhile."""
     from rich.console import Console
 
-    from loadtest.gateway import PHOTOS, measure
+    from loadtest.load.photos import jpeg_photos
     from loadtest.loop import run
-    from loadtest.photos import jpeg_photos
+    from loadtest.suites.gateway import PHOTOS, measure
 
     with Console(stderr=True).status("drawing photos") as status:
         photos = jpeg_photos(PHOTOS, plan.size_wh)

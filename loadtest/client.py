@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from loadtest.errors import BenchFailed
-from loadtest.wire import Answer, AnswerReader, Target
+from loadtest.http.requests import Answer, AnswerReader, Target
 
 CHECK_EVERY = 50
 """Each connection's first answer and every so many after it are checked whole; of the others the status."""

@@ -17,9 +17,9 @@ def console(sizes: tuple[int, ...], requests: int, as_document: bool) -> None:
     """Pages of the review console as the queue grows: CPU, p50 and p99 of one request after the other, in milliseconds."""
     from rich.console import Console
 
-    from loadtest.console import measure
     from loadtest.loop import run
     from loadtest.report import as_json
+    from loadtest.suites.console import measure
 
     with Console(stderr=True).status("starting the service") as status:
         rows = run(measure(sizes, requests, status.update))

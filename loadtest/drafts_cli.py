@@ -39,9 +39,9 @@ def drafts(
     """Answers a second with and without guessing ahead, in turns; each photo is new, and the answers are compared."""
     from rich.console import Console
 
-    from loadtest.drafts import compare
     from loadtest.loop import run
     from loadtest.report import as_json
+    from loadtest.suites.speculation import compare
 
     settings = EngineSettings(model=model, max_model_len=8192, drafts=drafts, extra_args=tuple(engine_args.split()))
     with Console(stderr=True).status("drawing photos") as status:

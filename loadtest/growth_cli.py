@@ -20,9 +20,9 @@ def growth(size: int, times: int, seconds: float, as_document: bool) -> None:
     """What a request costs the processor with ten times the clients, stored tickets and queued tickets."""
     from rich.console import Console
 
-    from loadtest.growth import measure
     from loadtest.loop import run
     from loadtest.report import as_json
+    from loadtest.suites.growth import measure
 
     with Console(stderr=True).status("drawing photos") as status:
         rows = run(measure(size, times, seconds, os.urandom(4).hex(), status.update))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from loadtest.registry import Row
+    from loadtest.suites.registry import Row
 
 
 @click.command()
@@ -36,7 +36,7 @@ def registry(gib: float, rounds: int, checksum: str, cold: bool, work: Path, as_
     """Push and pull a model of random weights against cp and a checksum of the same files."""
     from rich.console import Console
 
-    from loadtest.registry import measure
+    from loadtest.suites.registry import measure
 
     with Console(stderr=True).status("starting") as status:
         rows = list(measure(work, gib=gib, rounds=rounds, checksum=checksum, cold=cold, starting=status.update))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from loadtest.gateway import Report, Row
+from loadtest.suites.gateway import Report, Row
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

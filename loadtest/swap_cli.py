@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from loadtest.swap import Report
+    from loadtest.suites.swap import Report
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -61,9 +61,9 @@ def swap(
     """
     from rich.console import Console
 
+    from loadtest.load.photos import jpeg_photos
     from loadtest.loop import run
-    from loadtest.photos import jpeg_photos
-    from loadtest.swap import Plan, measure
+    from loadtest.suites.swap import Plan, measure
 
     plan = Plan(
         first=first,

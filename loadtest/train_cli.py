@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from loadtest.train import VARIANTS, Load, measure
+from loadtest.suites.train import VARIANTS, Load, measure
 
 NAMES = [variant.name for variant in VARIANTS]
 

@@ -1,1 +1,1 @@
-"""The service: domain (pure) > application (use cases) > adapters; the HTTP door and the commands onto the same use cases."""
+"""The service, one folder per capability: its rules, stores, routes, metrics and wiring."""

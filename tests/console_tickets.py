@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from service.api.groups_desk import GroupDesk
-from service.application.groups.store import Event
-from service.domain.groups import Failure, Group, GroupPhoto, Outcome, Pinned, id_at
-from service.domain.stage_b.sampler import EvidenceKind
+from service.judging.sampler import EvidenceKind
+from service.tickets.desk import GroupDesk
+from service.tickets.store import Event
+from service.tickets.ticket import Failure, Group, GroupPhoto, Outcome, Pinned, id_at
 from vqc.verdict import Verdict
 
 PHOTOS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.redis_server import redis_binary
+from service.platform.redis_server import redis_binary
 
 SERVERS = ("valkey", "redis7")
 

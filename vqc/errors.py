@@ -6,7 +6,7 @@
     │   └── PhotoRejected     a photo that cannot be read or is over a limit (``reason`` is a closed set)
     └── EngineError           drawn in ``engine.errors``
 
-Status codes live in ``service.api.problems`` alone.
+Status codes live in ``service.web.problems`` alone.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The open-loop load generator: requests leave when they are due, whether or not earlier ones were answered."""
+"""The load generator: jobs, arrivals, workers, outcomes."""

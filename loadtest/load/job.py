@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from loadtest.load.connection import Reply
+from loadtest.http.connection import Reply
+from loadtest.http.requests import Target
+from loadtest.load.payloads import Supply
 from loadtest.load.scenario import Load
-from loadtest.load.supply import Supply
-from loadtest.wire import Target
 
 _L = TypeVar("_L", bound=Load)
 

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from engine.profile import EngineSettings
-from loadtest.load.crew import Crew, Door
+from loadtest.http.requests import Target
 from loadtest.load.options import Given
-from loadtest.load.run import LoadReport, perform
+from loadtest.load.payloads import supply_of
 from loadtest.load.scenario import Scenario
-from loadtest.load.serving import Served, our_service, raw_engine
-from loadtest.load.supply import supply_of
+from loadtest.load.search import LoadReport, perform
+from loadtest.load.workers import Crew, Door
 from loadtest.loop import run
-from loadtest.wire import Target
+from loadtest.targets.service import Served, our_service, raw_engine
 
 MAX_MODEL_LEN = 8192
 

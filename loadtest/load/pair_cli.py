@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from loadtest.load.pair import PairReport
+    from loadtest.suites.pair import PairReport
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _TASKS = ("caption", "caption-sse", "stage-a", "stage-b")
@@ -61,11 +61,11 @@ def pair(
     from rich.console import Console
 
     from engine.profile import EngineSettings
-    from loadtest.load.pair import PairPlan, compare
+    from loadtest.load.payloads import supply_of
     from loadtest.load.scenario import scenario_of
-    from loadtest.load.serving import raw_engine
-    from loadtest.load.supply import supply_of
     from loadtest.loop import run
+    from loadtest.suites.pair import PairPlan, compare
+    from loadtest.targets.service import raw_engine
 
     began = perf_counter()
     mix = [_load(task, max_new_tokens) for task in tasks]
@@ -111,7 +111,7 @@ def pair(
 )
 def dummy(size: str, out: Path, source: Path) -> None:
     """Write a Qwen3-VL checkpoint of real size without weights, for --random-weights: speed and memory, no sense."""
-    from loadtest.dummy_checkpoint import write_dummy_checkpoint
+    from loadtest.targets.dummy_checkpoint import write_dummy_checkpoint
 
     click.echo(write_dummy_checkpoint(source, out, size))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from math import ceil, floor, log10
 
-from loadtest.load.run import LoadReport, Step
+from loadtest.load.search import LoadReport, Step
 
 _W, _H = 920, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 256, 44, 56

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadtest.load.connection import Reply
+from loadtest.http.connection import Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

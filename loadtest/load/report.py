@@ -7,7 +7,7 @@ import json
 import click
 
 from loadtest.load.outcome import Figures
-from loadtest.load.run import LoadReport, Step
+from loadtest.load.search import LoadReport, Step
 
 _KIND = {
     "label": "request",

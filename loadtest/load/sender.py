@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from loadtest.load.connection import ConnectionLost, Pool, Reply
+from loadtest.http.connection import ConnectionLost, Pool, Reply
+from loadtest.http.requests import Target
 from loadtest.load.outcome import Outcome
 from loadtest.load.reading import Job, Reading
-from loadtest.wire import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from service.cli.options import engine_options
 @engine_options
 def api(**overrides: object) -> None:
     """Serve captions and Stage-A, and take tickets that `vqc worker` judges, until SIGTERM; then drain."""
-    from service.bootstrap import serve
-    from service.settings import read_settings
+    from service.app.wiring import serve
+    from service.platform.settings import read_settings
 
     serve(read_settings(**overrides))

@@ -34,7 +34,7 @@ def caption(
     """
     from service.cli.caption_files import caption_files
     from service.cli.session import run_with_engine
-    from service.settings import read_settings
+    from service.platform.settings import read_settings
 
     settings = read_settings(**overrides)
     decoding = chosen(knobs, settings.caption_max_new_tokens)

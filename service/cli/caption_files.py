@@ -9,13 +9,13 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from service.api.answers import caption_out
-from service.api.context import Context
-from service.api.overlay import overlay_png
-from service.api.problems import problem_of
-from service.api.schemas import Coordinates
+from service.app.context import Context
 from service.cli.progress import in_order
-from service.domain.generation import Knobs
+from service.photos.answers import caption_out
+from service.photos.overlay import overlay_png
+from service.photos.schemas import Coordinates
+from service.platform.generation import Knobs
+from service.web.problems import problem_of
 from vqc.errors import VqcError
 
 

@@ -27,6 +27,6 @@ def create(file: Path, scopes: tuple[str, ...], expires: datetime | None) -> Non
     """Add a key to FILE and print it. It is printed this once; FILE keeps its digest only."""
     from datetime import UTC
 
-    from service.api.auth import Scope, create_key
+    from service.web.auth import Scope, create_key
 
     click.echo(create_key(file, map(Scope, scopes), expires.replace(tzinfo=UTC) if expires else None))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from service.domain.generation import Knobs
+from service.platform.generation import Knobs
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

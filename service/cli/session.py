@@ -9,11 +9,11 @@ from typing import TypeVar
 from rich.console import Console
 
 from engine.errors import EngineUnavailable
-from service.api.context import Context
-from service.application.models import ModelRouter
-from service.bootstrap import running
-from service.logs import configure
-from service.settings import Settings
+from service.app.context import Context
+from service.app.wiring import running
+from service.models.router import ModelRouter
+from service.platform.logs import configure
+from service.platform.settings import Settings
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def settings(as_json: bool) -> None:
     """Print every setting with its value and meaning."""
-    from service.settings import Settings, read_settings
+    from service.platform.settings import Settings, read_settings
 
     values = read_settings().model_dump(mode="json")
     if as_json:

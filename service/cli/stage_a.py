@@ -35,7 +35,7 @@ def stage_a(
     from service.cli.session import run_with_engine
     from service.cli.stage_a_files import photos_below, read_done
     from service.cli.stage_a_run import write_summaries
-    from service.settings import read_settings
+    from service.platform.settings import read_settings
     from vqc.missions import mission_named
 
     wanted = mission_named(mission)

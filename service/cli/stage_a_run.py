@@ -9,10 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from engine.errors import EngineRefused
-from service.api.context import Context
+from service.app.context import Context
 from service.cli.progress import in_order
-from service.domain.errors import AnswerMalformed
-from service.domain.generation import Knobs
+from service.platform.errors import AnswerMalformed
+from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 from vqc.missions import Mission
 from vqc.summary import render

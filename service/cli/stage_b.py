@@ -85,7 +85,7 @@ def show(run: Path, as_json: bool) -> None:
 def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> None:
     """Put the guidance that a RUN ended with in force where the service reads it, with its thresholds."""
     from service.cli.stage_b_approve import approve_run
-    from service.settings import read_settings
+    from service.platform.settings import read_settings
 
     if store is None:
         settings = read_settings()
@@ -104,7 +104,7 @@ def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> 
 def propose(run: Path, store: Path | None, by: str) -> None:
     """Lay what a RUN has learned before whoever approves it, in the console; nothing comes into force by this."""
     from service.cli.stage_b_propose import propose_run
-    from service.settings import read_settings
+    from service.platform.settings import read_settings
 
     propose_run(run, store or read_settings().guidance_root, by=by)
 

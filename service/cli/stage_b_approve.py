@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from service.adapters.files import folder_of, read_json
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.thresholds import Thresholds
 from service.cli.stage_b_folder import finished_missions, guidance_in_force, mission_of
+from service.guidance.store import GuidanceStore
+from service.judging.thresholds import Thresholds
+from service.platform.files import folder_of, read_json
 from vqc.errors import InvalidValue
 
 

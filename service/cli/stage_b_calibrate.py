@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from service.adapters.files import read_json, write_text
-from service.adapters.stage_b_report import render_report
-from service.adapters.thresholds import Thresholds
 from service.cli.stage_b_folder import finished_missions, guidance_in_force
-from service.domain.stage_b.calibration import Calibration, LabelledTicket, applied, calibrate
-from service.domain.stage_b.guidance import Guidance
-from service.domain.stage_b.order import Part
+from service.guidance.guidance import Guidance
+from service.judging.calibration import Calibration, LabelledTicket, applied, calibrate
+from service.judging.records import Part
+from service.judging.thresholds import Thresholds
+from service.learning.report import render_report
+from service.platform.files import read_json, write_text
 from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 

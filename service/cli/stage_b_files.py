@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from engine.protocol import Image
-from service.application.photos import PhotoReader
-from service.application.stage_b.config import StageBConfig
-from service.application.stage_b.ports import LoadPhotos
-from service.domain.stage_b.tickets import Ingest, TicketRecord, ingest
+from service.learning.config import StageBConfig
+from service.learning.labelled_tickets import Ingest, TicketRecord, ingest
+from service.learning.ports import LoadPhotos
+from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue
 from vqc.missions import Mission, load_missions, missions
 

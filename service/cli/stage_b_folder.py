@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from service.adapters.files import read_json
-from service.domain.stage_b.guidance import Guidance
-from service.domain.stage_b.guidance_record import guidance_of
+from service.guidance.guidance import Guidance
+from service.guidance.record import guidance_of
+from service.platform.files import read_json
 from vqc.errors import InvalidValue
 from vqc.missions import Mission, load_missions, missions
 

@@ -10,13 +10,13 @@ from typing import Any
 import click
 from pydantic import TypeAdapter
 
-from service.adapters.files import folder_of, read_json
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.proposals import ProposalStore
-from service.adapters.thresholds import Thresholds
 from service.cli.stage_b_folder import finished_missions, guidance_in_force, mission_of
-from service.domain.stage_b.guidance import Guidance
-from service.domain.stage_b.proposals import EvidenceTicket, GuidanceProposal, Reflected
+from service.guidance.guidance import Guidance
+from service.guidance.proposal import EvidenceTicket, GuidanceProposal, Reflected
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.store import GuidanceStore
+from service.judging.thresholds import Thresholds
+from service.platform.files import folder_of, read_json
 from vqc.missions import Mission
 from vqc.verdict import Verdict
 

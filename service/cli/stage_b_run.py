@@ -11,27 +11,27 @@ from typing import Any
 
 import click
 
-from service.adapters.files import write_json, write_text
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.stage_b_folder import RunFolder
-from service.adapters.stage_b_report import render_report
-from service.api.context import Context
-from service.application.photos import PhotoReader
-from service.application.stage_b.config import StageBConfig, load_config
-from service.application.stage_b.improve import Improve
-from service.application.stage_b.judge_ticket import JudgeTicket
-from service.application.stage_b.loop import TrainingFreeLoop
-from service.application.stage_b.reflect import Reflect
-from service.application.stage_b.ticket_pass import TicketPass
+from service.app.context import Context
 from service.cli.session import console, run_with_engine
 from service.cli.stage_b_files import by_mission, photo_loader, read_tickets
 from service.cli.stage_b_progress import StepBar
-from service.domain.stage_b.guidance import Guidance, seeded
-from service.domain.stage_b.metrics import headline
-from service.domain.stage_b.run_metrics import mission_metrics
-from service.domain.stage_b.tickets import Ingest
-from service.logs import configure
-from service.settings import Settings, read_settings
+from service.guidance.guidance import Guidance, seeded
+from service.guidance.store import GuidanceStore
+from service.judging.judge_ticket import JudgeTicket
+from service.learning.config import StageBConfig, load_config
+from service.learning.improve import Improve
+from service.learning.labelled_tickets import Ingest
+from service.learning.loop import TrainingFreeLoop
+from service.learning.metrics import headline
+from service.learning.reflect import Reflect
+from service.learning.report import render_report
+from service.learning.run_folder import RunFolder
+from service.learning.run_metrics import mission_metrics
+from service.learning.ticket_pass import TicketPass
+from service.photos.reader import PhotoReader
+from service.platform.files import write_json, write_text
+from service.platform.logs import configure
+from service.platform.settings import Settings, read_settings
 from vqc.contract import contract_digests, digest
 from vqc.errors import InvalidValue
 from vqc.image import PhotoLimits

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from service.adapters.files import read_json
 from service.cli.stage_b_folder import finished_missions
-from service.domain.stage_b.metrics import headline
+from service.learning.metrics import headline
+from service.platform.files import read_json
 
 
 def show_run(run: Path, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from service.cli.options import engine_options
 @engine_options
 def up(**overrides: object) -> None:
     """Start Redis, the engine, the API and a worker as one process tree; SIGTERM stops all of it, losing nothing."""
-    from service.bootstrap import serve
-    from service.settings import read_settings
+    from service.app.wiring import serve
+    from service.platform.settings import read_settings
 
     serve(read_settings(**overrides), judge=True)

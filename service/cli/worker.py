@@ -18,7 +18,7 @@ def worker(**overrides: object) -> None:
 
     Any number of workers may share a queue. Usually the engine is elsewhere (VQC_ENGINE_URL), as is Redis (VQC_REDIS_URL).
     """
-    from service.bootstrap import work
-    from service.settings import read_settings
+    from service.app.wiring import work
+    from service.platform.settings import read_settings
 
     work(read_settings(**overrides))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from service.api.context import Context
+from service.app.context import Context
 from service.console import assets, errors, sign
 from service.console.door import Door
 from service.console.errors import SIGN_IN

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.auth import Caller, KeyRing
-from service.api.problems import problem_response
 from service.console import assets
 from service.console.errors import SIGN_IN, answer, reads_html, to_sign_in
 from service.console.page import Page
 from service.console.render import Visit
 from service.console.sessions import COOKIE, Session, Sessions
 from service.console.words import language_of
-from service.domain.errors import BodyTooLarge, Forbidden, Unauthenticated
+from service.platform.errors import BodyTooLarge, Forbidden, Unauthenticated
+from service.web.auth import Caller, KeyRing
+from service.web.problems import problem_response
 
 OPEN_PATHS = frozenset({SIGN_IN, "/console/language"})
 """Open to somebody who has not signed in."""

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.api.disconnect import ClientGone
-from service.api.problems import invalid_value, problem_of, problem_response
 from service.console.render import page, visit_of
 from service.console.words import known
+from service.web.disconnect import ClientGone
+from service.web.problems import invalid_value, problem_of, problem_response
 from vqc.errors import VqcError
 
 SIGN_IN = "/console/sign-in"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from service.console.words import known
-from service.domain.groups import Group, JsonObject
+from service.tickets.ticket import Group, JsonObject
 from vqc.verdict import Verdict
 
 

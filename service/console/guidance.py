@@ -9,14 +9,14 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.api.auth import Scope, caller_of, require
-from service.api.context import Context, context_of
-from service.api.problems import problem_of
+from service.app.context import Context, context_of
 from service.console.guidance_view import MissionRow, mission_row, mission_view
 from service.console.render import page, short, words_of
 from service.console.visitor import by
 from service.console.words import known
-from service.domain.errors import GuidanceConflict, ProposalDecided
+from service.platform.errors import GuidanceConflict, ProposalDecided
+from service.web.auth import Scope, caller_of, require
+from service.web.problems import problem_of
 from vqc.errors import InvalidValue, VqcError
 from vqc.missions import Mission, mission_named, missions
 

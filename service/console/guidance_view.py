@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.application.guidance import GuidanceBook, GuidanceEvent
-from service.application.proposals import ProposalBook
-from service.domain.stage_b.guidance import Change, Guidance, diff
-from service.domain.stage_b.proposals import EvidenceTicket, GuidanceProposal, ProposalState
+from service.guidance.edit import GuidanceBook, GuidanceEvent
+from service.guidance.guidance import Change, Guidance, diff
+from service.guidance.proposal import EvidenceTicket, GuidanceProposal, ProposalState
+from service.guidance.proposals import ProposalBook
 from vqc.missions import Mission
 
 FOCUS = "focus"
@@ -94,7 +94,7 @@ def changes(before: Guidance, after: Guidance) -> tuple[Change, ...]:
     """What differs, the focus first.
 
     >>> from dataclasses import replace
-    >>> from service.domain.stage_b.guidance import seeded
+    >>> from service.guidance.guidance import seeded
     >>> from vqc.missions import mission_named
     >>> first = seeded(mission_named("挡风板安装检查"), ["甲"])
     >>> [one.id for one in changes(first, replace(first, focus="只看挡风板", rules=()))]

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.api.auth import Scope, caller_of, require
-from service.api.context import Context, context_of, desk_of
-from service.application.groups.ports import QueueDepth
-from service.application.groups.store import Page
+from service.app.context import Context, context_of, desk_of
 from service.console.looking import require_look
 from service.console.render import page
-from service.domain.errors import QueueUnavailable
-from service.domain.groups import State
+from service.platform.errors import QueueUnavailable
+from service.tickets.ports import QueueDepth
+from service.tickets.store import Page
+from service.tickets.ticket import State
+from service.web.auth import Scope, caller_of, require
 
 router = APIRouter(prefix="/console/live")
 _DEAD, _AT_WORK = 25, 10

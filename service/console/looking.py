@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.requests import Request
 
-from service.api.auth import Scope, caller_of
-from service.application.groups.review_queue import Order, Wanted
-from service.domain.errors import Forbidden
-from service.domain.review_queue import Risk, Shelf
+from service.platform.errors import Forbidden
+from service.tickets.review import Risk, Shelf
+from service.tickets.review_queue import Order, Wanted
+from service.web.auth import Scope, caller_of
 
 LOOKERS = frozenset({Scope.STAGE_B, Scope.REVIEW})
 """Scopes of which one is enough to look at tickets."""

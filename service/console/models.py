@@ -10,16 +10,16 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.api.auth import Scope, caller_of, require
-from service.api.context import context_of
-from service.api.models import models as in_service
-from service.api.problems import problem_of
-from service.application.models_catalogue import ModelCatalogue
+from service.app.context import context_of
 from service.console.models_view import charts
 from service.console.render import page, words_of
 from service.console.visitor import by
 from service.console.words import known
-from service.domain.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
+from service.models.catalogue import ModelCatalogue
+from service.models.routes import models as in_service
+from service.platform.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
+from service.web.auth import Scope, caller_of, require
+from service.web.problems import problem_of
 from vqc.errors import VqcError
 
 router = APIRouter(prefix="/console/models")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.application.models_catalogue import Catalogue, Measured
+from service.models.catalogue import Catalogue, Measured
 
 LEFT, WIDE, ROW, TOP = 130, 380, 26, 20
 """Of a chart, in its own units: where bars begin, the longest bar, the height of a row, room for the limits' names."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from service.api.auth import Caller, Scope
+from service.web.auth import Caller, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

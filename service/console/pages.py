@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.api.auth import Scope
 from service.console import guidance, live, models, queue, ticket, tryit
 from service.console.looking import LOOKERS
 from service.console.page import Page
+from service.web.auth import Scope
 
 PAGES: tuple[Page, ...] = (
     Page(name="queue", path="/console/queue", router=queue.router, scopes=LOOKERS),

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from service.api.context import desk_of
+from service.app.context import desk_of
 from service.console.looking import AGES, Filters, require_look
 from service.console.render import page
-from service.domain.review_queue import Risk, Shelf, risk_of
+from service.tickets.review import Risk, Shelf, risk_of
 from vqc.missions import missions
 
 router = APIRouter(prefix="/console/queue")

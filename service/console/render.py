@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from scenes.overlay import TYPES
-from service.api.auth import Caller
 from service.console.assets import static
 from service.console.page import Page
 from service.console.sessions import Session
 from service.console.words import Language, known, speaker
+from service.web.auth import Caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.api.context import context_of
+from service.app.context import context_of
 from service.console.door import cookie_of
 from service.console.errors import SIGN_IN
 from service.console.render import page, visit_of
 from service.console.sessions import Session, Sessions
 from service.console.words import COOKIE, Language
-from service.domain.errors import Unauthenticated
+from service.platform.errors import Unauthenticated
 
 router = APIRouter(prefix="/console")
 

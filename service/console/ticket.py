@@ -9,18 +9,18 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from service.api import answers
-from service.api.auth import Scope, caller_of, require
-from service.api.context import context_of, desk_of
-from service.api.disconnect import while_connected
-from service.application.groups.review_queue import place
+from service.app.context import context_of, desk_of
 from service.console.explained import explained
 from service.console.looking import Filters, require_look
 from service.console.render import page
 from service.console.sign import named
-from service.domain.errors import BlobMissing, ReviewConflict
-from service.domain.generation import Knobs
-from service.domain.groups import Group, GroupPhoto
+from service.photos import answers
+from service.platform.errors import BlobMissing, ReviewConflict
+from service.platform.generation import Knobs
+from service.tickets.review_queue import place
+from service.tickets.ticket import Group, GroupPhoto
+from service.web.auth import Scope, caller_of, require
+from service.web.disconnect import while_connected
 from vqc.verdict import Verdict
 
 router = APIRouter(prefix="/console/tickets")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.api.auth import Scope, caller_of, require
-from service.api.context import context_of
-from service.api.routes import caption, stage_a
+from service.app.context import context_of
 from service.console.render import page, words_of
 from service.console.words import catalogue
+from service.photos.routes import caption, stage_a
+from service.web.auth import Scope, caller_of, require
 from vqc.missions import missions
 
 router = APIRouter(prefix="/console/try")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from service.api.auth import caller_of
 from service.console.render import visit_of
+from service.web.auth import caller_of
 
 
 def by(request: Request) -> str:

@@ -10,11 +10,11 @@ from time import monotonic
 
 import pytest
 
-from service.application.groups.store import Change, Event, GroupStore, Idempotency
-from service.domain.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
-from service.domain.groups import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at, moment_of
-from service.domain.review_queue import Risk, Shelf
-from service.domain.stage_b.sampler import EvidenceKind
+from service.judging.sampler import EvidenceKind
+from service.platform.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
+from service.tickets.review import Risk, Shelf
+from service.tickets.store import Change, Event, GroupStore, Idempotency
+from service.tickets.ticket import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at, moment_of
 from vqc.verdict import Verdict
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.adapters.answers_memory import MemoryAnswers
-from service.adapters.answers_redis import RedisAnswers
-from service.adapters.redis_client import connect
-from service.adapters.redis_server import embedded_redis
-from service.application.repeats import AnswerStore, KeptAnswer
-from service.domain.errors import QueueUnavailable
+from service.models.answer_cache import AnswerStore, KeptAnswer
+from service.models.answer_cache_memory import MemoryAnswers
+from service.models.answer_cache_redis import RedisAnswers
+from service.platform.errors import QueueUnavailable
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis
 from tests.redis_servers import SERVERS, binary_of
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.adapters.groups_memory import MemoryGroupStore
-from service.adapters.groups_redis import redis_groups
-from service.adapters.redis_client import connect
-from service.adapters.redis_server import embedded_redis
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis
+from service.tickets.memory_store import MemoryGroupStore
+from service.tickets.redis_store import redis_groups
 from tests.contract.group_store_suite import GroupStoreSuite
 from tests.redis_servers import SERVERS, binary_of
 

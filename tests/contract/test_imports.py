@@ -33,14 +33,14 @@ def test_the_import_rules_hold():
     [
         ("vqc/geometry.py", "import httpx", "The domain language needs no framework"),
         ("vqc/caption.py", "import engine.protocol", "Packages import downwards only"),
-        ("engine/protocol.py", "import service.settings", "Packages import downwards only"),
-        ("service/domain/results.py", "import service.api.app", "The service's layers import downwards only"),
-        ("service/api/routes.py", "import service.settings", "Only bootstrap and commands read settings"),
-        ("service/worker/runner.py", "import service.adapters.queue", "The service's layers import downwards only"),
-        ("service/api/groups.py", "import redis", "Redis and the queue are the adapters' and the worker's"),
-        ("service/api/app.py", "import service.console.app", "The service's layers import downwards only"),
-        ("service/console/queue.py", "import service.settings", "Only bootstrap and commands read settings"),
-        ("service/metrics.py", "import torch", "Service, engine and scenes run without torch"),
+        ("engine/protocol.py", "import service.platform.settings", "Packages import downwards only"),
+        ("service/photos/results.py", "import service.app.http", "The service's layers import downwards only"),
+        ("service/photos/routes.py", "import service.platform.settings", "Only bootstrap and commands read settings"),
+        ("service/tickets/worker.py", "import service.tickets.queue", "The service's layers import downwards only"),
+        ("service/tickets/routes.py", "import redis", "Redis and the queue are the adapters' and the worker's"),
+        ("service/app/http.py", "import service.console.app", "The service's layers import downwards only"),
+        ("service/console/queue.py", "import service.platform.settings", "Only bootstrap and commands read settings"),
+        ("service/photos/metrics.py", "import torch", "Service, engine and scenes run without torch"),
         ("registry/gates/smoke.py", "import torch", "Gates load torch in a process of its own"),
         (
             "registry/core.py",
@@ -81,7 +81,7 @@ def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
         ("from registry.cli import main; main(['--help'])", HEAVY | SERVER | {"pydantic"}),
         ("from registry.cli import main; main(['promote', '--help'])", HEAVY | SERVER),
         ("from registry.cli import main; main(['smoke-serve', '--help'])", HEAVY | SERVER),
-        ("from service.bootstrap import serve", HEAVY | QUEUE),
+        ("from service.app.wiring import serve", HEAVY | QUEUE),
     ],
 )
 def test_nothing_heavy_loads_before_it_is_needed(statement, unwanted):

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from engine.scripted import ScriptedEngine
-from service.api.app import create_app, create_routes
+from service.app.http import create_app, create_routes
 from tests.unit.service.conftest import context_with
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -45,10 +45,10 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.files import write_json
 from service.cli.stage_a_files import photos_below
-from service.domain.generation import Knobs
-from service.domain.stage_b.guidance import Add, Merge, Remove, Update, applied, seeded
+from service.guidance.guidance import Add, Merge, Remove, Update, applied, seeded
+from service.platform.files import write_json
+from service.platform.generation import Knobs
 from trainer.augmentation.labels import Label, cut_labels
 from trainer.config import ConfigError, TrainConfig, config_from
 from trainer.evaluation.overlap import overlap

@@ -7,12 +7,12 @@ import pytest
 
 from engine.plausible import voting
 from engine.scripted import ScriptedEngine
-from service.application.stage_b.judge_ticket import JudgeTicket, Ticket
-from service.domain.generation import Knobs
-from service.domain.stage_b.calibration import LabelledTicket, calibrate
-from service.domain.stage_b.guidance import seeded
-from service.domain.stage_b.rollouts import plan
-from service.domain.stage_b.sampler import Sampler
+from service.guidance.guidance import seeded
+from service.judging.calibration import LabelledTicket, calibrate
+from service.judging.judge_ticket import JudgeTicket, Ticket
+from service.judging.rollouts import plan
+from service.judging.sampler import Sampler
+from service.platform.generation import Knobs
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

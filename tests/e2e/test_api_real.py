@@ -17,14 +17,14 @@ import pytest
 from PIL import Image
 
 from scenes.scene import draw_scene
-from service.adapters.answers_memory import MemoryAnswers
-from service.api.app import create_app
-from service.api.schemas import CaptionOut, StageAOut, StreamedObject
-from service.application.models import ModelRouter
-from service.application.observe import Observer
-from service.application.repeats import Repeats
-from service.domain.results import ServedModel
-from service.server import server
+from service.app.http import create_app
+from service.models.answer_cache import Repeats
+from service.models.answer_cache_memory import MemoryAnswers
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.photos.schemas import CaptionOut, StageAOut, StreamedObject
+from service.platform.server import server
 from tests import photos
 from tests.ports import free_port
 from tests.unit.service.conftest import context_with

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from registry import open_registry
 from scenes.scene import draw_scene
-from service.adapters.redis_server import embedded_redis
+from service.platform.redis_server import embedded_redis
 from tests import photos
 from tests.e2e.test_api_real import flag
 from tests.integration.stage_b_bench import GOOD

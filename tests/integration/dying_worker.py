@@ -15,12 +15,12 @@ from dataclasses import replace
 
 from engine.errors import EngineFailed
 from engine.scripted import ScriptedEngine
-from service.application.models import ModelRouter
-from service.application.observe import Observer
-from service.application.stage_a import SummarisePhotos
-from service.bootstrap import running
-from service.bootstrap_groups import group_parts, group_worker
-from service.settings import read_settings
+from service.app.wiring import running
+from service.models.observe import Observer
+from service.models.router import ModelRouter
+from service.photos.stage_a import SummarisePhotos
+from service.platform.settings import read_settings
+from service.tickets.wiring import group_parts, group_worker
 from vqc.grammar import VERDICT_GRAMMAR
 
 POISON = "标签/毒"

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.adapters.redis_server import embedded_redis
-from service.application.groups.submit import Submission, SubmitGroup, SubmittedPhoto
-from service.application.intake import Intake
-from service.application.photos import PhotoReader
-from service.bootstrap_groups import GroupParts, group_desk, group_parts
-from service.domain.groups import ACTIVE, Group, State
-from service.metrics import Metrics
-from service.settings import Settings
+from service.photos.metrics import Metrics
+from service.photos.reader import PhotoReader
+from service.platform.admission import Intake
+from service.platform.redis_server import embedded_redis
+from service.platform.settings import Settings
+from service.tickets.submit import Submission, SubmitGroup, SubmittedPhoto
+from service.tickets.ticket import ACTIVE, Group, State
+from service.tickets.wiring import GroupParts, group_desk, group_parts
 from tests import photos
 from tests.redis_servers import binary_of
 from vqc.image import PhotoLimits

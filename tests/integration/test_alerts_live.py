@@ -22,14 +22,14 @@ from prometheus_client import start_http_server
 from engine.protocol import Health
 from engine.scripted import ScriptedEngine
 from registry import open_registry
-from service.adapters.groups_redis import RedisGroupStore
-from service.adapters.redis_client import connect
-from service.adapters.redis_server import embedded_redis
-from service.application.groups.store import Event
-from service.application.intake import Intake
-from service.domain.groups import Group, GroupPhoto, State, id_at
-from service.domain.stage_b.sampler import EvidenceKind
-from service.metrics import Metrics
+from service.judging.sampler import EvidenceKind
+from service.photos.metrics import Metrics
+from service.platform.admission import Intake
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis
+from service.tickets.redis_store import RedisGroupStore
+from service.tickets.store import Event
+from service.tickets.ticket import Group, GroupPhoto, State, id_at
 from tests.e2e.test_prometheus_real import on_a_port, processes, ready
 from tests.fake_vllm import FakeVllm
 from tests.integration.stage_b_bench import GOOD, MISSION

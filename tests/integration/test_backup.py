@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from service.adapters.redis_server import redis_binary
+from service.platform.redis_server import redis_binary
 from tests.cluster import ROOT, Pod, own_environment, python
 from tests.photos import jpeg
 from tests.ports import free_port

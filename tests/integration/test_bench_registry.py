@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import BenchFailed
-from loadtest.registry import measure, timed
+from loadtest.suites.registry import measure, timed
 
 
 def test_a_short_run_has_a_row_for_each_step_and_cleans_up(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from loadtest.errors import BenchFailed
-from loadtest.train import VARIANTS, Load, config, measure
+from loadtest.suites.train import VARIANTS, Load, config, measure
 from trainer.config import load_config
 
 SMALL = Load(

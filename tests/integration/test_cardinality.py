@@ -7,8 +7,8 @@ import string
 from dataclasses import replace
 
 from engine.scripted import ScriptedEngine
-from service.application.caption import CaptionPhoto
-from service.application.stage_a import SummarisePhotos
+from service.photos.caption import CaptionPhoto
+from service.photos.stage_a import SummarisePhotos
 from tests import photos
 from tests.integration.stage_b_bench import GOOD
 from tests.unit.service.conftest import client_of, context_with

@@ -8,7 +8,7 @@ import sys
 import pytest
 from redis.exceptions import RedisError
 
-from service.domain.groups import State
+from service.tickets.ticket import State
 from tests.integration.dying_worker import POISON
 from tests.integration.stage_b_bench import ROOT, stage_b
 from tests.redis_servers import SERVERS

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from loadtest.load.connection import Pool
-from loadtest.wire import Target
-from service.adapters.redis_client import CONNECTIONS, connect
-from service.adapters.redis_server import embedded_redis
+from loadtest.http.connection import Pool
+from loadtest.http.requests import Target
+from service.platform.redis_client import CONNECTIONS, connect
+from service.platform.redis_server import embedded_redis
 from tests.integration.test_groups_service import service, ticket
 from tests.redis_servers import SERVERS, binary_of
 

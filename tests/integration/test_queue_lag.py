@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from docket import Retry, Worker
 
-from service.adapters.queue import DocketQueue, docket
-from service.adapters.redis_client import connect
-from service.adapters.redis_server import embedded_redis
-from service.application.groups.manage import ManageGroups
-from service.application.groups.ports import JUDGE, GroupObserver, QueueDepth
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis
+from service.tickets.manage import ManageGroups
+from service.tickets.ports import JUDGE, GroupObserver, QueueDepth
+from service.tickets.queue import DocketQueue, docket
 from tests.contract.group_store_suite import ACCEPTED, group
 from tests.redis_servers import SERVERS, binary_of
 
@@ -75,7 +75,7 @@ async def test_the_lag_is_exact(url):
 
 
 async def test_a_cancelled_ticket_stays_counted_until_a_worker_has_seen_it(url):
-    from service.adapters.groups_redis import RedisGroupStore
+    from service.tickets.redis_store import RedisGroupStore
 
     async with connect(url) as redis, docket(url) as opened:
         store, queue = RedisGroupStore(redis), DocketQueue(opened, redis)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from service.adapters import redis_server
-from service.adapters.redis_client import connect
-from service.adapters.redis_server import embedded_redis, redis_binary
-from service.domain.errors import QueueUnavailable
+from service.platform import redis_server
+from service.platform.errors import QueueUnavailable
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis, redis_binary
 from tests.redis_servers import SERVERS, binary_of
 from vqc.errors import InvalidValue
 

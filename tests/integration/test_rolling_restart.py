@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from service.adapters.redis_server import embedded_redis
+from service.platform.redis_server import embedded_redis
 from tests.cluster import Pod, Service, own_environment, python, roll, started
 from tests.integration.stage_b_bench import GOOD
 from tests.photos import jpeg

@@ -21,7 +21,7 @@ CONFIG = ROOT / "configs" / "stage_b_training_free.yaml"
 SCHEMAS = ROOT / "docs" / "schemas"
 KILLED_AFTER = """
 import os, signal, sys
-from service.adapters.stage_b_folder import KeptAnswers
+from service.learning.run_folder import KeptAnswers
 left, keep = int(sys.argv.pop(1)), KeptAnswers.keep
 def failing(self, entry):
     global left

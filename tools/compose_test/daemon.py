@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.adapters.redis_server import redis_binary
+from service.platform.redis_server import redis_binary
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "compose"

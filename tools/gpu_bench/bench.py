@@ -23,13 +23,13 @@ from time import perf_counter
 import yaml
 
 from engine.profile import DRAFTS, EngineSettings, Quantization, vllm_command
-from loadtest.drafts import compare as compare_drafts
-from loadtest.load.pair import PairPlan, PairReport, compare
 from loadtest.load.pair_rows import PairRow
+from loadtest.load.payloads import supply_of
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
-from loadtest.load.serving import Served, in_front_of, our_service, plain_command, raw_engine
-from loadtest.load.supply import supply_of
 from loadtest.loop import run
+from loadtest.suites.pair import PairPlan, PairReport, compare
+from loadtest.suites.speculation import compare as compare_drafts
+from loadtest.targets.service import Served, in_front_of, our_service, plain_command, raw_engine
 from tools.gpu_bench.commands import output_of
 from tools.gpu_bench.engines import PARTS, VARIANTS, Variant
 from tools.gpu_bench.profiling import profile_service

@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoProcessor, Qwen3VLForConditionalGeneration
 
+from loadtest.load.photos import jpeg_photos
 from loadtest.load.scenario import DEFAULT_MISSION
-from loadtest.photos import jpeg_photos
 from vqc.missions import mission_named
 from vqc.prompts import stage_a_prompt
 

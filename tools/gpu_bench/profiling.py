@@ -18,14 +18,14 @@ from pathlib import Path
 from time import perf_counter
 
 from engine.client import VllmClient
-from loadtest.load.crew import Door
 from loadtest.load.engine_metrics import summed
 from loadtest.load.outcome import Outcome
+from loadtest.load.payloads import Supply
 from loadtest.load.scenario import Load, Photos, Scenario
 from loadtest.load.sender import closed_loop
-from loadtest.load.serving import Served, in_front_of, our_service
-from loadtest.load.supply import Supply
-from loadtest.process import stats_in, tree_in
+from loadtest.load.workers import Door
+from loadtest.process_usage import stats_in, tree_in
+from loadtest.targets.service import Served, in_front_of, our_service
 from tools.gpu_bench.stacks import record, tables
 
 _GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting")

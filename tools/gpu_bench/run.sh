@@ -83,7 +83,7 @@ assert torch.ones(9, device="cuda").sum() == 9
 import vllm, vllm._C_stable_libtorch, vllm.vllm_flash_attn.flash_attn_interface as flash, xgrammar
 print("vllm", vllm.__version__, "xgrammar", xgrammar.__version__ if hasattr(xgrammar, "__version__") else "", flash.FA3_AVAILABLE)
 assert flash.FA3_AVAILABLE, flash.FA3_UNAVAILABLE_REASON
-import service.version, service.cli, service.bootstrap, service.bootstrap_groups, service.server, service.cli.up, tools.gpu_bench.bench
+import service.platform.version, service.cli, service.app.wiring, service.tickets.wiring, service.platform.server, service.cli.up, tools.gpu_bench.bench
 PY
     "$python" -c "import trainer.cli, trainer.evaluation.evaluate, trainer.evaluation.remote" || echo "PROBLEM: quality cannot be measured"
     echo "imports work after $((SECONDS - began)) s"

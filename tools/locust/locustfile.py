@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from locust import HttpUser, between, task  # pyright: ignore[reportMissingImports]
 
+from loadtest.load.payloads import supply_of
 from loadtest.load.scenario import DEFAULT_MISSION, Photos
-from loadtest.load.supply import supply_of
 
 _SUPPLY = supply_of(Photos(drawn=24), uuid4().hex[:8])
 _NUMBERS = count()

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from loadtest.train import VARIANTS, Load, config, row
+from loadtest.suites.train import VARIANTS, Load, config, row
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 ROW, LONG_ROW, LONGEST_ROW = 8192, 12_288, 16_384

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from loadtest.train import config
+from loadtest.suites.train import config
 from tools.train_bench.one import BY_NAME, Session, asked
 
 WAYS = ("one", "ddp", "zero3", "fsdp2", "zero2", "one+compiled", "ddp+compiled")

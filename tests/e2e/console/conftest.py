@@ -19,8 +19,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from engine.scripted import ScriptedEngine
-from service.api.auth import read_keys
-from service.server import beside
+from service.platform.server import beside
+from service.web.auth import read_keys
 from tests.ports import free_port
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site, keys_file

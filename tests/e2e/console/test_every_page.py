@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.api.auth import Scope
 from service.console.pages import PAGES
+from service.web.auth import Scope
 from tests.console_tickets import dead, waiting
 from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Person, Served
 from vqc.verdict import Verdict

@@ -9,8 +9,8 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from registry import Registry, open_registry
-from service.adapters.models_catalogue import RegistryCatalogue
-from service.api.auth import read_keys
+from service.models.registry_catalogue import RegistryCatalogue
+from service.web.auth import read_keys
 from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served, serving
 from tests.registry_evaluated import evaluated, write_policy
 from tests.unit.service.conftest import context_with

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from playwright.async_api import Page, expect
 
-from service.domain.groups import State
+from service.tickets.ticket import State
 from tests.console_tickets import EVIL, dead, waiting
 from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served
 from vqc.verdict import Verdict

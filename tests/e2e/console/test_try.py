@@ -12,9 +12,9 @@ from playwright.async_api import expect
 from engine.scripted import ScriptedEngine
 from scenes.overlay import color_of
 from scenes.scene import draw_scene
-from service.application.models import Deployment
-from service.domain.models import Role
-from service.domain.results import ServedModel
+from service.models.roles import ServedModel
+from service.models.router import Deployment
+from service.platform.shares import Role
 from tests import photos
 from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Person, Served
 from vqc.caption import CaptionObject, DenseCaption

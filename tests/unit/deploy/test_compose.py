@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import Settings, read_settings
+from service.platform.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[3]
 CONTAINER_PATHS = {"VQC_SECRETS_DIR"}

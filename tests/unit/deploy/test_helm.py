@@ -9,8 +9,8 @@ from typing import Any
 import helm_python
 import pytest
 
-from service.adapters import queue
-from service.settings import Settings, read_settings
+from service.platform.settings import Settings, read_settings
+from service.tickets import queue
 from tests.unit.deploy.charts import CHART, VALUES, Manifest, check, one, pod, rendered, values_of, variables
 
 GPU = CHART / "ci" / "gpu-values.yaml"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.pages import metric_families, metrics_page, settings_page
-from service.api.app import create_routes
+from service.app.http import create_routes
 
 DOCS = Path(__file__).parents[3] / "docs"
 

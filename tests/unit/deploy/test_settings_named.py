@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
+from service.platform.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 PAGES = [

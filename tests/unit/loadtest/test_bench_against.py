@@ -11,9 +11,9 @@ from engine.protocol import GenerateRequest, Image, Sampling
 from loadtest.against import PairPlan, PairRow, compare, stub_engine
 from loadtest.cli import main
 from loadtest.errors import BenchFailed
+from loadtest.http.requests import Body
 from loadtest.report import pair_table
-from loadtest.stub_engine import ANSWER, LINE
-from loadtest.wire import Body
+from loadtest.targets.stub_engine import ANSWER, LINE
 from vqc.grammar import CAPTION_GRAMMAR
 from vqc.parser import Status, parse
 from vqc.summary import parse as parse_summary

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from loadtest import gateway
 from loadtest.cli import main
 from loadtest.errors import BenchFailed
-from loadtest.gateway import Plan, Report, Row
-from loadtest.server import server_environment
+from loadtest.suites import gateway
+from loadtest.suites.gateway import Plan, Report, Row
+from loadtest.targets.api import server_environment
 
 
 def run(args: Sequence[str]) -> int:

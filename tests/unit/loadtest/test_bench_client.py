@@ -11,7 +11,7 @@ import pytest
 
 from loadtest.client import CHECK_EVERY, ClosedLoop
 from loadtest.errors import BenchFailed
-from loadtest.wire import Target
+from loadtest.http.requests import Target
 
 REQUESTS = [b"A", b"B", b"C"]  # the servers here read one byte as a request
 

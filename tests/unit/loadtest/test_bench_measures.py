@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from loadtest.errors import BenchFailed
-from loadtest.gateway import Report, Row
-from loadtest.process import tree_usage
+from loadtest.process_usage import tree_usage
 from loadtest.quantiles import quantile
 from loadtest.report import as_json, growth, table
+from loadtest.suites.gateway import Report, Row
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -111,7 +111,7 @@ def test_growth_needs_two_levels_with_cpu() -> None:
 
 
 def test_the_photos_are_distinct_jpegs_and_the_same_every_time() -> None:
-    from loadtest.photos import jpeg_photos
+    from loadtest.load.photos import jpeg_photos
 
     photos = jpeg_photos(3, (256, 192))
     assert len(set(photos)) == 3

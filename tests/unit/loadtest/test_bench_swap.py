@@ -8,9 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from loadtest import swap
 from loadtest.cli import main
-from loadtest.swap import Report, Row, _Answer, _foreign, _read, _row
+from loadtest.suites import swap
+from loadtest.suites.swap import Report, Row, _Answer, _foreign, _read, _row
 
 ROW = Row(
     move="swap", mode="blue_green", seconds=1.0, double_memory_s=0.9, requests=3, errors=0, foreign=0, by_old=1,

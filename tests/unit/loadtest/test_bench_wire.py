@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.errors import BenchFailed
-from loadtest.wire import Answer, AnswerReader, Body, Target, caption_fault, caption_request
+from loadtest.http.requests import Answer, AnswerReader, Body, Target, caption_fault, caption_request
 from vqc.errors import InvalidValue
 
 TARGET = Target(host="127.0.0.1", port=8080)

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from engine.profile import EngineSettings
 from engine.protocol import Completion, GenerateRequest, Generation
-from loadtest import drafts
 from loadtest.cli import bench
-from loadtest.load.serving import Served
-from loadtest.wire import Target
+from loadtest.http.requests import Target
+from loadtest.suites import speculation as drafts
+from loadtest.targets.service import Served
 from vqc.grammar import CAPTION_GRAMMAR
 
 

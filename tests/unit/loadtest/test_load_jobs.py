@@ -10,20 +10,20 @@ import pytest
 from PIL import Image
 
 from engine.scripted import ScriptedEngine
-from loadtest.load.connection import Reply
-from loadtest.load.ours import job_of
-from loadtest.load.raw import RawJob
+from loadtest.http.connection import Reply
+from loadtest.http.requests import Target
+from loadtest.load.payloads import Supply, supply_of
+from loadtest.load.photos import jpeg_photos, stamped
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
-from loadtest.load.supply import Supply, supply_of
-from loadtest.photos import jpeg_photos, stamped
-from loadtest.wire import Target
-from service.application.caption import CaptionPhoto
-from service.application.models import ModelRouter
-from service.application.observe import Observer
-from service.application.photos import PhotoReader
-from service.application.stage_a import SummarisePhotos
-from service.domain.generation import Knobs
-from service.domain.results import ServedModel
+from loadtest.load.service_jobs import job_of
+from loadtest.load.vllm_jobs import RawJob
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.photos.caption import CaptionPhoto
+from service.photos.reader import PhotoReader
+from service.photos.stage_a import SummarisePhotos
+from service.platform.generation import Knobs
 from vqc.image import PhotoLimits, canonical_photo
 from vqc.missions import mission_named
 

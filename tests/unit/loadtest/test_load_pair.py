@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from loadtest.cli import main
-from loadtest.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
+from loadtest.http.requests import Target
 from loadtest.load.outcome import Outcome
-from loadtest.load.pair import PairPlan, PairReport, _Measuring, _Span, compare
 from loadtest.load.pair_cli import _print
 from loadtest.load.pair_rows import PairRow, Window
+from loadtest.load.payloads import Supply
 from loadtest.load.reading import Job
 from loadtest.load.scenario import CaptionLoad, Photos, StageALoad
-from loadtest.load.serving import Served
-from loadtest.load.supply import Supply
-from loadtest.wire import Target
+from loadtest.suites.pair import PairPlan, PairReport, _Measuring, _Span, compare
+from loadtest.targets.dummy_checkpoint import SIZES, VOCABULARY, write_dummy_checkpoint
+from loadtest.targets.service import Served
 from vqc.errors import InvalidValue
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "model"
@@ -84,7 +84,7 @@ def test_rounds_take_a_pair_of_each_level_in_turn_until_the_time_is_up(monkeypat
         outcomes.append(Outcome(label=job.label, due=0, sent=0, ended=now))
         return window(9.0 if side else 12.0)
 
-    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    monkeypatch.setattr("loadtest.suites.pair.perf_counter", lambda: now)
     monkeypatch.setattr(_Measuring, "_window", a_window)
     monkeypatch.setattr(_Measuring, "warm_up", lambda *_: asyncio.sleep(0))
     plan = PairPlan(
@@ -119,7 +119,7 @@ def test_a_window_counts_from_the_moment_when_every_client_may_have_been_answere
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    monkeypatch.setattr("loadtest.suites.pair.perf_counter", lambda: now)
     span, answers = _Span(2, seconds=8.0), [Outcome(label="x", due=0, sent=0, ended=103.0)] * 2
     now = 101.0
     assert span.ongoing(answers)  # as many as clients, but too early: a quarter of the window warms up
@@ -140,7 +140,7 @@ def test_a_window_counts_from_the_moment_when_every_client_may_have_been_answere
 
 def test_a_window_does_not_begin_before_all_clients_have_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("loadtest.load.pair.perf_counter", lambda: now)
+    monkeypatch.setattr("loadtest.suites.pair.perf_counter", lambda: now)
     span, answers = _Span(2, seconds=8.0, spread_s=5.0), [Outcome(label="x", due=0, sent=0, ended=103.0)] * 9
     now = 104.9
     span.ongoing(answers)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.load.arrivals import even, poisson
-from loadtest.load.crew import schedule
 from loadtest.load.outcome import Outcome, figures, met
-from loadtest.load.run import PRECISION, highest_met
 from loadtest.load.scenario import Scenario, Slo, read_scenario, scenario_of
+from loadtest.load.search import PRECISION, highest_met
+from loadtest.load.workers import schedule
 from vqc.errors import InvalidValue
 
 SCENARIOS = sorted((Path(__file__).parents[3] / "loadtest" / "scenarios").glob("*.yaml"))

@@ -11,9 +11,9 @@ from loadtest.cli import main
 from loadtest.load.outcome import Figures
 from loadtest.load.plot import svg
 from loadtest.load.report import print_report
-from loadtest.load.run import LoadReport, Step
 from loadtest.load.scenario import Scenario, scenario_of
-from loadtest.load.serving import plain_command
+from loadtest.load.search import LoadReport, Step
+from loadtest.targets.service import plain_command
 
 
 def kind(p50: float) -> Figures:

@@ -10,10 +10,10 @@ from time import perf_counter
 
 import pytest
 
-from loadtest.load.connection import ConnectionLost, Pool, Reply
+from loadtest.http.connection import ConnectionLost, Pool, Reply
+from loadtest.http.requests import Target
 from loadtest.load.reading import Reading
 from loadtest.load.sender import Due, closed_loop, open_loop
-from loadtest.wire import Target
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"

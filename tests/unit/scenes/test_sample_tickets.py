@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scenes.sample_tickets import COUNT, MISSIONS, write_sample_tickets
 from scenes.tickets import draw_ticket, plan_ticket
-from service.domain.stage_b.tickets import ingest
+from service.learning.labelled_tickets import ingest
 from vqc.missions import missions
 from vqc.parser import Status
 from vqc.summary import parse, render

@@ -10,35 +10,36 @@ import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.adapters.blobs import FsspecBlobStore
-from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.models import FixedVersion
-from service.adapters.proposals import ProposalStore
-from service.adapters.webhook import SignedWebhook
-from service.api.app import create_app
-from service.api.auth import KeyRing
-from service.api.context import Context, Defaults
-from service.api.groups_desk import GroupDesk
-from service.application import models_exchange, models_swap
-from service.application.caption import CaptionPhoto
-from service.application.groups.manage import ManageGroups
-from service.application.groups.review_queue import ReviewQueue
-from service.application.groups.submit import SubmitGroup
-from service.application.intake import Intake
-from service.application.models import ModelRouter
-from service.application.models_exchange import Exchange
-from service.application.models_swap import Served, SwapModels
-from service.application.observe import Observer
-from service.application.photos import PhotoReader
-from service.application.stage_a import SummarisePhotos
-from service.domain.errors import UrlRejected
-from service.domain.hosts import HostRule
-from service.domain.models import Role
-from service.domain.results import ServedModel
-from service.domain.stage_b.sampler import EvidenceKind
-from service.metrics import Metrics
-from service.metrics_groups import GroupMetrics
+from service.app.context import Context, Defaults
+from service.app.http import create_app
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.store import GuidanceStore
+from service.judging.sampler import EvidenceKind
+from service.models import exchange as models_exchange
+from service.models import swap as models_swap
+from service.models.exchange import Exchange
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.models.swap import Served, SwapModels
+from service.models.versions import FixedVersion
+from service.photos.caption import CaptionPhoto
+from service.photos.metrics import Metrics
+from service.photos.reader import PhotoReader
+from service.photos.stage_a import SummarisePhotos
+from service.platform.admission import Intake
+from service.platform.allowed_hosts import HostRule
+from service.platform.errors import UrlRejected
+from service.platform.shares import Role
+from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.desk import GroupDesk
+from service.tickets.manage import ManageGroups
+from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
+from service.tickets.metrics import GroupMetrics
+from service.tickets.review_queue import ReviewQueue
+from service.tickets.submit import SubmitGroup
+from service.tickets.webhook import SignedWebhook
+from service.web.auth import KeyRing
 from vqc.image import PhotoLimits
 
 

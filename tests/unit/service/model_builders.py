@@ -8,12 +8,12 @@ from pathlib import Path
 
 from engine.protocol import GenerateRequest, Health, Sampling, StartPhase
 from engine.scripted import ScriptedEngine
-from service.application.models import Checkpoint, ModelRouter
-from service.application.models_exchange import Exchange
-from service.application.models_swap import Served, SwapModels
-from service.application.observe import Observer
-from service.domain.models import Role
-from service.domain.results import ServedModel
+from service.models.exchange import Exchange
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import Checkpoint, ModelRouter
+from service.models.swap import Served, SwapModels
+from service.platform.shares import Role
 from vqc.errors import InvalidValue, VqcError
 
 MAIN = Served(role=Role.MAIN, alias="champion", ref="champion")

@@ -9,14 +9,14 @@ import pytest
 
 from engine.profile import EngineSettings
 from registry import open_registry
-from service.adapters import models_room
-from service.adapters.models_room import has_room
-from service.application.models import Checkpoint
-from service.application.observe import Observer
-from service.bootstrap_models import served_models
-from service.domain.models import Role
-from service.domain.results import ServedModel
-from service.settings import Settings, read_settings
+from service.models import capacity as models_room
+from service.models.capacity import has_room
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import Checkpoint
+from service.models.wiring import served_models
+from service.platform.settings import Settings, read_settings
+from service.platform.shares import Role
 from tests.unit.service.model_builders import until
 from tests.unit.service.test_models_sources import checkpoint
 from vqc.errors import InvalidValue

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from service.api.schemas import CaptionOut, StreamedObject
+from service.photos.schemas import CaptionOut, StreamedObject
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.image import PhotoLimits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.checkpoint import check_contract, checkpoint_digest
+from service.models.checkpoint import check_contract, checkpoint_digest
 from vqc.contract import MANIFEST, contract_digests
 from vqc.errors import InvalidValue
 

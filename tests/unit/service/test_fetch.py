@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from service.adapters.fetch import PhotoFetcher
-from service.adapters.hosts import is_public
-from service.domain.errors import FetchFailed, UrlRejected
+from service.photos.fetch import PhotoFetcher
+from service.platform.errors import FetchFailed, UrlRejected
+from service.platform.outbound_hosts import is_public
 from tests.tls_server import tls_server
 
 HOSTS = ("photos.example.com", "*.cdn.example.com")

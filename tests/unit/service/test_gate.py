@@ -8,8 +8,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 
 from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineUnavailable
 from engine.scripted import ScriptedEngine
-from service.api.app import create_app
-from service.api.auth import Scope, create_key, read_keys
+from service.app.http import create_app
+from service.web.auth import Scope, create_key, read_keys
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.errors import InvalidValue
@@ -192,8 +192,8 @@ async def test_a_request_id_that_could_break_a_log_is_replaced(client):
 async def test_metrics_count_requests_photos_answers_and_tokens(engine):
     from dataclasses import replace
 
-    from service.application.caption import CaptionPhoto
-    from service.application.photos import PhotoReader
+    from service.photos.caption import CaptionPhoto
+    from service.photos.reader import PhotoReader
     from vqc.image import PhotoLimits
 
     context = context_with(engine)

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.api.auth import ApiKey, Scope, create_key, read_keys
-from service.domain.models import Role, Share
+from service.platform.shares import Role, Share
+from service.web.auth import ApiKey, Scope, create_key, read_keys
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
 from tests.unit.service.model_builders import Fleet, until

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from registry import Registry, open_registry
-from service.adapters.models_catalogue import RegistryCatalogue
-from service.domain.errors import CatalogueUnavailable, NotPromoted
+from service.models.registry_catalogue import RegistryCatalogue
+from service.platform.errors import CatalogueUnavailable, NotPromoted
 from tests.registry_evaluated import evaluated, write_policy
 
 

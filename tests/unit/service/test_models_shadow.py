@@ -6,10 +6,9 @@ import pytest
 
 from engine.errors import EngineFailed
 from engine.scripted import ScriptedEngine
-from service.application.models import Deployment
-from service.application.models_shadow import MOST_AT_ONCE, Shadow, ShadowedEngine, agreement
-from service.domain.models import Agreement
-from service.domain.results import ServedModel
+from service.models.roles import Agreement, ServedModel
+from service.models.router import Deployment
+from service.models.shadow import MOST_AT_ONCE, Shadow, ShadowedEngine, agreement
 from tests.unit.service.model_builders import asked, until
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render

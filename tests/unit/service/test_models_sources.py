@@ -8,8 +8,8 @@ import pytest
 
 from registry import open_registry
 from registry.errors import Corrupt
-from service.adapters.models import DirectoryVersion, FixedVersion, RegistryVersions, VersionUnavailable
-from service.domain.errors import NotSwappable
+from service.models.versions import DirectoryVersion, FixedVersion, RegistryVersions, VersionUnavailable
+from service.platform.errors import NotSwappable
 from vqc.contract import MANIFEST, contract_digests
 from vqc.errors import InvalidValue
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import EngineUnavailable
-from service.application import models_swap
-from service.application.models_swap import Served, Swap
-from service.domain.errors import SwapFailed, SwapRunning, UnknownModel
-from service.domain.models import Role, Share
+from service.models import swap as models_swap
+from service.models.swap import Served, Swap
+from service.platform.errors import SwapFailed, SwapRunning, UnknownModel
+from service.platform.shares import Role, Share
 from tests.unit.service.model_builders import MAIN, Fleet, answer, asked, until
 from vqc.errors import InvalidValue, VqcError
 

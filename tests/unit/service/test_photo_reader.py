@@ -7,8 +7,8 @@ import io
 import pytest
 from PIL import Image
 
-from loadtest.photos import jpeg_photos
-from service.application.photos import AT_ONCE_BYTES, PhotoReader
+from loadtest.load.photos import jpeg_photos
+from service.photos.reader import AT_ONCE_BYTES, PhotoReader
 from vqc.image import PhotoLimits, canonical_photo
 
 

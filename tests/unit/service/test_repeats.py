@@ -11,14 +11,14 @@ import pytest
 from engine.errors import EngineFailed, EngineTimeout
 from engine.protocol import GenerateRequest, Image, Sampling
 from engine.scripted import ScriptedEngine
-from service.adapters.answers_memory import MemoryAnswers
-from service.application import repeats as module
-from service.application.models import Deployment, ModelRouter
-from service.application.observe import Observer
-from service.application.repeats import Repeats
-from service.domain.errors import QueueUnavailable
-from service.domain.models import Role
-from service.domain.results import ServedModel
+from service.models import answer_cache as module
+from service.models.answer_cache import Repeats
+from service.models.answer_cache_memory import MemoryAnswers
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import Deployment, ModelRouter
+from service.platform.errors import QueueUnavailable
+from service.platform.shares import Role
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.bootstrap_groups import tickets_at_once
-from service.settings import read_settings
+from service.platform.settings import read_settings
+from service.tickets.wiring import tickets_at_once
 from vqc.errors import InvalidValue
 
 

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from engine.errors import EngineOverloaded
-from service.domain.errors import BodyTooLarge
+from service.platform.errors import BodyTooLarge
 from vqc.errors import InvalidValue, PhotoReason, PhotoRejected, UnknownMission
 
 

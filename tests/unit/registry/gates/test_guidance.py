@@ -46,8 +46,8 @@ def test_what_comes_back_is_what_went_in(registry: Registry) -> None:
 
 
 def test_the_services_own_record_is_one(registry: Registry) -> None:
-    from service.domain.stage_b.guidance import seeded
-    from service.domain.stage_b.guidance_record import guidance_of, record_of
+    from service.guidance.guidance import seeded
+    from service.guidance.record import guidance_of, record_of
     from vqc.missions import mission_named
 
     first = seeded(mission_named(MISSION), ["无需安装时不看挡风板"])

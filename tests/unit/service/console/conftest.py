@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.api.app import create_app
-from service.api.auth import Scope, create_key, read_keys
-from service.api.context import Context
+from service.app.context import Context
+from service.app.http import create_app
 from service.console.app import ConsoleOptions, create_console
 from service.console.sessions import Sessions
+from service.web.auth import Scope, create_key, read_keys
 from tests.unit.service.conftest import context_with
 
 HTML = {"Accept": "text/html"}

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from service.domain.stage_b.gate import GateRule, gate
-from service.domain.stage_b.guidance import Add, applied
+from service.guidance.gate import GateRule, gate
+from service.guidance.guidance import Add, applied
 from tests.unit.service.stage_b.test_proposals import MISSION, proposal
 from vqc.missions import missions
 

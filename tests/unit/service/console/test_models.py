@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from registry import Registry, open_registry
-from service.adapters.models_catalogue import RegistryCatalogue
-from service.api.auth import read_keys
-from service.application.models_catalogue import Catalogue, Measured
 from service.console.models_view import chart, charts
+from service.models.catalogue import Catalogue, Measured
+from service.models.registry_catalogue import RegistryCatalogue
+from service.web.auth import read_keys
 from tests.registry_evaluated import evaluated, write_policy
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site, keys_file

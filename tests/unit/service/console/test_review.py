@@ -7,8 +7,8 @@ from html import unescape
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.domain.errors import QueueUnavailable
-from service.domain.groups import State
+from service.platform.errors import QueueUnavailable
+from service.tickets.ticket import State
 from tests.console_tickets import EVIL, PHOTOS, accepted, dead, waiting
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site

@@ -13,23 +13,23 @@ from uuid import uuid4
 from PIL import Image as Pillow
 
 from engine.scripted import ScriptedEngine
-from service.adapters.blobs import FsspecBlobStore
-from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.thresholds import Thresholds
-from service.application.groups.ports import GroupObserver
-from service.application.groups.process import Again, Attempts, ProcessGroup
-from service.application.groups.store import Event
-from service.application.groups.work import Judging, WorkOnGroup
-from service.application.models import ModelRouter
-from service.application.observe import Observer
-from service.application.photos import PhotoReader
-from service.application.stage_a import SummarisePhotos
-from service.domain.generation import Knobs
-from service.domain.groups import Group, GroupPhoto, id_at
-from service.domain.results import ServedModel
-from service.domain.stage_b.rollouts import plan
-from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from service.guidance.store import GuidanceStore
+from service.judging.rollouts import plan
+from service.judging.sampler import EvidenceKind, Sampler
+from service.judging.thresholds import Thresholds
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.photos.reader import PhotoReader
+from service.photos.stage_a import SummarisePhotos
+from service.platform.generation import Knobs
+from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
+from service.tickets.ports import GroupObserver
+from service.tickets.process import Again, Attempts, ProcessGroup
+from service.tickets.store import Event
+from service.tickets.ticket import Group, GroupPhoto, id_at
+from service.tickets.work import Judging, WorkOnGroup
 from vqc.grammar import VERDICT_GRAMMAR
 from vqc.image import PhotoLimits
 

@@ -6,8 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from service.adapters.blobs import FsspecBlobStore
-from service.domain.errors import BlobMissing, QueueUnavailable
+from service.platform.errors import BlobMissing, QueueUnavailable
+from service.tickets.blob_store import FsspecBlobStore
 from vqc.errors import InvalidValue
 
 DATA = b"photo" * 1000

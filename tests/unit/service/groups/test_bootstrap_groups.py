@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from service.application.stage_b.config import load_config
-from service.bootstrap_groups import sampling_of
-from service.domain.stage_b.sampler import EvidenceKind
-from service.settings import Settings
+from service.judging.sampler import EvidenceKind
+from service.learning.config import load_config
+from service.platform.settings import Settings
+from service.tickets.wiring import sampling_of
 
 CONFIG = Path(__file__).parents[4] / "configs" / "stage_b_training_free.yaml"
 

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine.scripted import ScriptedEngine
-from service.application.groups.manage import ManageGroups
-from service.application.groups.ports import QueueDepth
-from service.domain.groups import State
-from service.metrics_groups import GroupMetrics
+from service.tickets.manage import ManageGroups
+from service.tickets.metrics import GroupMetrics
+from service.tickets.ports import QueueDepth
+from service.tickets.ticket import State
 from tests.unit.service.groups.builders import MISSION, PASS, Bench, verdicts
 from vqc.verdict import Verdict
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.api.auth import KeyRing, Scope, create_key, read_keys
-from service.application.groups.store import Event
-from service.domain.groups import Failure, Group, Outcome, State
+from service.tickets.store import Event
+from service.tickets.ticket import Failure, Group, Outcome, State
+from service.web.auth import KeyRing, Scope, create_key, read_keys
 from tests import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.verdict import Verdict
@@ -304,7 +304,7 @@ async def test_readiness_and_metrics_speak_of_the_queue(client, context):
     assert "vqc_groups_accepted_total 1.0" in page
 
     async def away():
-        from service.domain.errors import QueueUnavailable
+        from service.platform.errors import QueueUnavailable
 
         raise QueueUnavailable("connection refused")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.api.auth import Scope, create_key, read_keys
+from service.web.auth import Scope, create_key, read_keys
 from tests.unit.service.conftest import client_of, context_with
 from tests.unit.service.stage_b.test_proposals import proposal
 from vqc.missions import mission_named, missions

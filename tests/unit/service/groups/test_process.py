@@ -9,14 +9,14 @@ import pytest
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.protocol import Health
 from engine.scripted import ScriptedEngine
-from service.adapters.thresholds import Thresholds
-from service.application.groups.manage import ManageGroups
-from service.application.groups.process import Again, Attempts
-from service.application.guidance import WrittenRule, edited
-from service.domain.errors import QueueUnavailable
-from service.domain.groups import GroupPhoto, State
-from service.domain.stage_b.calibration import LabelledTicket, calibrate
-from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from service.guidance.edit import WrittenRule, edited
+from service.judging.calibration import LabelledTicket, calibrate
+from service.judging.sampler import EvidenceKind, Sampler
+from service.judging.thresholds import Thresholds
+from service.platform.errors import QueueUnavailable
+from service.tickets.manage import ManageGroups
+from service.tickets.process import Again, Attempts
+from service.tickets.ticket import GroupPhoto, State
 from tests.unit.service.groups.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
 from vqc.grammar import SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.missions import mission_named

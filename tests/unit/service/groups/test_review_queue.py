@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
-from service.application.groups.manage import ManageGroups
-from service.application.groups.ports import GroupObserver
-from service.application.groups.review_queue import ReviewQueue, Wanted, place
-from service.domain.errors import GroupStateConflict, ReviewConflict
-from service.domain.groups import State
-from service.domain.review_queue import Risk, Shelf
+from service.platform.errors import GroupStateConflict, ReviewConflict
+from service.tickets.manage import ManageGroups
+from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
+from service.tickets.ports import GroupObserver
+from service.tickets.review import Risk, Shelf
+from service.tickets.review_queue import ReviewQueue, Wanted, place
+from service.tickets.ticket import State
 from tests.contract.group_store_suite import START, held
 from vqc.verdict import Verdict
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.errors import GroupStateConflict, Superseded
-from service.domain.groups import ACTIVE, TRANSITIONS, Failure, Group, GroupPhoto, Outcome, Pinned, Review, State
-from service.domain.stage_b.sampler import EvidenceKind
+from service.judging.sampler import EvidenceKind
+from service.platform.errors import GroupStateConflict, Superseded
+from service.tickets.ticket import ACTIVE, TRANSITIONS, Failure, Group, GroupPhoto, Outcome, Pinned, Review, State
 from vqc.verdict import Verdict
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.adapters.blobs import FsspecBlobStore
-from service.adapters.groups_memory import MemoryGroupStore, MemoryQueue
-from service.application.groups.sweep import SweepGroups
-from service.domain.errors import UnknownGroup
-from service.domain.groups import Group
+from service.platform.errors import UnknownGroup
+from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.maintenance import SweepGroups
+from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
+from service.tickets.ticket import Group
 from tests.contract.group_store_suite import ACCEPTED, group
 
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
-from service.adapters.groups_memory import MemoryGroupStore
-from service.adapters.webhook import SignedWebhook
-from service.application.groups.notify import NotifyWebhook
-from service.application.groups.ports import GroupObserver
-from service.domain.errors import UrlRejected, WebhookFailed
-from service.domain.groups import Group
+from service.platform.errors import UrlRejected, WebhookFailed
+from service.tickets.memory_store import MemoryGroupStore
+from service.tickets.notify import NotifyWebhook
+from service.tickets.ports import GroupObserver
+from service.tickets.ticket import Group
+from service.tickets.webhook import SignedWebhook
 from tests.contract.group_store_suite import ACCEPTED, group
 from tests.tls_server import tls_server
 

@@ -1,7 +1,7 @@
 """Rollouts in one line each."""
 
-from service.domain.generation import Knobs
-from service.domain.stage_b.rollouts import Rollout, plan, rollout
+from service.judging.rollouts import Rollout, plan, rollout
+from service.platform.generation import Knobs
 
 
 def rollouts(texts, temperature=0.6) -> list[Rollout]:

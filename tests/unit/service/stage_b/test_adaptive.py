@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.stage_b.adaptive import enough, incomplete_beta, majority_certainty
-from service.domain.stage_b.selection import majority
+from service.judging.adaptive import enough, incomplete_beta, majority_certainty
+from service.judging.selection import majority
 from vqc.errors import InvalidValue
 
 COUNT = st.integers(0, 20)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.stage_b.calibration import (
+from service.judging.calibration import (
     LabelledTicket,
     binomial_tail,
     calibrate,

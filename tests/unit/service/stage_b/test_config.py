@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.application.stage_b.config import load_config
-from service.domain.stage_b.sampler import EvidenceKind
+from service.judging.sampler import EvidenceKind
+from service.learning.config import load_config
 from vqc.errors import InvalidValue
 
 SHIPPED = Path("configs/stage_b_training_free.yaml")

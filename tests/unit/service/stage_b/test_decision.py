@@ -1,8 +1,8 @@
 import pytest
 
-from service.domain.stage_b.calibration import Calibration
-from service.domain.stage_b.decision import Decision, ReviewReason, decide
-from service.domain.stage_b.judge import judge
+from service.judging.calibration import Calibration
+from service.judging.decision import Decision, ReviewReason, decide
+from service.judging.judge import judge
 from tests.unit.service.stage_b.builders import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

@@ -2,7 +2,7 @@ import pytest
 
 from scenes.rules import RULES
 from scenes.vocabulary import Brand, Fault, Fixing, Need, bbu, descs, fixing, shield
-from service.domain.stage_b.evidence import Polarity, SummaryConfidence, evidence
+from service.judging.evidence import Polarity, SummaryConfidence, evidence
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

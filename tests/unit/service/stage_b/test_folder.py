@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from service.adapters.stage_b_folder import KeptAnswers, ReplayedLines, RunFolder
 from service.cli.stage_b_run import clock_of
-from service.domain.stage_b.guidance import Add, applied, seeded
+from service.guidance.guidance import Add, applied, seeded
+from service.learning.run_folder import KeptAnswers, ReplayedLines, RunFolder
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 

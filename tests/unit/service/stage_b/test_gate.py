@@ -1,6 +1,6 @@
 import pytest
 
-from service.domain.stage_b.gate import Compared, GateRule, gate
+from service.guidance.gate import Compared, GateRule, gate
 from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.stage_b.guidance import Add, Guidance, Merge, Remove, Rule, Update, applied, diff, seeded
+from service.guidance.guidance import Add, Guidance, Merge, Remove, Rule, Update, applied, diff, seeded
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.thresholds import Thresholds
-from service.domain.errors import GuidanceConflict
-from service.domain.stage_b.calibration import Calibration
-from service.domain.stage_b.guidance import Add, Remove, applied, seeded
-from service.domain.stage_b.guidance_record import guidance_of, record_of
+from service.guidance.guidance import Add, Remove, applied, seeded
+from service.guidance.record import guidance_of, record_of
+from service.guidance.store import GuidanceStore
+from service.judging.calibration import Calibration
+from service.judging.thresholds import Thresholds
+from service.platform.errors import GuidanceConflict
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.stage_b.evidence import SummaryConfidence
-from service.domain.stage_b.judge import evidence as evidence_of
-from service.domain.stage_b.judge import focus_consistency, judge, rationale_quality
-from service.domain.stage_b.selection import Candidate, Selection, select
+from service.judging.evidence import SummaryConfidence
+from service.judging.judge import evidence as evidence_of
+from service.judging.judge import focus_consistency, judge, rationale_quality
+from service.judging.selection import Candidate, Selection, select
 from tests.unit.service.stage_b.builders import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict, VerdictAnswer

@@ -8,14 +8,14 @@ from engine.errors import EngineFailed
 from engine.plausible import voting
 from engine.protocol import Image
 from engine.scripted import ScriptedEngine
-from service.application.caption import PRIORITY as CAPTION_PRIORITY
-from service.application.stage_b.judge_ticket import JudgeTicket, Ticket
-from service.domain.generation import Knobs
-from service.domain.stage_b.calibration import Calibration
-from service.domain.stage_b.decision import ReviewReason
-from service.domain.stage_b.guidance import Add, applied, seeded
-from service.domain.stage_b.rollouts import plan, restored
-from service.domain.stage_b.sampler import EvidenceKind, Sampler
+from service.guidance.guidance import Add, applied, seeded
+from service.judging.calibration import Calibration
+from service.judging.decision import ReviewReason
+from service.judging.judge_ticket import JudgeTicket, Ticket
+from service.judging.rollouts import plan, restored
+from service.judging.sampler import EvidenceKind, Sampler
+from service.photos.caption import PRIORITY as CAPTION_PRIORITY
+from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

@@ -8,18 +8,19 @@ import pytest
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.plausible import voting
 from engine.scripted import ScriptedEngine
-from service.application.stage_b.improve import Improve, ReflectionRule
-from service.application.stage_b.judge_ticket import JudgeTicket
-from service.application.stage_b.loop import LoopPlan, TrainingFreeLoop
-from service.application.stage_b.reflect import Reflect
-from service.application.stage_b.ticket_pass import TicketPass
 from service.console.words import catalogue
-from service.domain.generation import Knobs
-from service.domain.stage_b.guidance import seeded
-from service.domain.stage_b.order import Part, part_of
-from service.domain.stage_b.rollouts import plan
-from service.domain.stage_b.sampler import EvidenceKind, Sampler
-from service.domain.stage_b.tickets import TicketRecord
+from service.guidance.guidance import seeded
+from service.judging.judge_ticket import JudgeTicket
+from service.judging.records import Part
+from service.judging.rollouts import plan
+from service.judging.sampler import EvidenceKind, Sampler
+from service.learning.improve import Improve, ReflectionRule
+from service.learning.labelled_tickets import TicketRecord
+from service.learning.loop import LoopPlan, TrainingFreeLoop
+from service.learning.order import part_of
+from service.learning.reflect import Reflect
+from service.learning.ticket_pass import TicketPass
+from service.platform.generation import Knobs
 from tests.unit.service.stage_b.memory import MemoryRun
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named

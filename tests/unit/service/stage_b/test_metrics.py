@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from service.domain.stage_b.metrics import Selected, confusion, curve, headline, labelled, measures
-from service.domain.stage_b.order import Part
+from service.judging.records import Part
+from service.learning.metrics import Selected, confusion, curve, headline, labelled, measures
 from vqc.verdict import Verdict
 
 P, F = Verdict.PASS, Verdict.FAIL

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenes.vocabulary import descs
-from service.domain.stage_b.words import cited, polarities, subject
+from service.platform.mission_words import cited, polarities, subject
 from vqc.contract import contract_digests
 from vqc.errors import InvalidValue
 from vqc.missions import KeyItem, load_missions, mission_named, missions

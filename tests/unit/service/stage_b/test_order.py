@@ -1,5 +1,6 @@
-from service.domain.stage_b.order import Part, part_of, shuffled
-from service.domain.stage_b.tickets import TicketRecord
+from service.judging.records import Part
+from service.learning.labelled_tickets import TicketRecord
+from service.learning.order import part_of, shuffled
 from vqc.missions import mission_named
 
 MISSION = mission_named("挡风板安装检查")

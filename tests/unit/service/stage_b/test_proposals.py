@@ -6,14 +6,14 @@ from dataclasses import asdict
 
 import pytest
 
-from service.adapters.files import write_json
-from service.adapters.guidance_store import GuidanceStore
-from service.adapters.proposals import ProposalStore
 from service.cli.stage_b_propose import propose_run
-from service.domain.errors import GuidanceConflict, ProposalDecided, UnknownProposal
-from service.domain.stage_b.gate import GateRule, gate
-from service.domain.stage_b.guidance import Add, applied, seeded
-from service.domain.stage_b.proposals import Effect, GuidanceProposal, ProposalState, Reflected, RuleOperation
+from service.guidance.gate import GateRule, gate
+from service.guidance.guidance import Add, applied, seeded
+from service.guidance.proposal import Effect, GuidanceProposal, ProposalState, Reflected, RuleOperation
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.store import GuidanceStore
+from service.platform.errors import GuidanceConflict, ProposalDecided, UnknownProposal
+from service.platform.files import write_json
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

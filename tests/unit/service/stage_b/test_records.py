@@ -1,9 +1,9 @@
 from datetime import UTC, datetime
 
-from service.domain.generation import Knobs
-from service.domain.stage_b.judge import judge
-from service.domain.stage_b.records import trajectory_record
-from service.domain.stage_b.rollouts import plan, rollout
+from service.judging.judge import judge
+from service.judging.records import trajectory_record
+from service.judging.rollouts import plan, rollout
+from service.platform.generation import Knobs
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

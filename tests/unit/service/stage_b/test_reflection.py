@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.stage_b.guidance import Add, Merge, Remove, Update, seeded
-from service.domain.stage_b.judge import judge
-from service.domain.stage_b.reflection import Case, operation_record, read_proposal, reflection_prompt
+from service.guidance.guidance import Add, Merge, Remove, Update, seeded
+from service.judging.judge import judge
+from service.learning.reflection import Case, operation_record, read_proposal, reflection_prompt
 from tests.unit.service.stage_b.builders import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

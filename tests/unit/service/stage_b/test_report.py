@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from service.adapters.files import write_json
-from service.adapters.stage_b_report import render_report
-from service.domain.stage_b.guidance import Add, applied, seeded
-from service.domain.stage_b.metrics import Selected
-from service.domain.stage_b.order import Part
-from service.domain.stage_b.run_metrics import EpochResult, mission_metrics
+from service.guidance.guidance import Add, applied, seeded
+from service.judging.records import Part
+from service.learning.metrics import Selected
+from service.learning.report import render_report
+from service.learning.run_metrics import EpochResult, mission_metrics
+from service.platform.files import write_json
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.generation import Knobs
-from service.domain.stage_b.rollouts import plan
+from service.judging.rollouts import plan
+from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 
 KNOBS = st.builds(

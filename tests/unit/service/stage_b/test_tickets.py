@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from service.domain.stage_b.tickets import ingest
+from service.learning.labelled_tickets import ingest
 from vqc.missions import missions
 from vqc.verdict import Verdict
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.api.groups_schemas import GroupIn
+from service.tickets.schemas import GroupIn
 from trainer.evaluation.answers import Photo, TicketCase
 from trainer.evaluation.evaluate import evaluation, labelled, scored
 from trainer.evaluation.page import write_report

@@ -1,0 +1,102 @@
+"""The same requests to vLLM itself, as a careful user would write them: our prompts, our grammar, photos in base64."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from engine.protocol import GenerateRequest, Image, Sampling
+from engine.wire import chat_body
+from loadtest.http.connection import Reply
+from loadtest.load.job import LoadJob
+from loadtest.load.reading import Reading, events, refused
+from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
+from vqc import parser, summary, verdict
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.missions import mission_named
+from vqc.parser import CaptionReader, Status
+from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
+
+_READERS = {"caption": parser.parse, "stage-a": summary.parse, "stage-b": verdict.parse}
+_GRAMMARS = {"caption": CAPTION_GRAMMAR, "stage-a": SUMMARY_GRAMMAR, "stage-b": VERDICT_GRAMMAR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawJob(LoadJob[Load]):
+    """``POST /v1/chat/completions``. A Stage-A request shows one photo; a Stage-B one samples verdicts of one ticket.
+
+    ``constrained`` false leaves the grammar out; the answers are then not read.
+    """
+
+    model: str
+    constrained: bool = True
+
+    def request(self, n: int) -> bytes:
+        """The chat completion."""
+        asked = self.generation(n)
+        return self.target.post_bytes("/v1/chat/completions", chat_body(asked, self.model, stream=self._streams))
+
+    def generation(self, n: int) -> GenerateRequest:
+        """What request ``n`` asks of the engine."""
+        load = self.load
+        prompt, photos, sampling = self._prompt(n), self._photos(n), Sampling(max_tokens=load.max_new_tokens)
+        if isinstance(load, StageBLoad):
+            sampling = Sampling(max_tokens=load.max_new_tokens, temperature=0.6, top_p=0.95, seed=142, n=load.samples)
+        images = [Image(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest()) for photo in photos]
+        return GenerateRequest(
+            request_id=f"{self.supply.run}-{n}",
+            system=prompt.system,
+            user=(*filter(None, [prompt.before]), *images, prompt.after),
+            sampling=sampling,
+            grammar=_GRAMMARS[load.task] if self.constrained else None,
+        )
+
+    def read(self, replies: Sequence[Reply]) -> Reading:
+        """As many answers as were asked for, each of the form that the grammar has."""
+        (reply,) = replies
+        if reply.status != 200:
+            return Reading(problem=refused(reply))
+        if self._streams:
+            return _streamed(reply)
+        answer = json.loads(reply.body)
+        texts = [choice["message"]["content"] or "" for choice in answer["choices"]]
+        tokens = answer["usage"]["completion_tokens"] or 0
+        if not self.constrained:
+            return Reading(completion_tokens=tokens)
+        unread = [text for text in texts if _READERS[self.load.task](text).status is Status.MALFORMED]
+        problem = f"not readable: {unread[0][:200]!r}" if unread else None
+        return Reading(problem=problem, malformed=bool(unread), completion_tokens=tokens)
+
+    @property
+    def _streams(self) -> bool:
+        return isinstance(self.load, CaptionLoad) and self.load.body == "sse"
+
+    def _prompt(self, n: int) -> Prompt:
+        match self.load:
+            case CaptionLoad():
+                return dense_prompt()
+            case StageALoad():
+                return stage_a_prompt(mission_named(self.load.mission))
+            case StageBLoad():
+                mission, shown = mission_named(self.load.mission), self.load.evidence != "images"
+                return stage_b_prompt(mission, self.supply.lines_of(n, self.load.photos) if shown else ())
+
+    def _photos(self, n: int) -> list[bytes]:
+        if isinstance(self.load, StageBLoad):
+            return [] if self.load.evidence == "summaries" else self.supply.photos(n, self.load.photos)
+        return self.supply.photos(n, 1)
+
+
+def _streamed(reply: Reply) -> Reading:
+    reader, first_at, tokens = CaptionReader(), None, 0
+    for _, data, end in events(reply.body):
+        tokens = (data.get("usage") or {}).get("completion_tokens", tokens)
+        for choice in data.get("choices", []):
+            if reader.feed(choice["delta"].get("content") or "") and first_at is None:
+                first_at = reply.arrived(end)
+    outcome = reader.outcome()
+    malformed = outcome.status is Status.MALFORMED
+    problem = "; ".join(outcome.notes) if malformed else None
+    return Reading(problem=problem, malformed=malformed, first_object_at=first_at, completion_tokens=tokens)

@@ -1,0 +1,1 @@
+"""What a benchmark measures against: our API, our service, a stub engine, a dummy checkpoint."""

@@ -1,1 +1,0 @@
-"""The outside world, behind the use cases' needs."""

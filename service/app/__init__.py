@@ -1,0 +1,1 @@
+"""Puts the capabilities together: wiring from settings, the HTTP application, its OpenAPI document."""

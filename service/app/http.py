@@ -1,0 +1,54 @@
+"""Puts the HTTP application together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Lifespan
+
+from service.app.context import Context
+from service.app.openapi import document
+from service.guidance.proposal_routes import router as proposals_router
+from service.guidance.routes import router as guidance_router
+from service.models.routes import router as models_router
+from service.photos.routes import router
+from service.platform.version import VERSION
+from service.tickets.routes import router as groups_router
+from service.web import problems
+from service.web.gate import Gate
+
+
+def create_app(
+    context: Context, lifespan: Lifespan[FastAPI] | None = None, *, console: ASGIApp | None = None
+) -> ASGIApp:
+    """The application as a server runs it: the routes, and the console's pages, behind the gate."""
+    app = create_routes(lifespan)
+    app.state.context = context
+    return Gate(
+        app,
+        console=console,
+        keys=context.keys,
+        hosts=context.hosts,
+        intake=context.intake,
+        metrics=context.metrics,
+        max_body_bytes=context.max_body_bytes,
+    )
+
+
+def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The routes alone, enough to write down their OpenAPI document."""
+    app = FastAPI(
+        title="VQC",
+        version=VERSION,
+        summary="Visual quality control for telecom installations",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(router)
+    app.include_router(models_router)
+    app.include_router(groups_router)
+    app.include_router(guidance_router)
+    app.include_router(proposals_router)
+    problems.install(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app

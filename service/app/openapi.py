@@ -1,0 +1,106 @@
+"""The OpenAPI document: what the framework cannot see of the routes is added here, once for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from service.photos.schemas import CaptionIn, StageAIn, StreamedObject
+from service.tickets.schemas import GroupEventOut, GroupIn, GroupPhotoIn
+from service.web.auth import PUBLIC_PATHS
+from service.web.problems import MEDIA_TYPE, Problem
+from service.web.schemas import PhotoIn
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+_ERRORS = {
+    "400": "The request cannot be read",
+    "401": "No valid API key",
+    "403": "The key lacks the scope",
+    "413": "The body or the photo is too large",
+    "415": "A body or photo of a kind that is not read",
+    "421": "The `Host` header names no host that is answered",
+    "422": "A value is not valid; `field` and `valid` say which and what would be",
+    "429": "As much work as is admitted is in flight; retry after the seconds in `Retry-After`",
+    "500": "Something broke on our side",
+    "502": "The engine failed or its answer could not be read",
+    "503": "The engine does not answer, or the service is shutting down; retry after `Retry-After`",
+    "504": "The deadline passed",
+}
+_CONFLICTS = {
+    "404": "Nothing is known by that name",
+    "409": "Something else is under way, or was faster",
+}
+_BINARY = {"type": "string", "format": "binary"}
+_BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "/caption": (CaptionIn, {"photo": _BINARY}),
+    "/stage-a": (StageAIn, {"mission": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
+    "/stage-b/groups": (GroupIn, {"group": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
+}
+
+_ONE_SHOT = frozenset({"/caption", "/stage-a"})
+"""Paths that know nothing by name and cannot conflict."""
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The complete document of ``app``."""
+    spec = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    schemas = spec["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject, GroupPhotoIn, GroupIn, GroupEventOut):
+        schema = model.model_json_schema(ref_template=_REF)
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    spec["components"]["securitySchemes"] = {
+        "api_key": {"type": "http", "scheme": "bearer", "description": "An API key, `vqc_<id>_<secret>`."}
+    }
+    for path, operations in spec["paths"].items():
+        for method, operation in operations.items():
+            _complete(method, path, operation)
+    return spec
+
+
+def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Adds body, errors and security to one operation."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    if path in PUBLIC_PATHS:
+        if path.startswith("/readyz"):
+            responses["503"] = {**responses["200"], "description": "Not ready; `reasons` says why"}
+        if path == "/metrics":
+            responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+        return
+    operation["security"] = [{"api_key": []}]
+    for status, description in _ERRORS.items():
+        responses[status] = {"description": description, "content": _PROBLEM}
+    if path not in _ONE_SHOT:
+        responses |= {status: {"description": text, "content": _PROBLEM} for status, text in _CONFLICTS.items()}
+    if path.endswith("/events"):
+        responses["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        responses["204"] = {"description": "The run has ended and everything was told"}
+    if method != "post" or path not in _BODIES:
+        return
+    model, form = _BODIES[path]
+    schema = {"type": "object", "properties": form, "required": list(form), "additionalProperties": False}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}},
+            "multipart/form-data": {"schema": schema},
+        },
+    }
+    if path == "/caption":
+        responses["200"]["content"]["image/png"] = {"schema": _BINARY}
+        responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+
+
+if __name__ == "__main__":
+    import json
+
+    from service.app.http import create_routes
+
+    print(json.dumps(create_routes().openapi(), ensure_ascii=False, indent=2))

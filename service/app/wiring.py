@@ -1,0 +1,150 @@
+"""Puts the service together from its settings: the one place where parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+import uvloop
+
+from service.app.context import Context, Defaults
+from service.app.http import create_app
+from service.console.app import ConsoleOptions, create_console
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.store import GuidanceStore
+from service.models.answer_cache import AnswerStore
+from service.models.wiring import model_catalogue, served_models
+from service.photos.caption import CaptionPhoto
+from service.photos.fetch import PhotoFetcher
+from service.photos.metrics import Metrics
+from service.photos.reader import PhotoReader
+from service.photos.stage_a import SummarisePhotos
+from service.platform.admission import Intake
+from service.platform.allowed_hosts import HostRule
+from service.platform.logs import configure
+from service.platform.server import server
+from service.platform.settings import Settings
+from service.platform.tracing import traced
+from service.web.auth import KeyRing, read_keys
+from vqc.image import PhotoLimits
+
+_log = structlog.get_logger("vqc")
+
+
+@asynccontextmanager
+async def running(settings: Settings, answers: AnswerStore | None = None) -> AsyncGenerator[Context, None]:
+    """The use cases with their engine starting or answering; everything is let go of at the end.
+
+    ``answers``: where answers given before are found.
+
+    Raises:
+        InvalidValue: a setting that cannot work, such as a checkpoint directory that is none.
+    """
+    limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    keys = KeyRing(read_keys(settings.api_keys_file) if settings.api_keys_file else None)
+    intake = Intake(settings.max_in_flight)
+    metrics = Metrics(intake)
+    models, swaps = await served_models(settings, metrics, answers)
+    reader = PhotoReader(limits, settings.photo_threads)
+    try:
+        yield Context(
+            models=models,
+            swaps=swaps,
+            caption=CaptionPhoto(models, reader, metrics),
+            stage_a=SummarisePhotos(models, reader, metrics),
+            fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
+            keys=keys,
+            hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
+            intake=intake,
+            metrics=metrics,
+            defaults=Defaults(
+                caption_max_new_tokens=settings.caption_max_new_tokens,
+                stage_a_max_new_tokens=settings.stage_a_max_new_tokens,
+                timeout_s=settings.timeout_s,
+            ),
+            max_body_bytes=settings.max_body_bytes,
+            reader=reader,
+            guidance=GuidanceStore(settings.guidance_root),
+            proposals=ProposalStore(settings.guidance_root),
+            catalogue=model_catalogue(settings),
+        )
+    finally:
+        await swaps.aclose()
+        reader.close()
+
+
+def serve(settings: Settings, *, judge: bool = False) -> None:
+    """Serves HTTP until SIGTERM or SIGINT, then drains and stops the engine; ``judge`` also judges submitted tickets."""
+    configure(settings.log_level)
+    with (
+        _traced(settings, "vqc-up" if judge else "vqc-api"),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, judge))
+
+
+def work(settings: Settings) -> None:
+    """Judges submitted tickets until SIGTERM or SIGINT, then gives back those that it has and stops the engine."""
+    configure(settings.log_level)
+    with _traced(settings, "vqc-worker"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings))
+
+
+def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
+    return traced(settings.traces, share=settings.traces_share, service=service)
+
+
+async def _work(settings: Settings) -> None:
+    from service.tickets.wiring import working
+
+    async with _kept_answers(settings) as answers, running(settings, answers) as context:
+        await working(settings, context)
+
+
+async def _serve(settings: Settings, judge: bool) -> None:
+    async with _kept_answers(settings) as answers, running(settings, answers) as context:
+        if settings.stage_b == "off":
+            await _listen(settings, context)
+            return
+        from service.tickets.wiring import with_groups
+
+        async with with_groups(settings, context, judge=judge) as context_with_groups:
+            await _listen(settings, context_with_groups)
+
+
+@asynccontextmanager
+async def _kept_answers(settings: Settings) -> AsyncGenerator[AnswerStore | None, None]:
+    """Where answers given before are kept; None where the settings want none kept."""
+    if not settings.answer_cache_h:
+        yield None
+        return
+    from service.models.answer_cache_redis import PATIENCE_S, RedisAnswers
+    from service.platform.redis_client import connect
+    from service.tickets.wiring import redis_of
+
+    async with redis_of(settings) as url, connect(url, timeout_s=PATIENCE_S) as redis:
+        yield RedisAnswers(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
+
+
+async def _listen(settings: Settings, context: Context) -> None:
+    options = ConsoleOptions(
+        secret=settings.console_secret.get_secret_value().encode() if settings.console_secret else None,
+        lasting=timedelta(hours=settings.console_session_h),
+        grafana_url=settings.grafana_url,
+    )
+    http = server(
+        create_app(context, console=create_console(context, options)),
+        context.intake,
+        host=settings.host,
+        port=settings.port,
+        drain_delay_s=settings.drain_delay_s,
+        drain_timeout_s=settings.drain_timeout_s,
+    )
+    _log.info(
+        "serving", host=settings.host, port=settings.port, model=context.models.model.alias, engine=settings.engine
+    )
+    await http.serve()
+    _log.info("stopped")

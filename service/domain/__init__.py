@@ -1,1 +1,0 @@
-"""What the service decides, without I/O."""

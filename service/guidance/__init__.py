@@ -1,0 +1,1 @@
+"""Guidance of the missions: versions, edits, proposals and their approval."""

@@ -1,0 +1,63 @@
+"""How tickets are sampled: what the model is shown, in which waves, and when to stop early."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from service.judging.rollouts import PlanEntry
+from vqc.contract import digest
+from vqc.errors import InvalidValue
+
+
+class EvidenceKind(StrEnum):
+    """What of a ticket the model is shown."""
+
+    SUMMARIES = "summaries"
+    IMAGES = "images"
+    BOTH = "both"
+
+    @property
+    def shows_summaries(self) -> bool:
+        """Whether the Stage-A lines are in the prompt."""
+        return self is not EvidenceKind.IMAGES
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether the photos are in the prompt."""
+        return self is not EvidenceKind.SUMMARIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """One wave is one engine request (``rollouts.plan``). ``adaptive`` is the certainty of the majority, 0.5 to 1, above
+    which a ticket's remaining waves are left out; None samples the whole plan.
+
+    >>> from service.platform.generation import Knobs
+    >>> from service.judging.rollouts import plan
+    >>> Sampler(waves=plan([Knobs(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).planned
+    8
+
+    Raises:
+        InvalidValue: no wave, or a certainty that no majority exceeds or every one does.
+    """
+
+    waves: tuple[PlanEntry, ...]
+    evidence: EvidenceKind = EvidenceKind.SUMMARIES
+    adaptive: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.waves:
+            raise InvalidValue("sampler.grid", self.waves, "must have at least one decode setting")
+        if self.adaptive is not None and not 0.5 <= self.adaptive < 1:
+            raise InvalidValue("sampler.adaptive", self.adaptive, "valid: 0.5 up to but not including 1")
+
+    @property
+    def planned(self) -> int:
+        """Samples of the whole plan."""
+        return sum(wave.n for wave in self.waves)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything that decides how a ticket is sampled: a calibration holds for one sampler only."""
+        return digest(asdict(self))

@@ -1,0 +1,1 @@
+"""The training-free loop over labelled tickets: epochs, reflection, artifacts and report."""

@@ -1,0 +1,62 @@
+"""The report page of a run, made from the files of its folder alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from service.platform.files import read_json
+
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+_WIDTH, _HEIGHT, _MARGIN = 420, 260, 44
+_SHOWN = 50
+"""Most label-noise candidates of a mission."""
+
+
+def render_report(run: Path) -> str:
+    """The page as HTML: per mission the measures of each pass, confusion, risk-coverage curve, label-noise candidates,
+    reflections and what changed in the guidance.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
+    template = environment.from_string(_TEMPLATE.read_text("utf-8"))
+    folders = sorted(path.parent for path in run.glob("*/metrics.json"))
+    return template.render(run=run.name, missions=[_mission(folder) for folder in folders])
+
+
+def _mission(folder: Path) -> dict[str, Any]:
+    metrics: Any = read_json(folder / "metrics.json")
+    last = metrics["epochs"][-1]
+    candidates = [
+        line
+        for line in _lines(folder / "selections.jsonl")
+        if line["epoch"] == last["epoch"] and line["result"]["label_contradiction"]
+    ]
+    return {
+        "metrics": metrics,
+        "last": last,
+        "curve": curve_points(metrics["risk_coverage"]),
+        "plot": {"width": _WIDTH, "height": _HEIGHT, "margin": _MARGIN},
+        "candidates": candidates[:_SHOWN],
+        "more_candidates": max(0, len(candidates) - _SHOWN),
+        "reflections": [line["reflection"] | {"epoch": line["epoch"]} for line in _lines(folder / "reflections.jsonl")],
+        "thresholds": [read_json(path) for path in sorted((folder / "thresholds").glob("*.json"))],
+    }
+
+
+def curve_points(curve: list[dict[str, Any]]) -> str:
+    """The curve as the points of an SVG line: coverage to the right, risk upwards, both 0 to 1.
+
+    >>> curve_points([{"coverage": 0.0, "risk": 0.0}, {"coverage": 1.0, "risk": 0.5}])
+    '44.0,216.0 376.0,130.0'
+    """
+    wide, high = _WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN
+    places = ((_MARGIN + wide * point["coverage"], _HEIGHT - _MARGIN - high * point["risk"]) for point in curve)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []

@@ -1,0 +1,45 @@
+"""``metrics.json`` of one mission: every pass, the risk-coverage curve of the last, and what became of the guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from service.guidance.guidance import Guidance, diff
+from service.learning.metrics import Selected, curve, measures
+from vqc.missions import Mission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult:
+    """One pass over all tickets of a mission, under one guidance."""
+
+    epoch: int
+    guidance: Guidance
+    selected: tuple[Selected, ...]
+
+
+def mission_metrics(
+    mission: Mission, epochs: Sequence[EpochResult], first: Guidance, last: Guidance, *, model: str
+) -> dict[str, Any]:
+    """JSON values only; shares are 0 to 1, None where there is nothing to share."""
+    return {
+        "mission": mission.name,
+        "model": model,
+        "epochs": [
+            {
+                "epoch": one.epoch,
+                "guidance": one.guidance.digest,
+                "guidance_step": one.guidance.step,
+                **measures(one.selected),
+            }
+            for one in epochs
+        ],
+        "risk_coverage": curve(epochs[-1].selected),
+        "guidance": {
+            "first": first.digest,
+            "last": last.digest,
+            "changes": [asdict(change) for change in diff(first, last)],
+        },
+    }

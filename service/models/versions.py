@@ -1,0 +1,132 @@
+"""Where the versions that are served come from: a registry, a directory, or an engine that somebody else runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from engine.adapter import is_adapter, read_adapter
+from service.models.checkpoint import check_contract, checkpoint_digest, compare_contract
+from service.models.roles import ServedModel
+from service.models.router import Checkpoint
+from service.platform.errors import NotSwappable
+from vqc.errors import InvalidValue, VqcError
+
+if TYPE_CHECKING:
+    from registry import Registry
+
+_T = TypeVar("_T")
+LEASE_S = 3600.0
+"""How long a version stays leased when the service dies without letting go of it; renewed while it lives."""
+
+
+class VersionUnavailable(VqcError):
+    """The registry or its copy on disk cannot be used at the moment."""
+
+
+class RegistryVersions:
+    """Versions of a registry, verified and materialised below ``cache``; each is leased while it is served."""
+
+    def __init__(self, registry: Registry, cache: Path) -> None:
+        self._registry = registry
+        self._cache = cache
+
+    async def resolve(self, ref: str) -> str:
+        """The digest that an alias or a digest stands for. Raises ``VqcError``."""
+        return await _off_loop(lambda: self._registry.resolve(ref))
+
+    async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
+        """The version on disk; its contract is looked at before its weights are."""
+        return await _off_loop(lambda: self._fetched(digest, alias))
+
+    def _fetched(self, digest: str, alias: str) -> Checkpoint:
+        version = self._registry.version(digest)
+        if version.contract:
+            compare_contract(version.contract, digest)
+        with ExitStack() as stack:
+            stack.enter_context(self._registry.lease(digest, _holder(), LEASE_S))
+            directory = self._registry.materialise(digest, self._cache)
+            base = None
+            if is_adapter(directory):
+                read_adapter(directory)
+                base = self._base(digest, version.base, stack)
+            check_contract(directory)
+            return Checkpoint(
+                model=ServedModel(alias=alias, digest=digest),
+                directory=directory,
+                base=base,
+                release=stack.pop_all().close,
+            )
+
+    def _base(self, digest: str, base: str | None, stack: ExitStack) -> Path:
+        if base is None:
+            raise InvalidValue("VQC_MODEL", digest, "is an adapter that names no base version; push it with --base REF")
+        stack.enter_context(self._registry.lease(base, _holder(), LEASE_S))
+        return self._registry.materialise(base, self._cache)
+
+
+class DirectoryVersion:
+    """The checkpoint in one directory, whatever it holds when it is looked at.
+
+    Its digest is computed from its bytes, an adapter's from its own and those of its base.
+    """
+
+    async def resolve(self, ref: str) -> str:
+        """The digest of the files that are served; reads them all."""
+        directory, base = _directories(ref)
+        return await _off_loop(lambda: checkpoint_digest(directory, base))
+
+    async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
+        """The directory, made for this code."""
+        directory, base = _directories(ref)
+        check_contract(directory)
+        return Checkpoint(model=ServedModel(alias=alias, digest=digest), directory=directory, base=base)
+
+
+class FixedVersion:
+    """A model that stays: its engine is not ours to replace, or there is no model behind it. Knows of no other version."""
+
+    async def resolve(self, ref: str) -> str:
+        """Raises ``NotSwappable``."""
+        raise NotSwappable("this service does not run the model's engine (external) or has no model (scripted)")
+
+    async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
+        """Raises ``NotSwappable``."""
+        raise NotSwappable("this service does not run the model's engine")
+
+
+def _directories(ref: str) -> tuple[Path, Path | None]:
+    """The checkpoint's directory and, for an adapter, its base's.
+
+    Links are followed here: they may be pointed elsewhere while an engine runs on what they named.
+    """
+    directory = Path(ref)
+    if not (directory / "config.json").is_file() and not is_adapter(directory):
+        valid = "must be a checkpoint directory (with config.json), or an alias together with VQC_REGISTRY; or set "
+        raise InvalidValue("VQC_MODEL", ref, f"{valid}VQC_ENGINE_URL, or VQC_ENGINE=scripted to try out")
+    if not is_adapter(directory):
+        return directory.resolve(), None
+    base = Path(read_adapter(directory).base)
+    if not (base / "config.json").is_file():
+        raise InvalidValue("base_model_name_or_path", str(base), "must be the directory of the adapter's base model")
+    return directory.resolve(), base.resolve()
+
+
+async def _off_loop(work: Callable[[], _T]) -> _T:
+    """What ``work`` returns, called on a thread; an operating system's error as one of ours."""
+
+    def translated() -> _T:
+        try:
+            return work()
+        except OSError as error:
+            raise VersionUnavailable(f"the model's files cannot be read or written: {error}") from error
+
+    return await asyncio.to_thread(translated)
+
+
+def _holder() -> str:
+    return f"vqc service on {socket.gethostname()}"

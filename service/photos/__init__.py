@@ -1,0 +1,1 @@
+"""Captions and Stage-A lines of single photos."""

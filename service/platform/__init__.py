@@ -1,0 +1,1 @@
+"""What every capability builds on: settings, logs, errors, metrics, Redis, files, admission."""

@@ -1,0 +1,76 @@
+"""Serves the application and drains it: readiness off, wait (taking work), stop accepting, finish what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.platform.admission import Intake
+
+
+class DrainingServer(uvicorn.Server):
+    """A server whose first SIGTERM or SIGINT drains; a second one ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, intake: Intake, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._intake = intake
+        self._drain_delay_s = drain_delay_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called for each signal."""
+        if self._intake.leaving:
+            self.should_exit = self.force_exit = True
+            return
+        self._intake.leaving = True
+        loop = asyncio.get_event_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, self._stop)
+
+    def _stop(self) -> None:
+        self._intake.draining = True
+        self.should_exit = True
+
+
+def server(
+    app: ASGIApp, intake: Intake, *, host: str, port: int, drain_delay_s: float, drain_timeout_s: float
+) -> DrainingServer:
+    """A server ready to run. Requests still in flight ``drain_timeout_s`` after the socket closed are cancelled."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(drain_timeout_s),
+    )
+    return DrainingServer(config, intake, drain_delay_s)
+
+
+class _Beside(uvicorn.Server):
+    """A server that leaves signals to others."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def beside(app: ASGIApp, host: str, port: int | None) -> AsyncGenerator[None, None]:
+    """Serves ``app`` while the block runs; not at all without a port."""
+    if port is None:
+        yield
+        return
+    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+    server = _Beside(config)
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

@@ -1,0 +1,1 @@
+"""Submitted tickets: record, store, queue, worker, review and webhook."""

@@ -1,0 +1,78 @@
+"""Reads a submitted ticket: JSON with base64, URLs or summaries, or multipart files with a JSON part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from service.photos.bodies import given, source_of
+from service.photos.reader import FetchPhoto
+from service.platform.errors import UnsupportedBody
+from service.tickets.schemas import GroupIn, GroupPhotoIn
+from service.tickets.submit import Submission, SubmittedPhoto
+from service.tickets.ticket import MAX_GROUP_PHOTOS
+from service.web.bodies import content_type, json_body, parsed_json, uploads_of
+from service.web.schemas import PhotoIn
+from vqc.errors import InvalidValue
+from vqc.missions import mission_named
+
+_FIELDS = {"group", "mission", "photos"}
+
+
+async def submission(request: Request, fetch: FetchPhoto, *, caller: str | None, key: str | None) -> Submission:
+    """The ticket of a request. Raises ``InvalidValue``; photos behind URLs are fetched later."""
+    match content_type(request):
+        case "application/json":
+            body = await json_body(request, GroupIn)
+            photos = [_from_json(photo, f"photos.{n}", fetch) for n, photo in enumerate(body.photos)]
+        case "multipart/form-data":
+            async with request.form(max_files=MAX_GROUP_PHOTOS, max_fields=8) as form:
+                body = _group_part(form)
+                photos = await _from_form(form, body.photos)
+        case other:
+            raise UnsupportedBody(other)
+    return Submission(
+        mission=mission_named(body.mission),
+        photos=photos,
+        evidence=body.evidence,
+        ticket_id=body.ticket_id,
+        webhook=body.webhook,
+        caller=caller,
+        idempotency_key=key,
+    )
+
+
+def _group_part(form: FormData) -> GroupIn:
+    """The JSON part ``group``, or a ``mission`` alone."""
+    group, mission = form.get("group"), form.get("mission")
+    if isinstance(group, str) and mission is None:
+        return parsed_json(group.encode(), GroupIn)
+    if isinstance(mission, str) and group is None:
+        return GroupIn.model_validate({"mission": mission})
+    raise InvalidValue("group", None, "send the part group (JSON text) or the field mission, one of the two")
+
+
+async def _from_form(form: FormData, described: Sequence[GroupPhotoIn]) -> list[SubmittedPhoto]:
+    """The files in their order, with the summaries that the part ``group`` names by file name."""
+    uploads: Sequence[UploadFile] = uploads_of(form, "photos", _FIELDS)
+    names = [upload.filename for upload in uploads]
+    summaries: dict[str | None, str | None] = {}
+    for n, photo in enumerate(described):
+        if photo.base64 is not None or photo.url is not None:
+            raise InvalidValue(f"photos.{n}", "base64 or url", "in multipart the photos are files")
+        if photo.name in summaries or names.count(photo.name) != 1:
+            raise InvalidValue(f"photos.{n}.name", photo.name, f"must name one of the files, once: {names}")
+        summaries[photo.name] = photo.summary
+    return [
+        SubmittedPhoto(name=upload.filename, source=given(await upload.read()), summary=summaries.get(upload.filename))
+        for upload in uploads
+    ]
+
+
+def _from_json(photo: GroupPhotoIn, field: str, fetch: FetchPhoto) -> SubmittedPhoto:
+    source = None
+    if photo.base64 is not None or photo.url is not None:
+        source = source_of(PhotoIn(name=photo.name, base64=photo.base64, url=photo.url), field, fetch)
+    return SubmittedPhoto(name=photo.name, source=source, summary=photo.summary)

@@ -1,0 +1,128 @@
+"""The routes of submitted tickets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Body, Header, Path, Query, Request
+from starlette.responses import Response
+
+from service.app.context import context_of, desk_of
+from service.tickets.bodies import submission
+from service.tickets.events import event_pages, nothing_left
+from service.tickets.schemas import (
+    PRINTABLE,
+    GroupOut,
+    GroupsOut,
+    GroupsQuery,
+    ReviewIn,
+    group_brief,
+    group_out,
+)
+from service.tickets.ticket import Group
+from service.web.auth import Scope, caller_of, require
+from service.web.disconnect import while_connected
+from service.web.sse import event_stream
+
+router = APIRouter(prefix="/stage-b/groups", tags=["tickets"])
+
+GroupId = Annotated[
+    str, Path(pattern="^[0-9a-f]{1,64}$", description="As the ``Location`` of its submission names it.")
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=PRINTABLE,
+        description="The same key and ticket again give the same group.",
+    ),
+]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Goes on behind this event."),
+]
+
+
+@router.post("", status_code=202, summary="Submit a ticket", response_model=GroupOut)
+async def submit(request: Request, idempotency_key: Key = None) -> Response:
+    """Takes a ticket of 1 to 32 photos, each with its picture, its Stage-A line, or both.
+
+    202: it is kept and queued, and will reach a final record. ``Location`` is where to look; ``…/events`` tells as it goes.
+    """
+    require(request, Scope.STAGE_B)
+    desk, context = desk_of(request), context_of(request)
+    ticket = await submission(request, context.fetch, caller=caller_of(request).key_id, key=idempotency_key)
+    return _answer(await while_connected(request, desk.submit(ticket)), 202)
+
+
+@router.get("", summary="Tickets in a state", response_model=GroupsOut)
+async def groups(request: Request, query: Annotated[GroupsQuery, Query()]) -> GroupsOut:
+    """A page of the tickets in a state, oldest first; by default those that a person has to look at."""
+    require(request, Scope.STAGE_B)
+    store = desk_of(request).store
+    page = await store.page(query.state, after=query.after, limit=query.limit)
+    again = {"state": query.state.value, "limit": query.limit, "after": page.after}
+    return GroupsOut(
+        state=query.state,
+        total=(await store.counts())[query.state],
+        groups=[group_brief(group) for group in page.groups],
+        next=f"{router.prefix}?{urlencode(again)}" if page.after else None,
+    )
+
+
+@router.get("/{group_id}", summary="A ticket", response_model=GroupOut)
+async def group(request: Request, group_id: GroupId) -> Response:
+    """The ticket as it is now: state, verdict, evidence, every rollout, and what it was judged with."""
+    require(request, Scope.STAGE_B)
+    return _answer(await desk_of(request).store.get(group_id), 200)
+
+
+@router.get("/{group_id}/events", summary="What happens to a ticket, as it happens", response_class=Response)
+async def events(request: Request, group_id: GroupId, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events from the first (or behind ``Last-Event-ID``) to the one that ends the run, ``finished``.
+
+    204 when the run has ended and nothing is left to tell: a browser's EventSource then stops asking.
+    """
+    require(request, Scope.STAGE_B)
+    store, intake = desk_of(request).store, context_of(request).intake
+    if await nothing_left(store, group_id, last_event_id):
+        return Response(status_code=204)
+    return event_stream(request, event_pages(store, intake, group_id, last_event_id), {})
+
+
+@router.delete("/{group_id}", summary="Cancel a ticket", response_model=GroupOut)
+async def cancel(request: Request, group_id: GroupId) -> Response:
+    """Ends a ticket that has no final record yet; what is being generated for it is aborted."""
+    require(request, Scope.STAGE_B)
+    return _answer(await desk_of(request).manage.cancel(group_id, caller_of(request).key_id), 200)
+
+
+@router.post("/{group_id}/retry", status_code=202, summary="Judge a ticket again", response_model=GroupOut)
+async def retry(request: Request, group_id: GroupId) -> Response:
+    """Queues a failed or cancelled ticket again; what it has already is used."""
+    require(request, Scope.STAGE_B)
+    return _answer(await desk_of(request).manage.retry(group_id, caller_of(request).key_id), 202)
+
+
+@router.post("/{group_id}/review", summary="Decide on a ticket", response_model=GroupOut)
+async def review(request: Request, group_id: GroupId, body: Annotated[ReviewIn, Body()]) -> Response:
+    """A person's verdict, in force from now on; it stays in the record with name, note, key and time. Scope ``review``."""
+    require(request, Scope.REVIEW)
+    decided = await desk_of(request).manage.review(
+        group_id,
+        verdict=body.verdict,
+        name=body.name,
+        note=body.note,
+        by=caller_of(request).key_id,
+        revision=body.revision,
+    )
+    return _answer(decided, 200)
+
+
+def _answer(group: Group, status: int) -> Response:
+    headers = {"Location": f"{router.prefix}/{group.id}"} if status == 202 else {}
+    if group.pinned:
+        headers["X-Vqc-Model"] = f"{group.pinned.model_alias}@{group.pinned.model_digest}"
+    return Response(group_out(group).model_dump_json(), status, headers, media_type="application/json")

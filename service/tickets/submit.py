@@ -1,0 +1,157 @@
+"""Use case: a ticket is accepted. What is answered for is on disk and queued before the answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from service.judging.sampler import EvidenceKind
+from service.models.observe import Observer
+from service.photos.ask import read_photo
+from service.photos.reader import PhotoReader, PhotoSource
+from service.platform.errors import QueueFull
+from service.platform.gather import together
+from service.tickets.blobs import BlobStore
+from service.tickets.ports import GroupObserver, JobQueue, Notifier
+from service.tickets.store import Event, GroupStore, Idempotency
+from service.tickets.ticket import MAX_GROUP_PHOTOS, MAX_SHOWN_PHOTOS, Group, GroupPhoto, State, id_at
+from vqc import summary
+from vqc.contract import digest
+from vqc.errors import InvalidValue, PhotoRejected
+from vqc.missions import Mission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedPhoto:
+    """One photo of a ticket as it came: the photo itself, its Stage-A line, or both."""
+
+    name: str | None = None
+    source: PhotoSource | None = None
+    summary: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A ticket as it came. ``caller`` is the id of the API key; an Idempotency-Key is the caller's own."""
+
+    mission: Mission
+    photos: Sequence[SubmittedPhoto]
+    evidence: EvidenceKind | None = None
+    ticket_id: str | None = None
+    webhook: str | None = None
+    caller: str | None = None
+    idempotency_key: str | None = None
+
+
+class SubmitGroup:
+    """Accepts tickets."""
+
+    def __init__(
+        self,
+        *,
+        store: GroupStore,
+        queue: JobQueue,
+        blobs: BlobStore,
+        reader: PhotoReader,
+        notifier: Notifier,
+        photo_observer: Observer,
+        observer: GroupObserver,
+        evidence: EvidenceKind,
+        max_queued: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._blobs = blobs
+        self._reader = reader
+        self._notifier = notifier
+        self._photo_observer = photo_observer
+        self._observer = observer
+        self._evidence: EvidenceKind = evidence
+        self._max_queued = max_queued
+        self._clock = clock
+
+    async def __call__(self, submission: Submission) -> Group:
+        """The accepted group, or the one that the same key was used for before.
+
+        Raises:
+            InvalidValue: a value that cannot be judged: photos, lines, webhook, evidence.
+            FetchFailed: a photo's URL brought nothing.
+            IdempotencyConflict: the key was used for another ticket.
+            QueueFull: as many tickets wait as may.
+            QueueUnavailable: nothing could be kept.
+        """
+        evidence = self._checked(submission)
+        if (await self._store.counts())[State.QUEUED] >= self._max_queued:
+            raise QueueFull(self._max_queued)
+        photos = tuple(await together(self._kept(n, photo) for n, photo in enumerate(submission.photos, start=1)))
+        now = self._clock()
+        group = Group(
+            id=id_at(now, secrets.token_hex(10)),
+            mission=submission.mission.name,
+            evidence=evidence,
+            photos=photos,
+            accepted_at=now,
+            ticket_id=submission.ticket_id,
+            webhook=submission.webhook,
+            submitted_by=submission.caller,
+        )
+        event = Event(name="accepted", data={"state": State.QUEUED, "photos": len(photos), "at": now.isoformat()})
+        kept = await self._store.create(group, event, _idempotency(submission, group))
+        if kept.id == group.id:
+            self._observer.accepted()
+        if not kept.finished:
+            await self._queue.judge(kept.job_id)
+        return kept
+
+    def _checked(self, submission: Submission) -> EvidenceKind:
+        """The evidence that the ticket will be judged on."""
+        photos = submission.photos
+        if not 1 <= len(photos) <= MAX_GROUP_PHOTOS:
+            raise InvalidValue("photos", len(photos), f"a ticket holds 1 to {MAX_GROUP_PHOTOS} photos")
+        for n, photo in enumerate(photos):
+            if photo.source is None and photo.summary is None:
+                raise InvalidValue(f"photos.{n}", None, "must be a photo, a summary, or both")
+            if photo.summary is not None and summary.parse(photo.summary).summary is None:
+                raise InvalidValue(f"photos.{n}.summary", photo.summary, "must be a Stage-A line")
+        if submission.webhook is not None:
+            self._notifier.check(submission.webhook)
+        pictured = all(photo.source is not None for photo in photos)
+        showable = pictured and len(photos) <= MAX_SHOWN_PHOTOS
+        if submission.evidence is None:
+            return self._evidence if showable else EvidenceKind.SUMMARIES
+        if submission.evidence.shows_images and not showable:
+            valid = f"needs every photo itself, not only its summary, and {MAX_SHOWN_PHOTOS} at most"
+            raise InvalidValue("evidence", submission.evidence.value, valid)
+        return submission.evidence
+
+    async def _kept(self, n: int, submitted: SubmittedPhoto) -> GroupPhoto:
+        photo = GroupPhoto(
+            image_id=f"image_{n}",
+            name=submitted.name,
+            summary=submitted.summary,
+            given=submitted.summary is not None,
+        )
+        if submitted.source is None:
+            return photo
+        try:
+            canonical, _ = await read_photo(self._reader, await submitted.source(), self._photo_observer)
+        except PhotoRejected as error:
+            raise PhotoRejected(error.reason, error.value, error.valid, field=f"photos.{n - 1}") from error
+        await self._blobs.put(canonical.digest, canonical.data)
+        return replace(photo, digest=canonical.digest, media_type=canonical.media_type)
+
+
+def _idempotency(submission: Submission, group: Group) -> Idempotency | None:
+    if submission.idempotency_key is None:
+        return None
+    content = {
+        "mission": group.mission,
+        "evidence": submission.evidence,
+        "ticket_id": group.ticket_id,
+        "webhook": group.webhook,
+        "photos": [[photo.name, photo.digest, photo.summary] for photo in group.photos],
+    }
+    return Idempotency(key=f"{submission.caller or ''}:{submission.idempotency_key}", digest=digest(content))

@@ -1,0 +1,84 @@
+"""Tells a caller's system of a finished group: a signed POST to an allow-listed host.
+
+``X-Vqc-Signature: t=<unix seconds>,v1=<hex>`` where hex is HMAC-SHA256 over ``<t>.<body>`` with the shared secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ssl
+from collections.abc import Callable, Sequence
+from time import time
+
+import httpx
+
+from service.platform.errors import UrlRejected, WebhookFailed
+from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, is_public, resolve
+from service.tickets.ticket import Group
+
+_OFF = "webhooks are off; the operator allows hosts (VQC_WEBHOOK_HOSTS) and shares a secret (VQC_WEBHOOK_SECRET)"
+
+
+def signature(secret: bytes, body: bytes, at_s: int) -> str:
+    """The header's value for a body sent at ``at_s`` (seconds since 1970).
+
+    >>> signature(b"secret", b"{}", 1700000000)
+    't=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163'
+    """
+    return f"t={at_s},v1={hmac.new(secret, f'{at_s}.'.encode() + body, 'sha256').hexdigest()}"
+
+
+class SignedWebhook:
+    """The ``Notifier`` over HTTPS. ``body_of`` writes what a group's own address would answer."""
+
+    def __init__(
+        self,
+        allowed_hosts: Sequence[str],
+        secret: bytes | None,
+        body_of: Callable[[Group], bytes],
+        *,
+        timeout_s: float = 10.0,
+        resolve: Resolve = resolve,
+        allowed_address: Callable[[str], bool] = is_public,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        hosts = allowed_hosts if secret else ()
+        self._hosts = AllowedHosts(hosts, off=_OFF, field="webhook", resolve=resolve, allowed_address=allowed_address)
+        self._secret = secret or b""
+        self._body_of = body_of
+        self._timeout_s = timeout_s
+        self._tls = tls
+
+    def check(self, url: str) -> None:
+        """Raises ``UrlRejected`` for a URL that would not be told."""
+        self._hosts.target(url)
+
+    async def __call__(self, group: Group) -> None:
+        """See ``Notifier``."""
+        assert group.webhook is not None  # the use case sees to it
+        target = self._hosts.target(group.webhook)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._post(target, await self._hosts.address(target), group)
+        except TimeoutError as error:
+            raise WebhookFailed(f"{target.host} did not answer within {self._timeout_s:g} s") from error
+        except UrlRejected:
+            raise
+        except (httpx.HTTPError, OSError) as error:
+            raise WebhookFailed(f"{target.host} did not answer: {error or type(error).__name__}") from error
+
+    async def _post(self, target: Target, address: str, group: Group) -> None:
+        body = self._body_of(group)
+        headers = {
+            "Host": target.netloc,
+            "Content-Type": "application/json",
+            "X-Vqc-Delivery": group.job_id,
+            "X-Vqc-Signature": signature(self._secret, body, int(time())),
+        }
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, verify=self._tls or True) as client:
+            answer = await client.post(
+                target.at(address), content=body, headers=headers, extensions={"sni_hostname": target.host}
+            )
+        if not answer.is_success:
+            raise WebhookFailed(f"{target.host} answered {answer.status_code}")

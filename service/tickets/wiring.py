@@ -1,0 +1,253 @@
+"""Puts together what takes and judges submitted tickets: Redis, photos, guidance, the desk for the API, the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+from docket import Docket
+from redis.asyncio import Redis
+
+from engine.profile import hardware_of
+from service.app.context import Context
+from service.guidance.edit import GuidanceBook
+from service.judging.rollouts import plan
+from service.judging.sampler import EvidenceKind, Sampler
+from service.judging.thresholds import Thresholds
+from service.learning.config import load_config
+from service.models.router import ModelRouter
+from service.photos.metrics import Metrics
+from service.photos.reader import PhotoReader
+from service.photos.stage_a import SummarisePhotos
+from service.platform.admission import Intake
+from service.platform.generation import Knobs
+from service.platform.redis_client import connect
+from service.platform.redis_server import embedded_redis
+from service.platform.server import beside
+from service.platform.settings import Settings
+from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.desk import GroupDesk
+from service.tickets.maintenance import SweepGroups
+from service.tickets.manage import ManageGroups
+from service.tickets.metrics import GroupMetrics
+from service.tickets.notify import NotifyWebhook
+from service.tickets.process import Attempts, ProcessGroup
+from service.tickets.queue import DocketQueue, docket
+from service.tickets.redis_store import RedisGroupStore, redis_groups
+from service.tickets.review_queue import ReviewQueue
+from service.tickets.schemas import group_out
+from service.tickets.submit import SubmitGroup
+from service.tickets.ticket import Group
+from service.tickets.webhook import SignedWebhook
+from service.tickets.work import Judging, WorkOnGroup
+from service.tickets.worker import GroupWorker, Pace
+from service.tickets.worker_app import create_worker_app
+
+_log = structlog.get_logger("vqc")
+_GRID = tuple(
+    Knobs(max_new_tokens=128, temperature=temperature, top_p=top_p, seed=seed)
+    for temperature, top_p, seed in ((0.3, 0.9, 42), (0.6, 0.95, 142), (0.9, 1.0, 242))
+)
+_SAMPLES, _ADAPTIVE, _SEED = 4, 0.95, 17
+"""As in ``configs/stage_b_training_free.yaml``, so that thresholds calibrated with it hold without a setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupParts:
+    """What API and worker share: connections, stores and metrics of submitted tickets."""
+
+    settings: Settings
+    redis: Redis
+    docket: Docket
+    queue: DocketQueue
+    store: RedisGroupStore
+    blobs: FsspecBlobStore
+    notifier: SignedWebhook
+    metrics: GroupMetrics
+
+
+@asynccontextmanager
+async def with_groups(settings: Settings, context: Context, *, judge: bool) -> AsyncGenerator[Context, None]:
+    """The context with its desk for submitted tickets; with ``judge`` a worker beside it, which leaves when the API drains.
+
+    Raises:
+        InvalidValue, QueueUnavailable: as ``group_parts``.
+    """
+    async with group_parts(settings, context.metrics) as parts:
+        desk = group_desk(parts, context.reader, context.metrics)
+        if not judge:
+            yield replace(context, groups=desk)
+            return
+        worker = group_worker(parts, context.models, context.stage_a, context.guidance)
+        judging = asyncio.ensure_future(_until_left(worker, context.intake))
+        judging.add_done_callback(_stop_if_broken)
+        try:
+            yield replace(context, groups=desk)
+        finally:
+            worker.leave()
+            await judging
+
+
+async def working(settings: Settings, context: Context) -> None:
+    """Judges tickets until SIGTERM or SIGINT."""
+    async with group_parts(settings, context.metrics) as parts:
+        worker = group_worker(parts, context.models, context.stage_a, context.guidance)
+        desk = group_desk(parts, context.reader, context.metrics)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, worker.leave)
+
+        async def reasons() -> list[str]:
+            health = await context.models.health()
+            return ([] if health.ready else [health.reason]) + await desk.look()
+
+        async def page(accept: str) -> tuple[bytes, str]:
+            await desk.look()
+            return context.metrics.page(await context.models.health(), accept)
+
+        async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
+            await worker.run()
+
+
+async def _until_left(worker: GroupWorker, intake: Intake) -> None:
+    running = asyncio.ensure_future(worker.run())
+    while not running.done() and not intake.leaving:
+        await asyncio.wait({running}, timeout=0.1)
+    worker.leave()
+    await running
+
+
+def _stop_if_broken(judging: asyncio.Future[None]) -> None:
+    """A worker that ends by an error takes the API with it: a supervisor starts both again."""
+    if not judging.cancelled() and judging.exception() is not None:
+        _log.error("the worker broke", exc_info=judging.exception())
+        signal.raise_signal(signal.SIGTERM)
+
+
+@asynccontextmanager
+async def group_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[GroupParts, None]:
+    """The parts, connected; a Redis of our own is up inside the block where the settings name none.
+
+    Raises:
+        InvalidValue: a setting that cannot work; no Redis is named and none can be started.
+        QueueUnavailable: the Redis of our own, or the store of photos, does not come up.
+    """
+    async with redis_of(settings) as url, _parts(settings, metrics, url) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
+    """The URL of the Redis that the settings name, else of our own, which is up inside the block. Raises as ``group_parts``."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    async with embedded_redis(settings.state_dir / "redis") as url:
+        yield url
+
+
+@asynccontextmanager
+async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[GroupParts, None]:
+    blobs = FsspecBlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
+    await blobs.ping()
+    secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
+    async with (
+        connect(url) as redis,
+        redis_groups(redis) as store,
+        docket(url, jobs=tickets_at_once(settings)) as queue,
+    ):
+        yield GroupParts(
+            settings=settings,
+            redis=redis,
+            docket=queue,
+            queue=DocketQueue(queue, redis),
+            store=store,
+            blobs=blobs,
+            notifier=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
+            metrics=GroupMetrics(metrics.registry),
+        )
+
+
+def group_desk(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> GroupDesk:
+    """What the API's routes work with."""
+    return GroupDesk(
+        submit=SubmitGroup(
+            store=parts.store,
+            queue=parts.queue,
+            blobs=parts.blobs,
+            reader=reader,
+            notifier=parts.notifier,
+            photo_observer=metrics,
+            observer=parts.metrics,
+            evidence=sampling_of(parts.settings)[1],
+            max_queued=parts.settings.stage_b_max_queued,
+        ),
+        manage=ManageGroups(parts.store, parts.queue, parts.metrics),
+        store=parts.store,
+        blobs=parts.blobs,
+        waiting=ReviewQueue(parts.store),
+        queue=parts.queue,
+        metrics=parts.metrics,
+    )
+
+
+def group_worker(
+    parts: GroupParts, models: ModelRouter, stage_a: SummarisePhotos, guidance: GuidanceBook
+) -> GroupWorker:
+    """A worker on the parts' queue."""
+    settings = parts.settings
+    work = WorkOnGroup(
+        models=models,
+        stage_a=stage_a,
+        blobs=parts.blobs,
+        guidance=guidance,
+        thresholds=Thresholds(settings.guidance_root),
+        judging=Judging(
+            samplers=sampling_of(settings)[0],
+            stage_a=Knobs(max_new_tokens=settings.stage_a_max_new_tokens),
+            timeout_s=settings.timeout_s,
+        ),
+        observer=parts.metrics,
+    )
+    lease_s = settings.stage_b_lease_s
+    attempts = Attempts(limit=settings.stage_b_attempts, beat_s=min(1.0, lease_s / 4), alive_s=lease_s / 2)
+    return GroupWorker(
+        parts.docket,
+        ProcessGroup(store=parts.store, queue=parts.queue, work=work, attempts=attempts, observer=parts.metrics),
+        NotifyWebhook(store=parts.store, notifier=parts.notifier, observer=parts.metrics),
+        SweepGroups(
+            parts.store,
+            parts.queue,
+            parts.blobs,
+            quiet_s=settings.stage_b_lease_s * 2,
+            keep=timedelta(days=settings.stage_b_keep_days),
+        ),
+        Pace(
+            concurrency=tickets_at_once(settings),
+            lease_s=settings.stage_b_lease_s,
+            drain_s=settings.drain_timeout_s,
+        ),
+    )
+
+
+def tickets_at_once(settings: Settings) -> int:
+    """How many tickets a worker judges at once: what the settings say, else what keeps an engine of that kind busy."""
+    return settings.worker_concurrency or (64 if hardware_of(settings.engine_profile) == "gpu" else 16)
+
+
+def sampling_of(settings: Settings) -> tuple[dict[EvidenceKind, Sampler], EvidenceKind]:
+    """A sampler for each kind of evidence, and the kind that holds unless a ticket says."""
+    if settings.stage_b_config is None:
+        waves, adaptive, evidence = plan(_GRID, _SAMPLES, _SEED), _ADAPTIVE, EvidenceKind.SUMMARIES
+    else:
+        sampler = load_config(settings.stage_b_config).sampler_of()
+        waves, adaptive, evidence = sampler.waves, sampler.adaptive, sampler.evidence
+    return {kind: Sampler(waves=waves, evidence=kind, adaptive=adaptive) for kind in EvidenceKind}, evidence
+
+
+def _webhook_body(group: Group) -> bytes:
+    return group_out(group).model_dump_json().encode()

@@ -1,0 +1,201 @@
+"""What a worker does for one claimed group: Stage-A for photos without a line, then waves of verdicts, step by step saved.
+
+Every step is resumable: what an earlier attempt has saved is not asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+
+from opentelemetry.trace import get_tracer
+
+from engine.errors import EngineRefused
+from engine.protocol import Engine, Image
+from service.guidance.guidance import Guidance
+from service.judging.judge_ticket import JudgeTicket, Ticket, Wave
+from service.judging.rollouts import restored
+from service.judging.sampler import EvidenceKind, Sampler
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.photos.stage_a import SummarisePhotos
+from service.platform.errors import AnswerMalformed, BlobMissing
+from service.platform.gather import together
+from service.platform.generation import Knobs
+from service.tickets.blobs import BlobStore
+from service.tickets.manage import finished_event
+from service.tickets.outcome import outcome_of
+from service.tickets.ports import GroupObserver, GuidanceSource, ThresholdSource
+from service.tickets.store import Change, Event
+from service.tickets.ticket import Group, GroupPhoto, Pinned
+from vqc import summary
+from vqc.errors import InvalidValue
+from vqc.missions import Mission, mission_named
+
+_tracer = get_tracer("vqc.groups")
+
+Save = Callable[[Callable[[Group], Change]], Awaitable[Group]]
+"""Changes the group's record; raises ``Superseded`` when the claim is no longer in force."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, deadlines in seconds."""
+
+    samplers: Mapping[EvidenceKind, Sampler]
+    stage_a: Knobs
+    timeout_s: float
+
+
+class WorkOnGroup:
+    """Takes a claimed group to its final record with whatever model is in force."""
+
+    def __init__(
+        self,
+        *,
+        models: ModelRouter,
+        stage_a: SummarisePhotos,
+        blobs: BlobStore,
+        guidance: GuidanceSource,
+        thresholds: ThresholdSource,
+        judging: Judging,
+        observer: GroupObserver,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._models = models
+        self._stage_a = stage_a
+        self._blobs = blobs
+        self._guidance = guidance
+        self._thresholds = thresholds
+        self._judging = judging
+        self._observer = observer
+        self._clock = clock
+
+    async def __call__(self, group: Group, save: Save) -> Group:
+        """The group with its final record.
+
+        Raises:
+            EngineError: the engine does not answer, or not this ticket; what was saved stays.
+            InvalidValue, BlobMissing: the ticket cannot be judged at all.
+        """
+        mission = mission_named(group.mission)
+        sampler = self._judging.samplers[group.evidence]
+        async with self._models.pin(group.id) as pinned:
+            guidance = await self._guidance_for(group, mission, pinned.model, sampler)
+            group = await self._pinned(group, save, pinned.model, guidance, sampler)
+            with _tracer.start_as_current_span("stage-a"):
+                group = await self._summarised(group, save, pinned.engine, mission)
+            with _tracer.start_as_current_span("stage-b"):
+                return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
+
+    async def ready(self) -> bool:
+        """Whether the engine would answer now."""
+        return (await self._models.health()).ready
+
+    async def _guidance_for(self, group: Group, mission: Mission, model: ServedModel, sampler: Sampler) -> Guidance:
+        """The version that the group was begun with, if everything else it was begun with is still in force too."""
+        begun = group.pinned
+        if begun is not None and begun == _pin(model, begun.guidance, sampler):
+            try:
+                return await asyncio.to_thread(self._guidance.version, mission, begun.guidance)
+            except InvalidValue:
+                pass  # no longer kept: begun again under the version in force
+        return await asyncio.to_thread(self._guidance.in_force, mission)
+
+    async def _pinned(
+        self, group: Group, save: Save, model: ServedModel, guidance: Guidance, sampler: Sampler
+    ) -> Group:
+        pin = _pin(model, guidance.digest, sampler)
+        if group.pinned == pin:
+            return group
+        data = {"model": {"alias": model.alias, "digest": model.digest}, "guidance": guidance.digest}
+        return await save(lambda now: (now.pinned_to(group.fence, pin), [Event(name="pinned", data=data)]))
+
+    async def _summarised(self, group: Group, save: Save, engine: Engine, mission: Mission) -> Group:
+        if all(photo.summary is not None or photo.problem is not None for photo in group.photos):
+            return group
+        started = perf_counter()
+        photos = tuple(await together(self._with_line(group, photo, engine, mission) for photo in group.photos))
+        lines = [{"image_id": p.image_id, "summary": p.summary, "problem": p.problem} for p in photos]
+        event = Event(name="stage_a", data={"photos": lines})
+        self._observer.stage("stage_a", perf_counter() - started)
+        return await save(lambda now: (now.summarised(group.fence, photos), [event]))
+
+    async def _with_line(self, group: Group, photo: GroupPhoto, engine: Engine, mission: Mission) -> GroupPhoto:
+        if photo.summary is not None or photo.problem is not None or photo.digest is None:
+            return photo
+        try:
+            result = await self._stage_a.line(
+                await self._blobs.get(photo.digest),
+                engine=engine,
+                mission=mission,
+                request_id=f"{group.job_id}-{photo.image_id}",
+                knobs=self._judging.stage_a,
+                timeout_s=self._judging.timeout_s,
+            )
+        except (InvalidValue, EngineRefused, AnswerMalformed, BlobMissing) as error:
+            return replace(photo, problem=str(error))
+        assert result.outcome.summary is not None  # the use case raises instead
+        return replace(photo, summary=summary.render(result.outcome.summary))
+
+    async def _judged(
+        self, group: Group, save: Save, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
+    ) -> Group:
+        assert group.pinned is not None  # by _pinned
+        records, started = list(group.rollouts), perf_counter()
+
+        async def on_wave(wave: Wave) -> None:
+            self._observer.wave(wave)
+            records.extend(one.record for one in wave.rollouts)
+            votes = {"通过": wave.passes, "不通过": wave.fails}
+            event = Event(name="wave", data={"sampled": wave.sampled, "planned": wave.planned, "votes": votes})
+            rollouts = tuple(records)
+            await save(lambda now: (now.sampled(group.fence, rollouts), [event]))
+
+        find = self._thresholds.find
+        calibration = await asyncio.to_thread(find, guidance, model=group.pinned.model_digest, sampler=sampler.digest)
+        judged = await JudgeTicket(engine)(
+            Ticket(
+                group_id=group.ticket_id or group.id,
+                mission=mission,
+                summaries=tuple(photo.summary or "" for photo in group.photos),
+                photos=await self._images(group.photos) if group.evidence.shows_images else (),
+            ),
+            guidance=guidance,
+            sampler=sampler,
+            request_id=group.job_id,
+            timeout_s=self._judging.timeout_s,
+            calibration=calibration,
+            finished=[restored(sampler.waves, record) for record in group.rollouts],
+            on_wave=on_wave,
+        )
+        self._observer.samples(len(judged.rollouts), judged.planned)
+        outcome = outcome_of(judged, calibration, group.photos)
+        self._observer.stage("stage_b", perf_counter() - started)
+        now = self._clock()
+        verdict = None if outcome.review_reasons else outcome.verdict
+
+        def final(current: Group) -> Change:
+            after = current.judged(group.fence, outcome, now)
+            told = {"verdict": verdict, "reason": outcome.reason, "review_reasons": outcome.review_reasons}
+            return after, [finished_event(after.state, after.run, now, **told)]
+
+        saved = await save(final)
+        self._observer.judged(group.mission, outcome)
+        return saved
+
+    async def _images(self, photos: Sequence[GroupPhoto]) -> tuple[Image, ...]:
+        async def image(photo: GroupPhoto) -> Image:
+            if photo.digest is None or photo.media_type is None:
+                raise InvalidValue("photos", photo.image_id, "must be there itself where images are evidence")
+            data = await self._blobs.get(photo.digest)
+            return Image(data=data, media_type=photo.media_type, digest=photo.digest)
+
+        return tuple(await together(map(image, photos)))
+
+
+def _pin(model: ServedModel, guidance: str, sampler: Sampler) -> Pinned:
+    return Pinned(model_alias=model.alias, model_digest=model.digest, guidance=guidance, sampler=sampler.digest)

@@ -1,0 +1,1 @@
+"""HTTP that every route shares: gate, keys, problems, bodies, server-sent events."""

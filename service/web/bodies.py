@@ -1,0 +1,65 @@
+"""Reads request bodies: JSON with base64 or URLs, or multipart. Photos come out as sources, read when it is their turn."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from service.web.problems import invalid_value
+from service.web.schemas import Wire
+from vqc.errors import InvalidValue
+
+_DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,")
+_BodyT = TypeVar("_BodyT", bound=Wire)
+
+
+def content_type(request: Request) -> str:
+    """The body's media type, lower case, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def json_body(request: Request, kind: type[_BodyT]) -> _BodyT:
+    """The JSON body. Raises ``InvalidValue``."""
+    return parsed_json(b"".join([chunk async for chunk in request.stream()]), kind)  # body() would keep it
+
+
+def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
+    """A JSON document. Raises ``InvalidValue``."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise invalid_value(error.errors(include_url=False, include_context=False)[0]) from error
+
+
+def uploads_of(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile]:
+    """The files of one form field; nothing but known fields may be sent."""
+    if unknown := set(form) - known:
+        raise InvalidValue(sorted(unknown)[0], "a form field", f"known fields: {', '.join(sorted(known))}")
+    uploads = form.getlist(field)
+    if not uploads or not all(isinstance(upload, UploadFile) for upload in uploads):
+        raise InvalidValue(field, uploads[:1], "must be sent as a file")
+    return [upload for upload in uploads if isinstance(upload, UploadFile)]
+
+
+def decode_base64(text: str, field: str) -> bytes:
+    """The bytes of strict base64, a data URL's prefix allowed.
+
+    >>> decode_base64("data:image/png;base64,aGk=", "photo")
+    b'hi'
+
+    Raises:
+        InvalidValue: characters outside the alphabet or wrong padding.
+    """
+    if match := _DATA_URL.match(text):
+        text = text[match.end() :]
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        found = f"{len(text):,} characters"
+        raise InvalidValue(field, found, f"must be standard base64 with padding: {error}") from error

@@ -1,0 +1,156 @@
+"""What every request passes before any route: request id, host, key, drain, admission, body limit; then the log line.
+
+Plain ASGI, because a framework middleware would hide the client's disconnect from the routes.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
+from typing import cast
+from uuid import uuid4
+
+import structlog
+from opentelemetry.propagate import extract
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tracer
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.photos.metrics import Metrics, Refusal
+from service.platform.admission import Intake
+from service.platform.allowed_hosts import HostRule
+from service.platform.errors import BodyTooLarge, Draining, HostRefused, Overloaded
+from service.web.auth import PUBLIC_PATHS, KeyRing
+from service.web.problems import problem_response
+from vqc.errors import VqcError
+
+WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
+"""The paths whose POST is admitted and drained."""
+CONSOLE = "/console"
+"""The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
+
+_REFUSALS: dict[type[VqcError], Refusal] = {
+    Overloaded: "overloaded",
+    Draining: "draining",
+    BodyTooLarge: "body_too_large",
+    HostRefused: "host",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger("vqc.http")
+_tracer = get_tracer("vqc.http")
+
+
+class Gate:
+    """Wraps the application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        console: ASGIApp | None = None,
+        keys: KeyRing,
+        hosts: HostRule,
+        intake: Intake,
+        metrics: Metrics,
+        max_body_bytes: int,
+    ) -> None:
+        self._app = app
+        self._console = console
+        self._keys = keys
+        self._hosts = hosts
+        self._intake = intake
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request; anything but HTTP goes through untouched."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        started, headers, status = perf_counter(), Headers(scope=scope), 0
+        request_id = headers.get("x-request-id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = uuid4().hex
+        scope["vqc_request_id"] = request_id
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-Id"] = request_id
+                if self._intake.leaving:
+                    answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
+            await send(message)
+
+        with nullcontext(INVALID_SPAN) if scope["path"] in PUBLIC_PATHS else _span(scope["method"], headers) as span:
+            try:
+                with structlog.contextvars.bound_contextvars(request_id=request_id):
+                    await self._guarded(scope, headers, receive, send_named)
+            except Exception as error:
+                _log.exception("unhandled", request_id=request_id, path=scope["path"])
+                if status == 0:
+                    await problem_response(error, request_id)(scope, receive, send_named)
+            finally:
+                self._record(scope, status, perf_counter() - started, request_id, span)
+
+    async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
+        try:
+            if scope["path"] not in PUBLIC_PATHS:
+                self._hosts.check(headers.get("host", ""))
+            app = self._console if self._console and _is_console(scope["path"]) else self._app
+            if app is self._app and scope["path"] not in PUBLIC_PATHS:
+                scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))
+            if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
+                raise BodyTooLarge(int(declared), self._max_body_bytes)
+            with self._intake.admitted() if work else nullcontext():
+                await app(scope, _limited(receive, self._max_body_bytes), send)
+        except VqcError as error:
+            if type(error) in _REFUSALS:
+                self._metrics.refused(_REFUSALS[type(error)])
+            await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
+
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
+        refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
+        route = getattr(scope.get("route"), "path", refused_early)
+        self._metrics.request(route, scope["method"], status, seconds)
+        if span.is_recording():
+            span.update_name(f"{scope['method']} {route}")
+            span.set_attributes({"http.response.status_code": status, "vqc.request_id": request_id})
+            if status >= 500:
+                span.set_status(StatusCode.ERROR)
+        if scope["path"] not in PUBLIC_PATHS:
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                status=status or "disconnected",
+                ms=round(seconds * 1000, 1),
+            )
+
+
+def _is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+def _span(method: str, headers: Headers) -> AbstractContextManager[Span]:
+    """The span of a request, within its caller's trace where it brings one."""
+    caller = extract(headers) if "traceparent" in headers else None
+    return _tracer.start_as_current_span(method, context=caller, kind=SpanKind.SERVER)
+
+
+def _limited(receive: Receive, max_bytes: int) -> Receive:
+    """``receive`` that raises ``BodyTooLarge`` once the body is longer than it may be, whatever was declared."""
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(cast(bytes, message.get("body", b"")))
+        if received > max_bytes:
+            raise BodyTooLarge(received, max_bytes)
+        return message
+
+    return limited

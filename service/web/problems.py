@@ -1,0 +1,166 @@
+"""Every error as RFC 9457 problem+json. The only place that knows status codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from engine.errors import EngineFailed, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
+from service.platform.errors import (
+    AnswerMalformed,
+    BodyTooLarge,
+    CatalogueUnavailable,
+    Draining,
+    FetchFailed,
+    Forbidden,
+    GroupStateConflict,
+    GuidanceConflict,
+    HostRefused,
+    IdempotencyConflict,
+    NotPromoted,
+    Overloaded,
+    ProposalDecided,
+    QueueFull,
+    QueueUnavailable,
+    ReviewConflict,
+    SwapFailed,
+    SwapRunning,
+    Unauthenticated,
+    UnknownGroup,
+    UnknownModel,
+    UnknownProposal,
+    UnsupportedBody,
+    UrlRejected,
+)
+from service.web.disconnect import ClientGone
+from vqc.errors import InvalidValue, PhotoReason, PhotoRejected, UnknownMission, VqcError
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:vqc:problem:"
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. ``type`` is ``urn:vqc:problem:<slug>``; ``field`` and ``valid`` help to mend bad input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+    field: str | None = None
+    valid: str | None = None
+
+
+_PHOTO_STATUS = {
+    PhotoReason.TOO_MANY_BYTES: 413,
+    PhotoReason.UNSUPPORTED_FORMAT: 415,
+}
+
+_KINDS: tuple[tuple[type[VqcError], int, str, str], ...] = (
+    (UnknownMission, 422, "unknown-mission", "Unknown mission"),
+    (BodyTooLarge, 413, "body-too-large", "The request body is too large"),
+    (UnsupportedBody, 415, "unsupported-media-type", "The request body's type is not read"),
+    (HostRefused, 421, "host-refused", "The service does not answer to this name"),
+    (UrlRejected, 422, "url-rejected", "The photo's URL is not allowed"),
+    (FetchFailed, 422, "url-unreachable", "The photo could not be fetched"),
+    (InvalidValue, 422, "invalid-value", "A value is not valid"),
+    (Unauthenticated, 401, "unauthenticated", "A valid API key is needed"),
+    (Forbidden, 403, "forbidden", "The API key lacks the scope"),
+    (Overloaded, 429, "overloaded", "Too many requests in flight"),
+    (UnknownGroup, 404, "unknown-group", "Unknown ticket"),
+    (GroupStateConflict, 409, "group-state", "The ticket's state does not allow this"),
+    (ReviewConflict, 409, "review-conflict", "Somebody else decided meanwhile"),
+    (IdempotencyConflict, 409, "idempotency-conflict", "The Idempotency-Key was used for another ticket"),
+    (GuidanceConflict, 409, "guidance-conflict", "Other guidance is in force by now"),
+    (UnknownProposal, 404, "unknown-proposal", "Unknown proposal"),
+    (ProposalDecided, 409, "proposal-decided", "The proposal has been decided on"),
+    (QueueFull, 429, "queue-full", "Too many tickets are waiting"),
+    (QueueUnavailable, 503, "queue-unavailable", "The queue does not answer"),
+    (UnknownModel, 404, "unknown-model", "Unknown model"),
+    (NotPromoted, 409, "not-promoted", "The alias was not moved"),
+    (CatalogueUnavailable, 503, "registry-unavailable", "The registry of models cannot be used"),
+    (SwapRunning, 409, "swap-running", "A model is being replaced already"),
+    (SwapFailed, 502, "swap-failed", "The model was not replaced"),
+    (Draining, 503, "draining", "The service is shutting down"),
+    (EngineOverloaded, 429, "engine-overloaded", "The engine's queue is full"),
+    (EngineUnavailable, 503, "engine-unavailable", "The engine does not answer"),
+    (EngineTimeout, 504, "engine-timeout", "The answer took too long"),
+    (EngineRefused, 422, "engine-refused", "The engine cannot use this input"),
+    (EngineFailed, 502, "engine-failed", "The engine failed"),
+    (AnswerMalformed, 502, "answer-malformed", "The model's answer could not be read"),
+)
+
+_HTTP_SLUGS = {
+    400: "malformed-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+
+def problem_of(error: Exception, request_id: str | None = None) -> Problem:
+    """The problem that tells a caller of an error."""
+    if isinstance(error, PhotoRejected):
+        slug, title, status = f"photo-{error.reason}", "The photo cannot be used", _PHOTO_STATUS.get(error.reason, 422)
+    elif isinstance(error, HTTPException):
+        slug, title, status = _HTTP_SLUGS.get(error.status_code, "http"), str(error.detail), error.status_code
+        return Problem(type=PREFIX + slug, title=title, status=status, detail=title, request_id=request_id)
+    else:
+        status, slug, title = next(
+            (row[1:] for row in _KINDS if isinstance(error, row[0])), (500, "internal", "Something broke on our side")
+        )
+    return Problem(
+        type=PREFIX + slug,
+        title=title,
+        status=status,
+        detail=str(error) if status != 500 else "The request id finds the details in the log.",
+        request_id=request_id,
+        field=getattr(error, "field", None),
+        valid=getattr(error, "valid", None),
+    )
+
+
+def problem_response(error: Exception, request_id: str | None = None) -> Response:
+    """The whole HTTP response of an error, ``Retry-After`` and ``WWW-Authenticate`` included."""
+    problem = problem_of(error, request_id)
+    headers = dict(getattr(error, "headers", None) or {})
+    if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="vqc"'
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of ``app`` a problem."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestValidationError):
+            error = invalid_value(error.errors()[0])
+        return problem_response(error, request.scope.get("vqc_request_id"))
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # for the log; the client is no longer there to read it
+
+    for kind in (ClientGone, ClientDisconnect):
+        app.add_exception_handler(kind, gone)
+    for kind in (VqcError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, handle)
+
+
+def invalid_value(detail: Mapping[str, Any]) -> InvalidValue:
+    """One pydantic error as our own: the dotted field, the value and what is valid."""
+    path = [str(part) for part in detail["loc"] if part not in ("body", "query")]
+    return InvalidValue(".".join(path) or "body", detail.get("input"), detail["msg"])
