@@ -7,8 +7,10 @@ Owns which flags a CPU and a GPU engine get. Starts nothing and imports nothing 
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sys
+from collections.abc import Set
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -37,8 +39,8 @@ class EngineSettings:
     """What an engine serves, and on what. ``None`` takes the profile's own value.
 
     ``model`` is a checkpoint directory, served under ``served_name``. ``max_model_len`` bounds prompt plus answer, in
-    tokens. A CPU engine has ``kv_cache_gib`` of cache and computes in ``cpu_threads`` (one fewer than there are cores); a GPU
-    engine takes ``gpu_memory_utilization`` of the device.
+    tokens. A CPU engine has ``kv_cache_gib`` of cache and computes in ``cpu_threads`` (one fewer than there are cores), in the
+    precision of ``cpu_dtype``; a GPU engine takes ``gpu_memory_utilization`` of the device.
     A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
     finish: none by default, because whoever stops it lets them finish first.
     ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
@@ -92,6 +94,29 @@ def cpu_build_installed() -> bool:
     except PackageNotFoundError:
         return False
     return True
+
+
+def cpu_dtype(flags: Set[str], machine: str) -> Literal["float32"] | None:
+    """The precision that a CPU engine computes in; None keeps the checkpoint's.
+
+    An x86 processor without AVX512-BF16 or AMX-BF16 converts every bfloat16 number before it multiplies. Others keep the
+    checkpoint's precision. ``flags`` are the processor's, as in ``/proc/cpuinfo``.
+
+    >>> cpu_dtype({"avx2"}, "x86_64"), cpu_dtype({"avx2", "avx512_bf16"}, "x86_64"), cpu_dtype({"asimd"}, "aarch64")
+    ('float32', None, None)
+    """
+    if machine not in ("x86_64", "AMD64") or not flags or flags & {"avx512_bf16", "amx_bf16"}:
+        return None
+    return "float32"
+
+
+def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """The flags of the first processor listed; none where the system does not list them."""
+    try:
+        lines = cpuinfo.read_text("utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
 
 
 def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
@@ -169,7 +194,9 @@ def _shared_flags(settings: EngineSettings) -> dict[str, _Flag]:
 
 
 def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
+    dtype = cpu_dtype(processor_flags(), platform.machine())
     return {
+        **({"dtype": dtype} if dtype else {}),
         "enforce-eager": True,  # starts in a third of the time and wants no C++ compiler; --no-enforce-eager answers faster
         "distributed-executor-backend": "uni",
         "max-num-seqs": settings.max_num_seqs or 64,

@@ -32,6 +32,55 @@ def test_a_cpu_engine_runs_the_server_module_eagerly() -> None:
     assert json.loads(flag(command, "--structured-outputs-config")) == {"backend": "xgrammar"}
 
 
+OLD = frozenset({"sse4_2", "avx", "avx2", "fma", "f16c"})
+"""An x86 processor without any arithmetic of 16 bits."""
+
+
+@pytest.mark.parametrize(
+    ("flags", "machine", "dtype"),
+    [
+        (OLD, "x86_64", "float32"),
+        (OLD | {"avx512f", "avx512_vnni"}, "x86_64", "float32"),
+        (OLD | {"avx512f", "avx512_fp16"}, "x86_64", "float32"),
+        (OLD | {"avx512f", "avx512_bf16"}, "x86_64", None),
+        (OLD | {"avx512f", "avx512_bf16", "amx_bf16", "amx_tile"}, "x86_64", None),
+        (OLD | {"amx_bf16"}, "x86_64", None),
+        ({"fp", "asimd"}, "aarch64", None),
+        ({"fp", "asimd", "bf16"}, "aarch64", None),
+        (set(), "x86_64", None),
+    ],
+)
+def test_a_cpu_computes_in_float32_where_it_does_not_multiply_bfloat16(
+    flags: set[str], machine: str, dtype: str | None
+) -> None:
+    assert profile.cpu_dtype(flags, machine) == dtype
+
+
+def test_flags_are_read_from_the_first_processor(tmp_path: Path) -> None:
+    listed = tmp_path / "cpuinfo"
+    listed.write_text(
+        "processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\nvmx flags\t: vnmi\n\nprocessor\t: 1\nflags\t\t: fpu\n"
+    )
+    assert profile.processor_flags(listed) == {"fpu", "avx2", "amx_bf16"}
+    listed.write_text("processor\t: 0\nFeatures\t: fp asimd\n")
+    assert profile.processor_flags(listed) == set()
+    assert profile.processor_flags(tmp_path / "none") == set()
+
+
+@pytest.mark.parametrize("listen", [SOCKET, ("0.0.0.0", 8000)], ids=["managed", "served alone"])
+def test_the_precision_reaches_every_cpu_engine_and_extra_arguments_win(
+    monkeypatch: pytest.MonkeyPatch, listen: profile.Listen
+) -> None:
+    settings = EngineSettings(model=Path("/m"), profile="cpu", extra_args=("--dtype", "bfloat16"))
+    monkeypatch.setattr(profile.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(profile, "processor_flags", lambda: OLD)
+    command = vllm_command(settings, listen)
+    assert [command[i + 1] for i, word in enumerate(command) if word == "--dtype"] == ["float32", "bfloat16"]
+    assert "--dtype" not in vllm_command(replace(settings, profile="gpu", extra_args=()), listen)
+    monkeypatch.setattr(profile, "processor_flags", lambda: OLD | {"avx512_bf16"})
+    assert "--dtype" not in vllm_command(replace(settings, extra_args=()), listen)
+
+
 def test_a_gpu_engine_prepares_photos_in_a_third_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
     command = vllm_command(EngineSettings(model=Path("/m"), profile="gpu"), SOCKET)
