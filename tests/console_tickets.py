@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from service.judging.sampler import EvidenceKind
-from service.tickets.desk import GroupDesk
+from service.tickets.services import TicketServices
 from service.tickets.store import Event
 from service.tickets.ticket import Failure, Group, GroupPhoto, Outcome, Pinned, id_at
 from vqc.verdict import Verdict
@@ -34,7 +34,7 @@ SCORES = {
 
 
 async def waiting(
-    desk: GroupDesk,
+    desk: TicketServices,
     ticket_id: str,
     *,
     reasons: tuple[str, ...] = ("divided_vote",),
@@ -57,7 +57,7 @@ async def waiting(
     return group
 
 
-async def dead(desk: GroupDesk, ticket_id: str) -> Group:
+async def dead(desk: TicketServices, ticket_id: str) -> Group:
     """A dead letter."""
     group = await accepted(desk, ticket_id, hours=2, photos=1)
     failure = Failure(kind="EngineFailed", detail="the engine answered 500 <b>three times</b>")
@@ -67,7 +67,7 @@ async def dead(desk: GroupDesk, ticket_id: str) -> Group:
 
 
 async def accepted(
-    desk: GroupDesk,
+    desk: TicketServices,
     ticket_id: str,
     *,
     mission: str = MISSION,

@@ -1,74 +1,35 @@
-"""What the routes work with, put together by the bootstrap."""
+"""Everything that the wiring has put together: one value per capability."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
-from starlette.requests import Request
+from fastapi import FastAPI
 
-from service.guidance.edit import GuidanceBook
-from service.guidance.proposals import ProposalBook
-from service.models.catalogue import ModelCatalogue
-from service.models.router import ModelRouter
-from service.models.swap import SwapModels
-from service.photos.caption import CaptionPhoto
+from service.guidance.services import GuidanceServices
+from service.models.services import ModelServices
 from service.photos.metrics import Metrics
-from service.photos.reader import FetchPhoto, PhotoReader
-from service.photos.stage_a import SummarisePhotos
-from service.platform.admission import Intake
-from service.platform.allowed_hosts import HostRule
-from service.platform.errors import QueueUnavailable
-from service.tickets.desk import GroupDesk
-from service.web.auth import KeyRing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What holds where a request says nothing; ``timeout_s`` is also the longest that a request may ask for."""
-
-    caption_max_new_tokens: int = 2048
-    stage_a_max_new_tokens: int = 256
-    timeout_s: float = 120.0
+from service.photos.services import PhotoServices
+from service.tickets.services import TicketServices
+from service.web.services import WebServices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The use cases and what surrounds them."""
+    """The capabilities of one process. ``tickets`` None: the service runs without Stage-B."""
 
-    models: ModelRouter
-    swaps: SwapModels
-    caption: CaptionPhoto
-    stage_a: SummarisePhotos
-    fetch: FetchPhoto
-    keys: KeyRing
-    hosts: HostRule
-    intake: Intake
+    web: WebServices
+    photos: PhotoServices
+    models: ModelServices
+    guidance: GuidanceServices
     metrics: Metrics
-    defaults: Defaults
-    max_body_bytes: int
-    reader: PhotoReader
-    guidance: GuidanceBook
-    proposals: ProposalBook
-    catalogue: ModelCatalogue | None = None
-    """None where the service knows of no registry."""
-    groups: GroupDesk | None = None
-    """None where the service runs without Stage-B."""
+    tickets: TicketServices | None = None
 
-
-def context_of(request: Request) -> Context:
-    """The context of the application that handles ``request``."""
-    return cast(Context, request.app.state.context)
-
-
-def desk_of(request: Request) -> GroupDesk:
-    """The desk for submitted tickets. Raises ``QueueUnavailable`` where there is none."""
-    desk = context_of(request).groups
-    if desk is None:
-        raise QueueUnavailable("this service was started without Stage-B (VQC_STAGE_B=off)")
-    return desk
-
-
-def guidance_of(request: Request) -> GuidanceBook:
-    """The guidance of every mission."""
-    return context_of(request).guidance
+    def attach_to(self, app: FastAPI) -> None:
+        """Lets the routes of ``app`` reach each capability by its own function, such as ``photo_services(request)``."""
+        app.state.web = self.web
+        app.state.photos = self.photos
+        app.state.models = self.models
+        app.state.guidance = self.guidance
+        app.state.metrics = self.metrics
+        app.state.tickets = self.tickets

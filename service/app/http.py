@@ -6,11 +6,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan
 
 from service.app.context import Context
+from service.app.health import router as health_router
 from service.app.openapi import document
 from service.guidance.proposal_routes import router as proposals_router
 from service.guidance.routes import router as guidance_router
 from service.models.routes import router as models_router
-from service.photos.routes import router
+from service.photos.routes import router as photos_router
 from service.platform.version import VERSION
 from service.tickets.routes import router as groups_router
 from service.web import problems
@@ -22,15 +23,12 @@ def create_app(
 ) -> ASGIApp:
     """The application as a server runs it: the routes, and the console's pages, behind the gate."""
     app = create_routes(lifespan)
-    app.state.context = context
+    context.attach_to(app)
     return Gate(
         app,
         console=console,
-        keys=context.keys,
-        hosts=context.hosts,
-        intake=context.intake,
-        metrics=context.metrics,
-        max_body_bytes=context.max_body_bytes,
+        web=context.web,
+        observer=context.metrics,
     )
 
 
@@ -44,7 +42,8 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(router)
+    app.include_router(photos_router)
+    app.include_router(health_router)
     app.include_router(models_router)
     app.include_router(groups_router)
     app.include_router(guidance_router)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 import uvloop
 
-from service.app.context import Context, Defaults
+from service.app.context import Context
 from service.app.http import create_app
 from service.console.app import ConsoleOptions, create_console
 from service.guidance.proposal_store import ProposalStore
+from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
 from service.models.answer_cache import AnswerStore
+from service.models.services import ModelServices
 from service.models.wiring import model_catalogue, served_models
 from service.photos.caption import CaptionPhoto
 from service.photos.fetch import PhotoFetcher
 from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
+from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import Intake
 from service.platform.allowed_hosts import HostRule
@@ -29,6 +33,7 @@ from service.platform.server import server
 from service.platform.settings import Settings
 from service.platform.tracing import traced
 from service.web.auth import KeyRing, read_keys
+from service.web.services import WebServices
 from vqc.image import PhotoLimits
 
 _log = structlog.get_logger("vqc")
@@ -45,31 +50,34 @@ async def running(settings: Settings, answers: AnswerStore | None = None) -> Asy
     """
     limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     keys = KeyRing(read_keys(settings.api_keys_file) if settings.api_keys_file else None)
-    intake = Intake(settings.max_in_flight)
-    metrics = Metrics(intake)
+    admission = Intake(settings.max_in_flight)
+    metrics = Metrics(admission)
     models, swaps = await served_models(settings, metrics, answers)
     reader = PhotoReader(limits, settings.photo_threads)
     try:
         yield Context(
-            models=models,
-            swaps=swaps,
-            caption=CaptionPhoto(models, reader, metrics),
-            stage_a=SummarisePhotos(models, reader, metrics),
-            fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
-            keys=keys,
-            hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
-            intake=intake,
-            metrics=metrics,
-            defaults=Defaults(
-                caption_max_new_tokens=settings.caption_max_new_tokens,
-                stage_a_max_new_tokens=settings.stage_a_max_new_tokens,
-                timeout_s=settings.timeout_s,
+            web=WebServices(
+                keys=keys,
+                hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
+                admission=admission,
+                max_body_bytes=settings.max_body_bytes,
             ),
-            max_body_bytes=settings.max_body_bytes,
-            reader=reader,
-            guidance=GuidanceStore(settings.guidance_root),
-            proposals=ProposalStore(settings.guidance_root),
-            catalogue=model_catalogue(settings),
+            photos=PhotoServices(
+                caption=CaptionPhoto(models, reader, metrics),
+                stage_a=SummarisePhotos(models, reader, metrics),
+                fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
+                reader=reader,
+                defaults=DecodingDefaults(
+                    caption_max_new_tokens=settings.caption_max_new_tokens,
+                    stage_a_max_new_tokens=settings.stage_a_max_new_tokens,
+                    timeout_s=settings.timeout_s,
+                ),
+            ),
+            models=ModelServices(router=models, swaps=swaps, catalogue=model_catalogue(settings)),
+            guidance=GuidanceServices(
+                versions=GuidanceStore(settings.guidance_root), proposals=ProposalStore(settings.guidance_root)
+            ),
+            metrics=metrics,
         )
     finally:
         await swaps.aclose()
@@ -98,10 +106,16 @@ def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
 
 
 async def _work(settings: Settings) -> None:
-    from service.tickets.wiring import working
+    from service.tickets.wiring import judge_tickets
 
     async with _kept_answers(settings) as answers, running(settings, answers) as context:
-        await working(settings, context)
+        await judge_tickets(
+            settings,
+            photos=context.photos,
+            models=context.models.router,
+            guidance=context.guidance.versions,
+            metrics=context.metrics,
+        )
 
 
 async def _serve(settings: Settings, judge: bool) -> None:
@@ -109,10 +123,18 @@ async def _serve(settings: Settings, judge: bool) -> None:
         if settings.stage_b == "off":
             await _listen(settings, context)
             return
-        from service.tickets.wiring import with_groups
+        from service.tickets.wiring import serve_tickets
 
-        async with with_groups(settings, context, judge=judge) as context_with_groups:
-            await _listen(settings, context_with_groups)
+        async with serve_tickets(
+            settings,
+            photos=context.photos,
+            models=context.models.router,
+            guidance=context.guidance.versions,
+            metrics=context.metrics,
+            admission=context.web.admission,
+            judge=judge,
+        ) as tickets:
+            await _listen(settings, replace(context, tickets=tickets))
 
 
 @asynccontextmanager
@@ -136,15 +158,19 @@ async def _listen(settings: Settings, context: Context) -> None:
         grafana_url=settings.grafana_url,
     )
     http = server(
-        create_app(context, console=create_console(context, options)),
-        context.intake,
+        create_app(context, console=create_console(options, attach=context.attach_to, keys=context.web.keys)),
+        context.web.admission,
         host=settings.host,
         port=settings.port,
         drain_delay_s=settings.drain_delay_s,
         drain_timeout_s=settings.drain_timeout_s,
     )
     _log.info(
-        "serving", host=settings.host, port=settings.port, model=context.models.model.alias, engine=settings.engine
+        "serving",
+        host=settings.host,
+        port=settings.port,
+        model=context.models.router.model.alias,
+        engine=settings.engine,
     )
     await http.serve()
     _log.info("stopped")

@@ -27,11 +27,11 @@ async def caption_files(
     async def one(path: Path) -> dict[str, Any]:
         started, request_id = perf_counter(), uuid4().hex
         try:
-            result = await context.caption(
+            result = await context.photos.caption(
                 await asyncio.to_thread(path.read_bytes),
                 request_id=request_id,
                 knobs=knobs,
-                timeout_s=context.defaults.timeout_s,
+                timeout_s=context.photos.defaults.timeout_s,
             )
         except VqcError as error:
             return {"photo_file": str(path), "problem": problem_of(error).model_dump(exclude_none=True)}

@@ -31,7 +31,7 @@ def run_with_engine(settings: Settings, work: Callable[[Context], Awaitable[_T]]
     async def session() -> _T:
         async with running(settings) as context:
             with console.status("engine: starting") as status:
-                await _until_ready(context.models, status.update)
+                await _until_ready(context.models.router, status.update)
             return await work(context)
 
     return asyncio.run(session())

@@ -30,14 +30,14 @@ async def write_summaries(
     async def summarise(item: tuple[str, Path]) -> str | Exception:
         try:
             request_id = uuid4().hex
-            async with context.models.pin(request_id) as pinned:
-                result = await context.stage_a.line(
+            async with context.models.router.pin(request_id) as pinned:
+                result = await context.photos.stage_a.line(
                     await asyncio.to_thread(item[1].read_bytes),
                     engine=pinned.engine,
                     mission=mission,
                     request_id=request_id,
                     knobs=knobs,
-                    timeout_s=context.defaults.timeout_s,
+                    timeout_s=context.photos.defaults.timeout_s,
                 )
         except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:
             return error

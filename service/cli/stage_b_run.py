@@ -90,7 +90,7 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
         PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels), settings.photo_threads
     )
     clock = clock_of(settings.engine)
-    async with context.models.pin("stage-b-run") as pinned:
+    async with context.models.router.pin("stage-b-run") as pinned:
         starts = {mission.name: start_of(config, mission) for mission, _ in by_mission(read.tickets)}
         identity = {
             "config": config.model_dump(mode="json", exclude=_UNDECISIVE),

@@ -3,7 +3,8 @@
 To add a page:
 
 1. ``service/console/NAME.py`` with ``router = APIRouter(prefix="/console/NAME")``; a route ends in
-   ``return page(request, "NAME.html", value=…)`` (``render.py``). ``context_of``, ``desk_of`` and ``require`` are the API's.
+   ``return page(request, "NAME.html", value=…)`` (``render.py``). ``ticket_services(request)`` and its like reach a
+   capability; ``require`` checks a scope.
 2. ``templates/NAME.html`` extends ``base.html`` (blocks ``title``, ``head``, ``main``). Scripts and styles are files of
    ``static/``, linked by ``static("NAME.js")``: inline ones are refused by the Content-Security-Policy.
 3. ``words/NAME.yaml`` holds its words, Chinese and English side by side; ``t("NAME.key")`` gives those of the page's language.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,13 +10,13 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from service.app.context import Context
 from service.console import assets, errors, sign
 from service.console.door import Door
 from service.console.errors import SIGN_IN
 from service.console.pages import PAGES
 from service.console.render import visit_of
 from service.console.sessions import Sessions
+from service.web.auth import KeyRing
 
 start = APIRouter()
 
@@ -29,17 +30,22 @@ class ConsoleOptions:
     grafana_url: str | None = None
 
 
-def create_console(context: Context, options: ConsoleOptions, sessions: Sessions | None = None) -> ASGIApp:
-    """The console as the gate runs it for every path from ``/console``; ``sessions`` of a test's own clock."""
+def create_console(
+    options: ConsoleOptions, *, attach: Callable[[FastAPI], None], keys: KeyRing, sessions: Sessions | None = None
+) -> ASGIApp:
+    """The console as the gate runs it for every path under ``/console``.
+
+    ``attach`` lets its pages reach the capabilities; ``sessions`` replaces the sessions of ``options``, for a test's clock.
+    """
     sessions = sessions or Sessions(options.secret, lasting=options.lasting)
     app = FastAPI(title="VQC console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.context = context
+    attach(app)
     app.state.sessions = sessions
     app.state.grafana_url = options.grafana_url
     for router in (start, assets.router, sign.router, *(page.router for page in PAGES)):
         app.include_router(router)
     errors.install(app)
-    return Door(app, keys=context.keys, sessions=sessions, pages=PAGES)
+    return Door(app, keys=keys, sessions=sessions, pages=PAGES)
 
 
 @start.get("/console")

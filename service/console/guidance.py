@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.app.context import Context, context_of
 from service.console.guidance_view import MissionRow, mission_row, mission_view
 from service.console.render import page, short, words_of
 from service.console.visitor import by
 from service.console.words import known
+from service.guidance.services import GuidanceServices, guidance_services
 from service.platform.errors import GuidanceConflict, ProposalDecided
 from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
@@ -28,10 +28,10 @@ Note = Annotated[str, Form(max_length=2000)]
 @router.get("")
 async def every_mission(request: Request) -> Response:
     """The missions, each with its version in force and how many proposals wait."""
-    context = context_of(request)
+    services = guidance_services(request)
 
     def found() -> list[MissionRow]:
-        return [mission_row(mission, context.guidance, context.proposals) for mission in missions().values()]
+        return [mission_row(mission, services.versions, services.proposals) for mission in missions().values()]
 
     return page(request, "guidance_missions.html", rows=await asyncio.to_thread(found))
 
@@ -51,7 +51,7 @@ async def approve(
         request,
         mission,
         "approved",
-        lambda context, of: context.proposals.approve(of, proposal, by=by(request), note=note.strip()),
+        lambda services, of: services.proposals.approve(of, proposal, by=by(request), note=note.strip()),
     )
 
 
@@ -64,7 +64,7 @@ async def reject(
         request,
         mission,
         "rejected",
-        lambda context, of: context.proposals.reject(of, proposal, by=by(request), note=note.strip()),
+        lambda services, of: services.proposals.reject(of, proposal, by=by(request), note=note.strip()),
     )
 
 
@@ -81,24 +81,28 @@ async def rollback(
         request,
         mission,
         "rolled_back",
-        lambda context, of: context.guidance.rollback(of, expected=expected, to=to, by=by(request), note=note.strip()),
+        lambda services, of: services.versions.rollback(
+            of, expected=expected, to=to, by=by(request), note=note.strip()
+        ),
     )
 
 
-async def _changed(request: Request, mission: str, done: str, change: Callable[[Context, Mission], object]) -> Response:
+async def _changed(
+    request: Request, mission: str, done: str, change: Callable[[GuidanceServices, Mission], object]
+) -> Response:
     """Back to the mission's page, which says what was done, or why it could not be."""
     require(request, Scope.ADMIN)
-    context, of = context_of(request), mission_named(mission)
+    services, of = guidance_services(request), mission_named(mission)
     try:
-        await asyncio.to_thread(change, context, of)
+        await asyncio.to_thread(change, services, of)
     except (GuidanceConflict, ProposalDecided, InvalidValue) as error:
         return await _page(request, of, error=error)
     return RedirectResponse(request.url.path.rpartition("/")[0] + f"?done={done}", 303)
 
 
 async def _page(request: Request, mission: Mission, *, done: str = "", error: VqcError | None = None) -> Response:
-    context, status = context_of(request), problem_of(error).status if error else 200
-    view = await asyncio.to_thread(mission_view, mission, context.guidance, context.proposals)
+    services, status = guidance_services(request), problem_of(error).status if error else 200
+    view = await asyncio.to_thread(mission_view, mission, services.versions, services.proposals)
     return page(
         request,
         "guidance.html",

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.app.context import Context, context_of, desk_of
 from service.console.looking import require_look
 from service.console.render import page
+from service.models.services import model_services
 from service.platform.errors import QueueUnavailable
 from service.tickets.ports import QueueDepth
+from service.tickets.services import optional_ticket_services, ticket_services
 from service.tickets.store import Page
 from service.tickets.ticket import State
 from service.web.auth import Scope, caller_of, require
+from service.web.services import web_services
 
 router = APIRouter(prefix="/console/live")
 _DEAD, _AT_WORK = 25, 10
@@ -31,7 +33,7 @@ async def show(request: Request, after: Annotated[str | None, Query(pattern="^[0
         paged=after is not None,
         grafana_url=request.app.state.grafana_url,
         may_retry=Scope.STAGE_B in caller_of(request).scopes,
-        **await _numbers(context_of(request), after),
+        **await _numbers(request, after),
     )
 
 
@@ -39,34 +41,35 @@ async def show(request: Request, after: Annotated[str | None, Query(pattern="^[0
 async def numbers(request: Request) -> Response:
     """The numbers alone: what the page asks for again and again."""
     require_look(request)
-    return page(request, "live_numbers.html", **await _numbers(context_of(request)))
+    return page(request, "live_numbers.html", **await _numbers(request))
 
 
 @router.post("/retry")
 async def retry(request: Request, group: GroupId) -> Response:
     """Back to the page, with the dead letter queued again. Scope ``stage-b``."""
     require(request, Scope.STAGE_B)
-    await desk_of(request).manage.retry(group, caller_of(request).key_id)
+    await ticket_services(request).manage.retry(group, caller_of(request).key_id)
     return RedirectResponse("/console/live", 303)
 
 
-async def _numbers(context: Context, after: str | None = None) -> dict[str, Any]:
+async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]:
     """What the template shows; a queue that does not answer is a line of its own, not an error page."""
-    health = await context.models.health()
+    models, admission = model_services(request).router, web_services(request).admission
+    health = await models.health()
     shown: dict[str, Any] = {
-        "ready": health.ready and not context.intake.draining,
+        "ready": health.ready and not admission.draining,
         "reason": health.reason,
         "restarts": health.restarts,
-        "model": context.models.model,
-        "in_flight": context.intake.in_flight,
-        "limit": context.intake.limit,
+        "model": models.model,
+        "in_flight": admission.in_flight,
+        "limit": admission.limit,
         "states": [],
         "depth": None,
         "at_work": (),
         "dead": Page(groups=(), after=None),
         "queue_problem": None,
     }
-    desk = context.groups
+    desk = optional_ticket_services(request)
     if desk is None:
         return shown
     try:

@@ -10,16 +10,17 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.app.context import context_of
 from service.console.models_view import charts
 from service.console.render import page, words_of
 from service.console.visitor import by
 from service.console.words import known
 from service.models.catalogue import ModelCatalogue
 from service.models.routes import models as in_service
+from service.models.services import model_services
 from service.platform.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
 from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
+from service.web.services import web_services
 from vqc.errors import VqcError
 
 router = APIRouter(prefix="/console/models")
@@ -77,11 +78,10 @@ async def rollback(request: Request, alias: Ref, expected: Ref, to: Ref, reason:
 async def reload(request: Request, alias: Ref) -> Response:
     """Begins to put in force what the alias names now; the page then shows how that goes."""
     require(request, Scope.ADMIN)
-    context = context_of(request)
     try:
-        if context.intake.draining:
+        if web_services(request).admission.draining:
             raise Draining
-        context.swaps.begin(alias)
+        model_services(request).swaps.begin(alias)
     except (Draining, SwapRunning, UnknownModel) as error:
         return await _page(request, error=error)
     return RedirectResponse("/console/models?done=reloading", 303)
@@ -94,12 +94,12 @@ async def _moved(request: Request, alias: str, done: str, move: Callable[[ModelC
     except (NotPromoted, CatalogueUnavailable) as error:
         return await _page(request, error=error)
     with suppress(UnknownModel, SwapRunning):  # an alias that is not served here, or one that the watch will follow
-        context_of(request).swaps.begin(alias)
+        model_services(request).swaps.begin(alias)
     return RedirectResponse(f"/console/models?done={done}", 303)
 
 
 async def _page(request: Request, *, done: str = "", error: VqcError | None = None) -> Response:
-    catalogue, problem = context_of(request).catalogue, problem_of(error) if error else None
+    catalogue, problem = model_services(request).catalogue, problem_of(error) if error else None
     found, drawn = None, []
     if catalogue is not None:
         try:
@@ -127,7 +127,7 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
 
 def _step(request: Request) -> str | None:
     """What the swap under way is at, in the visitor's language."""
-    step, t = context_of(request).swaps.step, words_of(request)
+    step, t = model_services(request).swaps.step, words_of(request)
     if step is None:
         return None
     phase = step.values.get("phase")
@@ -136,7 +136,7 @@ def _step(request: Request) -> str | None:
 
 
 def _catalogue(request: Request) -> ModelCatalogue:
-    catalogue = context_of(request).catalogue
+    catalogue = model_services(request).catalogue
     if catalogue is None:
         raise CatalogueUnavailable("VQC_REGISTRY", "this service was started without one")
     return catalogue

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from service.app.context import desk_of
 from service.console.looking import AGES, Filters, require_look
 from service.console.render import page
 from service.tickets.review import Risk, Shelf, risk_of
+from service.tickets.services import ticket_services
 from vqc.missions import missions
 
 router = APIRouter(prefix="/console/queue")
@@ -22,7 +22,7 @@ PAGE = 25
 async def show(request: Request, filters: Annotated[Filters, Query()]) -> Response:
     """A page of the queue, the riskiest or the oldest first."""
     require_look(request)
-    desk = desk_of(request)
+    desk = ticket_services(request)
     found = await desk.waiting.page(filters.wanted, after=filters.after, limit=PAGE)
     shelves = await desk.store.shelves()
     models = {shelf.model for shelf in shelves if shelf.model and shelf.mission is None and shelf.risk is None}
@@ -47,7 +47,7 @@ async def show(request: Request, filters: Annotated[Filters, Query()]) -> Respon
 async def counts(request: Request, filters: Annotated[Filters, Query()]) -> Response:
     """How many wait, by risk: what the page asks for again and again."""
     require_look(request)
-    shelves = await desk_of(request).store.shelves()
+    shelves = await ticket_services(request).store.shelves()
     return page(request, "queue_counts.html", counts=_counts(shelves, filters), filters=filters, risks=list(Risk))
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.app.context import context_of
 from service.console.door import cookie_of
 from service.console.errors import SIGN_IN
 from service.console.render import page, visit_of
 from service.console.sessions import Session, Sessions
 from service.console.words import COOKIE, Language
 from service.platform.errors import Unauthenticated
+from service.web.services import web_services
 
 router = APIRouter(prefix="/console")
 
@@ -33,7 +33,7 @@ async def signed_in(
 ) -> Response:
     """On to where the person wanted to go, with a new session; the form again for a key that is not valid."""
     try:
-        caller = context_of(request).keys.authenticate(f"Bearer {key.strip()}")
+        caller = web_services(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
         return page(request, "sign_in.html", 401, next=inside(next), ended=False, unsaved=False, problem=str(error))
     sessions = sessions_of(request)

@@ -9,18 +9,20 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from service.app.context import context_of, desk_of
 from service.console.explained import explained
 from service.console.looking import Filters, require_look
 from service.console.render import page
 from service.console.sign import named
 from service.photos import answers
+from service.photos.services import photo_services
 from service.platform.errors import BlobMissing, ReviewConflict
 from service.platform.generation import Knobs
 from service.tickets.review_queue import place
+from service.tickets.services import ticket_services
 from service.tickets.ticket import Group, GroupPhoto
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
+from service.web.services import web_services
 from vqc.verdict import Verdict
 
 router = APIRouter(prefix="/console/tickets")
@@ -40,7 +42,7 @@ _PHOTO_HEADERS = {
 async def show(request: Request, group_id: GroupId, filters: Wanted) -> Response:
     """The ticket; where another was decided just before, with the way to take that back."""
     require_look(request)
-    desk = desk_of(request)
+    desk = ticket_services(request)
     group = await desk.store.get(group_id)
     before = await desk.store.get(filters.decided) if filters.decided else None
     behind = await desk.waiting.page(filters.wanted, after=place(group), limit=1)
@@ -70,7 +72,7 @@ async def decide(
 ) -> Response:
     """On to the next ticket; a page that shows the other decision where somebody was faster."""
     require(request, Scope.REVIEW)
-    desk = desk_of(request)
+    desk = ticket_services(request)
     group = await desk.store.get(group_id)
     behind = await desk.waiting.page(filters.wanted, after=place(group), limit=2)
     given = {"verdict": verdict, "name": name.strip() or name, "note": note.strip()}
@@ -101,7 +103,7 @@ async def undo(
 ) -> Response:
     """The ticket, as judging left it; a page that shows the other decision where somebody decided since."""
     require(request, Scope.REVIEW)
-    desk = desk_of(request)
+    desk = ticket_services(request)
     try:
         await desk.manage.review(
             group_id, verdict=None, name=name, note="", by=caller_of(request).key_id, revision=revision
@@ -116,7 +118,7 @@ async def undo(
 async def photo(request: Request, group_id: GroupId, digest: Digest) -> Response:
     """A photo of the ticket, as it was judged; no other is given out."""
     require_look(request)
-    desk = desk_of(request)
+    desk = ticket_services(request)
     found = _photo_of(await desk.store.get(group_id), digest)
     data = await _bytes(request, digest)
     media_type = found.media_type if found.media_type in _SHOWN_TYPES else "application/octet-stream"
@@ -128,12 +130,12 @@ async def objects(request: Request, group_id: GroupId, digest: Digest) -> Respon
     """The objects of a photo as ``POST /caption`` has them, asked of the model in force. Scope ``caption``."""
     require_look(request)
     require(request, Scope.CAPTION)
-    started, context = perf_counter(), context_of(request)
-    _photo_of(await desk_of(request).store.get(group_id), digest)
+    started, photos = perf_counter(), photo_services(request)
+    _photo_of(await ticket_services(request).store.get(group_id), digest)
     data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])
-    knobs = Knobs(max_new_tokens=context.defaults.caption_max_new_tokens)
-    with context.intake.admitted():
-        asked = context.caption(data, request_id=request_id, knobs=knobs, timeout_s=context.defaults.timeout_s)
+    knobs = Knobs(max_new_tokens=photos.defaults.caption_max_new_tokens)
+    with web_services(request).admission.admitted():
+        asked = photos.caption(data, request_id=request_id, knobs=knobs, timeout_s=photos.defaults.timeout_s)
         result = await while_connected(request, asked)
     coordinates: Literal["norm1000"] = "norm1000"
     total_ms = (perf_counter() - started) * 1000
@@ -150,6 +152,6 @@ def _photo_of(group: Group, digest: str) -> GroupPhoto:
 
 async def _bytes(request: Request, digest: str) -> bytes:
     try:
-        return await desk_of(request).blobs.get(digest)
+        return await ticket_services(request).blobs.get(digest)
     except BlobMissing as error:
         raise HTTPException(404, str(error)) from error

@@ -8,11 +8,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.app.context import context_of
 from service.console.render import page, words_of
 from service.console.words import catalogue
 from service.photos.routes import caption, stage_a
 from service.web.auth import Scope, caller_of, require
+from service.web.services import web_services
 from vqc.missions import missions
 
 router = APIRouter(prefix="/console/try")
@@ -33,5 +33,5 @@ async def show(request: Request) -> Response:
         "try.html",
         missions=list(missions()) if Scope.STAGE_A in caller_of(request).scopes else [],
         script_words={key.removeprefix(SCRIPT_WORDS): t(key) for key in catalogue() if key.startswith(SCRIPT_WORDS)},
-        max_body_bytes=context_of(request).max_body_bytes,
+        max_body_bytes=web_services(request).max_body_bytes,
     )

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from pydantic import Field
 
-from service.app.context import context_of
 from service.guidance.proposal import (
     Decision,
     Effect,
@@ -18,6 +17,7 @@ from service.guidance.proposal import (
     Reflected,
 )
 from service.guidance.routes import GuidanceOut, by, guidance_out
+from service.guidance.services import guidance_services
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
 from vqc.missions import mission_named
@@ -51,11 +51,11 @@ class DecisionIn(Wire):
 @router.get("", summary="The proposals for a guidance", response_model=list[ProposalOut])
 async def proposals(request: Request, mission: str) -> list[ProposalOut]:
     """Every proposal: those that wait first, the newest first among each."""
-    context, of = context_of(request), mission_named(mission)
+    services, of = guidance_services(request), mission_named(mission)
 
     def found() -> list[ProposalOut]:
-        in_force = context.guidance.in_force(of).digest
-        return [_proposal_out(one, in_force) for one in context.proposals.proposals(of)]
+        in_force = services.versions.in_force(of).digest
+        return [_proposal_out(one, in_force) for one in services.proposals.proposals(of)]
 
     return await asyncio.to_thread(found)
 
@@ -66,7 +66,7 @@ async def approve(
 ) -> ProposalOut:
     """409 if it is decided on, or if its base is no longer in force; needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, of, who = context_of(request).proposals, mission_named(mission), by(request)
+    book, of, who = guidance_services(request).proposals, mission_named(mission), by(request)
     decided = await asyncio.to_thread(lambda: book.approve(of, proposal, by=who, note=_note(body)))
     return _proposal_out(decided, decided.guidance.digest)
 
@@ -77,7 +77,7 @@ async def reject(
 ) -> ProposalOut:
     """409 if it is decided on; needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, of, who = context_of(request).proposals, mission_named(mission), by(request)
+    book, of, who = guidance_services(request).proposals, mission_named(mission), by(request)
     decided = await asyncio.to_thread(lambda: book.reject(of, proposal, by=who, note=_note(body)))
     return _proposal_out(decided, None)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from pydantic import Field
 
-from service.app.context import guidance_of
 from service.guidance.edit import WrittenRule, edited
 from service.guidance.guidance import Guidance, diff
+from service.guidance.services import guidance_services
 from service.web.auth import Scope, caller_of, require
 from service.web.schemas import Wire
 from vqc.missions import mission_named, missions
@@ -107,7 +107,7 @@ class MissionOut(Wire):
 @router.get("", summary="The missions", response_model=list[MissionOut])
 async def every_mission(request: Request) -> list[MissionOut]:
     """Every mission by its exact name."""
-    book = guidance_of(request)
+    book = guidance_services(request).versions
 
     def found() -> list[MissionOut]:
         return [
@@ -129,7 +129,7 @@ async def every_mission(request: Request) -> list[MissionOut]:
 @router.get("/{mission}/guidance", summary="The guidance in force", response_model=GuidanceOut)
 async def guidance(request: Request, mission: str) -> GuidanceOut:
     """The version that new tickets of the mission are judged under."""
-    book = guidance_of(request)
+    book = guidance_services(request).versions
     return guidance_out(await asyncio.to_thread(book.in_force, mission_named(mission)))
 
 
@@ -140,7 +140,7 @@ async def put(request: Request, mission: str, body: Annotated[GuidanceIn, Body()
     Tickets that are being judged stay under the version that they were begun with.
     """
     require(request, Scope.ADMIN)
-    book, who, of = guidance_of(request), by(request), mission_named(mission)
+    book, who, of = guidance_services(request).versions, by(request), mission_named(mission)
     rules = [WrittenRule(id=rule.id, text=rule.text, evidence=tuple(rule.evidence)) for rule in body.rules]
 
     def written() -> Guidance:
@@ -154,7 +154,7 @@ async def put(request: Request, mission: str, body: Annotated[GuidanceIn, Body()
 @router.get("/{mission}/guidance/versions", summary="The versions of a guidance", response_model=VersionsOut)
 async def versions(request: Request, mission: str) -> VersionsOut:
     """Every version that is kept with what it changed, and the history of who put which in force."""
-    book, of = guidance_of(request), mission_named(mission)
+    book, of = guidance_services(request).versions, mission_named(mission)
 
     def found() -> VersionsOut:
         kept, current = book.versions(of), book.in_force(of).digest
@@ -174,7 +174,7 @@ async def versions(request: Request, mission: str) -> VersionsOut:
 async def rollback(request: Request, mission: str, body: Annotated[RollbackIn, Body()]) -> GuidanceOut:
     """Puts an earlier version back in force; needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, who, of = guidance_of(request), by(request), mission_named(mission)
+    book, who, of = guidance_services(request).versions, by(request), mission_named(mission)
     return guidance_out(
         await asyncio.to_thread(lambda: book.rollback(of, expected=body.expected, by=who, to=body.to, note=body.note))
     )

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from engine.protocol import StartPhase
-from service.app.context import context_of
 from service.models.router import Deployment
+from service.models.services import model_services
 from service.models.swap import Served, Swap
 from service.platform.errors import Draining, SwapFailed
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
+from service.web.services import web_services
 
 router = APIRouter(tags=["models"])
 
@@ -57,9 +58,9 @@ class ModelsOut(Wire):
 @router.get("/models", summary="Which models are in force", response_model=ModelsOut)
 async def models(request: Request) -> ModelsOut:
     """The main model, a canary and a shadow if there are any, and engines that finish what they have."""
-    context = context_of(request)
-    in_force = [_served_out(served, context.models.in_force(served.role)) for served in context.swaps.served]
-    swaps, last = context.swaps, context.swaps.last
+    services = model_services(request)
+    in_force = [_served_out(served, services.router.in_force(served.role)) for served in services.swaps.served]
+    swaps, last = services.swaps, services.swaps.last
     return ModelsOut(
         models=[*await asyncio.gather(*in_force), *map(_draining, swaps.stopping)],
         swapping=swaps.doing,
@@ -75,10 +76,9 @@ async def reload(request: Request, alias: str) -> SwapOut:
     A version that cannot be fetched, was trained under another contract or does not come up leaves the old one in force: 502.
     """
     require(request, Scope.ADMIN)
-    context = context_of(request)
-    if context.intake.leaving:
+    if web_services(request).admission.leaving:
         raise Draining
-    return swap_out(await context.swaps.reload(alias))
+    return swap_out(await model_services(request).swaps.reload(alias))
 
 
 def swap_out(swap: Swap) -> SwapOut:

@@ -7,7 +7,7 @@ Latencies carry the trace id of one request per bucket as an exemplar, where the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -19,12 +19,12 @@ from service.platform.admission import Intake
 from service.platform.metrics import exemplar, initialised
 from service.platform.shares import Role
 from service.platform.version import VERSION
+from service.web.ports import Refusal
 from vqc.errors import PhotoReason
 from vqc.missions import missions
 from vqc.parser import Status
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-Refusal = Literal["overloaded", "draining", "body_too_large", "host"]
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 

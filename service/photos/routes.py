@@ -11,17 +11,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from service.app.context import Context, context_of
 from service.photos import answers
 from service.photos.bodies import caption_photo, stage_a_photos
 from service.photos.overlay import overlay_png
 from service.photos.results import CaptionBegun, CaptionResult
 from service.photos.schemas import CaptionOut, CaptionQuery, StageAOut
+from service.photos.services import PhotoServices, photo_services
 from service.platform.generation import Knobs
 from service.web.auth import Scope, require
 from service.web.disconnect import while_connected
 from service.web.problems import problem_of
-from service.web.schemas import HealthOut, KnobsIn
+from service.web.schemas import KnobsIn
 from service.web.sse import event, event_stream
 from vqc.caption import CaptionObject
 from vqc.errors import InvalidValue, VqcError
@@ -38,22 +38,22 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     ``Accept: text/event-stream`` sends ``object`` events as objects complete, then one ``done`` event with the whole
     answer (or ``error`` with a problem). ``render=overlay`` answers the picture with the objects drawn.
     """
-    started, context = perf_counter(), context_of(request)
+    started, services = perf_counter(), photo_services(request)
     require(request, Scope.CAPTION)
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed and query.render == "overlay":
         raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
-    knobs, timeout_s = _decoding(query, context, context.defaults.caption_max_new_tokens)
+    knobs, timeout_s = _decoding(query, services, services.defaults.caption_max_new_tokens)
     request_id: str = request.scope["vqc_request_id"]
-    data = await caption_photo(request, context.fetch)
+    data = await caption_photo(request, services.fetch)
     if streamed:
-        parts = context.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        parts = services.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
         begun = cast(CaptionBegun, await while_connected(request, anext(parts)))
         first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
         events = _caption_events(request_id, query, started, begun.photo, first, parts)
         return event_stream(request, events, answers.model_header(begun.model))
     result = await while_connected(
-        request, context.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        request, services.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
     )
     total_ms = _ms_since(started)
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
@@ -77,14 +77,14 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
 
     A photo that is itself at fault gets a ``problem`` in its place; the others get their lines.
     """
-    started, context = perf_counter(), context_of(request)
+    started, services = perf_counter(), photo_services(request)
     require(request, Scope.STAGE_A)
-    knobs, timeout_s = _decoding(query, context, context.defaults.stage_a_max_new_tokens)
-    name, photos = await stage_a_photos(request, context.fetch)
+    knobs, timeout_s = _decoding(query, services, services.defaults.stage_a_max_new_tokens)
+    name, photos = await stage_a_photos(request, services.fetch)
     mission, request_id = mission_named(name), request.scope["vqc_request_id"]
     result = await while_connected(
         request,
-        context.stage_a(
+        services.stage_a(
             [source for _, source in photos],
             mission=mission,
             request_id=request_id,
@@ -103,52 +103,6 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
         ),
         answers.headers(result.model, result.prompt_digest, {"total": total_ms}),
     )
-
-
-@router.get("/healthz", summary="Whether the process lives", tags=["operations"])
-async def healthz() -> dict[str, str]:
-    """Answers as long as the process can answer at all; says nothing of the engine."""
-    return {"status": "ok"}
-
-
-@router.get("/readyz", summary="Whether requests would be answered", tags=["operations"], response_model=HealthOut)
-async def readyz(request: Request) -> Response:
-    """200 when work is taken, the engine answers and the queue does; 503 with the reasons when not."""
-    return await _readiness(context_of(request), tickets=True)
-
-
-@router.get(
-    "/readyz/captions", summary="Whether captions would be answered", tags=["operations"], response_model=HealthOut
-)
-async def readyz_captions(request: Request) -> Response:
-    """As ``/readyz``, without what only tickets need: Redis away must not take captions and Stage-A with it."""
-    return await _readiness(context_of(request), tickets=False)
-
-
-async def _readiness(context: Context, *, tickets: bool) -> Response:
-    health = await context.models.health()
-    reasons = [] if health.ready else [health.reason]
-    if context.intake.leaving:
-        reasons.append("shutting down: no new work is taken")
-    if tickets and context.groups is not None:
-        reasons += await context.groups.look()
-    body = HealthOut(
-        ready=not reasons,
-        reasons=reasons,
-        model=answers.model_out(context.models.model),
-        engine_restarts=health.restarts,
-    )
-    return Response(body.model_dump_json(), 503 if reasons else 200, media_type="application/json")
-
-
-@router.get("/metrics", summary="Prometheus metrics", tags=["operations"], response_class=Response)
-async def metrics(request: Request) -> Response:
-    """The metrics in Prometheus text format, or OpenMetrics with exemplars where ``Accept`` says so."""
-    context = context_of(request)
-    if context.groups is not None:
-        await context.groups.look()
-    page, content_type = context.metrics.page(await context.models.health(), request.headers.get("accept", ""))
-    return Response(page, headers={"Content-Type": content_type})
 
 
 async def _caption_events(
@@ -181,7 +135,7 @@ async def _caption_events(
         await rest.aclose()
 
 
-def _decoding(query: KnobsIn, context: Context, max_new_tokens: int) -> tuple[Knobs, float]:
+def _decoding(query: KnobsIn, services: PhotoServices, max_new_tokens: int) -> tuple[Knobs, float]:
     knobs = Knobs(
         max_new_tokens=query.max_new_tokens or max_new_tokens,
         temperature=query.temperature,
@@ -189,7 +143,7 @@ def _decoding(query: KnobsIn, context: Context, max_new_tokens: int) -> tuple[Kn
         repetition_penalty=query.repetition_penalty,
         seed=query.seed,
     )
-    return knobs, min(query.timeout_s or context.defaults.timeout_s, context.defaults.timeout_s)
+    return knobs, min(query.timeout_s or services.defaults.timeout_s, services.defaults.timeout_s)
 
 
 def _json(body: BaseModel, headers: dict[str, str]) -> Response:

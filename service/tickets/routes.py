@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Body, Header, Path, Query, Request
 from starlette.responses import Response
 
-from service.app.context import context_of, desk_of
+from service.photos.services import photo_services
 from service.tickets.bodies import submission
 from service.tickets.events import event_pages, nothing_left
 from service.tickets.schemas import (
@@ -20,9 +20,11 @@ from service.tickets.schemas import (
     group_brief,
     group_out,
 )
+from service.tickets.services import ticket_services
 from service.tickets.ticket import Group
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
+from service.web.services import web_services
 from service.web.sse import event_stream
 
 router = APIRouter(prefix="/stage-b/groups", tags=["tickets"])
@@ -52,16 +54,17 @@ async def submit(request: Request, idempotency_key: Key = None) -> Response:
     202: it is kept and queued, and will reach a final record. ``Location`` is where to look; ``…/events`` tells as it goes.
     """
     require(request, Scope.STAGE_B)
-    desk, context = desk_of(request), context_of(request)
-    ticket = await submission(request, context.fetch, caller=caller_of(request).key_id, key=idempotency_key)
-    return _answer(await while_connected(request, desk.submit(ticket)), 202)
+    ticket = await submission(
+        request, photo_services(request).fetch, caller=caller_of(request).key_id, key=idempotency_key
+    )
+    return _answer(await while_connected(request, ticket_services(request).submit(ticket)), 202)
 
 
 @router.get("", summary="Tickets in a state", response_model=GroupsOut)
 async def groups(request: Request, query: Annotated[GroupsQuery, Query()]) -> GroupsOut:
     """A page of the tickets in a state, oldest first; by default those that a person has to look at."""
     require(request, Scope.STAGE_B)
-    store = desk_of(request).store
+    store = ticket_services(request).store
     page = await store.page(query.state, after=query.after, limit=query.limit)
     again = {"state": query.state.value, "limit": query.limit, "after": page.after}
     return GroupsOut(
@@ -76,7 +79,7 @@ async def groups(request: Request, query: Annotated[GroupsQuery, Query()]) -> Gr
 async def group(request: Request, group_id: GroupId) -> Response:
     """The ticket as it is now: state, verdict, evidence, every rollout, and what it was judged with."""
     require(request, Scope.STAGE_B)
-    return _answer(await desk_of(request).store.get(group_id), 200)
+    return _answer(await ticket_services(request).store.get(group_id), 200)
 
 
 @router.get("/{group_id}/events", summary="What happens to a ticket, as it happens", response_class=Response)
@@ -86,7 +89,7 @@ async def events(request: Request, group_id: GroupId, last_event_id: LastEventId
     204 when the run has ended and nothing is left to tell: a browser's EventSource then stops asking.
     """
     require(request, Scope.STAGE_B)
-    store, intake = desk_of(request).store, context_of(request).intake
+    store, intake = ticket_services(request).store, web_services(request).admission
     if await nothing_left(store, group_id, last_event_id):
         return Response(status_code=204)
     return event_stream(request, event_pages(store, intake, group_id, last_event_id), {})
@@ -96,21 +99,21 @@ async def events(request: Request, group_id: GroupId, last_event_id: LastEventId
 async def cancel(request: Request, group_id: GroupId) -> Response:
     """Ends a ticket that has no final record yet; what is being generated for it is aborted."""
     require(request, Scope.STAGE_B)
-    return _answer(await desk_of(request).manage.cancel(group_id, caller_of(request).key_id), 200)
+    return _answer(await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id), 200)
 
 
 @router.post("/{group_id}/retry", status_code=202, summary="Judge a ticket again", response_model=GroupOut)
 async def retry(request: Request, group_id: GroupId) -> Response:
     """Queues a failed or cancelled ticket again; what it has already is used."""
     require(request, Scope.STAGE_B)
-    return _answer(await desk_of(request).manage.retry(group_id, caller_of(request).key_id), 202)
+    return _answer(await ticket_services(request).manage.retry(group_id, caller_of(request).key_id), 202)
 
 
 @router.post("/{group_id}/review", summary="Decide on a ticket", response_model=GroupOut)
 async def review(request: Request, group_id: GroupId, body: Annotated[ReviewIn, Body()]) -> Response:
     """A person's verdict, in force from now on; it stays in the record with name, note, key and time. Scope ``review``."""
     require(request, Scope.REVIEW)
-    decided = await desk_of(request).manage.review(
+    decided = await ticket_services(request).manage.review(
         group_id,
         verdict=body.verdict,
         name=body.name,

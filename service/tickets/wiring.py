@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -14,7 +14,6 @@ from docket import Docket
 from redis.asyncio import Redis
 
 from engine.profile import hardware_of
-from service.app.context import Context
 from service.guidance.edit import GuidanceBook
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
@@ -23,6 +22,7 @@ from service.learning.config import load_config
 from service.models.router import ModelRouter
 from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
+from service.photos.services import PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import Intake
 from service.platform.generation import Knobs
@@ -31,7 +31,6 @@ from service.platform.redis_server import embedded_redis
 from service.platform.server import beside
 from service.platform.settings import Settings
 from service.tickets.blob_store import FsspecBlobStore
-from service.tickets.desk import GroupDesk
 from service.tickets.maintenance import SweepGroups
 from service.tickets.manage import ManageGroups
 from service.tickets.metrics import GroupMetrics
@@ -41,6 +40,7 @@ from service.tickets.queue import DocketQueue, docket
 from service.tickets.redis_store import RedisGroupStore, redis_groups
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.schemas import group_out
+from service.tickets.services import TicketServices
 from service.tickets.submit import SubmitGroup
 from service.tickets.ticket import Group
 from service.tickets.webhook import SignedWebhook
@@ -72,42 +72,53 @@ class GroupParts:
 
 
 @asynccontextmanager
-async def with_groups(settings: Settings, context: Context, *, judge: bool) -> AsyncGenerator[Context, None]:
-    """The context with its desk for submitted tickets; with ``judge`` a worker beside it, which leaves when the API drains.
+async def serve_tickets(
+    settings: Settings,
+    *,
+    photos: PhotoServices,
+    models: ModelRouter,
+    guidance: GuidanceBook,
+    metrics: Metrics,
+    admission: Intake,
+    judge: bool,
+) -> AsyncGenerator[TicketServices, None]:
+    """The services of submitted tickets; ``judge`` also runs a worker, which leaves when the API drains.
 
     Raises:
         InvalidValue, QueueUnavailable: as ``group_parts``.
     """
-    async with group_parts(settings, context.metrics) as parts:
-        desk = group_desk(parts, context.reader, context.metrics)
+    async with group_parts(settings, metrics) as parts:
+        services = ticket_services_of(parts, photos.reader, metrics)
         if not judge:
-            yield replace(context, groups=desk)
+            yield services
             return
-        worker = group_worker(parts, context.models, context.stage_a, context.guidance)
-        judging = asyncio.ensure_future(_until_left(worker, context.intake))
+        worker = group_worker(parts, models, photos.stage_a, guidance)
+        judging = asyncio.ensure_future(_until_left(worker, admission))
         judging.add_done_callback(_stop_if_broken)
         try:
-            yield replace(context, groups=desk)
+            yield services
         finally:
             worker.leave()
             await judging
 
 
-async def working(settings: Settings, context: Context) -> None:
+async def judge_tickets(
+    settings: Settings, *, photos: PhotoServices, models: ModelRouter, guidance: GuidanceBook, metrics: Metrics
+) -> None:
     """Judges tickets until SIGTERM or SIGINT."""
-    async with group_parts(settings, context.metrics) as parts:
-        worker = group_worker(parts, context.models, context.stage_a, context.guidance)
-        desk = group_desk(parts, context.reader, context.metrics)
+    async with group_parts(settings, metrics) as parts:
+        worker = group_worker(parts, models, photos.stage_a, guidance)
+        services = ticket_services_of(parts, photos.reader, metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.leave)
 
         async def reasons() -> list[str]:
-            health = await context.models.health()
-            return ([] if health.ready else [health.reason]) + await desk.look()
+            health = await models.health()
+            return ([] if health.ready else [health.reason]) + await services.find_problems()
 
         async def page(accept: str) -> tuple[bytes, str]:
-            await desk.look()
-            return context.metrics.page(await context.models.health(), accept)
+            await services.update_metrics()
+            return metrics.page(await models.health(), accept)
 
         async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
             await worker.run()
@@ -172,9 +183,9 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
         )
 
 
-def group_desk(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> GroupDesk:
+def ticket_services_of(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> TicketServices:
     """What the API's routes work with."""
-    return GroupDesk(
+    return TicketServices(
         submit=SubmitGroup(
             store=parts.store,
             queue=parts.queue,

@@ -17,12 +17,11 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.photos.metrics import Metrics, Refusal
-from service.platform.admission import Intake
-from service.platform.allowed_hosts import HostRule
 from service.platform.errors import BodyTooLarge, Draining, HostRefused, Overloaded
-from service.web.auth import PUBLIC_PATHS, KeyRing
+from service.web.auth import PUBLIC_PATHS
+from service.web.ports import HttpObserver, Refusal
 from service.web.problems import problem_response
+from service.web.services import WebServices
 from vqc.errors import VqcError
 
 WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
@@ -49,19 +48,13 @@ class Gate:
         app: ASGIApp,
         *,
         console: ASGIApp | None = None,
-        keys: KeyRing,
-        hosts: HostRule,
-        intake: Intake,
-        metrics: Metrics,
-        max_body_bytes: int,
+        web: WebServices,
+        observer: HttpObserver,
     ) -> None:
         self._app = app
         self._console = console
-        self._keys = keys
-        self._hosts = hosts
-        self._intake = intake
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
+        self._web = web
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; anything but HTTP goes through untouched."""
@@ -79,7 +72,7 @@ class Gate:
                 status = message["status"]
                 answered = MutableHeaders(scope=message)
                 answered["X-Request-Id"] = request_id
-                if self._intake.leaving:
+                if self._web.admission.leaving:
                     answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
             await send(message)
 
@@ -98,23 +91,23 @@ class Gate:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
             if scope["path"] not in PUBLIC_PATHS:
-                self._hosts.check(headers.get("host", ""))
+                self._web.hosts.check(headers.get("host", ""))
             app = self._console if self._console and _is_console(scope["path"]) else self._app
             if app is self._app and scope["path"] not in PUBLIC_PATHS:
-                scope["vqc_caller"] = self._keys.authenticate(headers.get("authorization"))
-            if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._max_body_bytes:
-                raise BodyTooLarge(int(declared), self._max_body_bytes)
-            with self._intake.admitted() if work else nullcontext():
-                await app(scope, _limited(receive, self._max_body_bytes), send)
+                scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
+            if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._web.max_body_bytes:
+                raise BodyTooLarge(int(declared), self._web.max_body_bytes)
+            with self._web.admission.admitted() if work else nullcontext():
+                await app(scope, _limited(receive, self._web.max_body_bytes), send)
         except VqcError as error:
             if type(error) in _REFUSALS:
-                self._metrics.refused(_REFUSALS[type(error)])
+                self._observer.refused(_REFUSALS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
         refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
         route = getattr(scope.get("route"), "path", refused_early)
-        self._metrics.request(route, scope["method"], status, seconds)
+        self._observer.request(route, scope["method"], status, seconds)
         if span.is_recording():
             span.update_name(f"{scope['method']} {route}")
             span.set_attributes({"http.response.status_code": status, "vqc.request_id": request_id})

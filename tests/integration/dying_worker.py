@@ -84,10 +84,10 @@ class DyingEngine(ScriptedEngine):
 async def main(moment: str) -> None:
     settings = read_settings()
     async with running(settings) as context, group_parts(settings, context.metrics) as parts:
-        models = ModelRouter.of(DyingEngine(moment), context.models.model)
-        stage_a = SummarisePhotos(models, context.reader, Observer())
+        models = ModelRouter.of(DyingEngine(moment), context.models.router.model)
+        stage_a = SummarisePhotos(models, context.photos.reader, Observer())
         dying = replace(parts, store=DyingStore(parts.store, moment))
-        worker = group_worker(dying, models, stage_a, context.guidance)
+        worker = group_worker(dying, models, stage_a, context.guidance.versions)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.leave)
         await worker.run()
 

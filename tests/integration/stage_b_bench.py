@@ -18,7 +18,7 @@ from service.platform.redis_server import embedded_redis
 from service.platform.settings import Settings
 from service.tickets.submit import Submission, SubmitGroup, SubmittedPhoto
 from service.tickets.ticket import ACTIVE, Group, State
-from service.tickets.wiring import GroupParts, group_desk, group_parts
+from service.tickets.wiring import GroupParts, group_parts, ticket_services_of
 from tests import photos
 from tests.redis_servers import binary_of
 from vqc.image import PhotoLimits
@@ -108,7 +108,7 @@ async def stage_b(tmp_path: Path, server: str = "valkey", *, lease_s: float = 1.
         metrics = Metrics(Intake(1))
         async with group_parts(settings, metrics) as parts:
             reader = PhotoReader(PhotoLimits(), 1)
-            bench = StageB(parts, group_desk(parts, reader, metrics).submit, environment)
+            bench = StageB(parts, ticket_services_of(parts, reader, metrics).submit, environment)
             try:
                 yield bench
             finally:

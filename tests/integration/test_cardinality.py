@@ -27,8 +27,11 @@ async def test_ten_thousand_mixed_requests_stay_below_a_thousand_series():
     context = context_with(ScriptedEngine(), max_in_flight=8)
     counted = replace(
         context,
-        caption=CaptionPhoto(context.models, context.reader, context.metrics),
-        stage_a=SummarisePhotos(context.models, context.reader, context.metrics),
+        photos=replace(
+            context.photos,
+            caption=CaptionPhoto(context.models.router, context.photos.reader, context.metrics),
+            stage_a=SummarisePhotos(context.models.router, context.photos.reader, context.metrics),
+        ),
     )
 
     words = []

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,7 +119,7 @@ async def listening(port: int) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def served(browser: Browser, tmp_path: Path) -> AsyncGenerator[Served, None]:
     path, keys = keys_file(tmp_path)
-    context = replace(context_with(ScriptedEngine(), keys=read_keys(path)), max_body_bytes=2**24)
+    context = context_with(ScriptedEngine(), keys=read_keys(path), max_body_bytes=2**24)
     async with serving(Site(context, Clock(datetime.now(UTC)), keys), browser) as found:
         yield found
 

@@ -21,7 +21,7 @@ pytestmark = ON_THE_SESSIONS_LOOP
 
 async def paths(served: Served) -> dict[str, str]:
     """The address of every page by its name, with something on each."""
-    desk = served.site.context.groups
+    desk = served.site.context.tickets
     await waiting(desk, "QC-20261120-0007", verdict=Verdict.FAIL, hours=30)
     group = await waiting(desk, "QC-20261123-0031", reasons=("divided_vote", "below_threshold"), hours=26)
     await waiting(desk, "QC-20261124-0102", reasons=("summaries_unclear",), mission="RRU线缆", hours=4)
@@ -52,7 +52,7 @@ async def test_every_page_can_be_used(served: Served, language: str, scheme: str
     await stranger.page.goto("/console/sign-in")
     found = await look(stranger, "sign_in", language, scheme)
     person = await served.person("all", locale=language, color_scheme=scheme)
-    assert set(Scope) == served.site.context.keys.authenticate(f"Bearer {served.site.keys['all']}").scopes
+    assert set(Scope) == served.site.context.web.keys.authenticate(f"Bearer {served.site.keys['all']}").scopes
     for name, path in (await paths(served)).items():
         answer = await person.page.goto(path)
         assert answer.status == (404 if name == "missing" else 200), name

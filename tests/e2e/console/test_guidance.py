@@ -16,8 +16,8 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     context, one = served.site.context, proposal()
-    first = context.guidance.in_force(MISSION)
-    context.proposals.put(MISSION, one)
+    first = context.guidance.versions.in_force(MISSION)
+    context.guidance.proposals.put(MISSION, one)
     person = await served.person()
     page = person.page
     await page.get_by_role("link", name="任务与规则").click()
@@ -27,18 +27,18 @@ async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     await page.get_by_label("说明").first.fill("看过依据")
     await page.get_by_role("button", name="采纳").click()
     await expect(page.get_by_role("status")).to_contain_text("提议已采纳")
-    assert context.guidance.in_force(MISSION) == one.guidance
+    assert context.guidance.versions.in_force(MISSION) == one.guidance
     await page.get_by_text("与现行规则比较，回退").click()
     await page.get_by_role("button", name="回退到第 0 版").click()
     await expect(page.get_by_role("status")).to_contain_text("已回退")
-    assert context.guidance.in_force(MISSION) == first
+    assert context.guidance.versions.in_force(MISSION) == first
     await expect(page.get_by_role("row", name="回退")).to_contain_text("王工")
     assert await person.serious() == []
     assert (person.faults, person.strangers) == ([], [])
 
 
 async def test_a_narrow_page_does_not_scroll_sideways(served: Served):
-    served.site.context.proposals.put(MISSION, proposal())
+    served.site.context.guidance.proposals.put(MISSION, proposal())
     person = await served.person(viewport={"width": 390, "height": 800})
     await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
     assert await person.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -46,7 +46,7 @@ async def test_a_narrow_page_does_not_scroll_sideways(served: Served):
 
 async def test_two_at_once_the_second_is_told(served: Served):
     context, one = served.site.context, proposal()
-    context.proposals.put(MISSION, one)
+    context.guidance.proposals.put(MISSION, one)
     people = [await served.person(), await served.person()]
     for person in people:
         await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
@@ -54,11 +54,11 @@ async def test_two_at_once_the_second_is_told(served: Served):
     await expect(people[0].page.get_by_role("status")).to_contain_text("提议已否决")
     await people[1].page.get_by_role("button", name="采纳").click()
     await expect(people[1].page.get_by_role("alert")).to_contain_text("处理：已否决")
-    assert context.guidance.in_force(MISSION) == one.base
+    assert context.guidance.versions.in_force(MISSION) == one.base
 
 
 async def test_without_admin_there_is_nothing_to_press_and_html_in_a_rule_stays_text(served: Served):
-    served.site.context.proposals.put(MISSION, proposal(text=f"规则{EVIL}"))
+    served.site.context.guidance.proposals.put(MISSION, proposal(text=f"规则{EVIL}"))
     person = await served.person("decides")
     await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
     await expect(person.page.get_by_text(EVIL).first).to_be_visible()

@@ -22,7 +22,7 @@ async def arrived(page: Page, part: str) -> None:
 
 
 async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Served):
-    desk = served.site.context.groups
+    desk = served.site.context.tickets
     first = await waiting(desk, "QC-0001", hours=3)
     second = await waiting(desk, "QC-0002", hours=2)
     person = await served.person()
@@ -52,7 +52,7 @@ async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Serv
 
 
 async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: Served):
-    desk = served.site.context.groups
+    desk = served.site.context.tickets
     group = await waiting(desk, "QC-0001")
     one, two = await served.person("decides"), await served.person()
     for person in (one, two):
@@ -73,7 +73,7 @@ async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: 
 
 
 async def test_a_session_that_ended_asks_to_sign_in_and_goes_back_to_the_ticket(served: Served):
-    group = await waiting(served.site.context.groups, "QC-0001")
+    group = await waiting(served.site.context.tickets, "QC-0001")
     person = await served.person()
     page = person.page
     await page.goto(f"/console/tickets/{group.id}")
@@ -81,7 +81,7 @@ async def test_a_session_that_ended_asks_to_sign_in_and_goes_back_to_the_ticket(
     await page.keyboard.press("p")
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("会话已结束")).to_be_visible()
-    assert (await served.site.context.groups.store.get(group.id)).state is State.NEEDS_REVIEW
+    assert (await served.site.context.tickets.store.get(group.id)).state is State.NEEDS_REVIEW
     await page.goto(f"/console/tickets/{group.id}")
     await page.fill("[name=key]", served.site.keys["all"])
     await page.fill("[name=name]", "王工")
@@ -98,13 +98,13 @@ async def test_counts_that_poll_send_a_page_whose_session_ended_to_sign_in(serve
 async def test_counts_grow_without_a_reload(served: Served):
     person = await served.person()
     await expect(person.page.locator("#counts b").first).to_have_text("0")
-    await waiting(served.site.context.groups, "QC-0001")
+    await waiting(served.site.context.tickets, "QC-0001")
     await expect(person.page.locator("#counts b").first).to_have_text("1", timeout=15_000)
     assert (person.faults, person.strangers) == ([], [])
 
 
 async def test_who_lacks_a_scope_has_no_form_and_no_page(served: Served):
-    group = await waiting(served.site.context.groups, "QC-0001")
+    group = await waiting(served.site.context.tickets, "QC-0001")
     person = await served.person("looks")
     await person.page.goto(f"/console/tickets/{group.id}")
     await expect(person.page.get_by_text("没有 review 权限")).to_be_visible()
@@ -117,7 +117,7 @@ async def test_who_lacks_a_scope_has_no_form_and_no_page(served: Served):
 
 
 async def test_html_in_names_stays_text(served: Served):
-    desk = served.site.context.groups
+    desk = served.site.context.tickets
     group = await waiting(desk, "<img src=x onerror=alert(1)>", name=EVIL)
     await dead(desk, "<script>alert(1)</script>")
     person = await served.person()
@@ -130,7 +130,7 @@ async def test_html_in_names_stays_text(served: Served):
 
 
 async def test_photos_are_looked_at_by_number_and_their_objects_drawn(served: Served):
-    group = await waiting(served.site.context.groups, "QC-0001", photos=2)
+    group = await waiting(served.site.context.tickets, "QC-0001", photos=2)
     person = await served.person()
     page = person.page
     await page.goto(f"/console/tickets/{group.id}")
@@ -147,9 +147,9 @@ async def test_photos_are_looked_at_by_number_and_their_objects_drawn(served: Se
 
 
 async def test_a_dead_letter_is_retried(served: Served):
-    group = await dead(served.site.context.groups, "QC-DEAD")
+    group = await dead(served.site.context.tickets, "QC-DEAD")
     person = await served.person()
     await person.page.goto("/console/live")
     await person.page.get_by_role("button", name="重试 QC-DEAD").click()
     await expect(person.page.get_by_text("没有死信")).to_be_visible()
-    assert (await served.site.context.groups.store.get(group.id)).state is State.QUEUED
+    assert (await served.site.context.tickets.store.get(group.id)).state is State.QUEUED

@@ -43,7 +43,7 @@ def answering(served: Served, text: str | None = None, *, pause_s: float = 0.0) 
     """From now on the service answers ``text`` (None: its plausible ones), ``pause_s`` between the pieces."""
     script = {} if text is None else {"script": lambda request, index: text}
     engine = ScriptedEngine(**script, token_interval_s=pause_s)
-    served.site.context.models.put_in_force(
+    served.site.context.models.router.put_in_force(
         Role.MAIN, Deployment(engine, ServedModel(alias="champion", digest="d" * 64))
     )
     return engine

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.app.context import Context, Defaults
+from service.app.context import Context
 from service.app.http import create_app
 from service.guidance.proposal_store import ProposalStore
+from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
 from service.judging.sampler import EvidenceKind
 from service.models import exchange as models_exchange
@@ -21,25 +22,28 @@ from service.models.exchange import Exchange
 from service.models.observe import Observer
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
+from service.models.services import ModelServices
 from service.models.swap import Served, SwapModels
 from service.models.versions import FixedVersion
 from service.photos.caption import CaptionPhoto
 from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
+from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import Intake
 from service.platform.allowed_hosts import HostRule
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
 from service.tickets.blob_store import FsspecBlobStore
-from service.tickets.desk import GroupDesk
 from service.tickets.manage import ManageGroups
 from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
 from service.tickets.metrics import GroupMetrics
 from service.tickets.review_queue import ReviewQueue
+from service.tickets.services import TicketServices
 from service.tickets.submit import SubmitGroup
 from service.tickets.webhook import SignedWebhook
 from service.web.auth import KeyRing
+from service.web.services import WebServices
 from vqc.image import PhotoLimits
 
 
@@ -76,32 +80,33 @@ def context_with(
     catalogue=None,
     hosts=("*",),
 ) -> Context:
-    intake = Intake(max_in_flight)
-    metrics = Metrics(intake)
+    admission = Intake(max_in_flight)
+    metrics = Metrics(admission)
     guidance_root = Path(tempfile.mkdtemp())
     models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
     reader = PhotoReader(limits or PhotoLimits(), threads=2)
     return Context(
-        models=models,
-        swaps=swaps or swaps_of(models),
-        caption=CaptionPhoto(models, reader, Observer()),
-        stage_a=SummarisePhotos(models, reader, Observer()),
-        fetch=fetch,
-        keys=KeyRing(keys),
-        hosts=HostRule(hosts, keyed=keys is not None),
-        intake=intake,
+        web=WebServices(
+            keys=KeyRing(keys),
+            hosts=HostRule(hosts, keyed=keys is not None),
+            admission=admission,
+            max_body_bytes=max_body_bytes,
+        ),
+        photos=PhotoServices(
+            caption=CaptionPhoto(models, reader, Observer()),
+            stage_a=SummarisePhotos(models, reader, Observer()),
+            fetch=fetch,
+            reader=reader,
+            defaults=DecodingDefaults(timeout_s=timeout_s),
+        ),
+        models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
+        guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
         metrics=metrics,
-        defaults=Defaults(timeout_s=timeout_s),
-        max_body_bytes=max_body_bytes,
-        reader=reader,
-        guidance=GuidanceStore(guidance_root),
-        proposals=ProposalStore(guidance_root),
-        catalogue=catalogue,
-        groups=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
+        tickets=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
     )
 
 
-def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> GroupDesk:
+def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> TicketServices:
     """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
     blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
@@ -117,7 +122,7 @@ def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1
         max_queued=max_queued,
     )
     manage = ManageGroups(store, queue, observed)
-    return GroupDesk(
+    return TicketServices(
         submit=submit,
         manage=manage,
         store=store,

@@ -130,7 +130,7 @@ async def test_places_are_given_back_after_errors():
         for data in (b"", photos.jpeg(), b"junk", photos.jpeg()):
             await client.post("/caption", files={"photo": ("a", data)})
         assert (await client.post("/caption", files=PHOTO)).status_code == 200
-    assert context.intake.in_flight == 0
+    assert context.web.admission.in_flight == 0
 
 
 async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_length():
@@ -150,9 +150,9 @@ async def test_leaving_says_so_and_still_takes_work_then_draining_refuses_it():
     context = context_with(ScriptedEngine())
     async with client_of(context) as client:
         assert (await client.get("/readyz")).status_code == 200
-        context.intake.leaving = True
+        context.web.admission.leaving = True
         taken, ready = await client.post("/caption", files=PHOTO), await client.get("/readyz")
-        context.intake.draining = True
+        context.web.admission.draining = True
         refused = await client.post("/caption", files=PHOTO)
         assert (await client.get("/healthz")).status_code == 200
     assert (taken.status_code, taken.headers["connection"]) == (200, "close")
@@ -197,8 +197,8 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
     from vqc.image import PhotoLimits
 
     context = context_with(engine)
-    counted = CaptionPhoto(context.models, PhotoReader(PhotoLimits(), 1), context.metrics)
-    async with client_of(replace(context, caption=counted)) as client:
+    counted = CaptionPhoto(context.models.router, PhotoReader(PhotoLimits(), 1), context.metrics)
+    async with client_of(replace(context, photos=replace(context.photos, caption=counted))) as client:
         await client.post("/caption", files=PHOTO)
         await client.post("/caption", files={"photo": ("a", b"junk")})
         page = (await client.get("/metrics")).text
@@ -234,16 +234,16 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error():
 
     await app(scope, receive, send)
     assert sent[0]["status"] == 499
-    assert context.intake.in_flight == 0
+    assert context.web.admission.in_flight == 0
 
 
 async def test_what_is_refused_before_any_work_is_counted_by_its_reason():
     context = context_with(ScriptedEngine(), max_in_flight=1, max_body_bytes=2000)
     async with client_of(context) as client:
-        with context.intake.admitted():
+        with context.web.admission.admitted():
             await client.post("/caption", files=PHOTO)
         await client.post("/caption", content=b"x" * 3000)
-        context.intake.draining = True
+        context.web.admission.draining = True
         await client.post("/stage-a", files=PHOTO)
         page = (await client.get("/metrics")).text
     for reason in ("overloaded", "body_too_large", "draining"):

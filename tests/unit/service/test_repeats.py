@@ -322,9 +322,11 @@ async def test_a_swap_starts_with_nothing_and_a_way_back_finds_what_was_there():
             return answer.json()["cached"]
 
         assert [await cached(), await cached()] == [False, True]
-        before = context.models.put_in_force(Role.MAIN, Deployment(new, ServedModel(alias="champion", digest="e" * 64)))
+        before = context.models.router.put_in_force(
+            Role.MAIN, Deployment(new, ServedModel(alias="champion", digest="e" * 64))
+        )
         assert [await cached(), await cached()] == [False, True]
         assert before
-        context.models.put_in_force(Role.MAIN, before)
+        context.models.router.put_in_force(Role.MAIN, before)
         assert await cached()
     assert (old.answered, new.answered) == (1, 1)

@@ -44,7 +44,12 @@ class Site:
     def __post_init__(self) -> None:
         sessions = Sessions(b"s" * 32, lasting=timedelta(hours=12), clock=self.clock)
         options = ConsoleOptions(grafana_url="https://grafana.example.com")
-        self.app = create_app(self.context, console=create_console(self.context, options, sessions))
+        self.app = create_app(
+            self.context,
+            console=create_console(
+                options, attach=self.context.attach_to, keys=self.context.web.keys, sessions=sessions
+            ),
+        )
 
     @asynccontextmanager
     async def visitor(self, key: str | None = None, name: str = "王工") -> AsyncGenerator[Visitor, None]:

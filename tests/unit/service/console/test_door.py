@@ -107,7 +107,9 @@ async def test_every_answer_is_guarded(site, visitor):
 
 async def test_without_keys_nobody_signs_in_but_forms_still_need_their_token():
     site = Site(context_with(ScriptedEngine()), None, {})  # type: ignore[arg-type]
-    site.app = create_console(site.context, ConsoleOptions(), Sessions(None))
+    site.app = create_console(
+        ConsoleOptions(), attach=site.context.attach_to, keys=site.context.web.keys, sessions=Sessions(None)
+    )
     async with site.visitor() as visitor:
         assert (await visitor.get("/console/nothing")).status_code == 404
         assert (await visitor.client.post("/console/language", data={"language": "en"})).status_code == 403

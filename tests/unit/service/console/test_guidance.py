@@ -19,7 +19,7 @@ HOSTILE = "<script>alert(1)</script>"
 def waiting(context):
     """A proposal that waits for a decision."""
     one = proposal()
-    context.proposals.put(MISSION, one)
+    context.guidance.proposals.put(MISSION, one)
     return one
 
 
@@ -38,7 +38,7 @@ async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visit
 async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor, context):
     one = proposal()
     refused = replace(one.reflections[0], applied=False, reasons=gate([], GateRule(), seed=1).reasons)
-    context.proposals.put(MISSION, replace(one, reflections=(*one.reflections, refused)))
+    context.guidance.proposals.put(MISSION, replace(one, reflections=(*one.reflections, refused)))
     zh, en = [(await visitor.get(PATH, **{"Accept-Language": language})).text for language in ("zh", "en")]
     for chinese, english in (
         ("留出工单只有 0 张", "0 held-out tickets; at least 20"),
@@ -51,8 +51,8 @@ async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor
 async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting):
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id, note="看过")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?done=approved")
-    assert context.guidance.in_force(MISSION) == waiting.guidance
-    last = context.guidance.history(MISSION)[-1]
+    assert context.guidance.versions.in_force(MISSION) == waiting.guidance
+    last = context.guidance.versions.history(MISSION)[-1]
     assert last.by.startswith("王工 (")
     shown = (await visitor.get(answer.headers["location"])).text
     assert "学自运行 demo" in shown
@@ -61,14 +61,14 @@ async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting)
 
 
 async def test_rejecting_leaves_what_is_in_force(visitor, context, waiting):
-    before = context.guidance.in_force(MISSION)
+    before = context.guidance.versions.in_force(MISSION)
     assert (await visitor.post(f"{PATH}/reject", proposal=waiting.id, note="太窄")).status_code == 303
-    assert context.guidance.in_force(MISSION) == before
+    assert context.guidance.versions.in_force(MISSION) == before
     assert "太窄" in (await visitor.get(PATH)).text
 
 
 async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor, context, waiting):
-    context.proposals.reject(MISSION, waiting.id, by="Zhang")
+    context.guidance.proposals.reject(MISSION, waiting.id, by="Zhang")
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
     assert re.search("已由 Zhang 于 .* UTC 处理：已否决", answer.text)
@@ -76,28 +76,28 @@ async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor,
 
 
 async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context, waiting):
-    first = context.guidance.in_force(MISSION)
+    first = context.guidance.versions.in_force(MISSION)
     other = applied(first, [Add(text="别的规则", evidence=("QC-9",))])
-    context.guidance.approve(MISSION, other, expected=first.digest, by="Zhang")
+    context.guidance.versions.approve(MISSION, other, expected=first.digest, by="Zhang")
     shown = (await visitor.get(PATH)).text
     assert "不能采纳" in shown
     assert '/approve" disabled' in shown
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
     assert f"现行的已是版本 {other.digest[:12]}，不再是 {first.digest[:12]}" in answer.text
-    assert context.guidance.in_force(MISSION) == other
+    assert context.guidance.versions.in_force(MISSION) == other
 
 
 async def test_rolling_back_is_compare_and_set(visitor, context, waiting):
-    first = context.guidance.in_force(MISSION)
-    context.proposals.approve(MISSION, waiting.id, by="Zhang")
+    first = context.guidance.versions.in_force(MISSION)
+    context.guidance.proposals.approve(MISSION, waiting.id, by="Zhang")
     shown = (await visitor.get(PATH)).text
     assert "<del>缺少螺丝则不通过</del>" in shown  # what going back would take away
     late = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=first.digest)
-    assert (late.status_code, context.guidance.in_force(MISSION)) == (409, waiting.guidance)
+    assert (late.status_code, context.guidance.versions.in_force(MISSION)) == (409, waiting.guidance)
     done = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=waiting.guidance.digest, note="投诉")
-    assert (done.status_code, context.guidance.in_force(MISSION)) == (303, first)
-    assert context.guidance.history(MISSION)[-1].note == "投诉"
+    assert (done.status_code, context.guidance.versions.in_force(MISSION)) == (303, first)
+    assert context.guidance.versions.history(MISSION)[-1].note == "投诉"
 
 
 @pytest.mark.parametrize("form", [{"to": "0" * 64, "expected": "0" * 64}, {"to": "x", "expected": "y"}])
@@ -106,7 +106,7 @@ async def test_a_version_that_is_not_there(visitor, form):
 
 
 async def test_without_admin_one_looks_but_does_not_change(site, context, waiting):
-    before = context.guidance.in_force(MISSION)
+    before = context.guidance.versions.in_force(MISSION)
     async with site.visitor("decides") as visitor:
         shown = (await visitor.get(PATH)).text
         assert "缺少螺丝则不通过" in shown
@@ -117,13 +117,13 @@ async def test_without_admin_one_looks_but_does_not_change(site, context, waitin
             ("rollback", {"to": before.digest, "expected": before.digest}),
         ):
             assert (await visitor.post(f"{PATH}/{act}", **form)).status_code == 403
-    assert context.proposals.proposals(MISSION) == (waiting,)
+    assert context.guidance.proposals.proposals(MISSION) == (waiting,)
 
 
 async def test_whatever_a_note_or_rule_says_is_text(visitor, context):
     one = proposal(text=f"规则{HOSTILE}")
-    context.proposals.put(MISSION, one)
-    context.proposals.approve(MISSION, one.id, by=HOSTILE, note=HOSTILE)
+    context.guidance.proposals.put(MISSION, one)
+    context.guidance.proposals.approve(MISSION, one.id, by=HOSTILE, note=HOSTILE)
     for path in (PATH, f"{PATH}?done={quote(HOSTILE)}"):
         assert HOSTILE not in (await visitor.get(path)).text
 

@@ -24,7 +24,7 @@ def links(text: str) -> list[str]:
 
 
 async def test_the_queue_has_the_riskiest_first_and_filters(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     low = await waiting(desk, "QC-LOW", verdict=Verdict.FAIL, hours=30)
     medium = await waiting(desk, "QC-MEDIUM", hours=5)
     high = await waiting(desk, "QC-HIGH", reasons=("summaries_unclear",), mission="RRU线缆", hours=2)
@@ -51,7 +51,7 @@ async def test_the_queue_has_the_riskiest_first_and_filters(site, visitor):
 
 async def test_a_page_ends_and_the_next_goes_on(site, visitor):
     for n in range(30):
-        await waiting(site.context.groups, f"QC-{n:04d}", hours=60 - n, photos=0)
+        await waiting(site.context.tickets, f"QC-{n:04d}", hours=60 - n, photos=0)
     text = (await visitor.get("/console/queue?order=age")).text
     assert re.findall(r"QC-\d{4}", text) == [f"QC-{n:04d}" for n in range(25)]
     there = unescape(re.search(r'href="([^"]+)" rel="next"', text)[1])
@@ -61,14 +61,14 @@ async def test_a_page_ends_and_the_next_goes_on(site, visitor):
 
 
 async def test_the_counts_are_asked_for_alone(site, visitor):
-    await waiting(site.context.groups, "QC-1")
+    await waiting(site.context.tickets, "QC-1")
     text = (await visitor.get("/console/queue/counts", **{"HX-Request": "true"})).text
     assert "<html" not in text
     assert re.findall(r"<b>(\d+)</b>", text) == ["1", "0", "1", "0"]
 
 
 async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor):
-    group = await waiting(site.context.groups, "QC-1", reasons=("divided_vote", "below_threshold", "something_new"))
+    group = await waiting(site.context.tickets, "QC-1", reasons=("divided_vote", "below_threshold", "something_new"))
     text = unescape((await visitor.get(f"/console/tickets/{group.id}")).text)
     for said in (
         "票数分散：只有 62% 的回答一致。",
@@ -85,7 +85,7 @@ async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor)
 
 
 async def test_a_ticket_without_a_verdict_or_before_judging_is_shown_too(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     group = await waiting(desk, "QC-1", reasons=("no_verdict",), verdict=None)
     assert "没有可读的结论" in (await visitor.get(f"/console/tickets/{group.id}")).text
     new = await accepted(desk, "QC-2")
@@ -96,7 +96,7 @@ async def test_a_ticket_without_a_verdict_or_before_judging_is_shown_too(site, v
 
 
 async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     first, second = await waiting(desk, "QC-1", hours=2), await waiting(desk, "QC-2", hours=1)
     answer = await visitor.post(f"/console/tickets/{first.id}/decision?order=age", **decision(first, "不通过"))
     assert (answer.status_code, answer.headers["location"]) == (
@@ -120,7 +120,7 @@ async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site,
 
 
 async def test_of_two_reviewers_the_second_sees_what_the_first_decided(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     group = await waiting(desk, "QC-1")
     async with site.visitor("decides", name="李工") as other:
         await other.post(
@@ -144,34 +144,34 @@ async def test_of_two_reviewers_the_second_sees_what_the_first_decided(site, vis
 @pytest.mark.parametrize(("key", "status"), [("all", 200), ("looks", 200), ("decides", 200), ("captions", 403)])
 @pytest.mark.parametrize("path", ["/console/queue", "/console/queue/counts", "/console/tickets/{id}", "/console/live"])
 async def test_who_may_look(site, key, status, path):
-    group = await waiting(site.context.groups, "QC-1")
+    group = await waiting(site.context.tickets, "QC-1")
     async with site.visitor(key) as visitor:
         assert (await visitor.get(path.format(id=group.id))).status_code == status
 
 
 async def test_who_may_not_decide_sees_no_form_and_is_refused(site):
-    group = await waiting(site.context.groups, "QC-1")
+    group = await waiting(site.context.tickets, "QC-1")
     async with site.visitor("looks") as visitor:
         text = (await visitor.get(f"/console/tickets/{group.id}")).text
         assert "没有 review 权限" in text
         assert "/decision" not in text
         assert (await visitor.post(f"/console/tickets/{group.id}/decision", **decision(group))).status_code == 403
         assert (await visitor.post(f"/console/tickets/{group.id}/undo", revision="0", name="x")).status_code == 403
-    assert (await site.context.groups.store.get(group.id)).state is State.NEEDS_REVIEW
+    assert (await site.context.tickets.store.get(group.id)).state is State.NEEDS_REVIEW
 
 
 @pytest.mark.parametrize(
     "wrong", [{"verdict": "maybe"}, {"revision": "-1"}, {"revision": "x"}, {"name": ""}, {"note": "x" * 2001}]
 )
 async def test_what_is_not_a_decision_is_named(site, visitor, wrong):
-    group = await waiting(site.context.groups, "QC-1")
+    group = await waiting(site.context.tickets, "QC-1")
     answer = await visitor.post(f"/console/tickets/{group.id}/decision", **{**decision(group), **wrong})
     assert answer.status_code == 422
     assert next(iter(wrong)) in answer.text
 
 
 async def test_names_and_notes_are_text_whatever_is_in_them(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     group = await waiting(desk, "<script>alert(1)</script>", name=EVIL)
     await visitor.post(f"/console/tickets/{group.id}/decision", **decision(group, name="<b>王</b>", note="<img src=x>"))
     await dead(desk, "QC-<i>")
@@ -181,7 +181,7 @@ async def test_names_and_notes_are_text_whatever_is_in_them(site, visitor):
 
 
 async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(site, visitor):
-    desk = site.context.groups
+    desk = site.context.tickets
     group, other = await waiting(desk, "QC-1", photos=1), await waiting(desk, "QC-2", photos=2)
     path = f"/console/tickets/{group.id}/photos/{group.photos[0].digest}"
     answer = await visitor.get(path)
@@ -199,7 +199,7 @@ async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(sit
 
 
 async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
-    group = await waiting(site.context.groups, "QC-1", photos=1)
+    group = await waiting(site.context.tickets, "QC-1", photos=1)
     path = f"/console/tickets/{group.id}/photos/{group.photos[0].digest}/objects"
     headers = {"X-CSRF-Token": await visitor.csrf(), "Accept": "application/json"}
     answer = await visitor.client.post(path, headers=headers)
@@ -211,13 +211,13 @@ async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
 
 
 async def test_dead_letters_are_listed_and_retried(site, visitor):
-    group = await dead(site.context.groups, "QC-DEAD")
+    group = await dead(site.context.tickets, "QC-DEAD")
     text = (await visitor.get("/console/live")).text
     assert "QC-DEAD" in text
     assert "https://grafana.example.com" in text
     assert (await visitor.post("/console/live/retry", group=group.id)).status_code == 303
-    assert (await site.context.groups.store.get(group.id)).state is State.QUEUED
-    assert list(site.context.groups.queue.judging) == [f"{group.id}.2"]
+    assert (await site.context.tickets.store.get(group.id)).state is State.QUEUED
+    assert list(site.context.tickets.queue.judging) == [f"{group.id}.2"]
     assert (await visitor.post("/console/live/retry", group=group.id)).status_code == 409
     async with site.visitor("decides") as other:
         assert (await other.get("/console/live/numbers")).status_code == 200
@@ -227,14 +227,14 @@ async def test_the_live_page_says_when_the_queue_is_away(site, visitor, monkeypa
     async def away():
         raise QueueUnavailable("gone fishing")
 
-    monkeypatch.setattr(site.context.groups.store, "counts", away)
+    monkeypatch.setattr(site.context.tickets.store, "counts", away)
     answer = await visitor.get("/console/live")
     assert answer.status_code == 200
     assert "gone fishing" in answer.text
 
 
 async def test_english_pages_are_english(site, visitor):
-    group = await waiting(site.context.groups, "QC-1")
+    group = await waiting(site.context.tickets, "QC-1")
     for path, said in (
         ("/console/queue", "Review queue"),
         (f"/console/tickets/{group.id}", "Why a person has to look"),
@@ -248,7 +248,7 @@ async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_requ
     async def broken(group_id):
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(site.context.groups.store, "get", broken)
+    monkeypatch.setattr(site.context.tickets.store, "get", broken)
     answer = await visitor.get("/console/tickets/0123")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "text/html; charset=utf-8")
     assert answer.headers["x-request-id"] in answer.text
@@ -257,7 +257,7 @@ async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_requ
 
 async def test_without_keys_a_person_says_their_name_once():
     context = context_with(ScriptedEngine())
-    first, second = await waiting(context.groups, "QC-1", hours=2), await waiting(context.groups, "QC-2", hours=1)
+    first, second = await waiting(context.tickets, "QC-1", hours=2), await waiting(context.tickets, "QC-2", hours=1)
     async with Site(context, Clock(datetime.now(UTC)), {}).visitor() as visitor:
         assert (
             'name="name" required maxlength="128" autocomplete="name" value=""'
@@ -266,5 +266,5 @@ async def test_without_keys_a_person_says_their_name_once():
         answer = await visitor.post(f"/console/tickets/{first.id}/decision", **decision(first, name=" 李工 "))
         assert answer.headers["location"].startswith(f"/console/tickets/{second.id}")
         assert 'value="李工"' in (await visitor.get(answer.headers["location"])).text
-    kept = (await context.groups.store.get(first.id)).reviews[0]
+    kept = (await context.tickets.store.get(first.id)).reviews[0]
     assert (kept.name, kept.reviewer) == ("李工", None)

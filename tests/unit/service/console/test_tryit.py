@@ -81,7 +81,7 @@ async def test_without_the_token_nothing_is_asked(visitor, context):
 
 
 async def test_captions_of_the_console_are_admitted_like_the_others(site):
-    site.context.intake.draining = True
+    site.context.web.admission.draining = True
     async with site.visitor("all") as visitor:
         answer = await posted(visitor, "caption", photo=("a.jpg", PHOTO))
     assert answer.json()["type"] == "urn:vqc:problem:draining"

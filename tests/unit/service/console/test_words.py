@@ -48,11 +48,9 @@ def test_every_phase_of_a_start_has_words():
 
 
 def test_every_remark_of_the_service_has_words():
-    service = FOLDER.parent
     made = {
         code
-        for folder in ("application", "adapters")
-        for path in service.joinpath(folder).glob("models_*.py")
+        for path in FOLDER.parent.joinpath("models").glob("*.py")
         for code in re.findall(r'Remark\.of\(\s*"(\w+)"|_ready\(engine, "(\w+)"', path.read_text("utf-8"))
     }
     codes = {code for pair in made for code in pair if code}

@@ -56,7 +56,7 @@ async def move(context, group_id: str, *steps) -> Group:
     """Takes a group through steps as a worker would; the last one ends its run."""
     for step in steps:
         name = "finished" if step is steps[-1] else "step"
-        group = await context.groups.store.update(
+        group = await context.tickets.store.update(
             group_id, lambda now, step=step, name=name: (step(now), [Event(name=name)])
         )
     return group
@@ -72,7 +72,7 @@ async def test_a_ticket_of_summaries_is_taken_and_queued(client, context):
     assert group["photos"] == [
         {"image_id": "image_1", "name": None, "digest": None, "summary": LINE, "given": True, "problem": None}
     ]
-    assert list(context.groups.queue.judging) == [f"{group['id']}.1"]
+    assert list(context.tickets.queue.judging) == [f"{group['id']}.1"]
     assert (await client.get(f"/stage-b/groups/{group['id']}")).json() == group
 
 
@@ -90,7 +90,7 @@ async def test_photos_come_as_base64_and_summaries_beside_them(client, context):
     group = await accepted(client, body)
     assert [photo["summary"] for photo in group["photos"]] == [None, LINE]
     assert (group["ticket_id"], group["evidence"]) == ("QC-1", "both")
-    kept = await context.groups.submit._blobs.get(group["photos"][0]["digest"])
+    kept = await context.tickets.submit._blobs.get(group["photos"][0]["digest"])
     assert kept == data
 
 
@@ -129,8 +129,8 @@ async def test_what_cannot_be_judged_is_refused_with_its_field(client, context, 
     answer = await client.post("/stage-b/groups", json=body)
     assert answer.status_code == 422, answer.text
     assert answer.json()["field"] == field
-    assert not context.groups.queue.judging
-    assert (await context.groups.store.counts())[State.QUEUED] == 0
+    assert not context.tickets.queue.judging
+    assert (await context.tickets.store.counts())[State.QUEUED] == 0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_the_same_key_and_ticket_is_one_group_and_another_ticket_a_conflic
     refused = await client.post("/stage-b/groups", json=body, headers={"Idempotency-Key": "k1"})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:vqc:problem:idempotency-conflict")
     assert first["id"] in refused.json()["detail"]
-    assert len(context.groups.queue.judging) == 2
+    assert len(context.tickets.queue.judging) == 2
 
 
 async def test_the_same_files_under_another_boundary_are_the_same_ticket(client):
@@ -173,13 +173,13 @@ async def test_the_same_files_under_another_boundary_are_the_same_ticket(client)
 
 async def test_a_replay_queues_a_ticket_whose_job_was_lost(client, context):
     await accepted(client, **{"Idempotency-Key": "k"})
-    context.groups.queue.judging.clear()
+    context.tickets.queue.judging.clear()
     group = await accepted(client, **{"Idempotency-Key": "k"})
-    assert list(context.groups.queue.judging) == [f"{group['id']}.1"]
+    assert list(context.tickets.queue.judging) == [f"{group['id']}.1"]
 
 
 async def test_a_full_queue_says_when_to_come_again(client, context):
-    context.groups.submit._max_queued = 1
+    context.tickets.submit._max_queued = 1
     await accepted(client)
     refused = await client.post("/stage-b/groups", json=TICKET)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
@@ -263,7 +263,7 @@ async def test_a_draining_service_ends_its_streams(client, context):
     group = await accepted(client)
     told = asyncio.create_task(client.get(f"/stage-b/groups/{group['id']}/events"))
     await asyncio.sleep(0.05)
-    context.intake.draining = True
+    context.web.admission.draining = True
     assert (await asyncio.wait_for(told, 5)).text.count("event: ") == 1
 
 
@@ -284,13 +284,13 @@ async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):
         )
         group_id = answer.json()["id"]
         key_id = tokens[Scope.STAGE_B].split("_")[1]
-        assert (await context.groups.store.get(group_id)).submitted_by == key_id
+        assert (await context.tickets.store.get(group_id)).submitted_by == key_id
         await move(context, group_id, Group.claimed, judged("divided_vote"))
         decision = {"verdict": "通过", "name": "王工"}
         path = f"/stage-b/groups/{group_id}/review"
         assert await status(Scope.STAGE_B, "POST", path, json=decision) == 403
         assert await status(Scope.REVIEW, "POST", path, json=decision) == 200
-        assert (await context.groups.store.get(group_id)).reviews[0].reviewer == tokens[Scope.REVIEW].split("_")[1]
+        assert (await context.tickets.store.get(group_id)).reviews[0].reviewer == tokens[Scope.REVIEW].split("_")[1]
         guidance = {"expected": "x", "rules": []}
         assert await status(Scope.STAGE_B, "PUT", f"/missions/{MISSION}/guidance", json=guidance) == 403
         assert (await client.get(f"/stage-b/groups/{group_id}")).status_code == 401
@@ -308,7 +308,7 @@ async def test_readiness_and_metrics_speak_of_the_queue(client, context):
 
         raise QueueUnavailable("connection refused")
 
-    context.groups.store.counts = away
+    context.tickets.store.counts = away
     health = await client.get("/readyz")
     assert health.status_code == 503
     assert health.json()["reasons"] == ["the queue does not answer: connection refused"]

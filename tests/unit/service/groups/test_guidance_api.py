@@ -75,7 +75,7 @@ def context():
 def waiting(context):
     """A proposal that waits for a decision."""
     one = proposal()
-    context.proposals.put(mission_named(MISSION), one)
+    context.guidance.proposals.put(mission_named(MISSION), one)
     return one
 
 

@@ -1,0 +1,64 @@
+"""What the ticket routes work with."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from service.platform.errors import QueueUnavailable
+from service.tickets.blobs import BlobStore
+from service.tickets.manage import ManageGroups
+from service.tickets.metrics import GroupMetrics
+from service.tickets.ports import JobQueue
+from service.tickets.review_queue import ReviewQueue
+from service.tickets.store import GroupStore
+from service.tickets.submit import SubmitGroup
+
+_QUEUE_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketServices:
+    """The use cases around submitted tickets."""
+
+    submit: SubmitGroup
+    manage: ManageGroups
+    store: GroupStore
+    blobs: BlobStore
+    waiting: ReviewQueue
+    queue: JobQueue
+    metrics: GroupMetrics
+
+    async def update_metrics(self) -> None:
+        """Sets the queue's gauges; clears them while the queue is unreachable."""
+        try:
+            async with asyncio.timeout(_QUEUE_TIMEOUT_S):
+                self.metrics.queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
+        except (QueueUnavailable, TimeoutError):
+            self.metrics.queue_away()
+
+    async def find_problems(self) -> list[str]:
+        """Why tickets could not be accepted now; empty when they could."""
+        try:
+            async with asyncio.timeout(_QUEUE_TIMEOUT_S):
+                await self.store.counts()
+                await self.queue.depth()
+        except (QueueUnavailable, TimeoutError) as error:
+            return [str(error) or f"the queue does not answer within {_QUEUE_TIMEOUT_S:g} s"]
+        return []
+
+
+def ticket_services(request: Request) -> TicketServices:
+    """The ticket services of the application that handles ``request``. Raises ``QueueUnavailable`` where there are none."""
+    services = optional_ticket_services(request)
+    if services is None:
+        raise QueueUnavailable("this service was started without Stage-B (VQC_STAGE_B=off)")
+    return services
+
+
+def optional_ticket_services(request: Request) -> TicketServices | None:
+    """The ticket services, None where the service runs without Stage-B."""
+    return cast("TicketServices | None", request.app.state.tickets)

@@ -1,0 +1,27 @@
+"""What every request passes through, and how a route reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from service.platform.admission import Intake
+from service.platform.allowed_hosts import HostRule
+from service.web.auth import KeyRing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices:
+    """Keys, allowed hosts and admission; ``max_body_bytes`` limits every request body."""
+
+    keys: KeyRing
+    hosts: HostRule
+    admission: Intake
+    max_body_bytes: int
+
+
+def web_services(request: Request) -> WebServices:
+    """The web services of the application that handles ``request``."""
+    return cast(WebServices, request.app.state.web)
