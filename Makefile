@@ -30,7 +30,7 @@ lock: setup  ## Write down the versions that .venv has
 	@$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^vqc' > constraints.txt
 
 docs: setup  ## Rewrite what is generated: OpenAPI, training keys, metrics, settings, dashboards
-	@$(BIN)/python -m service.app.openapi > docs/openapi.json
+	@$(BIN)/python -m deploy.pages openapi > docs/openapi.json
 	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
 	@$(BIN)/python -m deploy.pages metrics > docs/metrics.md
 	@$(BIN)/python -m deploy.pages settings > docs/settings.md

@@ -1,7 +1,8 @@
-"""The reference pages that are written by the code: ``python -m deploy.pages metrics`` and ``settings``, on standard output."""
+"""Writes the generated reference to standard output: ``python -m deploy.pages metrics | settings | openapi``."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from pydantic_core import PydanticUndefined
 
+from service.app.http import create_routes
 from service.photos.metrics import Metrics
 from service.platform.admission import Intake
 from service.platform.settings import Settings
@@ -81,6 +83,11 @@ def settings_page() -> str:
     return _SETTINGS_HEAD + "".join(_setting_rows())
 
 
+def openapi_document() -> str:
+    """``docs/openapi.json``."""
+    return json.dumps(create_routes().openapi(), ensure_ascii=False, indent=2) + "\n"
+
+
 def _setting_rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         default = "number of cores, 4 at most" if name == "photo_threads" else _spelled(field.default)
@@ -124,4 +131,5 @@ def _unlabelled(family: Metric) -> Sequence[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write({"metrics": metrics_page, "settings": settings_page}[sys.argv[1]]())
+    pages = {"metrics": metrics_page, "settings": settings_page, "openapi": openapi_document}
+    sys.stdout.write(pages[sys.argv[1]]())

@@ -96,11 +96,3 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     if path == "/caption":
         responses["200"]["content"]["image/png"] = {"schema": _BINARY}
         responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-
-
-if __name__ == "__main__":
-    import json
-
-    from service.app.http import create_routes
-
-    print(json.dumps(create_routes().openapi(), ensure_ascii=False, indent=2))
