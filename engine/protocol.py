@@ -1,7 +1,7 @@
 """The port to a language-vision engine: what a caller asks and what comes back.
 
 Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers without any model. One behaviour suite
-(``tests/contract/engine_suite.py``) runs over every adapter.
+(``tests/support/engine_suite.py``) runs over every adapter.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.docker_registry import DockerRegistry, running_registry
+from tests.support.docker_registry import DockerRegistry, running_registry
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 
 if TYPE_CHECKING:
     from trainer.model.encode import Encoder

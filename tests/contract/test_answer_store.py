@@ -13,7 +13,7 @@ from service.models.answer_cache_redis import RedisAnswers
 from service.platform.errors import QueueUnavailable
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
-from tests.redis_servers import SERVERS, binary_of
+from tests.support.redis_servers import SERVERS, binary_of
 
 
 def answer(n: int = 0) -> KeptAnswer:

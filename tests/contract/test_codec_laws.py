@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.contract.strategies import ANSWERS, CAPTIONS, OBJECTS, SUMMARIES
+from tests.support.strategies import ANSWERS, CAPTIONS, OBJECTS, SUMMARIES
 from vqc import codec, parser, summary, verdict
 from vqc.caption import CaptionObject, DenseCaption, checked_desc, in_reading_order
 from vqc.errors import InvalidValue

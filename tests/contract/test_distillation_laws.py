@@ -14,7 +14,7 @@ import torch
 from torch._dynamo.backends.debugging import aot_eager
 
 from tests.contract.test_trainer_laws import facts, gradients, model, samples
-from tests.unit.trainer import ranks, tiny
+from tests.support import ranks, tiny
 from tests.unit.trainer.objectives.test_divergence import reference
 from trainer.config import TrainConfig, config_from
 from trainer.model import direct_loss, network, tuners

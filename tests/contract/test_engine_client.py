@@ -9,9 +9,9 @@ import pytest
 
 from engine.client import VllmClient
 from engine.scripted import ScriptedEngine
-from tests.contract.engine_suite import EngineSuite, Subject
 from tests.contract.test_engine_scripted import long_or_plausible
-from tests.fake_vllm import FakeVllm
+from tests.support.engine_suite import EngineSuite, Subject
+from tests.support.fake_vllm import FakeVllm
 
 
 class TestVllmClient(EngineSuite):

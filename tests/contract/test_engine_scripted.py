@@ -7,7 +7,7 @@ import pytest
 from engine.plausible import plausible_answer
 from engine.protocol import GenerateRequest
 from engine.scripted import ScriptedEngine
-from tests.contract.engine_suite import LONG, EngineSuite, Subject
+from tests.support.engine_suite import LONG, EngineSuite, Subject
 
 
 def long_or_plausible(request: GenerateRequest, index: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contract.strategies import ANSWERS, CAPTIONS, FULL_CAPTION, SUMMARIES
+from tests.support.strategies import ANSWERS, CAPTIONS, FULL_CAPTION, SUMMARIES
 from vqc import codec, parser, summary, verdict
 from vqc.caption import MAX_DESC_LENGTH, checked_desc
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR

@@ -6,8 +6,8 @@ from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from service.tickets.memory_store import MemoryGroupStore
 from service.tickets.redis_store import redis_groups
-from tests.contract.group_store_suite import GroupStoreSuite
-from tests.redis_servers import SERVERS, binary_of
+from tests.support.redis_servers import SERVERS, binary_of
+from tests.support.ticket_store_suite import GroupStoreSuite
 
 
 class TestMemoryGroupStore(GroupStoreSuite):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests import photos
+from tests.support import photos
 from vqc.errors import PhotoReason, PhotoRejected
 from vqc.image import PhotoLimits, canonical_image, canonical_photo
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.config import TunerSection
 from trainer.model import network, tuners
 from trainer.model.collate import Collator, model_inputs

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from registry import ANY, AliasMoved, Corrupt, NotACheckpoint, Registry, UnknownVersion, VersionFacts, open_registry
-from tests.docker_registry import DockerRegistry
-from tests.registry_models import BELONGS, digests, write_adapter, write_model
+from tests.support.docker_registry import DockerRegistry
+from tests.support.registry_models import BELONGS, digests, write_adapter, write_model
 from vqc.errors import InvalidValue
 
 WEIGHTS = "model-00001-of-00002.safetensors"

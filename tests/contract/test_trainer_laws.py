@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from tests.unit.trainer import ranks, tiny
+from tests.support import ranks, tiny
 from trainer.export import export
 from trainer.model import network, tuners
 from trainer.model.collate import ModelFacts, packed, padded

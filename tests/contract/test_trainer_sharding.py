@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.unit.trainer import ranks, tiny
+from tests.support import ranks, tiny
 from trainer.export import export
 from trainer.training.arguments import training_arguments
 from trainer.training.run import run
@@ -25,7 +25,7 @@ OPTIONS: dict[str, Any] = {
     "eval_steps": 4, "per_device_train_batch_size": 2,
 }  # fmt: skip
 TUNERS: dict[str, dict[str, Any]] = {"full": {"tuner_type": "full", "freeze_vit": False}, "lora": {}}
-FEW_AT_ONCE = "tests.unit.trainer.few_at_once"
+FEW_AT_ONCE = "tests.support.few_at_once"
 """A command line under which ranks, with batches of different sizes, need the head a different number of times."""
 OF_THE_OPTIMIZER = {"optimizer.pt", "optimizer.bin", "pytorch_model_fsdp.bin", "rng_state.pth", "rng_state_0.pth"}
 OF_THE_OPTIMIZER |= {"rng_state_1.pth", "latest", "zero_to_fp32.py", "zero_to_torch.py", "global_step4"}

@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from tests.collector import collecting
+from tests.support.collector import collecting
 from tests.unit.engine.test_managed import members
 
 

@@ -25,8 +25,8 @@ from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.schemas import CaptionOut, StageAOut, StreamedObject
 from service.platform.server import server
-from tests import photos
-from tests.ports import free_port
+from tests.support import photos
+from tests.support.ports import free_port
 from tests.unit.service.conftest import context_with
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]

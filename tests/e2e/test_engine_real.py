@@ -14,7 +14,7 @@ import pytest
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.managed import ManagedEngine
 from engine.protocol import GenerateRequest, Image
-from tests.contract.engine_suite import LONG, EngineSuite, Subject, asked
+from tests.support.engine_suite import LONG, EngineSuite, Subject, asked
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -23,8 +23,7 @@ from engine.client import VllmClient
 from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
 from engine.protocol import GenerateRequest, Image, Sampling
-from tests import photos
-from tests.unit.trainer import tiny
+from tests.support import photos, tiny
 from trainer.config import config_from
 from trainer.model.collate import padded
 from trainer.model.encode import IGNORED, Encoded

@@ -20,11 +20,11 @@ from PIL import Image as Pillow
 from registry import open_registry
 from scenes.scene import draw_scene
 from service.platform.redis_server import embedded_redis
-from tests import photos
 from tests.e2e.test_api_real import flag
-from tests.integration.stage_b_bench import GOOD
-from tests.ports import free_port
-from tests.prometheus import ROOT, Prometheus, alerts, empty, panels, values_of
+from tests.support import photos
+from tests.support.ports import free_port
+from tests.support.prometheus import ROOT, Prometheus, alerts, empty, panels, values_of
+from tests.support.stage_b_bench import GOOD
 from tests.unit.service.test_models_sources import checkpoint
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]

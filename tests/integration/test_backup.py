@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 
 from service.platform.redis_server import redis_binary
-from tests.cluster import ROOT, Pod, own_environment, python
-from tests.photos import jpeg
-from tests.ports import free_port
-from tests.redis_servers import binary_of
+from tests.support.cluster import ROOT, Pod, own_environment, python
+from tests.support.photos import jpeg
+from tests.support.ports import free_port
+from tests.support.redis_servers import binary_of
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 MISSION = "挡风板安装检查"

@@ -53,7 +53,7 @@ def test_a_run_that_fails_is_told_with_its_end(tmp_path: Path) -> None:
 
 
 def test_named_records_are_trained_on_and_the_end_of_the_run_is_profiled(tmp_path: Path) -> None:
-    from tests.unit.trainer import tiny
+    from tests.support import tiny
 
     load = Load(**{name: getattr(SMALL, name) for name in SMALL.__slots__} | {"data": tiny.data(tmp_path / "data", 6)})
     path = tmp_path / "train.yaml"

@@ -9,8 +9,8 @@ from dataclasses import replace
 from engine.scripted import ScriptedEngine
 from service.photos.caption import CaptionPhoto
 from service.photos.stage_a import SummarisePhotos
-from tests import photos
-from tests.integration.stage_b_bench import GOOD
+from tests.support import photos
+from tests.support.stage_b_bench import GOOD
 from tests.unit.service.conftest import client_of, context_with
 from vqc.missions import missions
 

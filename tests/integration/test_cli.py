@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests import photos
+from tests.support import photos
 from vqc import parser, summary
 
 MISSION = "挡风板安装检查"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.cli import main
 from trainer.config import load_config
 from trainer.model import tuners

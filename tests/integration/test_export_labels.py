@@ -6,9 +6,9 @@ import sys
 
 import yaml
 
-from tests.integration.stage_b_bench import ROOT
 from tests.integration.test_groups_service import MISSION, final, service
 from tests.integration.test_stage_b_run import CONFIG, environment
+from tests.support.stage_b_bench import ROOT
 
 
 def vqc(*arguments) -> subprocess.CompletedProcess:

@@ -9,9 +9,9 @@ import pytest
 from redis.exceptions import RedisError
 
 from service.tickets.ticket import State
-from tests.integration.dying_worker import POISON
-from tests.integration.stage_b_bench import ROOT, stage_b
-from tests.redis_servers import SERVERS
+from tests.support.dying_worker import POISON
+from tests.support.redis_servers import SERVERS
+from tests.support.stage_b_bench import ROOT, stage_b
 
 KILLED = -signal.SIGKILL
 
@@ -97,7 +97,7 @@ async def test_an_engine_that_is_away_costs_no_ticket_and_no_attempt(tmp_path):
                 await asyncio.sleep(0.05)
         await asyncio.sleep(20)  # longer than the lease
         engine = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(ROOT / "tests" / "fake_vllm.py"), "--uds", str(socket)), cwd=ROOT
+            *(sys.executable, str(ROOT / "tests" / "support" / "fake_vllm.py"), "--uds", str(socket)), cwd=ROOT
         )
         bench.processes.append(engine)
         done = await bench.judged_once(groups)

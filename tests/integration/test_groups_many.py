@@ -10,7 +10,7 @@ from loadtest.http.requests import Target
 from service.platform.redis_client import CONNECTIONS, connect
 from service.platform.redis_server import embedded_redis
 from tests.integration.test_groups_service import service, ticket
-from tests.redis_servers import SERVERS, binary_of
+from tests.support.redis_servers import SERVERS, binary_of
 
 MANY = 300
 

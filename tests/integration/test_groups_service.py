@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from tests.integration.stage_b_bench import GOOD, ROOT
-from tests.ports import free_port
+from tests.support.ports import free_port
+from tests.support.stage_b_bench import GOOD, ROOT
 
 MISSION = "挡风板安装检查"
 

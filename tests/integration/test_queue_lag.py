@@ -11,8 +11,8 @@ from service.platform.redis_server import embedded_redis
 from service.tickets.manage import ManageGroups
 from service.tickets.ports import JUDGE, GroupObserver, QueueDepth
 from service.tickets.queue import DocketQueue, docket
-from tests.contract.group_store_suite import ACCEPTED, group
-from tests.redis_servers import SERVERS, binary_of
+from tests.support.redis_servers import SERVERS, binary_of
+from tests.support.ticket_store_suite import ACCEPTED, group
 
 
 @pytest.fixture(params=SERVERS)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.cli import main
 from trainer.training.run import run
 

@@ -13,7 +13,7 @@ from service.platform import redis_server
 from service.platform.errors import QueueUnavailable
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis, redis_binary
-from tests.redis_servers import SERVERS, binary_of
+from tests.support.redis_servers import SERVERS, binary_of
 from vqc.errors import InvalidValue
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry_models import BELONGS, digests, write_adapter, write_model
+from tests.support.registry_models import BELONGS, digests, write_adapter, write_model
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.registry_models import write_adapter, write_model
+from tests.support.registry_models import write_adapter, write_model
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from registry import open_registry
-from tests.registry_models import digests
+from tests.support.registry_models import digests
 from trainer.cli import main
 from vqc.contract import contract_digests
 

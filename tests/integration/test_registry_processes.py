@@ -16,8 +16,8 @@ import pytest
 
 from registry import UnknownVersion, open_registry
 from registry.errors import StorageFull
-from tests.docker_registry import DockerRegistry
-from tests.registry_models import digests, write_model
+from tests.support.docker_registry import DockerRegistry
+from tests.support.registry_models import digests, write_model
 
 MB = 2**20
 LARGE = 128 * MB

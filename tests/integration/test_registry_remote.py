@@ -20,8 +20,8 @@ from registry.remote.blobs import Blobs
 from registry.remote.store import RemoteStore
 from registry.remote.transport import Transport
 from registry.streams import file_digest
-from tests.docker_registry import DockerRegistry, running_registry
-from tests.registry_models import BELONGS, digests, write_model, write_safetensors
+from tests.support.docker_registry import DockerRegistry, running_registry
+from tests.support.registry_models import BELONGS, digests, write_model, write_safetensors
 
 MB = 2**20
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 
 from service.platform.redis_server import embedded_redis
-from tests.cluster import Pod, Service, own_environment, python, roll, started
-from tests.integration.stage_b_bench import GOOD
-from tests.photos import jpeg
-from tests.ports import free_port
+from tests.support.cluster import Pod, Service, own_environment, python, roll, started
+from tests.support.photos import jpeg
+from tests.support.ports import free_port
+from tests.support.stage_b_bench import GOOD
 
 MISSION = "挡风板安装检查"
 PHOTO = {"photo": ("site.jpg", jpeg(), "image/jpeg")}
@@ -94,7 +94,7 @@ async def test_replacing_every_process_under_load_fails_no_request(tmp_path: Pat
         def engine(_: int) -> Pod:
             name = f"engine{next(numbers)}"
             socket_path = tmp_path / f"{name}.sock"
-            command = python("tests/fake_vllm.py", "--uds", str(socket_path), "--drain")
+            command = python("tests/support/fake_vllm.py", "--uds", str(socket_path), "--drain")
             return kept(name, command, socket_path, None, pause_s=0.5)
 
         def api(_: int) -> Pod:

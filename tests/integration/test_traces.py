@@ -6,9 +6,9 @@ import asyncio
 import json
 import sys
 
-from tests import photos
-from tests.collector import Collector, collecting
 from tests.integration.test_groups_service import MISSION, ROOT, final, service
+from tests.support import photos
+from tests.support.collector import Collector, collecting
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -22,7 +22,9 @@ async def complete(collector: Collector, *names: str) -> None:
 
 async def test_one_trace_from_the_request_through_the_queue_to_the_engine(tmp_path):
     uds = tmp_path / "engine.sock"
-    engine = await asyncio.create_subprocess_exec(sys.executable, "tests/fake_vllm.py", "--uds", str(uds), cwd=ROOT)
+    engine = await asyncio.create_subprocess_exec(
+        sys.executable, "tests/support/fake_vllm.py", "--uds", str(uds), cwd=ROOT
+    )
     with collecting() as collector:
         given = {"VQC_TRACES": collector.url, "VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{uds}"}
         async with service(tmp_path, "api", "worker", **given) as (client, _):

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ports import free_port
-from tests.prometheus import Prometheus, alerts, empty, panels, values_of
+from tests.support.ports import free_port
+from tests.support.prometheus import Prometheus, alerts, empty, panels, values_of
 from trainer import exporter
 from vqc.contract import contract_digests
 

@@ -21,7 +21,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from engine.scripted import ScriptedEngine
 from service.platform.server import beside
 from service.web.auth import read_keys
-from tests.ports import free_port
+from tests.support.ports import free_port
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site, keys_file
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.prometheus import RULES, alerts, promtool, rules
+from tests.support.prometheus import RULES, alerts, promtool, rules
 
 RUNBOOKS = Path(__file__).parents[3] / "docs/runbooks"
 MINUTES, LONG = 90, 24 * 60

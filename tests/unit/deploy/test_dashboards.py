@@ -11,7 +11,7 @@ import pytest
 from deploy.grafana.boards import BOARDS
 from deploy.grafana.generate import OUT, files
 from deploy.pages import metric_families
-from tests.prometheus import alerts, rules
+from tests.support.prometheus import alerts, rules
 
 DASHBOARDS = sorted(OUT.glob("*.json"))
 VLLM = (Path(__file__).parent / "vllm_metrics.txt").read_text("utf-8").split()

@@ -14,7 +14,7 @@ from engine.client import VllmClient
 from engine.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.protocol import Delta, GenerateRequest, Sampling
 from engine.scripted import ScriptedEngine
-from tests.fake_vllm import FakeVllm, Reply, vllm_error
+from tests.support.fake_vllm import FakeVllm, Reply, vllm_error
 
 ASKED = GenerateRequest(request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=100), timeout_s=30)
 SEPARATORS = "一\u2028二\x85三\x0b四\n五\r\n六"

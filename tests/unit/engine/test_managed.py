@@ -21,7 +21,7 @@ from engine.protocol import GenerateRequest, Sampling, StartPhase
 from engine.shared_memory import shared_memory_of
 
 ROOT = Path(__file__).parents[3]
-FAKE = ROOT / "tests" / "fake_vllm.py"
+FAKE = ROOT / "tests" / "support" / "fake_vllm.py"
 ASKED = GenerateRequest(request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=100), timeout_s=30)
 DIE, FREEZE = replace(ASKED, user=("die",)), replace(ASKED, user=("freeze",))
 QUICK = Patience(heartbeat_s=0.05, backoff_s=0.05, backoff_max_s=0.2, canary_s=1.0, stall_s=0.5, stop_s=5.0)

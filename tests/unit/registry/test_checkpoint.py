@@ -8,7 +8,7 @@ import pytest
 from registry.checkpoint import merged_facts, read_checkpoint
 from registry.errors import NotACheckpoint
 from registry.values import VersionFacts
-from tests.registry_models import BELONGS, write_adapter, write_model, write_safetensors
+from tests.support.registry_models import BELONGS, write_adapter, write_model, write_safetensors
 
 
 @pytest.fixture

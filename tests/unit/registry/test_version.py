@@ -11,7 +11,7 @@ from registry.errors import Corrupt
 from registry.layout import LayoutStore
 from registry.oci import canonical
 from registry.version import Version
-from tests.registry_models import write_model
+from tests.support.registry_models import write_model
 
 # The parts of github.com/modelpack/model-spec's config schema that we use; its objects are closed.
 MODEL_PACK_CONFIG = {

@@ -17,7 +17,7 @@ from service.models.router import Checkpoint
 from service.models.wiring import served_models
 from service.platform.settings import Settings, read_settings
 from service.platform.shares import Role
-from tests.unit.service.model_builders import until
+from tests.support.model_fleet import until
 from tests.unit.service.test_models_sources import checkpoint
 from vqc.errors import InvalidValue
 

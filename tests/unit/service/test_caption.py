@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from service.photos.schemas import CaptionOut, StreamedObject
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.image import PhotoLimits
 

@@ -10,7 +10,7 @@ import trustme
 from service.photos.fetch import PhotoFetcher
 from service.platform.errors import FetchFailed, UrlRejected
 from service.platform.outbound_hosts import is_public
-from tests.tls_server import tls_server
+from tests.support.tls_server import tls_server
 
 HOSTS = ("photos.example.com", "*.cdn.example.com")
 

@@ -10,7 +10,7 @@ from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineU
 from engine.scripted import ScriptedEngine
 from service.app.http import create_app
 from service.web.auth import Scope, create_key, read_keys
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.errors import InvalidValue
 

@@ -10,9 +10,9 @@ import pytest
 from engine.scripted import ScriptedEngine
 from service.platform.shares import Role, Share
 from service.web.auth import ApiKey, Scope, create_key, read_keys
-from tests import photos
+from tests.support import photos
+from tests.support.model_fleet import Fleet, until
 from tests.unit.service.conftest import client_of, context_with
-from tests.unit.service.model_builders import Fleet, until
 
 PHOTO = {"photo": ("a.jpg", photos.jpeg((320, 248)))}
 

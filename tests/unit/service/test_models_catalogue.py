@@ -9,7 +9,7 @@ import pytest
 from registry import Registry, open_registry
 from service.models.registry_catalogue import RegistryCatalogue
 from service.platform.errors import CatalogueUnavailable, NotPromoted
-from tests.registry_evaluated import evaluated, write_policy
+from tests.support.evaluated_models import evaluated, write_policy
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from engine.scripted import ScriptedEngine
 from service.models.roles import Agreement, ServedModel
 from service.models.router import Deployment
 from service.models.shadow import MOST_AT_ONCE, Shadow, ShadowedEngine, agreement
-from tests.unit.service.model_builders import asked, until
+from tests.support.model_fleet import asked, until
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import Kind, Shape

@@ -13,7 +13,7 @@ from service.models import swap as models_swap
 from service.models.swap import Served, Swap
 from service.platform.errors import SwapFailed, SwapRunning, UnknownModel
 from service.platform.shares import Role, Share
-from tests.unit.service.model_builders import MAIN, Fleet, answer, asked, until
+from tests.support.model_fleet import MAIN, Fleet, answer, asked, until
 from vqc.errors import InvalidValue, VqcError
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -19,7 +19,7 @@ from service.models.roles import ServedModel
 from service.models.router import Deployment, ModelRouter
 from service.platform.errors import QueueUnavailable
 from service.platform.shares import Role
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 

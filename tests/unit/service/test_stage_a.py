@@ -7,7 +7,7 @@ import pytest
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.scripted import ScriptedEngine
 from service.photos.schemas import StageAOut
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.summary import Status, parse
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.cli import main
 
 ROOT = Path(__file__).parents[3]

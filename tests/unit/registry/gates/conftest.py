@@ -11,7 +11,7 @@ import pytest
 from registry import Registry, open_registry
 from registry.gates.policy import MetricRule, ModelRule, ReportRule
 from registry.gates.reports import attach_report
-from tests.registry_models import write_model
+from tests.support.registry_models import write_model
 from vqc.contract import MANIFEST, contract_digests, digest
 
 MISSION = "挡风板安装检查"

@@ -127,7 +127,7 @@ def test_another_contract_is_refused_by_name(desk: Desk, push: Push, part: str) 
 
 
 def test_a_version_without_a_contract_passes_only_where_the_policy_says_so(desk: Desk, tmp_path: Path) -> None:
-    from tests.registry_models import write_model
+    from tests.support.registry_models import write_model
 
     version = desk.registry.push(write_model(tmp_path / "plain")).digest
     attach_report(desk.registry, version, "evaluation", GOOD)

@@ -16,7 +16,7 @@ from registry.gates.golden import golden_questions
 from registry.gates.reference import Scored
 from registry.gates.reports import SMOKE_SERVE, report_type
 from registry.gates.smoke import Answer, SmokeSettings, compared, engine_answers, smoke_serve, smoke_serve_version
-from tests.registry_models import write_adapter, write_model
+from tests.support.registry_models import write_adapter, write_model
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 

@@ -10,7 +10,7 @@ import pytest
 
 from registry import ANY, AliasMoved, Corrupt, Registry, UnknownVersion, open_registry
 from registry.errors import RegistryBusy
-from tests.registry_models import write_adapter, write_model
+from tests.support.registry_models import write_adapter, write_model
 from vqc.errors import InvalidValue
 
 

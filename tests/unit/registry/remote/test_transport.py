@@ -4,7 +4,7 @@ import pytest
 
 from registry.errors import RegistryUnavailable
 from registry.remote.transport import Transport
-from tests.ports import free_port
+from tests.support.ports import free_port
 from vqc.errors import InvalidValue
 
 

@@ -10,10 +10,10 @@ from service.console.models_view import chart, charts
 from service.models.catalogue import Catalogue, Measured
 from service.models.registry_catalogue import RegistryCatalogue
 from service.web.auth import read_keys
-from tests.registry_evaluated import evaluated, write_policy
+from tests.support.evaluated_models import evaluated, write_policy
+from tests.support.model_fleet import Fleet, until
 from tests.unit.service.conftest import context_with
 from tests.unit.service.console.conftest import Clock, Site, keys_file
-from tests.unit.service.model_builders import Fleet, until
 
 PATH = "/console/models"
 

@@ -7,7 +7,7 @@ import pytest
 from engine.scripted import ScriptedEngine
 from service.console.tryit import SCRIPT_WORDS
 from service.console.words import catalogue
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.errors import PhotoReason
 from vqc.missions import missions

@@ -12,7 +12,7 @@ from engine.scripted import ScriptedEngine
 from service.tickets.store import Event
 from service.tickets.ticket import Failure, Group, Outcome, State
 from service.web.auth import KeyRing, Scope, create_key, read_keys
-from tests import photos
+from tests.support import photos
 from tests.unit.service.conftest import client_of, context_with
 from vqc.verdict import Verdict
 

@@ -11,7 +11,7 @@ from service.tickets.ports import GroupObserver
 from service.tickets.review import Risk, Shelf
 from service.tickets.review_queue import ReviewQueue, Wanted, place
 from service.tickets.ticket import State
-from tests.contract.group_store_suite import START, held
+from tests.support.ticket_store_suite import START, held
 from vqc.verdict import Verdict
 
 

@@ -7,7 +7,7 @@ from service.tickets.blob_store import FsspecBlobStore
 from service.tickets.maintenance import SweepGroups
 from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
 from service.tickets.ticket import Group
-from tests.contract.group_store_suite import ACCEPTED, group
+from tests.support.ticket_store_suite import ACCEPTED, group
 
 
 def sweep(store, queue, *, quiet_s=60, now: datetime | None = None) -> SweepGroups:

@@ -14,8 +14,8 @@ from service.tickets.notify import NotifyWebhook
 from service.tickets.ports import GroupObserver
 from service.tickets.ticket import Group
 from service.tickets.webhook import SignedWebhook
-from tests.contract.group_store_suite import ACCEPTED, group
-from tests.tls_server import tls_server
+from tests.support.ticket_store_suite import ACCEPTED, group
+from tests.support.tls_server import tls_server
 
 SECRET = b"shared"
 

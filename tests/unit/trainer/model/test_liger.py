@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.model import liger
 from trainer.training.run import run
 from vqc.errors import InvalidValue

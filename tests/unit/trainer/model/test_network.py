@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.model import network
 from trainer.model.collate import packed
 from trainer.model.encode import Encoder

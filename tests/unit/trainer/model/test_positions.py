@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import Qwen3VLForConditionalGeneration
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.model.encode import Encoder, TooLong
 from trainer.model.positions import rope_positions
 from vqc.missions import missions

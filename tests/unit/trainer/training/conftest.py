@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.model import network, tuners
 from trainer.model.collate import packed, padded
 from trainer.model.encode import Encoder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from tests.unit.trainer.model.test_network import load
 from trainer.config.distillation import RlhfSection
 from trainer.model.collate import padded

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import Qwen3VLForConditionalGeneration, TrainerControl, TrainerState
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.config import TrainingSection
 from trainer.data import dataset_from_config
 from trainer.model import network, tuners

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.data import DataError
 from trainer.export import ContractChanged, export
 from trainer.model import tuners

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.unit.trainer import ranks, tiny
+from tests.support import ranks, tiny
 from trainer.config import TrainConfig, config_from
 from trainer.model.encode import Encoder
 from trainer.training import distillation, student_server

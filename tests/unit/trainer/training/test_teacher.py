@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from registry import open_registry
-from tests.unit.trainer import tiny
+from tests.support import tiny
 from trainer.config import TrainConfig, config_from
 from trainer.training import teacher
 from trainer.training.run import prepared, run

@@ -14,7 +14,7 @@ from service.tickets.ticket import Failure, Group, GroupPhoto, Outcome, Pinned, 
 from vqc.verdict import Verdict
 
 PHOTOS = [
-    Path(__file__).parents[1] / "deploy" / "demo" / "photos" / f"{name}.jpg"
+    Path(__file__).parents[2] / "deploy" / "demo" / "photos" / f"{name}.jpg"
     for name in ("rru", "ports", "odf", "ground-bar", "drawing")
 ]
 """Photos in which the scripted engine finds something."""

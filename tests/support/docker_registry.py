@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 
 @dataclass(frozen=True)

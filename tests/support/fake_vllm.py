@@ -2,7 +2,7 @@
 
 Runs inside a test (``FakeVllm``) or as a process of its own, started as vLLM would be:
 
-    python tests/fake_vllm.py --uds PATH [--boot-log FILE] [--child] [--drain]
+    python tests/support/fake_vllm.py --uds PATH [--boot-log FILE] [--child] [--drain]
 
 As a process it obeys the prompt: "die" exits with code 3, "freeze" stops the whole server from answering. With ``--drain``
 it lets requests in flight finish on SIGTERM, as vLLM does with ``--shutdown-timeout``.

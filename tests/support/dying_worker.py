@@ -2,7 +2,7 @@
 
 It is put together from the product's own parts; only its store or its engine is wrapped. Started as
 
-    python -m tests.integration.dying_worker after_stage_a|mid_wave|before_save|before_ack|first_wave|poison|slow
+    python -m tests.support.dying_worker after_stage_a|mid_wave|before_save|before_ack|first_wave|poison|slow
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import yaml
 
 from registry import Registry
 from registry.gates.reports import attach_report
-from tests.registry_models import write_model
+from tests.support.registry_models import write_model
 from vqc.contract import MANIFEST, contract_digests
 
 RULES = {

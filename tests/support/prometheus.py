@@ -18,9 +18,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.ports import free_port
+from tests.support.ports import free_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 _COMPARED = re.compile(r"(?: (?:>|<|>=|<=|==|!=) [-+.\d]+)+$")
 

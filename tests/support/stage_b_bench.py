@@ -19,8 +19,8 @@ from service.platform.settings import Settings
 from service.tickets.submit import Submission, SubmitGroup, SubmittedPhoto
 from service.tickets.ticket import ACTIVE, Group, State
 from service.tickets.wiring import GroupParts, group_parts, ticket_services_of
-from tests import photos
-from tests.redis_servers import binary_of
+from tests.support import photos
+from tests.support.redis_servers import binary_of
 from vqc.image import PhotoLimits
 from vqc.missions import mission_named
 
@@ -52,7 +52,7 @@ class StageB:
 
     async def worker(self, moment: str | None = None, **environment: str) -> asyncio.subprocess.Process:
         """A worker process: the product's own command, or one that dies at a moment."""
-        module = ["tests.integration.dying_worker", moment] if moment else ["service.cli", "worker"]
+        module = ["tests.support.dying_worker", moment] if moment else ["service.cli", "worker"]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", *module), cwd=ROOT, env=self.environment | environment
         )
