@@ -11,7 +11,7 @@ import click
 
 from service.cli.stage_b_folder import finished_missions, guidance_in_force
 from service.guidance.guidance import Guidance
-from service.judging.calibration import Calibration, LabelledTicket, applied, calibrate
+from service.judging.calibration import Calibration, ScoredTicket, applied, calibrate
 from service.judging.records import Part
 from service.judging.thresholds import Thresholds
 from service.learning.report import render_report
@@ -49,13 +49,13 @@ def calibrate_run(run: Path, *, budget: float, delta: float, store: Path | None,
     write_text(run / "report.html", render_report(run))
 
 
-def last_tickets(folder: Path, *, only_calibrate: bool) -> list[LabelledTicket]:
+def last_tickets(folder: Path, *, only_calibrate: bool) -> list[ScoredTicket]:
     """The labelled tickets of the mission's last pass. One without a verdict is never released: it counts as 不通过."""
     lines = [json.loads(line) for line in (folder / "selections.jsonl").read_text("utf-8").splitlines()]
     last = max(line["epoch"] for line in lines)
     results = [line["result"] for line in lines if line["epoch"] == last and line["result"]["label"]]
     return [
-        LabelledTicket(
+        ScoredTicket(
             verdict=Verdict(one["verdict"] or Verdict.FAIL),
             score=one["semantic_advantage"] or 0.0,
             label=Verdict(one["label"]),
@@ -65,7 +65,7 @@ def last_tickets(folder: Path, *, only_calibrate: bool) -> list[LabelledTicket]:
     ]
 
 
-def checked(found: Calibration, tickets: Sequence[LabelledTicket]) -> str:
+def checked(found: Calibration, tickets: Sequence[ScoredTicket]) -> str:
     """What a threshold does to tickets that it was not found on, in a line."""
     failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
     false = sum(ticket.label is Verdict.FAIL and ticket.verdict is Verdict.PASS for ticket in tickets)
@@ -76,7 +76,7 @@ def checked(found: Calibration, tickets: Sequence[LabelledTicket]) -> str:
     )
 
 
-def _fresh_tickets(check: Path, mission: str, guidance: Guidance, identity: Mapping[str, Any]) -> list[LabelledTicket]:
+def _fresh_tickets(check: Path, mission: str, guidance: Guidance, identity: Mapping[str, Any]) -> list[ScoredTicket]:
     """The mission's tickets of a run that was judged by the same model, sampler and guidance. Raises ``InvalidValue``."""
     folder = next((one for one in finished_missions(check) if one.name == mission), None)
     if folder is None:

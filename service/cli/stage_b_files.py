@@ -11,7 +11,7 @@ import click
 
 from engine.protocol import Image
 from service.learning.config import StageBConfig
-from service.learning.labelled_tickets import Ingest, TicketRecord, ingest
+from service.learning.labelled_tickets import IngestResult, LabelledTicket, ingest
 from service.learning.ports import LoadPhotos
 from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue
@@ -21,7 +21,7 @@ _SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 _SHOWN_REJECTS = 10
 
 
-def read_tickets(config: StageBConfig) -> Ingest:
+def read_tickets(config: StageBConfig) -> IngestResult:
     """Every ticket of the configuration's files; what is left out is told on standard error.
 
     Raises:
@@ -49,7 +49,7 @@ def _lines(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}:{number}", line) for number, line in enumerate(lines, start=1))
 
 
-def by_mission(tickets: Sequence[TicketRecord]) -> Iterator[tuple[Mission, list[TicketRecord]]]:
+def by_mission(tickets: Sequence[LabelledTicket]) -> Iterator[tuple[Mission, list[LabelledTicket]]]:
     """The tickets of each mission, missions by name."""
     ordered = sorted(tickets, key=lambda one: one.mission.name)
     for _, group in groupby(ordered, key=lambda one: one.mission.name):
@@ -60,7 +60,7 @@ def by_mission(tickets: Sequence[TicketRecord]) -> Iterator[tuple[Mission, list[
 def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
     """What brings a ticket's photos: from ``photos_root``, else from the folder of the file that names the ticket."""
 
-    async def image(record: TicketRecord, name: str) -> Image:
+    async def image(record: LabelledTicket, name: str) -> Image:
         root = config.photos_root or Path(record.place.rpartition(":")[0]).parent
         path = next((found for suffix in _SUFFIXES if (found := root / f"{name}{suffix}").is_file()), None)
         if path is None:
@@ -70,7 +70,7 @@ def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
         photo = await reader(await asyncio.to_thread(path.read_bytes))
         return Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)
 
-    async def load(record: TicketRecord) -> tuple[Image, ...]:
+    async def load(record: LabelledTicket) -> tuple[Image, ...]:
         return tuple([await image(record, name) for name in record.photos])
 
     return load

@@ -20,7 +20,7 @@ from service.guidance.store import GuidanceStore
 from service.judging.judge_ticket import JudgeTicket
 from service.learning.config import StageBConfig, load_config
 from service.learning.improve import Improve
-from service.learning.labelled_tickets import Ingest
+from service.learning.labelled_tickets import IngestResult
 from service.learning.loop import TrainingFreeLoop
 from service.learning.metrics import headline
 from service.learning.reflect import Reflect
@@ -84,7 +84,7 @@ def clock_of(engine: str) -> Callable[[], datetime]:
     return lambda: moment
 
 
-async def _run(context: Context, settings: Settings, config: StageBConfig, read: Ingest, log_level: str) -> None:
+async def _run(context: Context, settings: Settings, config: StageBConfig, read: IngestResult, log_level: str) -> None:
     configure(log_level)
     reader = PhotoReader(
         PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels), settings.photo_threads

@@ -1,4 +1,4 @@
-"""The review console at ``/console``: server-rendered pages for people, a third door beside ``api`` and ``worker``.
+"""The review console at ``/console``: server-rendered pages for people, beside the API and the worker.
 
 To add a page:
 

@@ -11,10 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from service.console import assets, errors, sign
-from service.console.door import Door
 from service.console.errors import SIGN_IN
 from service.console.pages import PAGES
 from service.console.render import visit_of
+from service.console.session_middleware import SessionMiddleware
 from service.console.sessions import Sessions
 from service.web.auth import KeyRing
 
@@ -45,7 +45,7 @@ def create_console(
     for router in (start, assets.router, sign.router, *(page.router for page in PAGES)):
         app.include_router(router)
     errors.install(app)
-    return Door(app, keys=keys, sessions=sessions, pages=PAGES)
+    return SessionMiddleware(app, keys=keys, sessions=sessions, pages=PAGES)
 
 
 @start.get("/console")

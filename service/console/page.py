@@ -10,7 +10,7 @@ from service.web.auth import Caller, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ConsolePage:
     """A part of the console. ``t("<name>.title")`` is its word in the navigation.
 
     ``scopes``: it is shown to who has one of them, empty to everybody. ``path`` None: it has no place in the navigation.

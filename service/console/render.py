@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from scenes.overlay import TYPES
 from service.console.assets import static
-from service.console.page import Page
+from service.console.page import ConsolePage
 from service.console.sessions import Session
 from service.console.words import Language, known, speaker
 from service.web.auth import Caller
@@ -24,7 +24,7 @@ from service.web.auth import Caller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Who looks, in which language; the door puts it into the request's scope as ``vqc_visit``."""
+    """Who looks, in which language; ``SessionMiddleware`` puts it into the request's scope as ``vqc_visit``."""
 
     session: Session
     language: Language
@@ -33,7 +33,7 @@ class Visit:
     """Whether keys are in force; without them there is nobody to sign in or out."""
     ended: bool
     """Whether this was somebody's session, who has to sign in again."""
-    pages: tuple[Page, ...]
+    pages: tuple[ConsolePage, ...]
 
 
 def visit_of(request: Request) -> Visit:

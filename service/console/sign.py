@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.console.door import cookie_of
 from service.console.errors import SIGN_IN
 from service.console.render import page, visit_of
+from service.console.session_middleware import cookie_of
 from service.console.sessions import Session, Sessions
 from service.console.words import COOKIE, Language
 from service.platform.errors import Unauthenticated

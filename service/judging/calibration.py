@@ -21,7 +21,7 @@ from vqc.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledTicket:
+class ScoredTicket:
     """A selected verdict, the score of its rollout and what the ticket truly was."""
 
     verdict: Verdict
@@ -66,13 +66,13 @@ class Calibration:
         return verdict is Verdict.FAIL or (self.threshold is not None and score >= self.threshold)
 
 
-def calibrate(tickets: Sequence[LabelledTicket], *, budget: float = 0.05, delta: float = 0.1) -> Calibration:
+def calibrate(tickets: Sequence[ScoredTicket], *, budget: float = 0.05, delta: float = 0.1) -> Calibration:
     """The laxest threshold that keeps the share of failed tickets released within ``budget``, wrong at most ``delta``.
 
     With no failed ticket released, ``budget`` 0.05 and ``delta`` 0.1 need at least 45 failed tickets.
 
-    >>> failed = [LabelledTicket(verdict=Verdict.PASS, score=0.5, label=Verdict.FAIL)] * 45
-    >>> passed = [LabelledTicket(verdict=Verdict.PASS, score=s, label=Verdict.PASS) for s in (0.4, 0.6, 0.8)]
+    >>> failed = [ScoredTicket(verdict=Verdict.PASS, score=0.5, label=Verdict.FAIL)] * 45
+    >>> passed = [ScoredTicket(verdict=Verdict.PASS, score=s, label=Verdict.PASS) for s in (0.4, 0.6, 0.8)]
     >>> found = calibrate([*failed, *passed])
     >>> found.threshold, found.releases(Verdict.PASS, 0.5), found.releases(Verdict.FAIL, 0.5)
     (0.6, False, True)
@@ -103,10 +103,10 @@ def calibrate(tickets: Sequence[LabelledTicket], *, budget: float = 0.05, delta:
     )
 
 
-def risk_coverage(tickets: Sequence[LabelledTicket]) -> tuple[CurvePoint, ...]:
+def risk_coverage(tickets: Sequence[ScoredTicket]) -> tuple[CurvePoint, ...]:
     """A point for releasing nothing, then one for each distinct score of a 通过, from strict to lax.
 
-    >>> ticket = LabelledTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.PASS)
+    >>> ticket = ScoredTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.PASS)
     >>> [(point.threshold, point.coverage, point.risk) for point in risk_coverage([ticket])]
     [(None, 0.0, 0.0), (0.7, 1.0, 0.0)]
     """
@@ -124,10 +124,10 @@ def risk_coverage(tickets: Sequence[LabelledTicket]) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
-def applied(calibration: Calibration, tickets: Sequence[LabelledTicket]) -> CurvePoint:
+def applied(calibration: Calibration, tickets: Sequence[ScoredTicket]) -> CurvePoint:
     """What a threshold does to tickets that it was not found on.
 
-    >>> ticket = LabelledTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.FAIL)
+    >>> ticket = ScoredTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.FAIL)
     >>> point = applied(calibrate([ticket]), [ticket])
     >>> point.threshold, point.coverage, point.risk
     (None, 0.0, 0.0)

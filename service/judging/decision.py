@@ -22,7 +22,7 @@ class ReviewReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class VerdictDecision:
     """``verdict`` is what is given; None exactly when there are ``reasons`` for a person to look."""
 
     verdict: Verdict | None
@@ -34,7 +34,7 @@ class Decision:
         return bool(self.reasons)
 
 
-def decide(mission: Mission, chosen: Judgement | None, calibration: Calibration | None) -> Decision:
+def decide(mission: Mission, chosen: Judgement | None, calibration: Calibration | None) -> VerdictDecision:
     """The decision for a ticket's chosen judgement. No label is read: label-noise candidates are the loop's business.
 
     不通过 releases nothing: it is held back only by a divided vote. Without a calibration a 通过 is released whatever its
@@ -42,10 +42,10 @@ def decide(mission: Mission, chosen: Judgement | None, calibration: Calibration 
 
     >>> from vqc.missions import mission_named
     >>> decide(mission_named("挡风板安装检查"), None, None)
-    Decision(verdict=None, reasons=(<ReviewReason.NO_VERDICT: 'no_verdict'>,))
+    VerdictDecision(verdict=None, reasons=(<ReviewReason.NO_VERDICT: 'no_verdict'>,))
     """
     if chosen is None:
-        return Decision(verdict=None, reasons=(ReviewReason.NO_VERDICT,))
+        return VerdictDecision(verdict=None, reasons=(ReviewReason.NO_VERDICT,))
     verdict, merit = chosen.answer.verdict, chosen.merit
     doubts = {
         ReviewReason.SUMMARIES_UNCLEAR: verdict is Verdict.PASS
@@ -55,4 +55,4 @@ def decide(mission: Mission, chosen: Judgement | None, calibration: Calibration 
         and not calibration.releases(verdict, merit.semantic_advantage),
     }
     reasons = tuple(reason for reason, doubted in doubts.items() if doubted)
-    return Decision(verdict=None if reasons else verdict, reasons=reasons)
+    return VerdictDecision(verdict=None if reasons else verdict, reasons=reasons)

@@ -15,7 +15,7 @@ from engine.protocol import Engine, GenerateRequest, Generation, Image
 from service.guidance.guidance import Guidance
 from service.judging.adaptive import enough
 from service.judging.calibration import Calibration
-from service.judging.decision import Decision, decide
+from service.judging.decision import VerdictDecision, decide
 from service.judging.evidence import SummaryConfidence, evidence
 from service.judging.judge import Judgement, judge
 from service.judging.rollouts import PlanEntry, Rollout, rollout
@@ -36,7 +36,7 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class TicketInput:
     """A group of photos to be judged for one mission.
 
     ``summaries`` are the Stage-A lines, one per photo, and what every rollout is scored against; a photo without one
@@ -78,13 +78,13 @@ class JudgedTicket:
     ``decision`` what to do: give the verdict, or have a person look. ``planned`` counts the samples of the whole plan.
     """
 
-    ticket: Ticket
+    ticket: TicketInput
     guidance: Guidance
     rollouts: tuple[Rollout, ...]
     judgements: tuple[Judgement, ...]
     selection: Selection
     chosen: Judgement | None
-    decision: Decision
+    decision: VerdictDecision
     summary_confidence: SummaryConfidence
     planned: int
     prompt_digest: str
@@ -100,7 +100,7 @@ class JudgeTicket:
 
     async def __call__(
         self,
-        ticket: Ticket,
+        ticket: TicketInput,
         *,
         guidance: Guidance,
         sampler: Sampler,
@@ -197,7 +197,7 @@ class _Run:
         )
 
 
-def _shown(ticket: Ticket, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[Image, ...]]:
+def _shown(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[Image, ...]]:
     """What the model is shown: the prompt and the photos."""
     if kind.shows_summaries and not ticket.summaries:
         raise InvalidValue("summaries", ticket.summaries, f"evidence {kind.value!r} needs a line per photo")
@@ -210,7 +210,7 @@ def _shown(ticket: Ticket, guidance: Guidance, kind: EvidenceKind) -> tuple[Prom
 
 
 def _judged(
-    ticket: Ticket,
+    ticket: TicketInput,
     guidance: Guidance,
     sampler: Sampler,
     rollouts: tuple[Rollout, ...],

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from service.guidance.guidance import Guidance
-from service.judging.decision import Decision
+from service.judging.decision import VerdictDecision
 from service.judging.evidence import SummaryConfidence
 from service.judging.judge import Judgement
 from service.judging.rollouts import Rollout
@@ -79,7 +79,7 @@ def selection_record(
     guidance: Guidance,
     selection: Selection,
     chosen: Judgement | None,
-    decision: Decision,
+    decision: VerdictDecision,
     confidence: SummaryConfidence,
     rollouts: Sequence[Rollout],
     planned: int,

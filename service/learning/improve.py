@@ -13,7 +13,7 @@ from service.judging.records import Record
 from service.learning.ports import Artifacts, Journal
 from service.learning.reflect import Reflect
 from service.learning.reflection import Case, Proposal, operation_record, read_proposal
-from service.learning.ticket_pass import Outcome, TicketPass
+from service.learning.ticket_pass import TicketPass, TicketResult
 from service.platform.messages import Remark
 from vqc.contract import digest
 from vqc.errors import InvalidValue
@@ -40,7 +40,7 @@ class _Trial:
     after: Guidance
     reasons: tuple[Remark, ...]
     result: GateResult | None = None
-    held_out: tuple[Outcome, ...] = ()
+    held_out: tuple[TicketResult, ...] = ()
 
 
 class Improve:
@@ -68,8 +68,8 @@ class Improve:
         mission: Mission,
         guidance: Guidance,
         *,
-        learn: Sequence[Outcome],
-        held_out: Sequence[Outcome],
+        learn: Sequence[TicketResult],
+        held_out: Sequence[TicketResult],
         epoch: int,
         progress: Callable[[int, int], None],
     ) -> Guidance:
@@ -109,7 +109,7 @@ class Improve:
             self._journal.keep_answer(key, text)
         return read_proposal(text, batch, most=most)
 
-    async def _tried(self, guidance: Guidance, proposal: Proposal, held_out: Sequence[Outcome]) -> _Trial:
+    async def _tried(self, guidance: Guidance, proposal: Proposal, held_out: Sequence[TicketResult]) -> _Trial:
         rule = self._rule.gate
         if not proposal.operations:
             return _Trial(after=guidance, reasons=(Remark.of("nothing_proposed", "nothing was proposed"),))
@@ -119,7 +119,7 @@ class Improve:
             after = applied(guidance, proposal.operations)
         except InvalidValue as error:
             return _Trial(after=guidance, reasons=(_impossible(error),))
-        judged: list[Outcome] = []
+        judged: list[TicketResult] = []
         async with aclosing(self._judge_all([one.record for one in held_out], after)) as judging:
             async for outcome in judging:
                 judged.append(outcome)
@@ -146,7 +146,7 @@ def _impossible(error: InvalidValue) -> Remark:
     return Remark(code=_IMPOSSIBLE.get(error.field, "other"), text=str(error), values={"why": str(error)})
 
 
-def _case(outcome: Outcome) -> Case | None:
+def _case(outcome: TicketResult) -> Case | None:
     """What reflection may learn from; nothing without a label or a verdict."""
     if outcome.judged is None or outcome.record.label is None or outcome.verdict is None:
         return None

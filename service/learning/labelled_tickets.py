@@ -32,7 +32,7 @@ _LAST_NUMBER = re.compile(r"([0-9]+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TicketRecord:
+class LabelledTicket:
     """One ticket of an input file. ``photos`` are names as written, ``place`` is ``file:line``.
 
     ``true_label`` is what a drawn ticket really shows where noise was planted in ``label``; only reports read it.
@@ -53,7 +53,7 @@ class TicketRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class RejectedLine:
     """A line that holds no usable ticket, and why."""
 
     place: str
@@ -61,11 +61,11 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ingest:
+class IngestResult:
     """What was read: tickets in the order of their first lines, and the lines that were left out."""
 
-    tickets: tuple[TicketRecord, ...]
-    rejected: tuple[Rejected, ...]
+    tickets: tuple[LabelledTicket, ...]
+    rejected: tuple[RejectedLine, ...]
 
 
 class _Line(BaseModel):
@@ -87,7 +87,9 @@ class _Unusable(Exception):
     """Why a line cannot be used."""
 
 
-def ingest(lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mission: str | None = None) -> Ingest:
+def ingest(
+    lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mission: str | None = None
+) -> IngestResult:
     """The tickets of ``(place, line)`` pairs; ``mission`` holds for photos whose mission nothing else tells.
 
     >>> from vqc.missions import missions
@@ -96,9 +98,9 @@ def ingest(lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mi
     >>> [(one.group_id, len(one.summaries), str(one.label)) for one in read.tickets], read.rejected[0].place
     ([('QC-0001', 2, '不通过')], 'a:3')
     """
-    found: dict[tuple[str, str], TicketRecord] = {}
+    found: dict[tuple[str, str], LabelledTicket] = {}
     by_photo: set[tuple[str, str]] = set()
-    rejected: list[Rejected] = []
+    rejected: list[RejectedLine] = []
     for place, text in lines:
         if not text.strip():
             continue
@@ -118,20 +120,20 @@ def ingest(lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mi
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            rejected.append(Rejected(place=place, reason=f"{where}: {first['msg']}" if where else first["msg"]))
+            rejected.append(RejectedLine(place=place, reason=f"{where}: {first['msg']}" if where else first["msg"]))
         except _Unusable as error:
-            rejected.append(Rejected(place=place, reason=str(error)))
-    return Ingest(tickets=tuple(found.values()), rejected=tuple(rejected))
+            rejected.append(RejectedLine(place=place, reason=str(error)))
+    return IngestResult(tickets=tuple(found.values()), rejected=tuple(rejected))
 
 
-def _joined(first: TicketRecord, photo: TicketRecord) -> TicketRecord:
+def _joined(first: LabelledTicket, photo: LabelledTicket) -> LabelledTicket:
     """A ticket with one more photo."""
     if photo.label is not first.label:
         raise _Unusable(f"label: {_said(photo.label)} contradicts {_said(first.label)} at {first.place}")
     return replace(first, summaries=(*first.summaries, *photo.summaries), photos=(*first.photos, *photo.photos))
 
 
-def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> TicketRecord:
+def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> LabelledTicket:
     if not line.group_id:
         raise _Unusable("group_id: a ticket's line names it (a photo's line has an image_id)")
     if line.per_image is not None:
@@ -145,7 +147,7 @@ def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> TicketR
     photos = tuple(line.photos or line.images or ())
     if photos and len(photos) != len(summaries):
         raise _Unusable(f"photos: {len(photos)} names for {len(summaries)} lines; they must be as many")
-    return TicketRecord(
+    return LabelledTicket(
         mission=_mission(line.mission, missions),
         group_id=line.group_id,
         summaries=summaries,
@@ -156,7 +158,7 @@ def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> TicketR
     )
 
 
-def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: str | None) -> TicketRecord:
+def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: str | None) -> LabelledTicket:
     assert line.image_id is not None
     if line.summary is None:
         raise _Unusable("summary: a photo's line has its Stage-A line")
@@ -169,7 +171,7 @@ def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: st
     group_id = line.group_id or (own[0] if own else inner[-1] if inner else None)
     if group_id is None:
         raise _Unusable(f"image_id: {line.image_id!r} names no ticket; write folder/photo, or add a group_id")
-    return TicketRecord(
+    return LabelledTicket(
         mission=_mission(line.mission or named or mission, missions),
         group_id=group_id,
         summaries=(line.summary,),

@@ -18,12 +18,12 @@ from service.judging.evidence import evidence
 from service.judging.records import Part, selection_record, trajectory_record
 from service.judging.selection import select
 from service.learning.improve import Improve
-from service.learning.labelled_tickets import TicketRecord
+from service.learning.labelled_tickets import LabelledTicket
 from service.learning.metrics import Selected
 from service.learning.order import part_of, shuffled
 from service.learning.ports import Artifacts, Progress
 from service.learning.run_metrics import EpochResult
-from service.learning.ticket_pass import Outcome, TicketPass
+from service.learning.ticket_pass import TicketPass, TicketResult
 from vqc.missions import Mission
 from vqc.verdict import Verdict
 
@@ -60,7 +60,7 @@ class TrainingFreeLoop:
         self._progress = progress
 
     async def __call__(
-        self, mission: Mission, tickets: Sequence[TicketRecord], guidance: Guidance
+        self, mission: Mission, tickets: Sequence[LabelledTicket], guidance: Guidance
     ) -> tuple[tuple[EpochResult, ...], Guidance]:
         """Every pass, and the guidance in force at the end.
 
@@ -78,10 +78,10 @@ class TrainingFreeLoop:
         return tuple(results), guidance
 
     async def _epoch(
-        self, mission: Mission, tickets: Sequence[TicketRecord], guidance: Guidance, epoch: int
-    ) -> list[Outcome]:
+        self, mission: Mission, tickets: Sequence[LabelledTicket], guidance: Guidance, epoch: int
+    ) -> list[TicketResult]:
         ordered = shuffled(tickets, self._plan.seed, epoch)
-        outcomes: list[Outcome] = []
+        outcomes: list[TicketResult] = []
         async with aclosing(self._judge_all(ordered, guidance)) as judging:
             async for outcome in judging:
                 self._write(mission, epoch, guidance, outcome)
@@ -89,7 +89,7 @@ class TrainingFreeLoop:
                 self._progress(f"{mission.name} epoch {epoch}", len(outcomes), len(ordered))
         return outcomes
 
-    def _write(self, mission: Mission, epoch: int, guidance: Guidance, outcome: Outcome) -> None:
+    def _write(self, mission: Mission, epoch: int, guidance: Guidance, outcome: TicketResult) -> None:
         judged, group_id = outcome.judged, outcome.record.group_id
         if judged:
             by_candidate = {one.rollout.candidate_index: one for one in judged.judgements}
@@ -117,7 +117,7 @@ class TrainingFreeLoop:
         )
 
     async def _improved(
-        self, mission: Mission, guidance: Guidance, outcomes: Sequence[Outcome], epoch: int
+        self, mission: Mission, guidance: Guidance, outcomes: Sequence[TicketResult], epoch: int
     ) -> Guidance:
         if self._improve is None:
             return guidance
@@ -130,15 +130,15 @@ class TrainingFreeLoop:
             progress=lambda done, total: self._progress(f"{mission.name} reflection {epoch}", done, total),
         )
 
-    def _part(self, record: TicketRecord) -> Part:
+    def _part(self, record: LabelledTicket) -> Part:
         return part_of(record, self._plan.seed, holdout=self._plan.holdout, calibrate=self._plan.calibrate)
 
-    def _result(self, epoch: int, guidance: Guidance, outcomes: Sequence[Outcome]) -> EpochResult:
+    def _result(self, epoch: int, guidance: Guidance, outcomes: Sequence[TicketResult]) -> EpochResult:
         selected = tuple(_selected(one, self._part(one.record), self._plan.planned) for one in outcomes)
         return EpochResult(epoch=epoch, guidance=guidance, selected=selected)
 
 
-def _selected(outcome: Outcome, part: Part, planned: int) -> Selected:
+def _selected(outcome: TicketResult, part: Part, planned: int) -> Selected:
     judged, chosen = outcome.judged, outcome.judged and outcome.judged.chosen
     rollouts = judged.rollouts if judged else ()
     decision = judged.decision if judged else decide(outcome.record.mission, None, None)

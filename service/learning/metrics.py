@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.judging.calibration import LabelledTicket, risk_coverage
+from service.judging.calibration import ScoredTicket, risk_coverage
 from service.judging.records import Part
 from vqc.verdict import Verdict
 
@@ -69,10 +69,10 @@ def curve(tickets: Sequence[Selected]) -> list[dict[str, float | None]]:
     return [{"threshold": point.threshold, "coverage": point.coverage, "risk": point.risk} for point in points]
 
 
-def labelled(tickets: Sequence[Selected]) -> list[LabelledTicket]:
+def labelled(tickets: Sequence[Selected]) -> list[ScoredTicket]:
     """The tickets that a threshold can be calibrated on. One without a verdict is never released: it counts as 不通过."""
     return [
-        LabelledTicket(verdict=one.verdict or Verdict.FAIL, score=one.score, label=one.label)
+        ScoredTicket(verdict=one.verdict or Verdict.FAIL, score=one.score, label=one.label)
         for one in tickets
         if one.label is not None
     ]

@@ -8,10 +8,10 @@ from typing import Protocol
 from engine.protocol import Image
 from service.guidance.guidance import Guidance
 from service.judging.records import Record
-from service.learning.labelled_tickets import TicketRecord
+from service.learning.labelled_tickets import LabelledTicket
 from vqc.missions import Mission
 
-LoadPhotos = Callable[[TicketRecord], Awaitable[tuple[Image, ...]]]
+LoadPhotos = Callable[[LabelledTicket], Awaitable[tuple[Image, ...]]]
 """Brings a ticket's photos, canonical. Raises ``InvalidValue`` for one that cannot be used."""
 
 Progress = Callable[[str, int, int], None]

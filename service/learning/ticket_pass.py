@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
 from service.guidance.guidance import Guidance
-from service.judging.judge_ticket import JudgedTicket, JudgeTicket, Ticket, Wave
+from service.judging.judge_ticket import JudgedTicket, JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restored
 from service.judging.sampler import Sampler
-from service.learning.labelled_tickets import TicketRecord
+from service.learning.labelled_tickets import LabelledTicket
 from service.learning.ports import Journal, LoadPhotos
 from vqc.contract import digest
 from vqc.errors import InvalidValue
@@ -19,10 +19,10 @@ from vqc.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TicketResult:
     """What came of one ticket: the judged ticket, or the ``error`` of one that the engine or its photos refuse."""
 
-    record: TicketRecord
+    record: LabelledTicket
     judged: JudgedTicket | None
     error: str | None = None
 
@@ -54,7 +54,9 @@ class TicketPass:
         self._timeout_s = timeout_s
         self._patience_s = patience_s
 
-    async def __call__(self, tickets: Sequence[TicketRecord], guidance: Guidance) -> AsyncGenerator[Outcome, None]:
+    async def __call__(
+        self, tickets: Sequence[LabelledTicket], guidance: Guidance
+    ) -> AsyncGenerator[TicketResult, None]:
         """Each ticket's outcome, in the order of ``tickets``.
 
         Raises:
@@ -62,7 +64,7 @@ class TicketPass:
         """
         places = asyncio.Semaphore(self._concurrency)
 
-        async def outcome(record: TicketRecord) -> Outcome:
+        async def outcome(record: LabelledTicket) -> TicketResult:
             async with places:
                 return await self._outcome(record, guidance)
 
@@ -75,13 +77,13 @@ class TicketPass:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _outcome(self, record: TicketRecord, guidance: Guidance) -> Outcome:
+    async def _outcome(self, record: LabelledTicket, guidance: Guidance) -> TicketResult:
         try:
-            return Outcome(record=record, judged=await self._patiently(record, guidance))
+            return TicketResult(record=record, judged=await self._patiently(record, guidance))
         except (EngineRefused, EngineTimeout, EngineFailed, InvalidValue) as error:
-            return Outcome(record=record, judged=None, error=str(error))
+            return TicketResult(record=record, judged=None, error=str(error))
 
-    async def _patiently(self, record: TicketRecord, guidance: Guidance) -> JudgedTicket:
+    async def _patiently(self, record: LabelledTicket, guidance: Guidance) -> JudgedTicket:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._patience_s
         while True:
@@ -92,10 +94,10 @@ class TicketPass:
                     raise
                 await asyncio.sleep(error.retry_after_s)
 
-    async def _judged(self, record: TicketRecord, guidance: Guidance) -> JudgedTicket:
+    async def _judged(self, record: LabelledTicket, guidance: Guidance) -> JudgedTicket:
         key = digest([guidance.digest, *record.key])[:32]
         photos = await self._load_photos(record) if self._sampler.evidence.shows_images else ()
-        ticket = Ticket(
+        ticket = TicketInput(
             group_id=record.group_id,
             mission=record.mission,
             summaries=record.summaries,

@@ -16,7 +16,7 @@ from opentelemetry.trace import get_tracer
 from engine.errors import EngineRefused
 from engine.protocol import Engine, Image
 from service.guidance.guidance import Guidance
-from service.judging.judge_ticket import JudgeTicket, Ticket, Wave
+from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restored
 from service.judging.sampler import EvidenceKind, Sampler
 from service.models.roles import ServedModel
@@ -158,7 +158,7 @@ class WorkOnGroup:
         find = self._thresholds.find
         calibration = await asyncio.to_thread(find, guidance, model=group.pinned.model_digest, sampler=sampler.digest)
         judged = await JudgeTicket(engine)(
-            Ticket(
+            TicketInput(
                 group_id=group.ticket_id or group.id,
                 mission=mission,
                 summaries=tuple(photo.summary or "" for photo in group.photos),

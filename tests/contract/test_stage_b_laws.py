@@ -8,8 +8,8 @@ import pytest
 from engine.plausible import voting
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import seeded
-from service.judging.calibration import LabelledTicket, calibrate
-from service.judging.judge_ticket import JudgeTicket, Ticket
+from service.judging.calibration import ScoredTicket, calibrate
+from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan
 from service.judging.sampler import Sampler
 from service.platform.generation import Knobs
@@ -26,7 +26,7 @@ def tickets(seed, count, share):
     rng = random.Random(seed)
     for n in range(count):
         line = f"BBU设备/华为,显示完整,无需安装×1，备注: {n} p={share(rng):.4f}"
-        yield Ticket(group_id=f"QC-{n}", mission=MISSION, summaries=(line,))
+        yield TicketInput(group_id=f"QC-{n}", mission=MISSION, summaries=(line,))
 
 
 def probability(request):
@@ -76,13 +76,13 @@ def test_calibrated_false_release_exceeds_the_budget_no_more_often_than_stated(b
     for draw in range(200):
         rng = random.Random(f"{budget}/{draw}")
         failed = [
-            LabelledTicket(
+            ScoredTicket(
                 verdict=Verdict.PASS if rng.random() < 0.6 else Verdict.FAIL, score=rng.random(), label=Verdict.FAIL
             )
             for _ in range(200)
         ]
         passed = [
-            LabelledTicket(verdict=Verdict.PASS, score=max(rng.random(), rng.random()), label=Verdict.PASS)
+            ScoredTicket(verdict=Verdict.PASS, score=max(rng.random(), rng.random()), label=Verdict.PASS)
             for _ in range(200)
         ]
         threshold = calibrate([*failed, *passed], budget=budget, delta=delta).threshold

@@ -10,7 +10,7 @@ from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnav
 from engine.protocol import Health
 from engine.scripted import ScriptedEngine
 from service.guidance.edit import WrittenRule, edited
-from service.judging.calibration import LabelledTicket, calibrate
+from service.judging.calibration import ScoredTicket, calibrate
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.platform.errors import QueueUnavailable
@@ -360,7 +360,7 @@ async def test_the_webhook_of_a_finished_ticket_is_queued_whoever_finished_it(be
 
 
 async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
-    calibration = calibrate([LabelledTicket(verdict=Verdict.PASS, score=1.5, label=Verdict.PASS)])
+    calibration = calibrate([ScoredTicket(verdict=Verdict.PASS, score=1.5, label=Verdict.PASS)])
     held = replace(calibration, threshold=0.99)
     sampler = Sampler(waves=WAVES, evidence=EvidenceKind.SUMMARIES, adaptive=bench.adaptive)
     guidance = bench.guidance.in_force(mission_named(MISSION))

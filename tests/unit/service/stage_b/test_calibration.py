@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.judging.calibration import (
-    LabelledTicket,
+    ScoredTicket,
     binomial_tail,
     calibrate,
     risk_coverage,
@@ -18,7 +18,7 @@ from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 
 TICKET = st.builds(
-    LabelledTicket,
+    ScoredTicket,
     verdict=st.sampled_from(Verdict),
     score=st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]),
     label=st.sampled_from(Verdict),
@@ -31,7 +31,7 @@ def drawn(random, count):
         failed = random.random() < 0.5
         verdict = Verdict.PASS if random.random() < (0.7 if failed else 0.95) else Verdict.FAIL
         score = random.random() if failed else max(random.random(), random.random())
-        yield LabelledTicket(verdict=verdict, score=score, label=Verdict.FAIL if failed else Verdict.PASS)
+        yield ScoredTicket(verdict=verdict, score=score, label=Verdict.FAIL if failed else Verdict.PASS)
 
 
 def test_the_budget_is_exceeded_in_no_more_draws_than_stated():
@@ -84,7 +84,7 @@ def test_the_bound_is_where_the_tail_is_delta():
 
 
 def test_without_failed_tickets_nothing_is_certified():
-    tickets = [LabelledTicket(verdict=Verdict.PASS, score=0.9, label=Verdict.PASS)] * 500
+    tickets = [ScoredTicket(verdict=Verdict.PASS, score=0.9, label=Verdict.PASS)] * 500
     found = calibrate(tickets)
     assert (found.threshold, found.coverage) == (None, 0.0)
     assert not found.releases(Verdict.PASS, 1.0)
@@ -98,4 +98,4 @@ def test_a_budget_is_a_share(wrong):
 
 def test_a_score_is_a_number():
     with pytest.raises(InvalidValue, match="score"):
-        LabelledTicket(verdict=Verdict.PASS, score=float("nan"), label=Verdict.PASS)
+        ScoredTicket(verdict=Verdict.PASS, score=float("nan"), label=Verdict.PASS)

@@ -1,7 +1,7 @@
 import pytest
 
 from service.judging.calibration import Calibration
-from service.judging.decision import Decision, ReviewReason, decide
+from service.judging.decision import ReviewReason, VerdictDecision, decide
 from service.judging.judge import judge
 from tests.unit.service.stage_b.builders import rollouts
 from vqc.missions import mission_named
@@ -40,7 +40,7 @@ def calibrated(threshold):
 def test_a_verdict_is_given_or_a_person_looks(lines, texts, calibration, verdict, reasons):
     judgements = judge(MISSION, lines, rollouts(texts))
     chosen = judgements[texts.index(FAIL) if texts == [FAIL, PASS] else 0]
-    assert decide(MISSION, chosen, calibration) == Decision(verdict=verdict, reasons=reasons)
+    assert decide(MISSION, chosen, calibration) == VerdictDecision(verdict=verdict, reasons=reasons)
 
 
 @pytest.mark.parametrize("label", [None, *Verdict])

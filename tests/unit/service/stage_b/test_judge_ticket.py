@@ -11,7 +11,7 @@ from engine.scripted import ScriptedEngine
 from service.guidance.guidance import Add, applied, seeded
 from service.judging.calibration import Calibration
 from service.judging.decision import ReviewReason
-from service.judging.judge_ticket import JudgeTicket, Ticket
+from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan, restored
 from service.judging.sampler import EvidenceKind, Sampler
 from service.photos.caption import PRIORITY as CAPTION_PRIORITY
@@ -22,7 +22,7 @@ from vqc.verdict import Verdict
 
 MISSION = mission_named("挡风板安装检查")
 MET = "BBU设备/华为,显示完整,无需安装×1"
-TICKET = Ticket(group_id="QC-0001", mission=MISSION, summaries=(MET,))
+TICKET = TicketInput(group_id="QC-0001", mission=MISSION, summaries=(MET,))
 PHOTO = Image(data=b"jpeg", media_type="image/jpeg", digest="0" * 64)
 GRID = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
 WHOLE = Sampler(waves=plan(GRID, 4))

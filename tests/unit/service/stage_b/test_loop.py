@@ -15,7 +15,7 @@ from service.judging.records import Part
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
 from service.learning.improve import Improve, ReflectionRule
-from service.learning.labelled_tickets import TicketRecord
+from service.learning.labelled_tickets import LabelledTicket
 from service.learning.loop import LoopPlan, TrainingFreeLoop
 from service.learning.order import part_of
 from service.learning.reflect import Reflect
@@ -30,7 +30,7 @@ MISSION = mission_named("挡风板安装检查")
 RULE = "图中有破损标记则不通过"
 TWICE = '{"op": "add", "text": "甲", "evidence": ["T1"]}'
 TICKETS = [
-    TicketRecord(
+    LabelledTicket(
         mission=MISSION,
         group_id=f"QC-{n:03d}",
         summaries=(f"BBU设备/华为,显示完整,无需安装×1，备注: 第{n}号{'破损标记' if n % 3 == 0 else ''}",),

@@ -1,10 +1,10 @@
 from service.judging.records import Part
-from service.learning.labelled_tickets import TicketRecord
+from service.learning.labelled_tickets import LabelledTicket
 from service.learning.order import part_of, shuffled
 from vqc.missions import mission_named
 
 MISSION = mission_named("挡风板安装检查")
-TICKETS = [TicketRecord(mission=MISSION, group_id=f"QC-{n}", summaries=("",)) for n in range(200)]
+TICKETS = [LabelledTicket(mission=MISSION, group_id=f"QC-{n}", summaries=("",)) for n in range(200)]
 
 
 def test_an_epoch_has_every_ticket_once_in_an_order_of_its_own():

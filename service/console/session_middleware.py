@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.console import assets
 from service.console.errors import SIGN_IN, answer, reads_html, to_sign_in
-from service.console.page import Page
+from service.console.page import ConsolePage
 from service.console.render import Visit
 from service.console.sessions import COOKIE, Session, Sessions
 from service.console.words import language_of
@@ -39,10 +39,10 @@ _SAFE = frozenset({"GET", "HEAD"})
 _MAX_FORM = 64 * 1024
 
 
-class Door:
+class SessionMiddleware:
     """Wraps the console's routes."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing, sessions: Sessions, pages: tuple[Page, ...]) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, sessions: Sessions, pages: tuple[ConsolePage, ...]) -> None:
         self._app = app
         self._keys = keys
         self._sessions = sessions
