@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch._dynamo.backends.debugging import aot_eager
 
-from tests.contract.test_trainer_laws import facts, gradients, model, samples
 from tests.support import ranks, tiny
-from tests.unit.trainer.objectives.test_divergence import reference
+from tests.support.divergence import reference
+from tests.support.networks import facts, gradients, model, samples
 from trainer.config import TrainConfig, config_from
 from trainer.model import direct_loss, network, tuners
 from trainer.model.collate import packed, padded

@@ -9,8 +9,7 @@ import pytest
 
 from engine.client import VllmClient
 from engine.scripted import ScriptedEngine
-from tests.contract.test_engine_scripted import long_or_plausible
-from tests.support.engine_suite import EngineSuite, Subject
+from tests.support.engine_suite import EngineSuite, Subject, long_or_plausible
 from tests.support.fake_vllm import FakeVllm
 
 

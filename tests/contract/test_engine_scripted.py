@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.plausible import plausible_answer
-from engine.protocol import GenerateRequest
 from engine.scripted import ScriptedEngine
-from tests.support.engine_suite import LONG, EngineSuite, Subject
-
-
-def long_or_plausible(request: GenerateRequest, index: int) -> str:
-    return "长。" * 2000 if request.user == LONG.user else plausible_answer(request, index)
+from tests.support.engine_suite import EngineSuite, Subject, long_or_plausible
 
 
 class TestScriptedEngine(EngineSuite):

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from engine.scripted import ScriptedEngine
 from service.app.http import create_app, create_routes
-from tests.unit.service.conftest import context_with
+from tests.support.service_context import context_with
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 

@@ -12,45 +12,14 @@ from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from tests.support import ranks, tiny
+from tests.support.networks import facts, gradients, model, samples
 from trainer.export import export
-from trainer.model import network, tuners
-from trainer.model.collate import ModelFacts, packed, padded
+from trainer.model import tuners
+from trainer.model.collate import packed, padded
 from trainer.model.encode import IGNORED, Encoder
 from trainer.training.run import run
-from vqc.missions import missions
-from vqc.prompts import dense_prompt, stage_a_prompt, stage_b_prompt
 
-ANSWER = '{"object_1": {"bbox_2d": [1, 20, 300, 1000], "desc": "BBU设备/华为"}}'
-SIZES = [(96, 64), (20, 30), (400, 300), (65, 63)]
-"""Below, under, over and beside the processor's pixel limits (64² to 160²)."""
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
-
-
-def samples() -> list[tiny.Sample]:
-    mission = next(iter(missions().values()))
-    photos = [tiny.photo(*size, seed=number) for number, size in enumerate(SIZES)]
-    return [
-        tiny.Sample(dense_prompt(), photos[:1], ANSWER),
-        tiny.Sample(stage_a_prompt(mission), photos[1:2], "BBU设备×1，标签×2"),
-        tiny.Sample(stage_b_prompt(mission, ["BBU设备×1"]), (), "通过\n理由: 齐全"),
-        tiny.Sample(stage_b_prompt(mission), photos[2:], "不通过\n理由: 缺少标签"),
-    ]
-
-
-def model(checkpoint: Path, encoder: Encoder, attn_impl: str = "sdpa") -> network.Qwen3VLForConditionalGeneration:
-    return network.load(
-        checkpoint, dtype=torch.float32, attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV
-    ).train()
-
-
-def facts(encoder: Encoder, of: network.Qwen3VLForConditionalGeneration) -> ModelFacts:
-    return of.facts(encoder.pad_token)
-
-
-def gradients(of: torch.nn.Module) -> dict[str, torch.Tensor]:
-    found = {name: p.grad.clone() for name, p in of.named_parameters() if p.grad is not None}
-    of.zero_grad()
-    return found
 
 
 @pytest.mark.parametrize("attn_impl", ["sdpa", "eager", "varlen"])

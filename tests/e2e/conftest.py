@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.collector import collecting
-from tests.unit.engine.test_managed import members
+from tests.support.managed_engines import members
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,9 @@ from service.models.router import ModelRouter
 from service.photos.schemas import CaptionOut, StageAOut, StreamedObject
 from service.platform.server import server
 from tests.support import photos
+from tests.support.managed_engines import flag
 from tests.support.ports import free_port
-from tests.unit.service.conftest import context_with
+from tests.support.service_context import context_with
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -169,12 +170,6 @@ async def test_a_client_that_leaves_frees_its_slot_in_the_engine(managed_engine,
             task.cancel()
         await until(is_free)
     assert await sum_of(managed_engine, *finished) - before <= 44
-
-
-def flag(engine, name: str) -> str:
-    """The value of a flag that the engine's process was started with."""
-    words = Path(f"/proc/{engine.pid}/cmdline").read_bytes().decode().split("\0")
-    return words[words.index(name) + 1]
 
 
 async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene):

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,69 +14,19 @@ from PIL import Image as Pillow
 from registry import open_registry
 from scenes.scene import draw_scene
 from service.platform.redis_server import embedded_redis
-from tests.e2e.test_api_real import flag
 from tests.support import photos
+from tests.support.bare_model import checkpoint
+from tests.support.managed_engines import flag
 from tests.support.ports import free_port
 from tests.support.prometheus import ROOT, Prometheus, alerts, empty, panels, values_of
+from tests.support.service_processes import on_a_port, processes, ready
 from tests.support.stage_b_bench import GOOD
-from tests.unit.service.test_models_sources import checkpoint
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 MISSIONS = ("挡风板安装检查", "BBU接地线检查")
 VLLM = ROOT / "tests/unit/deploy/vllm_metrics.txt"
 BOARDS = ("vqc-service", "vqc-stage-b", "vqc-queue", "vqc-engine", "vqc-models")
-
-
-@asynccontextmanager
-async def processes(folder: Path, commands: dict[str, dict[str, str]]) -> AsyncGenerator[None, None]:
-    """Our own processes, each with its settings; a name begins with the command."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("VQC_")}
-    started = []
-    try:
-        for name, settings in commands.items():
-            with (folder / f"{name}.log").open("wb") as log:
-                command = (sys.executable, "-m", "service.cli", name.split("-")[0])
-                env = own | {"PYTHONPATH": str(ROOT)} | settings
-                started.append(await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stderr=log))
-        yield
-    finally:
-        for process in started:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        await asyncio.gather(*(asyncio.wait_for(process.wait(), 60) for process in started))
-
-
-@asynccontextmanager
-async def on_a_port(uds: str) -> AsyncGenerator[str, None]:
-    """The address under which what listens on a Unix socket can be scraped."""
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(uds)
-
-        async def copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            while data := await source.read(65536):
-                sink.write(data)
-                await sink.drain()
-            sink.close()
-
-        await asyncio.gather(copied(reader, back), copied(there, writer), return_exceptions=True)
-
-    server = await asyncio.start_server(forward, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def ready(*clients: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
-        for client in clients:
-            while True:
-                try:
-                    if (await client.get("/readyz")).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.1)
 
 
 def jpeg(seed: int) -> bytes:

@@ -30,13 +30,13 @@ from service.platform.redis_server import embedded_redis
 from service.tickets.redis_store import RedisGroupStore
 from service.tickets.store import Event
 from service.tickets.ticket import Group, GroupPhoto, State, id_at
-from tests.e2e.test_prometheus_real import on_a_port, processes, ready
+from tests.support.bare_model import checkpoint
 from tests.support.fake_vllm import FakeVllm
 from tests.support.photos import jpeg
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus, alerts, promtool
+from tests.support.service_processes import on_a_port, processes, ready
 from tests.support.stage_b_bench import GOOD, MISSION
-from tests.unit.service.test_models_sources import checkpoint
 from trainer import exporter
 from vqc.grammar import VERDICT_GRAMMAR
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.integration.test_groups_service import service
 from tests.support import photos
+from tests.support.service_processes import service
 
 CACHING = {"VQC_ANSWER_CACHE_H": "1", "VQC_STAGE_B": "off"}
 

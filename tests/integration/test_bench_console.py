@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 
-from tests.integration.test_stage_b_run import environment
 from tests.support.stage_b_bench import ROOT
+from tests.support.stage_b_commands import environment
 
 
 def test_the_pages_of_a_small_queue_are_measured():

@@ -10,8 +10,8 @@ from engine.scripted import ScriptedEngine
 from service.photos.caption import CaptionPhoto
 from service.photos.stage_a import SummarisePhotos
 from tests.support import photos
+from tests.support.service_context import client_of, context_with
 from tests.support.stage_b_bench import GOOD
-from tests.unit.service.conftest import client_of, context_with
 from vqc.missions import missions
 
 REQUESTS, MOST_SERIES = 10_000, 1_000

@@ -6,9 +6,9 @@ import sys
 
 import yaml
 
-from tests.integration.test_groups_service import MISSION, final, service
-from tests.integration.test_stage_b_run import CONFIG, environment
+from tests.support.service_processes import MISSION, final, service
 from tests.support.stage_b_bench import ROOT
+from tests.support.stage_b_commands import CONFIG, environment
 
 
 def vqc(*arguments) -> subprocess.CompletedProcess:

@@ -9,8 +9,8 @@ from loadtest.http.connection import Pool
 from loadtest.http.requests import Target
 from service.platform.redis_client import CONNECTIONS, connect
 from service.platform.redis_server import embedded_redis
-from tests.integration.test_groups_service import service, ticket
 from tests.support.redis_servers import SERVERS, binary_of
+from tests.support.service_processes import service, ticket
 
 MANY = 300
 

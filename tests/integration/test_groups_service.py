@@ -3,69 +3,15 @@
 import asyncio
 import json
 import math
-import os
 import signal
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager
 
 import httpx
 
 from tests.support.ports import free_port
-from tests.support.stage_b_bench import GOOD, ROOT
-
-MISSION = "挡风板安装检查"
-
-
-@asynccontextmanager
-async def service(tmp_path, *commands, **environment):
-    """A client of the service; the first command listens."""
-    port = free_port()
-    own = {name: value for name, value in os.environ.items() if not name.startswith("VQC_")}
-    given = {"VQC_ENGINE": "scripted", "VQC_STATE_DIR": str(tmp_path / "state"), "VQC_PORT": str(port)} | environment
-    processes = []
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            for command in commands:
-                log = (tmp_path / f"{command}.log").open("w")
-                processes.append(
-                    await asyncio.create_subprocess_exec(
-                        *(sys.executable, "-m", "service.cli", command), cwd=ROOT, env=own | given, stderr=log
-                    )
-                )
-                log.close()
-            await answering(client, processes[0])
-            yield client, processes
-    finally:
-        for process in reversed(processes):
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-                await asyncio.wait_for(process.wait(), 60)
-
-
-async def answering(client: httpx.AsyncClient, process) -> None:
-    """Returns when the API answers, ready or not for a reason of its own."""
-    async with asyncio.timeout(60):
-        while True:
-            assert process.returncode is None
-            try:
-                await client.get("/healthz")
-                return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-
-
-async def final(client: httpx.AsyncClient, location: str) -> dict:
-    async with asyncio.timeout(60):
-        while True:
-            group = (await client.get(location)).raise_for_status().json()
-            if group["finished_at"]:
-                return group
-            await asyncio.sleep(0.05)
-
-
-def ticket(n: int) -> dict:
-    return {"mission": MISSION, "ticket_id": f"QC-{n:04}", "photos": [{"summary": GOOD}, {"summary": "无关图片"}]}
+from tests.support.service_processes import MISSION, final, service, ticket
+from tests.support.stage_b_bench import ROOT
 
 
 async def test_five_hundred_tickets_none_lost_none_twice(tmp_path):

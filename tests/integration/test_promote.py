@@ -16,8 +16,8 @@ from registry.gates.promote import promote, rollback
 from registry.gates.reports import attach_report
 from registry.guidance import guidance_alias, guidance_version, guidance_versions, push_guidance
 from tests.support.docker_registry import DockerRegistry
+from tests.support.promotion import GOOD, MISSION, guidance_record
 from tests.support.registry_models import write_model
-from tests.unit.registry.gates.conftest import GOOD, MISSION, guidance_record
 from vqc.contract import MANIFEST, contract_digests
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,6 @@
 """The training-free loop as a user runs it: real processes on the scripted engine, killed and resumed."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,10 +13,10 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.unit.service.stage_b.test_records import DOCUMENTED
+from tests.support.stage_b_commands import CONFIG, environment
+from tests.support.trajectory import DOCUMENTED
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs" / "stage_b_training_free.yaml"
 SCHEMAS = ROOT / "docs" / "schemas"
 KILLED_AFTER = """
 import os, signal, sys
@@ -34,11 +33,6 @@ from service.cli import main
 main(sys.argv[1:])
 """
 """The command, which kills its own process after so many answers."""
-
-
-def environment(**more) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("VQC_", "SOURCE_DATE"))}
-    return clean | {"VQC_ENGINE": "scripted", "PYTHONPATH": str(ROOT)} | more
 
 
 def vqc(*arguments, code=("-m", "service.cli")) -> subprocess.CompletedProcess:

@@ -6,9 +6,9 @@ import asyncio
 import json
 import sys
 
-from tests.integration.test_groups_service import MISSION, ROOT, final, service
 from tests.support import photos
 from tests.support.collector import Collector, collecting
+from tests.support.service_processes import MISSION, ROOT, final, service
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE}-{PARENT}-01"}

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 from engine.errors import EngineRefused, EngineTimeout
+from engine.plausible import plausible_answer
 from engine.protocol import Delta, Engine, GenerateRequest, Image, Sampling
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
@@ -47,6 +48,10 @@ def asked(*user: Image | str, grammar: str | None = None, timeout_s: float = 120
 
 LONG = asked("请写一篇长文。", grammar='root ::= "长" root', max_tokens=6000)
 """A request whose answer only ends at its last token."""
+
+
+def long_or_plausible(request: GenerateRequest, index: int) -> str:
+    return "长。" * 2000 if request.user == LONG.user else plausible_answer(request, index)
 
 
 class EngineSuite:

@@ -12,7 +12,7 @@ import pytest
 
 from service.console.pages import PAGES
 from service.web.auth import Scope
-from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Person, Served
+from tests.support.browser import ON_THE_SESSIONS_LOOP, Person, Served
 from tests.support.console_tickets import dead, waiting
 from vqc.verdict import Verdict
 

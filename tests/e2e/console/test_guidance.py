@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from playwright.async_api import expect
 
-from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served
-from tests.unit.service.stage_b.test_proposals import MISSION, proposal
+from tests.support.browser import ON_THE_SESSIONS_LOOP, Served
+from tests.support.guidance_proposals import MISSION, proposal
 
 pytestmark = ON_THE_SESSIONS_LOOP
 

@@ -11,11 +11,11 @@ from playwright.async_api import expect
 from registry import Registry, open_registry
 from service.models.registry_catalogue import RegistryCatalogue
 from service.web.auth import read_keys
-from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served, serving
+from tests.support.browser import ON_THE_SESSIONS_LOOP, Served, serving
+from tests.support.console_site import Clock, Site, keys_file
 from tests.support.evaluated_models import evaluated, write_policy
 from tests.support.model_fleet import Fleet
-from tests.unit.service.conftest import context_with
-from tests.unit.service.console.conftest import Clock, Site, keys_file
+from tests.support.service_context import context_with
 
 pytestmark = ON_THE_SESSIONS_LOOP
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from playwright.async_api import Page, expect
 
 from service.tickets.ticket import State
-from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Served
+from tests.support.browser import ON_THE_SESSIONS_LOOP, Served
 from tests.support.console_tickets import EVIL, dead, waiting
 from vqc.verdict import Verdict
 

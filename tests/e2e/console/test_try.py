@@ -15,8 +15,8 @@ from scenes.scene import draw_scene
 from service.models.roles import ServedModel
 from service.models.router import Deployment
 from service.platform.shares import Role
-from tests.e2e.console.conftest import ON_THE_SESSIONS_LOOP, Person, Served
 from tests.support import photos
+from tests.support.browser import ON_THE_SESSIONS_LOOP, Person, Served
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import Kind, Shape

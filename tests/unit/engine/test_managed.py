@@ -7,57 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineTimeout, EngineUnavailable
-from engine.managed import ManagedEngine, Patience
+from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
 from engine.protocol import GenerateRequest, Sampling, StartPhase
 from engine.shared_memory import shared_memory_of
+from tests.support.managed_engines import QUICK, alive, fake_command, managed, members
 
 ROOT = Path(__file__).parents[3]
-FAKE = ROOT / "tests" / "support" / "fake_vllm.py"
 ASKED = GenerateRequest(request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=100), timeout_s=30)
 DIE, FREEZE = replace(ASKED, user=("die",)), replace(ASKED, user=("freeze",))
-QUICK = Patience(heartbeat_s=0.05, backoff_s=0.05, backoff_max_s=0.2, canary_s=1.0, stall_s=0.5, stop_s=5.0)
-
-
-def fake_command(*options: str) -> Callable[[EngineSettings, Path], list[str]]:
-    return lambda settings, uds: [sys.executable, str(FAKE), "--uds", str(uds), *options]
-
-
-@asynccontextmanager
-async def managed(tmp_path: Path, *options: str, patience: Patience = QUICK) -> AsyncIterator[ManagedEngine]:
-    engine = ManagedEngine(
-        EngineSettings(model=tmp_path, profile="cpu"),
-        log_path=tmp_path / "logs" / "engine.log",
-        patience=patience,
-        command=fake_command(*options),
-    )
-    async with engine:
-        yield engine
-
-
-def members(session: int) -> list[int]:
-    """Living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[3] == str(session) and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def alive(pid: int) -> bool:
-    return bool(members(pid))
 
 
 async def eventually(condition: Callable[[], object]) -> None:
@@ -234,7 +199,7 @@ async def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = f"""
 import asyncio
 from pathlib import Path
-from tests.unit.engine.test_managed import managed
+from tests.support.managed_engines import managed
 
 async def main():
     async with managed(Path({str(tmp_path)!r}), "--child") as engine:

@@ -76,7 +76,7 @@ def test_errors_and_foreign_answers_fail_the_run(report, code, tmp_path, monkeyp
 
 
 def test_the_same_version_twice_is_no_swap(tmp_path, capsys):
-    from tests.unit.service.test_models_sources import checkpoint
+    from tests.support.bare_model import checkpoint
 
     directory = str(checkpoint(tmp_path / "a", b"one"))
     with pytest.raises(SystemExit) as end:
@@ -86,7 +86,7 @@ def test_the_same_version_twice_is_no_swap(tmp_path, capsys):
 
 
 def test_a_run_on_the_scripted_engine_has_its_rows_and_no_errors(tmp_path, capsys):
-    from tests.unit.service.test_models_sources import checkpoint
+    from tests.support.bare_model import checkpoint
 
     directories = [str(checkpoint(tmp_path / name, name.encode())) for name in "ab"]
     with pytest.raises(SystemExit) as end:

@@ -17,8 +17,8 @@ from service.models.router import Checkpoint
 from service.models.wiring import served_models
 from service.platform.settings import Settings, read_settings
 from service.platform.shares import Role
+from tests.support.bare_model import checkpoint
 from tests.support.model_fleet import until
-from tests.unit.service.test_models_sources import checkpoint
 from vqc.errors import InvalidValue
 
 pytestmark = pytest.mark.usefixtures("impatient")

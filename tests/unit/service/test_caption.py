@@ -9,7 +9,7 @@ from PIL import Image
 
 from service.photos.schemas import CaptionOut, StreamedObject
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.image import PhotoLimits
 
 PHOTO = photos.jpeg((320, 248))

@@ -11,7 +11,7 @@ from engine.scripted import ScriptedEngine
 from service.app.http import create_app
 from service.web.auth import Scope, create_key, read_keys
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.errors import InvalidValue
 
 PHOTO = {"photo": ("a.jpg", photos.jpeg())}

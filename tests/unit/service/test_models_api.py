@@ -12,7 +12,7 @@ from service.platform.shares import Role, Share
 from service.web.auth import ApiKey, Scope, create_key, read_keys
 from tests.support import photos
 from tests.support.model_fleet import Fleet, until
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 
 PHOTO = {"photo": ("a.jpg", photos.jpeg((320, 248)))}
 

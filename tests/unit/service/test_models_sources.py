@@ -10,27 +10,9 @@ from registry import open_registry
 from registry.errors import Corrupt
 from service.models.versions import DirectoryVersion, FixedVersion, RegistryVersions, VersionUnavailable
 from service.platform.errors import NotSwappable
-from vqc.contract import MANIFEST, contract_digests
+from tests.support.bare_model import checkpoint
+from vqc.contract import contract_digests
 from vqc.errors import InvalidValue
-
-SMALL = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl"}
-
-
-def checkpoint(directory, weights: bytes, contract: dict[str, str] | None = None):
-    """A directory that looks like a model; its weights are a valid safetensors file without tensors."""
-    directory.mkdir(parents=True)
-    header = json.dumps({"__metadata__": {"note": weights.decode()}}).encode()
-    files = {
-        "config.json": json.dumps(SMALL).encode(),
-        "tokenizer.json": b"{}",
-        "model.safetensors": len(header).to_bytes(8, "little") + header,
-        "preprocessor_config.json": b"{}",
-    }
-    if contract is not None:
-        files[MANIFEST] = json.dumps({"schema": 1, "contract": contract}).encode()
-    for name, content in files.items():
-        (directory / name).write_bytes(content)
-    return directory
 
 
 @pytest.fixture

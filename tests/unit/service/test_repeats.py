@@ -20,7 +20,7 @@ from service.models.router import Deployment, ModelRouter
 from service.platform.errors import QueueUnavailable
 from service.platform.shares import Role
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 
 CAPTION = '{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}'

@@ -8,7 +8,7 @@ from engine.errors import EngineRefused, EngineUnavailable
 from engine.scripted import ScriptedEngine
 from service.photos.schemas import StageAOut
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.summary import Status, parse
 
 MISSION = "挡风板安装检查"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,9 @@ import pytest
 from registry import Registry, open_registry
 from registry.gates.policy import MetricRule, ModelRule, ReportRule
 from registry.gates.reports import attach_report
+from tests.support.promotion import Push
 from tests.support.registry_models import write_model
-from vqc.contract import MANIFEST, contract_digests, digest
-
-MISSION = "挡风板安装检查"
-GOOD: dict[str, object] = {"f1_50_box": 0.6, "malformed": 0.0, "num_images": 100}
-
-Push = Callable[..., str]
+from vqc.contract import MANIFEST, contract_digests
 
 
 @pytest.fixture
@@ -48,16 +43,3 @@ def rule() -> ModelRule:
         "malformed": MetricRule(max=0.02, max_rise=0.01),
     }
     return ModelRule(reports={"evaluation": ReportRule(metrics=metrics, same=("num_images",))})
-
-
-def guidance_record(step: int = 0, mission: str = MISSION) -> bytes:
-    """A record as the service keeps it."""
-    rest = {
-        "mission": mission,
-        "focus": "挡风板",
-        "rules": [{"id": "G0", "text": f"规则{step}", "evidence": []}],
-        "issued": 1,
-        "step": step,
-        "parent": None if step == 0 else "0" * 64,
-    }
-    return json.dumps({**rest, "version": digest(rest)}, ensure_ascii=False).encode()

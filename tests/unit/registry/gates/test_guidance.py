@@ -14,7 +14,7 @@ from registry.gates.policy import MetricRule, ReportRule, Rule
 from registry.gates.promote import promote, rollback
 from registry.gates.reports import attach_report
 from registry.guidance import guidance_alias, guidance_version, guidance_versions, push_guidance
-from tests.unit.registry.gates.conftest import GOOD, MISSION, Push, guidance_record
+from tests.support.promotion import GOOD, MISSION, Push, guidance_record
 from vqc.contract import contract_digests
 from vqc.errors import InvalidValue
 

@@ -15,8 +15,8 @@ from registry.gates.policy import ModelRule, ReportRule, SignatureRule
 from registry.gates.promote import promote, rollback
 from registry.gates.reports import PROMOTION_TYPE, attach_report
 from registry.gates.signature import sign
-from tests.unit.registry.gates.conftest import GOOD, Push
-from tests.unit.registry.gates.test_signature import key_pair
+from tests.support.promotion import GOOD, Push
+from tests.support.signing_keys import key_pair
 from vqc.contract import contract_digests
 from vqc.errors import InvalidValue
 

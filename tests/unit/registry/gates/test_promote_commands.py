@@ -12,8 +12,8 @@ import pytest
 from registry import Registry
 from registry.cli import main
 from registry.guidance import guidance_alias
-from tests.unit.registry.gates.conftest import GOOD, MISSION, Push, guidance_record
-from tests.unit.registry.gates.test_signature import key_pair
+from tests.support.promotion import GOOD, MISSION, Push, guidance_record
+from tests.support.signing_keys import key_pair
 
 PAGE = (Path(__file__).parents[4] / "docs/promotion.md").read_text("utf-8")
 DOCUMENTED = [line.strip() for line in PAGE.splitlines() if line.startswith("    vqc-registry ")]

@@ -8,7 +8,7 @@ import pytest
 
 from registry import Registry
 from registry.gates.reports import attach_report, newest_report, read_report, report_of, report_type
-from tests.unit.registry.gates.conftest import Push
+from tests.support.promotion import Push
 from vqc.errors import InvalidValue
 
 

@@ -7,27 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry import Registry
 from registry.gates.errors import SigningUnavailable
 from registry.gates.reports import SIGNATURE_TYPE
 from registry.gates.signature import sign, unsigned_because
-from tests.unit.registry.gates.conftest import Push
+from tests.support.promotion import Push
+from tests.support.signing_keys import key_pair
 from vqc.errors import InvalidValue
-
-
-def key_pair(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-    """Private and public PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    hidden = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden))
-    public.write_bytes(
-        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return private, public
 
 
 @pytest.fixture

@@ -2,97 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
-import httpx
 import pytest
 
 from engine.scripted import ScriptedEngine
 from service.app.context import Context
-from service.app.http import create_app
-from service.console.app import ConsoleOptions, create_console
-from service.console.sessions import Sessions
-from service.web.auth import Scope, create_key, read_keys
-from tests.unit.service.conftest import context_with
-
-HTML = {"Accept": "text/html"}
-
-
-@dataclass
-class Clock:
-    """What the sessions take for the time."""
-
-    moment: datetime
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@dataclass
-class Site:
-    """A console with a key for each purpose."""
-
-    context: Context
-    clock: Clock
-    keys: dict[str, str]
-
-    def __post_init__(self) -> None:
-        sessions = Sessions(b"s" * 32, lasting=timedelta(hours=12), clock=self.clock)
-        options = ConsoleOptions(grafana_url="https://grafana.example.com")
-        self.app = create_app(
-            self.context,
-            console=create_console(
-                options, attach=self.context.attach_to, keys=self.context.web.keys, sessions=sessions
-            ),
-        )
-
-    @asynccontextmanager
-    async def visitor(self, key: str | None = None, name: str = "王工") -> AsyncGenerator[Visitor, None]:
-        """A browser without script, signed in where a key is named."""
-        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://vqc.test", headers=HTML) as client:
-            visitor = Visitor(client)
-            if key:
-                answer = await visitor.post("/console/sign-in", key=self.keys[key], name=name)
-                assert answer.status_code == 303, answer.text
-            yield visitor
-
-
-@dataclass
-class Visitor:
-    """A person at a browser: posts carry the token of the last page looked at."""
-
-    client: httpx.AsyncClient
-
-    async def get(self, path: str, **headers: str) -> httpx.Response:
-        return await self.client.get(path, headers=headers)
-
-    async def post(self, path: str, **form: str) -> httpx.Response:
-        return await self.client.post(path, data={"csrf_token": await self.csrf(), **form})
-
-    async def csrf(self) -> str:
-        """The token of this visitor's session."""
-        shown = (await self.client.get("/console/sign-in")).text
-        found = re.search(r'name="csrf-token" content="([^"]+)"', shown)
-        assert found, shown
-        return found[1]
-
-
-def keys_file(folder: Path) -> tuple[Path, dict[str, str]]:
-    """A key file and the keys in it: everything, looking only, deciding, and the engine only."""
-    path = folder / "keys.yaml"
-    scopes = {
-        "all": list(Scope),
-        "looks": [Scope.STAGE_B],
-        "decides": [Scope.STAGE_B, Scope.REVIEW],
-        "captions": [Scope.CAPTION],
-    }
-    return path, {name: create_key(path, some, None) for name, some in scopes.items()}
+from service.web.auth import read_keys
+from tests.support.console_site import Clock, Site, Visitor, keys_file
+from tests.support.service_context import context_with
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from service.guidance.gate import GateRule, gate
 from service.guidance.guidance import Add, applied
-from tests.unit.service.stage_b.test_proposals import MISSION, proposal
+from tests.support.guidance_proposals import MISSION, proposal
 from vqc.missions import missions
 
 PATH = f"/console/guidance/{quote(MISSION.name, safe='')}"

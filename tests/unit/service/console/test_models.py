@@ -10,10 +10,10 @@ from service.console.models_view import chart, charts
 from service.models.catalogue import Catalogue, Measured
 from service.models.registry_catalogue import RegistryCatalogue
 from service.web.auth import read_keys
+from tests.support.console_site import Clock, Site, keys_file
 from tests.support.evaluated_models import evaluated, write_policy
 from tests.support.model_fleet import Fleet, until
-from tests.unit.service.conftest import context_with
-from tests.unit.service.console.conftest import Clock, Site, keys_file
+from tests.support.service_context import context_with
 
 PATH = "/console/models"
 

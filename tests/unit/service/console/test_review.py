@@ -9,9 +9,9 @@ import pytest
 from engine.scripted import ScriptedEngine
 from service.platform.errors import QueueUnavailable
 from service.tickets.ticket import State
+from tests.support.console_site import Clock, Site
 from tests.support.console_tickets import EVIL, PHOTOS, accepted, dead, waiting
-from tests.unit.service.conftest import context_with
-from tests.unit.service.console.conftest import Clock, Site
+from tests.support.service_context import context_with
 from vqc.verdict import Verdict
 
 

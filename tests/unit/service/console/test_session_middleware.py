@@ -7,8 +7,8 @@ import pytest
 from engine.scripted import ScriptedEngine
 from service.console.app import ConsoleOptions, create_console
 from service.console.sessions import Sessions
-from tests.unit.service.conftest import context_with
-from tests.unit.service.console.conftest import Site
+from tests.support.console_site import Site
+from tests.support.service_context import context_with
 
 
 async def test_a_stranger_is_sent_to_sign_in_and_then_on_to_where_they_wanted(site):

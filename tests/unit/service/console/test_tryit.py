@@ -8,7 +8,7 @@ from engine.scripted import ScriptedEngine
 from service.console.tryit import SCRIPT_WORDS
 from service.console.words import catalogue
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.errors import PhotoReason
 from vqc.missions import missions
 

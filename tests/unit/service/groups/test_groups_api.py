@@ -13,7 +13,7 @@ from service.tickets.store import Event
 from service.tickets.ticket import Failure, Group, Outcome, State
 from service.web.auth import KeyRing, Scope, create_key, read_keys
 from tests.support import photos
-from tests.unit.service.conftest import client_of, context_with
+from tests.support.service_context import client_of, context_with
 from vqc.verdict import Verdict
 
 MISSION = "挡风板安装检查"

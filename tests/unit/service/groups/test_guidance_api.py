@@ -4,8 +4,8 @@ import pytest
 
 from engine.scripted import ScriptedEngine
 from service.web.auth import Scope, create_key, read_keys
-from tests.unit.service.conftest import client_of, context_with
-from tests.unit.service.stage_b.test_proposals import proposal
+from tests.support.guidance_proposals import proposal
+from tests.support.service_context import client_of, context_with
 from vqc.missions import mission_named, missions
 
 MISSION = "挡风板安装检查"

@@ -8,49 +8,17 @@ import pytest
 
 from service.cli.stage_b_propose import propose_run
 from service.guidance.gate import GateRule, gate
-from service.guidance.guidance import Add, applied, seeded
-from service.guidance.proposal import Effect, GuidanceProposal, ProposalState, Reflected, RuleOperation
+from service.guidance.guidance import Add, applied
+from service.guidance.proposal import GuidanceProposal, ProposalState, Reflected
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.store import GuidanceStore
 from service.platform.errors import GuidanceConflict, ProposalDecided, UnknownProposal
 from service.platform.files import write_json
+from tests.support.guidance_proposals import FIRST, MISSION, effect, proposal
 from vqc.errors import InvalidValue
-from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
-MISSION = mission_named("挡风板安装检查")
-FIRST = seeded(MISSION)
 NO = gate([], GateRule(), seed=1).reasons[0]
-
-
-def effect(before: float, after: float, share: float = 0.9) -> Effect:
-    return Effect(
-        tickets=40,
-        error_before=before,
-        error_after=after,
-        rer=(before - after) / before,
-        false_release_before=0.3,
-        false_release_after=0.2,
-        bootstrap_share=share,
-    )
-
-
-def proposal(text: str = "缺少螺丝则不通过", at: str = "2026-11-24T08:00:00+00:00") -> GuidanceProposal:
-    return GuidanceProposal(
-        guidance=applied(FIRST, [Add(text=text, evidence=("QC-1",))]),
-        base=FIRST,
-        run="demo",
-        by="Li",
-        at=at,
-        reflections=(
-            Reflected(
-                reflection_id="952700e3529e",
-                operations=(RuleOperation(op="add", text=text, evidence=("QC-1",)),),
-                effect=effect(0.2, 0.1),
-                applied=True,
-            ),
-        ),
-    )
 
 
 @pytest.fixture

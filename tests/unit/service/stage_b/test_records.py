@@ -4,6 +4,7 @@ from service.judging.judge import judge
 from service.judging.records import trajectory_record
 from service.judging.rollouts import plan, rollout
 from service.platform.generation import Knobs
+from tests.support.trajectory import DOCUMENTED
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
@@ -13,35 +14,6 @@ NOW = datetime(2025, 11, 3, 8, 55, 12, 483920, tzinfo=UTC)
 GRID = [
     Knobs(max_new_tokens=512, temperature=0.6, top_p=0.95, seed=41 + 2 * n) for n in range(25)
 ]  # two samples each: candidate 3 is the second of seed 43
-
-DOCUMENTED = {
-    "group_id": "QC-0001",
-    "mission": "挡风板安装检查",
-    "epoch": 1,
-    "result": {
-        "candidate_index": 3,
-        "temperature": 0.6,
-        "top_p": 0.95,
-        "max_new_tokens": 512,
-        "seed": 43,
-        "text": "不通过\n理由: 挡风板缺失",
-        "verdict": "不通过",
-        "reason": "挡风板缺失",
-        "format_ok": True,
-        "created_at": "2025-11-03T08:55:12.483920Z",
-        "scores": {
-            "label_match": False,
-            "focus_consistency": 1.0,
-            "heuristic_score": 0.6,
-            "summary_confidence": "needs_review",
-            "semantic_advantage": 0.822,
-            "label_contradiction": True,
-            "needs_recheck": True,
-            "rationale_quality": 1.0,
-        },
-    },
-}
-"""The example of the reference document."""
 
 
 def test_the_reference_documents_record_is_written_to_the_letter():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.trainer.data.conftest import PHOTO, TICKET, WriteRecords
+from tests.support.training_records import PHOTO, TICKET, WriteRecords
 from trainer.config import config_from
 from trainer.data import DataError, Example, SampleDataset, Task, conversation_text, dataset_from_config
 from trainer.data.images import ImageRef, canonical_pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.trainer.data.conftest import PHOTO, TICKET, WriteRecords
+from tests.support.training_records import PHOTO, TICKET, WriteRecords
 from trainer.augmentation import Pipeline
 from trainer.config import SceneSet, ScenesSection
 from trainer.config.augmentation import HFlipOp

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.trainer.data.conftest import PHOTO, TICKET, WriteRecords
+from tests.support.training_records import PHOTO, TICKET, WriteRecords
 from trainer.data import DataError, Rule, Severity, validate
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.support import tiny
+from tests.support.networks import load
 from trainer.model import network
 from trainer.model.collate import packed
 from trainer.model.encode import Encoder
@@ -15,11 +16,6 @@ from vqc.prompts import dense_prompt, stage_b_prompt
 @pytest.fixture(scope="module")
 def encoder(checkpoint: Path) -> Encoder:
     return Encoder.load(checkpoint)
-
-
-def load(checkpoint: Path, encoder: Encoder, **options):
-    options = {"dtype": torch.float32, "attn_impl": "sdpa", **options}
-    return network.load(checkpoint, pixel_table=encoder.pixels.table_CV, **options)
 
 
 def batch_of(model, encoder: Encoder):

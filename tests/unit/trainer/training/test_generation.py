@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.support import tiny
-from tests.unit.trainer.model.test_network import load
+from tests.support.networks import load
 from trainer.config.distillation import RlhfSection
 from trainer.model.collate import padded
 from trainer.model.encode import IGNORED, Encoded, Encoder

@@ -1,0 +1,136 @@
+"""The application on the scripted engine, called without a network."""
+
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from service.app.context import Context
+from service.app.http import create_app
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.services import GuidanceServices
+from service.guidance.store import GuidanceStore
+from service.judging.sampler import EvidenceKind
+from service.models.exchange import Exchange
+from service.models.observe import Observer
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
+from service.models.services import ModelServices
+from service.models.swap import Served, SwapModels
+from service.models.versions import FixedVersion
+from service.photos.caption import CaptionPhoto
+from service.photos.metrics import Metrics
+from service.photos.reader import PhotoReader
+from service.photos.services import DecodingDefaults, PhotoServices
+from service.photos.stage_a import SummarisePhotos
+from service.platform.admission import Intake
+from service.platform.allowed_hosts import HostRule
+from service.platform.errors import UrlRejected
+from service.platform.shares import Role
+from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.manage import ManageGroups
+from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
+from service.tickets.metrics import GroupMetrics
+from service.tickets.review_queue import ReviewQueue
+from service.tickets.services import TicketServices
+from service.tickets.submit import SubmitGroup
+from service.tickets.webhook import SignedWebhook
+from service.web.auth import KeyRing
+from service.web.services import WebServices
+from vqc.image import PhotoLimits
+
+
+async def no_fetch(url: str) -> bytes:
+    raise UrlRejected(url, "off in this test")
+
+
+def swaps_of(models: ModelRouter) -> SwapModels:
+    """Of a model that stays."""
+
+    async def launch(checkpoint):
+        raise AssertionError("nothing is launched")
+
+    async def has_room(checkpoint):
+        return False
+
+    served = [Served(role=Role.MAIN, alias=models.model.alias, ref="")]
+    exchange = Exchange(models, launch, drain_s=1)
+    return SwapModels(models, served, FixedVersion(), exchange, Observer(), has_room=has_room)
+
+
+def context_with(
+    engine,
+    *,
+    keys=None,
+    limits=None,
+    max_in_flight=64,
+    fetch=no_fetch,
+    max_body_bytes=2**20,
+    timeout_s=5,
+    models=None,
+    swaps=None,
+    notifier=None,
+    catalogue=None,
+    hosts=("*",),
+) -> Context:
+    admission = Intake(max_in_flight)
+    metrics = Metrics(admission)
+    guidance_root = Path(tempfile.mkdtemp())
+    models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
+    reader = PhotoReader(limits or PhotoLimits(), threads=2)
+    return Context(
+        web=WebServices(
+            keys=KeyRing(keys),
+            hosts=HostRule(hosts, keyed=keys is not None),
+            admission=admission,
+            max_body_bytes=max_body_bytes,
+        ),
+        photos=PhotoServices(
+            caption=CaptionPhoto(models, reader, Observer()),
+            stage_a=SummarisePhotos(models, reader, Observer()),
+            fetch=fetch,
+            reader=reader,
+            defaults=DecodingDefaults(timeout_s=timeout_s),
+        ),
+        models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
+        guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
+        metrics=metrics,
+        tickets=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
+    )
+
+
+def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> TicketServices:
+    """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
+    store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
+    blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
+    submit = SubmitGroup(
+        store=store,
+        queue=queue,
+        blobs=blobs,
+        reader=reader,
+        notifier=notifier,
+        photo_observer=metrics,
+        observer=observed,
+        evidence=EvidenceKind.SUMMARIES,
+        max_queued=max_queued,
+    )
+    manage = ManageGroups(store, queue, observed)
+    return TicketServices(
+        submit=submit,
+        manage=manage,
+        store=store,
+        blobs=blobs,
+        waiting=ReviewQueue(store),
+        queue=queue,
+        metrics=observed,
+    )
+
+
+@asynccontextmanager
+async def client_of(context: Context) -> AsyncGenerator[httpx.AsyncClient, None]:
+    transport = httpx.ASGITransport(app=create_app(context), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://vqc.test") as client:
+        yield client
