@@ -18,7 +18,7 @@ from service.platform.settings import Settings
 from service.tickets.metrics import GroupMetrics
 from service.tickets.ports import QueueDepth
 from service.tickets.ticket import State
-from trainer.exporter import TrainingProgress
+from trainer.prometheus_exporter import TrainingProgress
 
 _OPEN = {
     "route": "a route's pattern, or unmatched",

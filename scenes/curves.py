@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
-from vqc.geometry import Point, SizeWH
+from vqc.geometry import Point, SizeWH, polyline_length
 
 STEPS = 24
 BENT_VERTICES = 8
@@ -33,18 +32,13 @@ def bezier(p0: Point, p1: Point, p2: Point, p3: Point, steps: int = STEPS) -> li
     return points
 
 
-def length(points: Sequence[Point]) -> float:
-    """Length of a polyline."""
-    return sum(math.dist(a, b) for a, b in pairwise(points))
-
-
 def evenly(points: Sequence[Point], count: int) -> list[Point]:
     """``count`` points at equal steps along a polyline, both ends included.
 
     >>> evenly([(0, 0), (1, 0), (4, 0)], 3)
     [(0, 0), (2.0, 0.0), (4, 0)]
     """
-    step = length(points) / (count - 1)
+    step = polyline_length(points) / (count - 1)
     result, walked, index = [points[0]], 0.0, 0
     for k in range(1, count - 1):
         while (piece := math.dist(points[index], points[index + 1])) + walked < k * step:

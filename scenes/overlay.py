@@ -163,7 +163,7 @@ def _with_legend(photo: Image.Image, objects: Sequence[CaptionObject], sizes: _M
     widths = [chip + font.getlength(item.desc) + 3 * sizes.pad for item in objects]
     columns = max(1, min(2, int(photo.width // max(widths)), len(objects)))
     rows, step = -(-len(objects) // columns), round(sizes.text * 1.5)
-    lines = [_fitted(item.desc, font, photo.width / columns - chip - 3 * sizes.pad) for item in objects]
+    lines = [fit_text(item.desc, font, photo.width / columns - chip - 3 * sizes.pad) for item in objects]
     picture = Image.new("RGB", (photo.width, photo.height + rows * step + 2 * sizes.pad), PANEL)
     picture.paste(photo, (0, 0))
     draw = ImageDraw.Draw(picture)
@@ -176,7 +176,7 @@ def _with_legend(photo: Image.Image, objects: Sequence[CaptionObject], sizes: _M
     return picture
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, wide: float) -> str:
+def fit_text(text: str, font: ImageFont.FreeTypeFont, wide: float) -> str:
     """The text, its end replaced by an ellipsis where it is too long for the width in pixels."""
     if font.getlength(text) <= wide:
         return text

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from scenes.camera import Camera
 from scenes.canvas import RGB, Canvas
-from scenes.curves import evenly, inside_part, length
+from scenes.curves import evenly, inside_part
 from scenes.vocabulary import Domain
 from vqc.caption import CaptionObject, in_reading_order
-from vqc.geometry import Kind, Point, Shape
+from vqc.geometry import Kind, Point, Shape, polyline_length, rectangle_corners
 
 Painter = Callable[[Canvas], None]
 Box = tuple[float, float, float, float]
@@ -63,7 +63,7 @@ class Stage:
     def unit(self, box: Box, desc: Callable[[bool], str], paint: Painter, depth: int) -> None:
         """Adds a rack unit, whose description depends on whether all of it is in the photo."""
         width, height = self.camera.size_wh
-        shape, corners = self.unit_shape(box), self.camera.all(corners_of(box))
+        shape, corners = self.unit_shape(box), self.camera.all(rectangle_corners(box))
         whole = all(0 <= x <= width and 0 <= y <= height for x, y in corners)
         self.spoiled |= not self.item(shape, desc(whole), paint, depth) and not self.camera.frontal
 
@@ -72,15 +72,15 @@ class Stage:
         x0, y0, x1, y1 = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
         if any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self.taken):
             return False
-        steps = (evenly(path, max(2, int(length(path) / 10))) for path in self.paths)
+        steps = (evenly(path, max(2, int(polyline_length(path) / 10))) for path in self.paths)
         return not any(x0 < x < x1 and y0 < y < y1 for points in steps for x, y in points)
 
     def clear(self, path: Sequence[Point], distance: float) -> bool:
         """Whether a path, its first steps aside, stays away from the cables so far and from what is taken."""
-        mine = evenly(path, max(5, int(length(path) / 14)))[2:]
+        mine = evenly(path, max(5, int(polyline_length(path) / 14)))[2:]
         if any(b[0] < x < b[2] and b[1] < y < b[3] for x, y in mine for b in self.taken):
             return False
-        theirs = [point for other in self.paths for point in evenly(other, max(2, int(length(other) / 14)))]
+        theirs = [point for other in self.paths for point in evenly(other, max(2, int(polyline_length(other) / 14)))]
         return all(abs(x - u) > distance or abs(y - v) > distance for x, y in mine for u, v in theirs)
 
     @property
@@ -101,7 +101,7 @@ class Stage:
 
     def unit_shape(self, box: Box) -> Shape | None:
         """A rectangle of the plane: a box cut at the photo's edge, or on a tilted plane a quad that must lie inside."""
-        corners = self.camera.all(corners_of(box))
+        corners = self.camera.all(rectangle_corners(box))
         if not self.camera.frontal:
             return self._inside(Shape.from_points(Kind.QUAD, corners))
         width, height = self.camera.size_wh
@@ -112,7 +112,7 @@ class Stage:
     def whole_unit_shape(self, box: Box) -> Shape | None:
         """The same for a unit that is only drawn when all of it is in the photo."""
         shape = self.unit_shape(box)
-        return shape if self.quad_shape(corners_of(box)) else None
+        return shape if self.quad_shape(rectangle_corners(box)) else None
 
     def quad_shape(self, corners: Sequence[Point]) -> Shape | None:
         """Four plane points as a quad inside the photo."""
@@ -135,7 +135,7 @@ class Stage:
         With None it is all of the path's own points, which must then be inside but for the last.
         """
         inside = inside_part(self.camera.all(path), self.camera.size_wh)
-        if len(inside) < (2 if vertices else len(path)) or length(inside) < 40 * self.camera.scale:
+        if len(inside) < (2 if vertices else len(path)) or polyline_length(inside) < 40 * self.camera.scale:
             return None
         return Shape.from_points(Kind.LINE, evenly(inside, vertices) if vertices else inside)
 
@@ -143,12 +143,6 @@ class Stage:
         width, height = self.camera.size_wh
         inside = all(0 <= x <= width and 0 <= y <= height for x, y in shape.points)
         return shape if inside else None
-
-
-def corners_of(box: Box) -> tuple[Point, Point, Point, Point]:
-    """The corners of a plane rectangle, clockwise from its top left."""
-    x0, y0, x1, y1 = box
-    return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
 
 
 def turned(box: Box, center: Point, angle_deg: float) -> list[Point]:
@@ -159,5 +153,5 @@ def turned(box: Box, center: Point, angle_deg: float) -> list[Point]:
             center[0] + (x - center[0]) * cos - (y - center[1]) * sin,
             center[1] + (x - center[0]) * sin + (y - center[1]) * cos,
         )
-        for x, y in corners_of(box)
+        for x, y in rectangle_corners(box)
     ]

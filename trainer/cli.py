@@ -49,11 +49,11 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
     from trainer.training.logs import configure, is_first_rank
 
     configure(debug=debug)
-    from trainer.training.ranks import leave
+    from trainer.training.ranks import end_process_group
     from trainer.training.run import run as start
 
     result = start(loaded, debug=debug)
-    leave()
+    end_process_group()
     if not is_first_rank():
         return
     if as_json:
@@ -110,9 +110,9 @@ def evaluate(
     """Score MODEL_DIR, or the service at --url, on labelled photos."""
     if (model_dir is None) == (url is None):
         raise click.UsageError("name either MODEL_DIR or --url")
-    from trainer.evaluation import evaluation
+    from trainer.evaluation import evaluate_model
 
-    result = evaluation(
+    result = evaluate_model(
         model_dir,
         url=url,
         api_key=api_key,
@@ -142,9 +142,9 @@ def convert(source: Path, out: Path | None, swift_version: str, as_json: bool) -
 
     What has no counterpart is listed on standard error. Exit status 1 when the result cannot run as it is.
     """
-    from trainer.convert import convert as converted
+    from trainer.convert import convert as convert_file
 
-    result = converted(source, swift_version=3 if swift_version == "3" else 4)
+    result = convert_file(source, swift_version=3 if swift_version == "3" else 4)
     if out is not None:
         out.write_text(result.text, encoding="utf-8")
     if as_json:
@@ -221,8 +221,8 @@ def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
     """Draw OUT (PNG): photos of CONFIG's training data as augmentation makes them, labels drawn."""
     from trainer.config import load_config
     from trainer.data import dataset_from_config
-    from trainer.data.drawn import draw_data
     from trainer.data.report import write_contact_sheet
+    from trainer.data.synthetic import draw_data
 
     loaded = load_config(config)
     scenes = loaded.custom.scenes
@@ -253,7 +253,7 @@ def exporter(output: Path, host: str, port: int) -> None:
     """Serve the progress of every run below OUTPUT to Prometheus, until interrupted."""
     from threading import Event
 
-    from trainer.exporter import serve
+    from trainer.prometheus_exporter import serve
 
     _, port = serve(output, host, port)
     click.echo(f"http://{host}:{port}/metrics", err=True)

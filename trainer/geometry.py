@@ -18,7 +18,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from vqc.geometry import Kind, Point, Shape, SizeWH, canonical
+from vqc.geometry import Kind, Point, Shape, SizeWH, canonical, polyline_length, rectangle_corners
 
 Affine = NDArray[np.float64]
 """3 × 3, last row 0 0 1."""
@@ -30,7 +30,7 @@ _EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clipped:
+class ClippedShape:
     """What is left of a shape inside a window: never empty, ``coverage`` in (0, 1], exactly 1 when nothing was cut.
 
     Coverage is the kept share of the area, of the length for a line (of the piece that is kept).
@@ -48,7 +48,7 @@ def identity() -> Affine:
 def translation(dx: float, dy: float) -> Affine:
     """The map that moves everything by (dx, dy) px.
 
-    >>> moved(Shape(Kind.BBOX, (10, 20, 50, 60)), translation(-5, -10)).xy
+    >>> move_shape(Shape(Kind.BBOX, (10, 20, 50, 60)), translation(-5, -10)).xy
     (5.0, 10.0, 45.0, 50.0)
     """
     return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=np.float64)
@@ -57,7 +57,7 @@ def translation(dx: float, dy: float) -> Affine:
 def scaling(sx: float, sy: float, centre: Point = (0.0, 0.0)) -> Affine:
     """The map that stretches by sx and sy away from ``centre``.
 
-    >>> moved(Shape(Kind.BBOX, (10, 10, 20, 20)), scaling(2, 1)).xy
+    >>> move_shape(Shape(Kind.BBOX, (10, 10, 20, 20)), scaling(2, 1)).xy
     (20.0, 10.0, 40.0, 20.0)
     """
     return about(np.diag([sx, sy, 1.0]), centre)
@@ -66,7 +66,7 @@ def scaling(sx: float, sy: float, centre: Point = (0.0, 0.0)) -> Affine:
 def rotation(degrees: float, centre: Point = (0.0, 0.0)) -> Affine:
     """The map that turns clockwise on the screen about ``centre``.
 
-    >>> [round(v, 6) for v in moved(Shape(Kind.LINE, (0, 0, 10, 0)), rotation(90)).xy]
+    >>> [round(v, 6) for v in move_shape(Shape(Kind.LINE, (0, 0, 10, 0)), rotation(90)).xy]
     [0.0, 0.0, 0.0, 10.0]
     """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -76,7 +76,7 @@ def rotation(degrees: float, centre: Point = (0.0, 0.0)) -> Affine:
 def hflip(width: float) -> Affine:
     """The mirror x' = width - x.
 
-    >>> moved(Shape(Kind.BBOX, (10, 10, 20, 30)), hflip(64)).xy
+    >>> move_shape(Shape(Kind.BBOX, (10, 10, 20, 30)), hflip(64)).xy
     (44.0, 10.0, 54.0, 30.0)
     """
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
@@ -101,21 +101,21 @@ def on_pixel_indices(matrix: Affine) -> Affine:
     return translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
 
 
-def moved_points(points: Iterable[Point], matrix: Affine) -> tuple[Point, ...]:
+def move_points(points: Iterable[Point], matrix: Affine) -> tuple[Point, ...]:
     """The points after the map."""
     xy = np.array([(x, y, 1.0) for x, y in points]) @ matrix.T
     return tuple((float(x), float(y)) for x, y, _ in xy)
 
 
-def moved(shape: Shape, matrix: Affine) -> Shape:
+def move_shape(shape: Shape, matrix: Affine) -> Shape:
     """The shape after the map, unclipped, in canonical form.
 
     A box stays a box where the map keeps its sides upright (flips, scalings, quarter turns) and becomes a quad
     elsewhere.
     """
     if shape.kind is not Kind.BBOX:
-        return canonical(Shape.from_points(shape.kind, moved_points(shape.points, matrix)))
-    corners = moved_points(_corners(shape.xy), matrix)
+        return canonical(Shape.from_points(shape.kind, move_points(shape.points, matrix)))
+    corners = move_points(rectangle_corners(shape.xy), matrix)
     straight = np.abs(matrix[[0, 1], [1, 0]]).max() <= _EPSILON
     quarter = np.abs(matrix[[0, 1], [0, 1]]).max() <= _EPSILON
     if straight or quarter:
@@ -123,30 +123,30 @@ def moved(shape: Shape, matrix: Affine) -> Shape:
     return canonical(Shape.from_points(Kind.QUAD, corners))
 
 
-def clipped(shape: Shape, window: Window) -> Clipped | None:
+def clip_shape(shape: Shape, window: Window) -> ClippedShape | None:
     """The part of a shape inside a window in canonical form; None when nothing (or only an edge) is inside.
 
     A quad that is cut keeps its exact outline while that has at most four corners; otherwise it becomes the rectangle
     of least area around it or four of its corners, whichever overlaps it best without leaving the window. A line
     keeps its longest piece: pieces are never joined across the outside.
 
-    >>> clipped(Shape(Kind.BBOX, (10, 10, 50, 50)), (30, 30, 70, 70))
-    Clipped(shape=Shape(kind=<Kind.BBOX: 'bbox_2d'>, xy=(30, 30, 50, 50)), coverage=0.25)
+    >>> clip_shape(Shape(Kind.BBOX, (10, 10, 50, 50)), (30, 30, 70, 70))
+    ClippedShape(shape=Shape(kind=<Kind.BBOX: 'bbox_2d'>, xy=(30, 30, 50, 50)), coverage=0.25)
     """
     x1, y1, x2, y2 = window
     inside = all(x1 - _EPSILON <= x <= x2 + _EPSILON and y1 - _EPSILON <= y <= y2 + _EPSILON for x, y in shape.points)
     if inside:
-        kept = Shape.from_points(shape.kind, (_clamped(point, window) for point in shape.points))
-        return Clipped(shape=canonical(kept), coverage=1.0)
+        kept = Shape.from_points(shape.kind, (_clamp(point, window) for point in shape.points))
+        return ClippedShape(shape=canonical(kept), coverage=1.0)
     if shape.kind is Kind.LINE:
-        return _clipped_line(shape, window)
-    return _clipped_box(shape, window) if shape.kind is Kind.BBOX else _clipped_quad(shape, window)
+        return _clip_line(shape, window)
+    return _clip_box(shape, window) if shape.kind is Kind.BBOX else _clip_quad(shape, window)
 
 
 def min_area_rectangle(points: Sequence[Point]) -> tuple[Point, ...]:
     """The four corners of the rectangle of least area around the points.
 
-    >>> corners = moved_points(((0, 0), (30, 0), (30, 10), (0, 10)), rotation(20))
+    >>> corners = move_points(((0, 0), (30, 0), (30, 10), (0, 10)), rotation(20))
     >>> round(polygon_area(min_area_rectangle(corners)), 6)
     300.0
     """
@@ -167,11 +167,6 @@ def polygon_area(points: Sequence[Point]) -> float:
     return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(points, following, strict=True))) / 2
 
 
-def line_length(points: Sequence[Point]) -> float:
-    """Length in px of a polyline."""
-    return sum(math.dist(a, b) for a, b in pairwise(points))
-
-
 def photo_window(size_wh: SizeWH) -> Window:
     """The window that a photo covers."""
     return (0.0, 0.0, float(size_wh[0]), float(size_wh[1]))
@@ -185,7 +180,7 @@ def line_pieces(points: Sequence[Point], window: Window) -> list[list[Point]]:
     """
     pieces: list[list[Point]] = []
     for start, end in pairwise(points):
-        segment = _clipped_segment(start, end, window)
+        segment = _clip_segment(start, end, window)
         if segment is None:
             continue
         if pieces and pieces[-1][-1] == segment[0] == start:
@@ -195,7 +190,7 @@ def line_pieces(points: Sequence[Point], window: Window) -> list[list[Point]]:
     return pieces
 
 
-def _clipped_segment(start: Point, end: Point, window: Window) -> tuple[Point, Point] | None:
+def _clip_segment(start: Point, end: Point, window: Window) -> tuple[Point, Point] | None:
     """The part of a segment inside the window (Liang and Barsky); None where it only touches a corner or misses."""
     (x, y), dx, dy = start, end[0] - start[0], end[1] - start[1]
     first, last = 0.0, 1.0
@@ -211,33 +206,33 @@ def _clipped_segment(start: Point, end: Point, window: Window) -> tuple[Point, P
     if first >= last:
         return None
     return (
-        start if first == 0 else _clamped((x + first * dx, y + first * dy), window),
-        end if last == 1 else _clamped((x + last * dx, y + last * dy), window),
+        start if first == 0 else _clamp((x + first * dx, y + first * dy), window),
+        end if last == 1 else _clamp((x + last * dx, y + last * dy), window),
     )
 
 
-def _clipped_line(shape: Shape, window: Window) -> Clipped | None:
+def _clip_line(shape: Shape, window: Window) -> ClippedShape | None:
     pieces = line_pieces(shape.points, window)
     if not pieces:
         return None
-    longest = max(pieces, key=line_length)
+    longest = max(pieces, key=polyline_length)
     kept = [point for n, point in enumerate(longest) if n == 0 or point != longest[n - 1]]
-    total = line_length(shape.points)
+    total = polyline_length(shape.points)
     if len(kept) < 2 or total == 0:
         return None
-    return Clipped(shape=canonical(Shape.from_points(Kind.LINE, kept)), coverage=line_length(kept) / total)
+    return ClippedShape(shape=canonical(Shape.from_points(Kind.LINE, kept)), coverage=polyline_length(kept) / total)
 
 
-def _clipped_box(shape: Shape, window: Window) -> Clipped | None:
+def _clip_box(shape: Shape, window: Window) -> ClippedShape | None:
     x1, y1 = max(shape.xy[0], window[0]), max(shape.xy[1], window[1])
     x2, y2 = min(shape.xy[2], window[2]), min(shape.xy[3], window[3])
     total = (shape.xy[2] - shape.xy[0]) * (shape.xy[3] - shape.xy[1])
     if x1 >= x2 or y1 >= y2 or total == 0:
         return None
-    return Clipped(shape=Shape(Kind.BBOX, (x1, y1, x2, y2)), coverage=(x2 - x1) * (y2 - y1) / total)
+    return ClippedShape(shape=Shape(Kind.BBOX, (x1, y1, x2, y2)), coverage=(x2 - x1) * (y2 - y1) / total)
 
 
-def _clipped_quad(shape: Shape, window: Window) -> Clipped | None:
+def _clip_quad(shape: Shape, window: Window) -> ClippedShape | None:
     polygon = shapely.Polygon(shape.points)
     if not polygon.is_valid:  # sides that cross each other: what it encloses is its hull
         polygon = polygon.convex_hull
@@ -248,14 +243,14 @@ def _clipped_quad(shape: Shape, window: Window) -> Clipped | None:
     largest = max(pieces, key=lambda piece: piece.area, default=None)
     if largest is None or largest.area <= _EPSILON:
         return None
-    corners = _as_four(largest, window)
-    return Clipped(
-        shape=canonical(Shape.from_points(Kind.QUAD, (_clamped(corner, window) for corner in corners))),
+    corners = _four_corners(largest, window)
+    return ClippedShape(
+        shape=canonical(Shape.from_points(Kind.QUAD, (_clamp(corner, window) for corner in corners))),
         coverage=min(largest.area / polygon.area, 1.0),
     )
 
 
-def _as_four(polygon: shapely.Polygon, window: Window) -> tuple[Point, ...]:
+def _four_corners(polygon: shapely.Polygon, window: Window) -> tuple[Point, ...]:
     """Four corners for a clipped outline: exact up to four, else the quad that overlaps it best.
 
     Candidates are the rectangle of least area, if it stays in the window, and any four of the outline's corners.
@@ -270,7 +265,7 @@ def _as_four(polygon: shapely.Polygon, window: Window) -> tuple[Point, ...]:
         middle = ((points[a][0] + points[b][0]) / 2, (points[a][1] + points[b][1]) / 2)
         return (*points[: a + 1], middle, *points[a + 1 :])
     rectangle = min_area_rectangle(points)
-    rectangles = [rectangle] if all(_clamped(corner, window, 1e-6) == corner for corner in rectangle) else []
+    rectangles = [rectangle] if all(_clamp(corner, window, 1e-6) == corner for corner in rectangle) else []
     return max([*rectangles, *combinations(points, 4)], key=lambda corners: _overlap(polygon, corners))
 
 
@@ -283,17 +278,12 @@ def _overlap(polygon: shapely.Polygon, corners: Sequence[Point]) -> float:
     return shared / (polygon.area + other.area - shared)
 
 
-def _corners(xyxy: Sequence[float]) -> tuple[Point, ...]:
-    x1, y1, x2, y2 = xyxy
-    return ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
-
-
 def _bounds(points: Sequence[Point]) -> Window:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return (min(xs), min(ys), max(xs), max(ys))
 
 
-def _clamped(point: Point, window: Window, tolerance: float = 0.0) -> Point:
+def _clamp(point: Point, window: Window, tolerance: float = 0.0) -> Point:
     """The nearest point of the window; the point itself when it is within ``tolerance`` of the window."""
     x1, y1, x2, y2 = (window[0] - tolerance, window[1] - tolerance, window[2] + tolerance, window[3] + tolerance)
     return (min(max(point[0], x1), x2), min(max(point[1], y1), y2))

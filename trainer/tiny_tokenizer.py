@@ -71,7 +71,7 @@ def train_tokenizer(corpus: Iterable[str], *, pieces: int = 3200) -> Tokenizer:
         show_progress=False,
     )
     learned.train_from_iterator(corpus, trainer)
-    return _assembled(learned)
+    return _assemble(learned)
 
 
 def _pre_tokenizer(pattern: str) -> pre_tokenizers.PreTokenizer:
@@ -83,7 +83,7 @@ def _pre_tokenizer(pattern: str) -> pre_tokenizers.PreTokenizer:
     )
 
 
-def _assembled(learned: Tokenizer) -> Tokenizer:
+def _assemble(learned: Tokenizer) -> Tokenizer:
     """The tokenizer with numbers first. ``ignore_merges`` takes a whole number as it stands, without merges for it."""
     model = json.loads(learned.to_str())["model"]
     numbers = [str(value) for value in range(NORM + 1)]

@@ -33,7 +33,7 @@ class InvalidValue(VqcError):
         self.field = field
         self.value = value
         self.valid = valid
-        super().__init__(f"{field}: {_shortened(value)} is not valid; {valid}")
+        super().__init__(f"{field}: {short_repr(value)} is not valid; {valid}")
 
 
 class UnknownMission(InvalidValue):
@@ -67,10 +67,10 @@ class PhotoRejected(InvalidValue):
         super().__init__(field, value, valid)
 
 
-def _shortened(value: object, limit: int = 120) -> str:
+def short_repr(value: object, limit: int = 120) -> str:
     """``repr`` of a value, cut so that a message never carries a whole payload.
 
-    >>> _shortened("x" * 500, 10)
+    >>> short_repr("x" * 500, 10)
     "'xxxxxxxxx…"
     """
     text = repr(value)

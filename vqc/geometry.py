@@ -10,9 +10,10 @@ x from 0 to W, so a horizontal flip is x' = W - x. Norm1000 divides that span in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Self
 
 from vqc.errors import InvalidValue
@@ -102,6 +103,25 @@ def reference_point(shape: Shape) -> Point:
     (10, 20)
     """
     return shape.points[0]
+
+
+def polyline_length(points: Sequence[Point]) -> float:
+    """Length of a polyline, in the unit of its points.
+
+    >>> polyline_length([(0, 0), (3, 4), (3, 5)])
+    6.0
+    """
+    return sum(math.dist(a, b) for a, b in pairwise(points))
+
+
+def rectangle_corners(xyxy: Sequence[float]) -> tuple[Point, Point, Point, Point]:
+    """The corners of an upright rectangle x1, y1, x2, y2, clockwise from its top left.
+
+    >>> rectangle_corners((1, 2, 3, 4))
+    ((1, 2), (3, 2), (3, 4), (1, 4))
+    """
+    x1, y1, x2, y2 = xyxy
+    return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
 
 
 def to_norm1000(shape: Shape, size_wh: SizeWH) -> Shape:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from scenes.canvas import RGB, Canvas, shade
-from scenes.curves import evenly, length
+from scenes.curves import evenly
 from scenes.stage import turned
 from scenes.vocabulary import UNREADABLE, Sheath
-from vqc.geometry import Point
+from vqc.geometry import Point, polyline_length
 
 FIBRE_COLORS: tuple[RGB, ...] = ((246, 206, 40), (250, 140, 30), (60, 200, 210))
 WIRE_COLORS: tuple[RGB, ...] = ((36, 150, 60), (36, 150, 60), (36, 90, 200), (200, 40, 36))
@@ -45,7 +45,7 @@ def paint_wire(canvas: Canvas, path: Sequence[Point], color: RGB, cut: bool = Fa
         return
     _tube(canvas, path, 6.5, color)
     if color == GROUND_GREEN:
-        points = evenly(path, max(3, 2 * int(length(path) / 26) + 1))
+        points = evenly(path, max(3, 2 * int(polyline_length(path) / 26) + 1))
         for k in range(0, len(points) - 1, 2):
             canvas.stroke(points[k : k + 2], 4, (236, 220, 50))
 
@@ -64,7 +64,7 @@ def _tube(canvas: Canvas, path: Sequence[Point], width: float, color: RGB) -> No
 
 def _ribs(canvas: Canvas, path: Sequence[Point], width: float, step: float, slant: float, color: RGB) -> None:
     """Short strokes across a path every ``step`` units, slanted along it by ``slant`` radians."""
-    points = evenly(path, max(3, int(length(path) / step)))
+    points = evenly(path, max(3, int(polyline_length(path) / step)))
     for (xa, ya), (xb, yb) in pairwise(points):
         turn = math.atan2(yb - ya, xb - xa) + math.pi / 2 + slant
         dx, dy = width / 2 * math.cos(turn), width / 2 * math.sin(turn)

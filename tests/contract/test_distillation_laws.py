@@ -18,13 +18,13 @@ from tests.support.divergence import reference
 from tests.support.networks import facts, gradients, model, samples
 from trainer.config import TrainConfig, config_from
 from trainer.model import direct_loss, network, tuners
-from trainer.model.collate import packed, padded
-from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
+from trainer.model.collate import pack_samples, pad_samples
+from trainer.model.distillation import DistillationBatch, FeatureTarget, Objective, TeacherRequest
 from trainer.model.encode import IGNORED, Encoder
 from trainer.model.targets import HiddenTargets
 from trainer.objectives.divergence import JensenShannon
 from trainer.training.run import run
-from trainer.training.teacher import AdapterOff, CopiedTeacher
+from trainer.training.teacher import AdapterOffTeacher, CopiedTeacher
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
 OBJECTIVE = Objective(
@@ -68,10 +68,10 @@ def drifted(checkpoint: Path, encoder: Encoder) -> Any:
     return student
 
 
-def lesson(teacher: Any, batch: dict[str, Any], *, shares_trunk: bool = True) -> Lesson:
+def distillation(teacher: Any, batch: dict[str, Any], *, shares_trunk: bool = True) -> DistillationBatch:
     with torch.no_grad():
-        answered = teacher(**batch, asked=Asked(text=True, features=True))
-    return Lesson(
+        answered = teacher(**batch, teacher_request=TeacherRequest(text=True, features=True))
+    return DistillationBatch(
         targets=HiddenTargets(hidden_SD=answered.hidden_SD, head=teacher.lm_head, jsd=OBJECTIVE.jsd),
         features=answered.features,
         trunk=answered.trunk if shares_trunk else None,
@@ -82,11 +82,11 @@ def test_the_loss_is_the_formulas(checkpoint: Path, encoder: Encoder):
     student, teacher = drifted(checkpoint, encoder), model(checkpoint, encoder).eval()
     for net in (student, teacher):
         net.lm_head.weight.data *= 30  # fresh weights say nearly the same of every token
-    batch = padded([encoder.encode(sample) for sample in samples()], facts(encoder, student))
-    output = student(**batch, lesson=lesson(teacher, batch))
+    batch = pad_samples([encoder.encode(sample) for sample in samples()], facts(encoder, student))
+    output = student(**batch, distillation=distillation(teacher, batch))
     logits = []
     for net in (student, teacher):
-        hidden = net._hidden(batch["input_ids"], net._features(batch, None), batch)
+        hidden = net._hidden_states(batch["input_ids"], net._features(batch, None), batch)
         logits.append(net.lm_head(hidden)[:, :-1][batch["labels"][:, 1:] != IGNORED].detach().double().numpy())
     labels = batch["labels"][:, 1:][batch["labels"][:, 1:] != IGNORED].numpy()
     shifted = logits[0] - logits[0].max(-1, keepdims=True)
@@ -103,7 +103,7 @@ def test_the_loss_is_the_formulas(checkpoint: Path, encoder: Encoder):
     vision = (0.5 * cosine + 0.2 * squares.mean()) / 2
     assert divergence > 1e-3
     assert output.loss.item() == pytest.approx(0.7 * entropy + 2.0 * divergence + vision.item(), rel=2e-6)
-    assert output.llm_kd_total.item() / output.taught_tokens.item() == pytest.approx(2.0 * divergence, rel=1e-5)
+    assert output.llm_kd_total.item() / output.distilled_tokens.item() == pytest.approx(2.0 * divergence, rel=1e-5)
     assert output.vision_kd_total.item() / output.image_tokens.item() == pytest.approx(vision.item(), rel=1e-5)
 
 
@@ -118,13 +118,13 @@ def test_packed_equals_separate(checkpoint: Path, encoder: Encoder, attn_impl: s
     items = {"num_items_in_batch": tokens, "image_items_in_batch": images}
     alone = 0.0
     for item in encoded:
-        batch = packed([item], facts(encoder, student))
-        loss = student(**batch, **items, lesson=lesson(teacher, batch)).loss
+        batch = pack_samples([item], facts(encoder, student))
+        loss = student(**batch, **items, distillation=distillation(teacher, batch)).loss
         loss.backward()
         alone += loss.item()
     separate = gradients(student)
-    batch = packed(encoded, facts(encoder, student))
-    loss = student(**batch, **items, lesson=lesson(teacher, batch)).loss
+    batch = pack_samples(encoded, facts(encoder, student))
+    loss = student(**batch, **items, distillation=distillation(teacher, batch)).loss
     loss.backward()
     assert loss.item() == pytest.approx(alone, abs=2e-6)
     together = gradients(student)
@@ -137,10 +137,10 @@ def test_a_shared_trunk_changes_no_number(checkpoint: Path, encoder: Encoder):
     student, teacher = drifted(checkpoint, encoder), model(checkpoint, encoder).eval()
     for name, parameter in student.named_parameters():
         parameter.requires_grad_(".blocks." not in name and "patch_embed" not in name and "pos_embed" not in name)
-    batch = packed([encoder.encode(sample) for sample in samples()], facts(encoder, student))
+    batch = pack_samples([encoder.encode(sample) for sample in samples()], facts(encoder, student))
     found = []
     for shares in (True, False):
-        loss = student(**batch, lesson=lesson(teacher, batch, shares_trunk=shares)).loss
+        loss = student(**batch, distillation=distillation(teacher, batch, shares_trunk=shares)).loss
         loss.backward()
         found.append((loss.item(), gradients(student)))
     assert found[0][0] == found[1][0]
@@ -149,8 +149,8 @@ def test_a_shared_trunk_changes_no_number(checkpoint: Path, encoder: Encoder):
 
 def test_a_text_only_batch_skips_the_vision_term(checkpoint: Path, encoder: Encoder):
     student, teacher = drifted(checkpoint, encoder), model(checkpoint, encoder).eval()
-    batch = packed([encoder.encode(samples()[2])], facts(encoder, student))
-    output = student(**batch, lesson=lesson(teacher, batch))
+    batch = pack_samples([encoder.encode(samples()[2])], facts(encoder, student))
+    output = student(**batch, distillation=distillation(teacher, batch))
     assert output.vision_kd_total is None
     assert output.llm_kd_total > 0
 
@@ -164,14 +164,16 @@ def test_the_start_is_exactly_0_in_autocast_too(
 
     net = loaded()
     net.objective = OBJECTIVE
-    student = tuners.tuned(net, tiny.config(checkpoint, jsonl, tmp_path).tuner, masters=True)
-    batch = packed([encoder.encode(sample) for sample in samples()], facts(encoder, net))
-    for teacher in (AdapterOff(student), CopiedTeacher(loaded(), student, torch.bfloat16)):
+    student = tuners.apply_tuner(net, tiny.config(checkpoint, jsonl, tmp_path).tuner, masters=True)
+    batch = pack_samples([encoder.encode(sample) for sample in samples()], facts(encoder, net))
+    for teacher in (AdapterOffTeacher(student), CopiedTeacher(loaded(), student, torch.bfloat16)):
         with torch.autocast("cpu", torch.bfloat16):
-            said = teacher.answer(student, batch, Asked(text=True, features=True))
+            said = teacher.run(student, batch, TeacherRequest(text=True, features=True))
             assert said.hidden_SD is not None
             targets = HiddenTargets(hidden_SD=said.hidden_SD, head=teacher.head, jsd=OBJECTIVE.jsd)
-            output = student(**batch, lesson=Lesson(targets=targets, features=said.features, trunk=said.trunk))
+            output = student(
+                **batch, distillation=DistillationBatch(targets=targets, features=said.features, trunk=said.trunk)
+            )
         output.loss.backward()
         assert output.llm_kd_total == output.vision_kd_total == 0
         assert all(p.grad is not None for p in student.parameters() if p.requires_grad)
@@ -246,7 +248,9 @@ def test_compiled_blocks_change_no_number(
 
     compiled = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled(self, **how, backend=traced))
-    monkeypatch.setattr(direct_loss, "_compiled", lambda: torch.compile(direct_loss._taken, backend=traced))
+    monkeypatch.setattr(
+        direct_loss, "_compiled_logit_terms", lambda: torch.compile(direct_loss._logit_terms, backend=traced)
+    )
     run(config(checkpoint, jsonl, tmp_path / "compiled", torch_compile=True, **options))
     assert calls
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), abs=1e-6)

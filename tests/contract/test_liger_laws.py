@@ -16,13 +16,13 @@ from tests.support import tiny
 from trainer.config import TunerSection
 from trainer.model import network, tuners
 from trainer.model.collate import Collator, model_inputs
-from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
+from trainer.model.distillation import DistillationBatch, FeatureTarget, Objective, TeacherRequest
 from trainer.model.encode import Encoder
 from trainer.model.liger import use_liger_kernels
 from trainer.model.targets import HiddenTargets
 from trainer.objectives.divergence import JensenShannon
 from trainer.training.samples import to_device
-from trainer.training.teacher import AdapterOff
+from trainer.training.teacher import AdapterOffTeacher
 from vqc.missions import missions
 from vqc.prompts import dense_prompt, stage_b_prompt
 
@@ -84,7 +84,7 @@ def learnt(
     net.objective = OBJECTIVE if taught else None
     tuner = TunerSection(lora_rank=8, lora_dropout=0.0, freeze_aligner=False, freeze_vit=False)
     torch.manual_seed(0)
-    model = tuners.tuned(net, tuner, masters=True)
+    model = tuners.apply_tuner(net, tuner, masters=True)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -94,11 +94,11 @@ def learnt(
     inputs = model_inputs(to_device(collator([encoder.encode(sample) for sample in read]), torch.device("cuda")))
     with torch.autocast("cuda", torch.bfloat16, enabled=dtype is torch.bfloat16):
         if taught:
-            teacher = AdapterOff(model)
-            said = teacher.answer(model, inputs, Asked(text=True, features=True))
+            teacher = AdapterOffTeacher(model)
+            said = teacher.run(model, inputs, TeacherRequest(text=True, features=True))
             assert said.hidden_SD is not None
             targets = HiddenTargets(hidden_SD=said.hidden_SD, head=teacher.head, jsd=OBJECTIVE.jsd)
-            inputs["lesson"] = Lesson(targets=targets, features=said.features)
+            inputs["distillation"] = DistillationBatch(targets=targets, features=said.features)
         loss = model(**inputs).loss
     loss.backward()
     gradients = [p.grad.float().flatten() for p in model.parameters() if p.grad is not None]

@@ -52,7 +52,7 @@ from service.platform.generation import Knobs
 from trainer.augmentation.labels import Label, cut_labels
 from trainer.config import ConfigError, TrainConfig, config_from
 from trainer.evaluation.overlap import overlap
-from trainer.geometry import identity, moved
+from trainer.geometry import identity, move_shape
 from vqc import parser, verdict
 from vqc.errors import InvalidValue
 from vqc.geometry import Kind, Shape
@@ -78,7 +78,7 @@ def test_flat_coordinates_are_read(value: dict[str, object], kind: Kind, xy: tup
 
 def test_geo_quad_canonical_of_a_rectangle_that_starts_elsewhere():
     quad = Shape(Kind.QUAD, (10, 20, 10, 10, 40, 10, 40, 20))
-    assert moved(quad, identity()).xy == (10, 10, 40, 10, 40, 20, 10, 20)
+    assert move_shape(quad, identity()).xy == (10, 10, 40, 10, 40, 20, 10, 20)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.support import ranks, tiny
 from tests.support.networks import facts, gradients, model, samples
 from trainer.export import export
 from trainer.model import tuners
-from trainer.model.collate import packed, padded
+from trainer.model.collate import pack_samples, pad_samples
 from trainer.model.encode import IGNORED, Encoder
 from trainer.training.run import run
 
@@ -29,11 +29,11 @@ def test_packed_equals_separate(checkpoint: Path, encoder: Encoder, attn_impl: s
     tokens = sum(int((item.labels_T != IGNORED).sum()) for item in encoded)
     alone = 0.0
     for item in encoded:
-        loss = net(**packed([item], facts(encoder, net)), num_items_in_batch=tokens).loss
+        loss = net(**pack_samples([item], facts(encoder, net)), num_items_in_batch=tokens).loss
         loss.backward()
         alone += loss.item()
     separate = gradients(net)
-    loss = net(**packed(encoded, facts(encoder, net)), num_items_in_batch=tokens).loss
+    loss = net(**pack_samples(encoded, facts(encoder, net)), num_items_in_batch=tokens).loss
     loss.backward()
     assert loss.item() == pytest.approx(alone, abs=2e-6)
     together = gradients(net)
@@ -45,14 +45,14 @@ def test_packed_equals_separate(checkpoint: Path, encoder: Encoder, attn_impl: s
 def test_padded_equals_packed(checkpoint: Path, encoder: Encoder):
     net = model(checkpoint, encoder)
     encoded = [encoder.encode(sample) for sample in samples()]
-    assert net(**padded(encoded, facts(encoder, net))).loss.item() == pytest.approx(
-        net(**packed(encoded, facts(encoder, net))).loss.item(), abs=2e-6
+    assert net(**pad_samples(encoded, facts(encoder, net))).loss.item() == pytest.approx(
+        net(**pack_samples(encoded, facts(encoder, net))).loss.item(), abs=2e-6
     )
 
 
 def test_loss_equals_transformers_own(checkpoint: Path, encoder: Encoder):
     net, sample = model(checkpoint, encoder), samples()[0]
-    batch = packed([encoder.encode(sample)], facts(encoder, net))
+    batch = pack_samples([encoder.encode(sample)], facts(encoder, net))
     upstream = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
     theirs = upstream(
         input_ids=batch["input_ids"],
@@ -132,7 +132,7 @@ def test_merged_equals_adapter(checkpoint: Path, jsonl: Path, encoder: Encoder, 
     merged_dir = export(result.checkpoint, tmp_path / "merged", dtype="float32")
     from peft import PeftModel
 
-    batch = packed([encoder.encode(sample) for sample in samples()], facts(encoder, model(checkpoint, encoder)))
+    batch = pack_samples([encoder.encode(sample) for sample in samples()], facts(encoder, model(checkpoint, encoder)))
     with torch.no_grad():
         plain = model(checkpoint, encoder).eval()(**batch).loss.item()
         adapted = PeftModel.from_pretrained(model(checkpoint, encoder), str(result.checkpoint)).eval()(**batch).loss
@@ -189,5 +189,5 @@ def test_adapter_lands_on_exactly_the_modules_named(checkpoint: Path, encoder: E
     for flags in ({"freeze_llm": True}, {"freeze_vit": False}, {"freeze_aligner": True}):
         tuner = tiny.config(checkpoint, jsonl, tmp_path, tuner=flags).tuner
         wanted = set(tuners.targets(model(checkpoint, encoder), tuner).adapted)
-        tuned = tuners.tuned(model(checkpoint, encoder), tuner)
+        tuned = tuners.apply_tuner(model(checkpoint, encoder), tuner)
         assert set(tuned.base_model.targeted_module_names) == wanted

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from tests.support import ranks, tiny
 from trainer.export import export
 from trainer.training.arguments import training_arguments
+from trainer.training.errors import UnhealthyRun
 from trainer.training.run import run
 from trainer.training.sharding import refuse_text_only
-from trainer.training.trouble import UnhealthyRun
 from vqc.errors import InvalidValue
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")

@@ -25,14 +25,14 @@ from engine.profile import EngineSettings
 from engine.protocol import GenerateRequest, Image, Sampling
 from tests.support import photos, tiny
 from trainer.config import config_from
-from trainer.model.collate import padded
+from trainer.model.collate import pad_samples
 from trainer.model.encode import IGNORED, Encoded
 from trainer.model.loss import at
 from trainer.tiny_checkpoint import build_tiny_checkpoint
 from trainer.training import distillation
 from trainer.training.run import run
 from trainer.training.served_student import ServedStudent
-from trainer.training.student_server import Answer, Question, ServedAdapter, StudentServer
+from trainer.training.student_server import ServedAdapter, StudentAnswer, StudentRequest, StudentServer
 
 pytestmark = pytest.mark.engine
 
@@ -112,9 +112,9 @@ async def test_an_adapter_of_the_vision_tower_is_served_unmerged(development_eng
 def log_p_of(student: Any, sample: Encoded) -> np.ndarray:
     """The student's log-probabilities of its answer's tokens, in the training process."""
     net = student.get_base_model()
-    batch = padded([sample], net.facts(0))
+    batch = pad_samples([sample], net.facts(0))
     with torch.no_grad():
-        hidden_BTD = net._hidden(batch["input_ids"], net._features(batch, None), batch)
+        hidden_BTD = net._hidden_states(batch["input_ids"], net._features(batch, None), batch)
         log_p_SV = net.lm_head(at(batch["answer_places"], hidden_BTD)).log_softmax(-1)
     answer_S = torch.from_numpy(sample.labels_T[sample.labels_T != IGNORED]).long()
     return log_p_SV.gather(1, answer_S[:, None])[:, 0].numpy()
@@ -125,14 +125,14 @@ def log_p_of(student: Any, sample: Encoded) -> np.ndarray:
 async def test_a_student_in_the_engine_follows_its_training(development_engine, tiny_checkpoint, tmp_path, monkeypatch):
     """What the engine says of its answers is what the student in training says of them, step after step."""
 
-    class Heard(StudentServer):
-        def answers(self, adapter: ServedAdapter, questions: Sequence[Question]) -> list[Answer]:
+    class RecordingServer(StudentServer):
+        def answers(self, adapter: ServedAdapter, questions: Sequence[StudentRequest]) -> list[StudentAnswer]:
             self.last = super().answers(adapter, questions)
             return self.last
 
     gaps, drifts = [], []
 
-    def drawn(self, student: Any, batches: Any, step: int, seed: int) -> Any:
+    def sample_answers(self, student: Any, batches: Any, step: int, seed: int) -> Any:
         written = real(self, student, batches, step, seed)
         for sample, answer in zip(chain(*written), self._server.last, strict=True):
             gaps.append(np.abs(log_p_of(student, sample) - answer.log_p).mean())
@@ -140,10 +140,10 @@ async def test_a_student_in_the_engine_follows_its_training(development_engine, 
                 drifts.append(np.abs(log_p_of(student, sample) - answer.log_p).mean())
         return written
 
-    real = ServedStudent.drawn
-    monkeypatch.setattr(ServedStudent, "drawn", drawn)
+    real = ServedStudent.sample_answers
+    monkeypatch.setattr(ServedStudent, "sample_answers", sample_answers)
     transport = httpx.HTTPTransport(uds=str(socket_of(development_engine)))
-    monkeypatch.setattr(distillation, "StudentServer", partial(Heard, transport=transport))
+    monkeypatch.setattr(distillation, "StudentServer", partial(RecordingServer, transport=transport))
     records = tiny.data(tmp_path / "data", 8)
     tree = tiny.config(
         tiny_checkpoint, records, tmp_path / "run", tuner={"freeze_vit": False}, max_steps=6, learning_rate=1e-2

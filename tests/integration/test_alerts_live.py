@@ -37,7 +37,7 @@ from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus, alerts, promtool
 from tests.support.service_processes import on_a_port, processes, ready
 from tests.support.stage_b_bench import GOOD, MISSION
-from trainer import exporter
+from trainer import prometheus_exporter
 from vqc.grammar import VERDICT_GRAMMAR
 
 PHOTO = {"photo": ("a.jpg", jpeg())}
@@ -91,7 +91,7 @@ class Watch:
 
 async def test_every_alert_fires_on_its_trouble(tmp_path):
     history(tmp_path)
-    silent = tmp_path / "runs/demo" / exporter.LOG_NAME
+    silent = tmp_path / "runs/demo" / prometheus_exporter.LOG_NAME
     silent.parent.mkdir(parents=True)
     silent.write_text('{"step": 1}\n')
     os.utime(silent, (time() - 4000,) * 2)
@@ -103,7 +103,7 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
     fake, uds = FakeVllm(ScriptedEngine(lambda request, index: "")), tmp_path / "engine.sock"
     metrics = Metrics(Intake(1))
     told_server, _ = start_http_server(0, "127.0.0.1", metrics.registry)
-    training, training_port = exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
+    training, training_port = prometheus_exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
     ports = [free_port() for _ in range(3)]
     async with AsyncExitStack() as stack:
         redis_up = await stack.enter_async_context(AsyncExitStack())

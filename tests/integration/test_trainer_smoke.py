@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus, alerts, empty, panels, values_of
-from trainer import exporter
+from trainer import prometheus_exporter
 from vqc.contract import contract_digests
 
 ROOT = Path(__file__).parents[2]
@@ -77,12 +77,12 @@ def test_the_run_learns_and_logs(smoke: Smoke):
 
 
 async def test_every_training_panel_has_a_value(smoke: Smoke, tmp_path: Path):
-    running = tmp_path / "runs/running" / exporter.LOG_NAME  # the same run, before its last line
+    running = tmp_path / "runs/running" / prometheus_exporter.LOG_NAME  # the same run, before its last line
     running.parent.mkdir(parents=True)
-    lines = (smoke.directory / exporter.LOG_NAME).read_text("utf-8").splitlines(keepends=True)
+    lines = (smoke.directory / prometheus_exporter.LOG_NAME).read_text("utf-8").splitlines(keepends=True)
     running.write_text("".join(line for line in lines if "train/runtime_s" not in line), "utf-8")
-    server, port = exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
-    ended, ended_port = exporter.serve(smoke.directory, "127.0.0.1", 0)
+    server, port = prometheus_exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
+    ended, ended_port = prometheus_exporter.serve(smoke.directory, "127.0.0.1", 0)
     targets = {"training": [f"127.0.0.1:{port}", f"127.0.0.1:{ended_port}"]}
     queries = [*panels("vqc-training"), *(("alert", value) for value in values_of(alerts()["VqcTrainingSilent"]))]
     try:

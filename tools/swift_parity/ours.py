@@ -11,7 +11,7 @@ import torch
 from tools.swift_parity.compare import Seen
 from tools.swift_parity.samples import Case
 from trainer.model import network
-from trainer.model.collate import packed
+from trainer.model.collate import pack_samples
 from trainer.model.encode import Encoder
 
 
@@ -34,7 +34,7 @@ class Ours:
     @torch.no_grad()
     def loss(self, cases: Sequence[Case]) -> float:
         """Mean loss per trained token of the samples packed into one row, before any step."""
-        batch = packed([self.encoder.encode(case.example) for case in cases], self._facts)
+        batch = pack_samples([self.encoder.encode(case.example) for case in cases], self._facts)
         return float(self._net(**batch).loss)
 
 

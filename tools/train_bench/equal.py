@@ -18,7 +18,7 @@ from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
 from trainer.config import TunerSection
 from trainer.data.dataset import SampleDataset
 from trainer.model import network, tuners
-from trainer.model.collate import model_inputs, packed
+from trainer.model.collate import model_inputs, pack_samples
 from trainer.model.encode import Encoder
 from trainer.model.liger import use_liger_kernels
 from trainer.training.samples import to_device
@@ -28,21 +28,21 @@ def learnt(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> 
     """The loss of two packed samples and all gradients of a LoRA of rank 8 that has left its identity, as one vector."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder.load(checkpoint)
-    attn_impl = network.chosen_attention("auto", packing=True)
+    attn_impl = network.attention_implementation("auto", packing=True)
     model: Any = network.load(checkpoint, dtype=dtype, attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
     if liger and device.type == "cuda":
         use_liger_kernels(model)
     facts = model.facts(encoder.pad_token)
     tuner = TunerSection(lora_rank=8, lora_dropout=0.0, freeze_aligner=False)
     torch.manual_seed(0)
-    model = tuners.tuned(model, tuner, masters=True).train().to(device)
+    model = tuners.apply_tuner(model, tuner, masters=True).train().to(device)
     generator = torch.Generator(device=device).manual_seed(0)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             with torch.no_grad():
                 parameter.normal_(std=0.01, generator=generator)
     dataset = SampleDataset(data, shuffle=False)
-    batch = packed([encoder.encode(dataset[n]) for n in range(2)], facts)
+    batch = pack_samples([encoder.encode(dataset[n]) for n in range(2)], facts)
     half = dtype is torch.bfloat16 and device.type == "cuda"
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         loss = model(**model_inputs(to_device(batch, device))).loss

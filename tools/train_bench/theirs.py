@@ -25,7 +25,7 @@ from swift.arguments import RLHFArguments, SftArguments  # type: ignore[import-n
 from swift.pipelines import rlhf_main, sft_main  # type: ignore[import-not-found]
 from swift.template.templates import qwen  # type: ignore[import-not-found]
 
-from trainer.training.measure import _Clock
+from trainer.training.measure import StepClock
 
 
 def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    clock = _Clock()
+    clock = StepClock()
     train = transformers.Trainer.train
 
     def timed(self: Any, *given: Any, **options: Any) -> Any:
@@ -94,7 +94,7 @@ def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]
             sft_main(SftArguments(**options))
     finally:
         transformers.Trainer.train = train
-    took = clock.took()[case["warmup"] - 1 :]
+    took = clock.step_times_s()[case["warmup"] - 1 :]
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         **case,

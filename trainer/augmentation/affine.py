@@ -11,7 +11,7 @@ from vqc.geometry import SizeWH
 AffineOp = HFlipOp | VFlipOp | RotateOp | ScaleOp
 
 
-def drawn_matrix(op: AffineOp, size_wh: SizeWH, rng: random.Random) -> Affine | None:
+def sample_matrix(op: AffineOp, size_wh: SizeWH, rng: random.Random) -> Affine | None:
     """The operation's map on a canvas of ``size_wh`` px; None when chance leaves it out."""
     chance, amount = rng.random(), rng.random()
     if chance >= op.params.prob:

@@ -11,11 +11,11 @@ import numpy as np
 import shapely
 
 from trainer.augmentation import pixels
-from trainer.augmentation.labels import Label, cut_labels, moved_labels
+from trainer.augmentation.labels import Label, cut_labels, move_labels
 from trainer.augmentation.plan import PixelStep
 from trainer.config.augmentation import CropOp, ExpandOp, PadOp, ResizeOp
-from trainer.geometry import Affine, Window, identity, moved_points, photo_window, polygon_area, scaling, translation
-from vqc.geometry import Kind, Point, SizeWH
+from trainer.geometry import Affine, Window, identity, move_points, photo_window, polygon_area, scaling, translation
+from vqc.geometry import Kind, Point, SizeWH, rectangle_corners
 
 BarrierOp = ExpandOp | PadOp | ResizeOp | CropOp
 
@@ -43,59 +43,56 @@ class Canvas:
         return min(max(1 - photo / (self.size_wh[0] * self.size_wh[1]), 0.0), 1.0)
 
 
-def fresh(size_wh: SizeWH, labels: tuple[Label, ...]) -> Canvas:
+def new_canvas(size_wh: SizeWH, labels: tuple[Label, ...]) -> Canvas:
     """The canvas of an untouched photo."""
-    width, height = size_wh
-    outline = ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
-    return Canvas(size_wh=size_wh, labels=labels, outline=outline, pending=identity())
+    return Canvas(size_wh=size_wh, labels=labels, outline=rectangle_corners(photo_window(size_wh)), pending=identity())
 
 
-def flushed(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
+def apply_pending(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
     """The canvas with its pending map applied, on a canvas of ``size_wh`` px; labels are moved and cut to it."""
     size_wh = size_wh or canvas.size_wh
     still = np.allclose(canvas.pending, identity(), atol=1e-12)
     if still and size_wh == canvas.size_wh:
         return canvas
-    step = partial(pixels.warped, matrix=canvas.pending, size_wh=size_wh)
+    step = partial(pixels.warp, matrix=canvas.pending, size_wh=size_wh)
     return replace(
         canvas,
         size_wh=size_wh,
-        labels=cut_labels(moved_labels(canvas.labels, canvas.pending), photo_window(size_wh)),
-        outline=_within(moved_points(canvas.outline, canvas.pending), photo_window(size_wh)),
+        labels=cut_labels(move_labels(canvas.labels, canvas.pending), photo_window(size_wh)),
+        outline=_clip_outline(move_points(canvas.outline, canvas.pending), photo_window(size_wh)),
         pending=identity(),
         steps=(*canvas.steps, step),
     )
 
 
-def passed(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def apply_barrier(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Canvas, str | None]:
     """The canvas after a barrier and None, or the flushed canvas and the reason why the barrier was left out."""
     match op:
         case ExpandOp():
-            return _expanded(canvas, op), None
+            return _expand(canvas, op), None
         case PadOp():
-            return _padded(flushed(canvas), op), None
+            return _pad(apply_pending(canvas), op), None
         case ResizeOp():
-            return _resized(flushed(canvas), op, rng)
+            return _resize(apply_pending(canvas), op, rng)
         case CropOp():
-            return _cropped(flushed(canvas), op, rng)
+            return _crop(apply_pending(canvas), op, rng)
 
 
-def _expanded(canvas: Canvas, op: ExpandOp) -> Canvas:
+def _expand(canvas: Canvas, op: ExpandOp) -> Canvas:
     """The pending map with a canvas around all of it, or scaled down until that fits ``max_pixels``."""
-    width, height = canvas.size_wh
-    corners = moved_points(((0, 0), (width, 0), (width, height), (0, height)), canvas.pending)
+    corners = move_points(rectangle_corners(photo_window(canvas.size_wh)), canvas.pending)
     left, top = min(x for x, _ in corners), min(y for _, y in corners)
     range_w, range_h = max(x for x, _ in corners) - left, max(y for _, y in corners) - top
-    full = (_up(range_w, op.params.multiple), _up(range_h, op.params.multiple))
+    full = (_round_up(range_w, op.params.multiple), _round_up(range_h, op.params.multiple))
     matrix = translation(-left, -top) @ canvas.pending
     if full[0] * full[1] > op.params.max_pixels:
-        full = _shrunk(full, op)
+        full = _shrink_to_fit(full, op)
         factor = min(full[0] / range_w, full[1] / range_h)
         matrix = scaling(factor, factor) @ matrix
-    return flushed(replace(canvas, pending=matrix), full)
+    return apply_pending(replace(canvas, pending=matrix), full)
 
 
-def _shrunk(size_wh: SizeWH, op: ExpandOp) -> SizeWH:
+def _shrink_to_fit(size_wh: SizeWH, op: ExpandOp) -> SizeWH:
     """The largest multiples with about the same proportions and at most ``max_pixels`` pixels."""
     factor = math.sqrt(op.params.max_pixels / (size_wh[0] * size_wh[1]))
     width, height = (
@@ -109,14 +106,14 @@ def _shrunk(size_wh: SizeWH, op: ExpandOp) -> SizeWH:
     return width, height
 
 
-def _padded(canvas: Canvas, op: PadOp) -> Canvas:
-    size_wh = (_up(canvas.size_wh[0], op.params.multiple), _up(canvas.size_wh[1], op.params.multiple))
+def _pad(canvas: Canvas, op: PadOp) -> Canvas:
+    size_wh = (_round_up(canvas.size_wh[0], op.params.multiple), _round_up(canvas.size_wh[1], op.params.multiple))
     if size_wh == canvas.size_wh:
         return canvas
-    return replace(canvas, size_wh=size_wh, steps=(*canvas.steps, partial(pixels.padded, size_wh=size_wh)))
+    return replace(canvas, size_wh=size_wh, steps=(*canvas.steps, partial(pixels.pad, size_wh=size_wh)))
 
 
-def _resized(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def _resize(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, str | None]:
     chance, amount = rng.random(), rng.random()
     params = op.params
     if chance >= params.prob:
@@ -126,7 +123,7 @@ def _resized(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, 
         factor = params.scales[int(amount * len(params.scales))]
     multiple = params.align_multiple or 1
     width, height = canvas.size_wh
-    size_wh = (_up(round(width * factor), multiple), _up(round(height * factor), multiple))
+    size_wh = (_round_up(round(width * factor), multiple), _round_up(round(height * factor), multiple))
     if size_wh == canvas.size_wh:
         return canvas, None
     matrix = scaling(size_wh[0] / width, size_wh[1] / height)
@@ -134,20 +131,20 @@ def _resized(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, 
         replace(
             canvas,
             size_wh=size_wh,
-            labels=cut_labels(moved_labels(canvas.labels, matrix), photo_window(size_wh)),
-            outline=_within(moved_points(canvas.outline, matrix), photo_window(size_wh)),
-            steps=(*canvas.steps, partial(pixels.resized, size_wh=size_wh)),
+            labels=cut_labels(move_labels(canvas.labels, matrix), photo_window(size_wh)),
+            outline=_clip_outline(move_points(canvas.outline, matrix), photo_window(size_wh)),
+            steps=(*canvas.steps, partial(pixels.resize, size_wh=size_wh)),
         ),
         None,
     )
 
 
-def _cropped(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def _crop(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, str | None]:
     chance, draws = rng.random(), tuple(rng.random() for _ in range(4))
     params = op.params
     if chance >= params.prob:
         return canvas, "prob"
-    window = _drawn_window(canvas.size_wh, op, draws)
+    window = _sample_window(canvas.size_wh, op, draws)
     kept = cut_labels(canvas.labels, window, params.min_coverage, params.completeness_threshold)
     if len(kept) < params.min_objects:
         return canvas, "min_objects"
@@ -159,15 +156,15 @@ def _cropped(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, st
         replace(
             canvas,
             size_wh=size_wh,
-            labels=moved_labels(kept, shift),
-            outline=_within(moved_points(canvas.outline, shift), photo_window(size_wh)),
-            steps=(*canvas.steps, partial(pixels.cropped, window=window)),
+            labels=move_labels(kept, shift),
+            outline=_clip_outline(move_points(canvas.outline, shift), photo_window(size_wh)),
+            steps=(*canvas.steps, partial(pixels.crop, window=window)),
         ),
         None,
     )
 
 
-def _drawn_window(size_wh: SizeWH, op: CropOp, draws: tuple[float, ...]) -> tuple[int, int, int, int]:
+def _sample_window(size_wh: SizeWH, op: CropOp, draws: tuple[float, ...]) -> tuple[int, int, int, int]:
     """A window of whole px: a share of the area, a change of proportions, a place."""
     (low, high), (narrow, wide) = op.params.scale, op.params.aspect
     side = math.sqrt(size_wh[0] * size_wh[1] * (low + draws[0] * (high - low)))
@@ -179,7 +176,7 @@ def _drawn_window(size_wh: SizeWH, op: CropOp, draws: tuple[float, ...]) -> tupl
     return (left, top, left + width, top + height)
 
 
-def _within(outline: tuple[Point, ...], window: Window) -> tuple[Point, ...]:
+def _clip_outline(outline: tuple[Point, ...], window: Window) -> tuple[Point, ...]:
     """The corners of the part of a convex outline inside the window; empty when there is none."""
     if not outline:
         return ()
@@ -189,6 +186,6 @@ def _within(outline: tuple[Point, ...], window: Window) -> tuple[Point, ...]:
     return tuple((float(x), float(y)) for x, y in part.exterior.coords[:-1])
 
 
-def _up(side: float, multiple: int) -> int:
+def _round_up(side: float, multiple: int) -> int:
     """The side rounded up to a multiple, at least one."""
     return max(1, math.ceil((side - _ROUNDING) / multiple)) * multiple

@@ -21,7 +21,7 @@ from trainer.config.augmentation import (
 ColorOp = JitterOp | GammaOp | HsvOp | ClaheOp | AutoContrastOp | SolarizeOp | PosterizeOp | SharpnessOp
 
 
-def drawn_step(op: ColorOp, rng: random.Random) -> PixelStep | None:
+def sample_step(op: ColorOp, rng: random.Random) -> PixelStep | None:
     """The operation with its amounts drawn; None when chance leaves it out."""
     chance, draws = rng.random(), tuple(rng.random() for _ in range(3))
     if chance >= op.params.prob:
@@ -33,27 +33,27 @@ def drawn_step(op: ColorOp, rng: random.Random) -> PixelStep | None:
     match op:
         case JitterOp(params=p):
             return partial(
-                pixels.jittered,
+                pixels.jitter,
                 brightness=within(p.brightness),
                 contrast=within(p.contrast, 1),
                 saturation=within(p.saturation, 2),
             )
         case GammaOp(params=p):
-            return partial(pixels.gamma_corrected, gamma=within(p.gamma), gain=p.gain)
+            return partial(pixels.correct_gamma, gamma=within(p.gamma), gain=p.gain)
         case HsvOp(params=p):
             return partial(
-                pixels.hsv_shifted,
+                pixels.shift_hsv,
                 hue_deg=within(p.hue_delta_deg),
                 saturation=within(p.sat, 1),
                 value=within(p.val, 2),
             )
         case ClaheOp(params=p):
-            return partial(pixels.equalised, clip_limit=p.clip_limit, tiles=p.tile_grid_size)
+            return partial(pixels.equalise, clip_limit=p.clip_limit, tiles=p.tile_grid_size)
         case AutoContrastOp(params=p):
-            return partial(pixels.stretched, cutoff=p.cutoff)
+            return partial(pixels.stretch_contrast, cutoff=p.cutoff)
         case SolarizeOp(params=p):
-            return partial(pixels.solarized, threshold=p.threshold)
+            return partial(pixels.solarize, threshold=p.threshold)
         case PosterizeOp(params=p):
-            return partial(pixels.posterized, bits=p.bits)
+            return partial(pixels.posterize, bits=p.bits)
         case SharpnessOp(params=p):
-            return partial(pixels.sharpened, factor=within(p.factor))
+            return partial(pixels.sharpen, factor=within(p.factor))

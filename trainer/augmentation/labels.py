@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from trainer.geometry import Affine, Window, clipped, moved
+from trainer.geometry import Affine, Window, clip_shape, move_shape
 from vqc.caption import CaptionObject
 from vqc.geometry import Shape
 
@@ -31,9 +31,9 @@ class Label:
         return CaptionObject(shape=self.shape, desc=self.desc)
 
 
-def moved_labels(labels: tuple[Label, ...], matrix: Affine) -> tuple[Label, ...]:
+def move_labels(labels: tuple[Label, ...], matrix: Affine) -> tuple[Label, ...]:
     """Every label after the map, unclipped."""
-    return tuple(replace(label, shape=moved(label.shape, matrix)) for label in labels)
+    return tuple(replace(label, shape=move_shape(label.shape, matrix)) for label in labels)
 
 
 def cut_labels(
@@ -48,7 +48,7 @@ def cut_labels(
     """
     kept = []
     for label in labels:
-        inside = clipped(label.shape, window)
+        inside = clip_shape(label.shape, window)
         if inside is None or inside.coverage < min_coverage:
             continue
         coverage = label.coverage * inside.coverage

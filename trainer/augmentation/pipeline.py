@@ -1,4 +1,4 @@
-"""A sequence of operations: draws first, as a ``Plan``; pixels when the plan is applied.
+"""A sequence of operations: draws first, as a ``AugmentationPlan``; pixels when the plan is applied.
 
 Affine operations multiply up and are applied in one resampling at the next barrier (expand, pad, resize, crop) or at
 the end; colours come last, in their own order. Geometry and colour draw from sources of their own, so adding a colour
@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from trainer.augmentation.affine import drawn_matrix
-from trainer.augmentation.canvas import flushed, fresh, passed
-from trainer.augmentation.color import drawn_step
+from trainer.augmentation.affine import sample_matrix
+from trainer.augmentation.canvas import apply_barrier, apply_pending, new_canvas
+from trainer.augmentation.color import sample_step
 from trainer.augmentation.labels import Label
-from trainer.augmentation.plan import PixelStep, Plan, Telemetry
+from trainer.augmentation.plan import AugmentationPlan, PixelStep, Telemetry
 from trainer.config.augmentation import (
     CropOp,
     ExpandOp,
@@ -51,7 +51,7 @@ class Pipeline:
         rng: random.Random,
         *,
         keep_layout: bool = False,
-    ) -> Plan:
+    ) -> AugmentationPlan:
         """What will happen to a photo of ``size_wh`` px with these objects (px).
 
         ``keep_layout`` leaves out every operation after which objects may be gone or in another order, for answers
@@ -59,9 +59,9 @@ class Pipeline:
         """
         bypass, geometry, color = rng.random(), random.Random(rng.getrandbits(64)), random.Random(rng.getrandbits(64))
         labels = tuple(Label(index=n, shape=item.shape, desc=item.desc) for n, item in enumerate(objects))
-        canvas = fresh(size_wh, labels)
+        canvas = new_canvas(size_wh, labels)
         if bypass < self.bypass_prob:
-            return _planned(canvas.steps, canvas.labels, size_wh, Telemetry(bypassed=True))
+            return _make_plan(canvas.steps, canvas.labels, size_wh, Telemetry(bypassed=True))
         applied: list[str] = []
         skips: Counter[str] = Counter()
         colors: list[PixelStep] = []
@@ -70,28 +70,30 @@ class Pipeline:
                 skips["layout"] += 1
                 continue
             if isinstance(op, _AFFINE):
-                matrix = drawn_matrix(op, canvas.size_wh, geometry)
+                matrix = sample_matrix(op, canvas.size_wh, geometry)
                 if matrix is not None:
                     canvas = replace(canvas, pending=matrix @ canvas.pending)
                     applied.append(op.name)
             elif isinstance(op, _BARRIERS):
-                canvas, reason = passed(canvas, op, geometry)
+                canvas, reason = apply_barrier(canvas, op, geometry)
                 if reason is None:
                     applied.append(op.name)
                 elif reason != "prob":
                     skips[reason] += 1
             else:
-                step = drawn_step(op, color)
+                step = sample_step(op, color)
                 if step is not None:
                     colors.append(step)
                     applied.append(op.name)
-        canvas = flushed(canvas)
+        canvas = apply_pending(canvas)
         telemetry = Telemetry(applied=tuple(applied), padding_ratio=canvas.padding_ratio, skips=dict(skips))
-        return _planned((*canvas.steps, *colors), canvas.labels, canvas.size_wh, telemetry)
+        return _make_plan((*canvas.steps, *colors), canvas.labels, canvas.size_wh, telemetry)
 
 
-def _planned(steps: tuple[PixelStep, ...], labels: tuple[Label, ...], size_wh: SizeWH, telemetry: Telemetry) -> Plan:
-    return Plan(
+def _make_plan(
+    steps: tuple[PixelStep, ...], labels: tuple[Label, ...], size_wh: SizeWH, telemetry: Telemetry
+) -> AugmentationPlan:
+    return AugmentationPlan(
         steps=steps,
         objects=tuple(in_reading_order(label.as_object() for label in labels)),
         size_wh=size_wh,

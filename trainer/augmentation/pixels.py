@@ -24,13 +24,13 @@ _COARSE = 0.75
 Pixels = NDArray[np.uint8]
 
 
-def warped(image: Image.Image, matrix: Affine, size_wh: SizeWH) -> Image.Image:
+def warp(image: Image.Image, matrix: Affine, size_wh: SizeWH) -> Image.Image:
     """The image moved by an edge-convention map onto a canvas of ``size_wh`` px, bicubic."""
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
     if scale < _COARSE:
         small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         matrix = matrix @ scaling(image.width / small[0], image.height / small[1])
-        image = resized(image, small)
+        image = resize(image, small)
     moved = cv2.warpAffine(
         np.asarray(image),
         on_pixel_indices(matrix)[:2],
@@ -42,39 +42,39 @@ def warped(image: Image.Image, matrix: Affine, size_wh: SizeWH) -> Image.Image:
     return Image.fromarray(moved)
 
 
-def resized(image: Image.Image, size_wh: SizeWH) -> Image.Image:
+def resize(image: Image.Image, size_wh: SizeWH) -> Image.Image:
     """The image at another size: by area where it shrinks, bicubic where it grows."""
     shrinks = size_wh[0] * size_wh[1] < image.width * image.height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return Image.fromarray(np.asarray(cv2.resize(np.asarray(image), size_wh, interpolation=method)))
 
 
-def padded(image: Image.Image, size_wh: SizeWH) -> Image.Image:
+def pad(image: Image.Image, size_wh: SizeWH) -> Image.Image:
     """The image in the top-left corner of a grey canvas."""
     canvas = Image.new("RGB", size_wh, FILL)
     canvas.paste(image, (0, 0))
     return canvas
 
 
-def cropped(image: Image.Image, window: tuple[int, int, int, int]) -> Image.Image:
+def crop(image: Image.Image, window: tuple[int, int, int, int]) -> Image.Image:
     """The window x1, y1, x2, y2 (px) of the image."""
     return image.crop(window)
 
 
-def jittered(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
+def jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
     """Brightness, then contrast, then saturation, each by a factor."""
     image = ImageEnhance.Brightness(image).enhance(brightness)
     image = ImageEnhance.Contrast(image).enhance(contrast)
     return ImageEnhance.Color(image).enhance(saturation)
 
 
-def gamma_corrected(image: Image.Image, gamma: float, gain: float) -> Image.Image:
+def correct_gamma(image: Image.Image, gamma: float, gain: float) -> Image.Image:
     """gain · value^gamma, values as 0..1."""
     table = [min(max(round(255 * gain * (value / 255) ** gamma), 0), 255) for value in range(256)]
     return image.point(table * 3)
 
 
-def hsv_shifted(image: Image.Image, hue_deg: float, saturation: float, value: float) -> Image.Image:
+def shift_hsv(image: Image.Image, hue_deg: float, saturation: float, value: float) -> Image.Image:
     """Hue turned by degrees, saturation and value multiplied."""
     hsv = cv2.cvtColor(np.asarray(image, dtype=np.float32) / 255, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + hue_deg) % 360
@@ -84,28 +84,28 @@ def hsv_shifted(image: Image.Image, hue_deg: float, saturation: float, value: fl
     return Image.fromarray(np.rint(rgb * 255).clip(0, 255).astype(np.uint8))
 
 
-def equalised(image: Image.Image, clip_limit: float, tiles: tuple[int, int]) -> Image.Image:
+def equalise(image: Image.Image, clip_limit: float, tiles: tuple[int, int]) -> Image.Image:
     """Contrast-limited adaptive histogram equalisation of the lightness (CLAHE)."""
     lab = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=tiles).apply(lab[..., 0])
     return Image.fromarray(np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)))
 
 
-def stretched(image: Image.Image, cutoff: float) -> Image.Image:
+def stretch_contrast(image: Image.Image, cutoff: float) -> Image.Image:
     """Each channel stretched to 0..255, ``cutoff`` percent ignored at each end."""
     return ImageOps.autocontrast(image, cutoff)
 
 
-def solarized(image: Image.Image, threshold: int) -> Image.Image:
+def solarize(image: Image.Image, threshold: int) -> Image.Image:
     """Values at or above the threshold inverted."""
     return ImageOps.solarize(image, threshold)
 
 
-def posterized(image: Image.Image, bits: int) -> Image.Image:
+def posterize(image: Image.Image, bits: int) -> Image.Image:
     """The highest ``bits`` bits of each channel."""
     return ImageOps.posterize(image, bits)
 
 
-def sharpened(image: Image.Image, factor: float) -> Image.Image:
+def sharpen(image: Image.Image, factor: float) -> Image.Image:
     """Blurred below 1, sharpened above."""
     return ImageEnhance.Sharpness(image).enhance(factor)

@@ -1,6 +1,6 @@
 """What augmentation will do to one photo: the outcome of every draw, before any pixel is touched.
 
-A ``Plan`` holds the pixel steps in order, the labels as they will be, and the telemetry. Applying it is pure.
+A ``AugmentationPlan`` holds the pixel steps in order, the labels as they will be, and the telemetry. Applying it is pure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Telemetry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class AugmentationPlan:
     """Steps for the pixels, and the labels and size in px that belong to the result. Objects are in reading order."""
 
     steps: tuple[PixelStep, ...]

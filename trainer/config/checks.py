@@ -68,7 +68,7 @@ def _length(config: TrainConfig) -> Iterator[Finding]:
 def _tuner(config: TrainConfig) -> Iterator[Finding]:
     tuner = config.tuner
     kind = tuner.tuner_type
-    for name in _changed(tuner):
+    for name in _non_default_keys(tuner):
         owner = next((owner for prefix, owner in _PREFIXES.items() if name.startswith(prefix)), None)
         if owner is None and name in _OWN_KEYS["lora"]:
             owner = "adalora" if kind == "adalora" and name in _OWN_KEYS["adalora"] else "lora"
@@ -80,7 +80,7 @@ def _tuner(config: TrainConfig) -> Iterator[Finding]:
                 "has no effect with tuner_type 'full', which trains whole towers; choose them with freeze_llm, "
                 "freeze_vit and freeze_aligner, or set it to null",
             )
-    if tuner.target_regex is not None and "target_modules" in _changed(tuner):
+    if tuner.target_regex is not None and "target_modules" in _non_default_keys(tuner):
         yield "tuner.target_regex", "replaces target_modules; set one of the two to null"
     if kind == "boft" and (tuner.boft_block_size == 0) == (tuner.boft_block_num == 0):
         yield "tuner.boft_block_size", "exactly one of boft_block_size and boft_block_num must be 0"
@@ -111,7 +111,7 @@ def _optimizer(config: TrainConfig) -> Iterator[Finding]:
             yield f"training.{key}", f"has no effect while tuner.{tower} is true; free the tower or set it to null"
     kwargs = training.lr_scheduler_kwargs
     if training.lr_scheduler_type not in MIN_LR_SCHEDULERS:
-        for key in _changed(kwargs):
+        for key in _non_default_keys(kwargs):
             yield (
                 f"training.lr_scheduler_kwargs.{key}",
                 f"has no effect with {training.lr_scheduler_type!r}; use lr_scheduler_type: {MIN_LR_SCHEDULERS[0]}",
@@ -132,7 +132,7 @@ def _optimizer(config: TrainConfig) -> Iterator[Finding]:
 
 def _loop(config: TrainConfig) -> Iterator[Finding]:
     training = config.training
-    if training.max_steps is not None and "num_train_epochs" in _changed(training):
+    if training.max_steps is not None and "num_train_epochs" in _non_default_keys(training):
         yield "training.num_train_epochs", "has no effect beside max_steps; set one of the two to null"
     for name in training.report_to:
         if name not in ("tensorboard", "none"):
@@ -170,7 +170,7 @@ def _saving(config: TrainConfig) -> Iterator[Finding]:
         yield "training.eval_strategy", "needs records to evaluate on: set custom.val_jsonl (or custom.scenes.val)"
     if training.eval_steps is not None and training.eval_strategy != "steps":
         yield "training.eval_steps", f"has no effect with eval_strategy {training.eval_strategy!r}; use 'steps'"
-    if "save_steps" in _changed(training) and training.save_strategy != "steps":
+    if "save_steps" in _non_default_keys(training) and training.save_strategy != "steps":
         yield "training.save_steps", f"has no effect with save_strategy {training.save_strategy!r}; set it to null"
     if training.save_strategy == "best" and training.metric_for_best_model is None:
         yield "training.save_strategy", "'best' needs metric_for_best_model, such as eval_loss"
@@ -234,7 +234,7 @@ def _vit_is_trained(config: TrainConfig) -> bool:
     )
 
 
-def _changed(section: object) -> list[str]:
+def _non_default_keys(section: object) -> list[str]:
     """The keys that were given a value other than their default."""
     fields = type(section).model_fields  # type: ignore[attr-defined]
     given: set[str] = section.model_fields_set  # type: ignore[attr-defined]

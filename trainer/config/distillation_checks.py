@@ -28,7 +28,7 @@ _PLAIN_LORA: dict[str, tuple[object, ...]] = {
 
 def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
     """Everything inconsistent, as (dotted key, advice)."""
-    yield from _visual(config)
+    yield from _visual_findings(config)
     rlhf = config.rlhf
     if rlhf is None:
         return
@@ -39,7 +39,7 @@ def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
             "rlhf.llm_kd_weight",
             "0 leaves nothing to distil; raise it, turn custom.visual_kd on, or set rlhf to null",
         )
-    yield from _served(config)
+    yield from _served_findings(config)
     for key in ("lmbda", "seq_kd"):
         if not getattr(rlhf, key):
             continue
@@ -69,7 +69,7 @@ def distillation_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
             yield "rlhf.teacher_cache", "ranks would wait for each other with sharded weights; use zero2 or no sharding"
 
 
-def _served(config: TrainConfig) -> Iterator[tuple[str, str]]:
+def _served_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
     """What a running vLLM server could not be given of the student, so that it would answer as another one."""
     rlhf, tuner = config.rlhf, config.tuner
     assert rlhf is not None
@@ -90,7 +90,7 @@ def _served(config: TrainConfig) -> Iterator[tuple[str, str]]:
         yield "tuner.lora_rank", f"{tuner.lora_rank} is more than vLLM serves, {MAX_SERVED_RANK}; {instead}"
 
 
-def _visual(config: TrainConfig) -> Iterator[tuple[str, str]]:
+def _visual_findings(config: TrainConfig) -> Iterator[tuple[str, str]]:
     visual, tuner = config.custom.visual_kd, config.tuner
     if visual is None or not visual.enabled:
         return

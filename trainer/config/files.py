@@ -37,7 +37,7 @@ class Source:
         return ""
 
 
-def parsed(text: str) -> object:
+def parse_yaml(text: str) -> object:
     """The values of a YAML 1.2 (or JSON) text, where ``1e-4`` is a number.
 
     Raises:
@@ -50,10 +50,10 @@ def parsed(text: str) -> object:
         loader.dispose()
 
 
-def dotted(path: KeyPath) -> str:
+def dotted_key(path: KeyPath) -> str:
     """The path as people write it.
 
-    >>> dotted(("custom", "augmentation", "ops", 0, "name"))
+    >>> dotted_key(("custom", "augmentation", "ops", 0, "name"))
     'custom.augmentation.ops[0].name'
     """
     text = ""
@@ -143,7 +143,7 @@ def _read(path: Path, extended_by: Path | None) -> Source:
         if problems:
             raise ConfigError(problems)
         _locate(node, (), path, origins)
-        return _renamed(loader.construct_document(node), origins)
+        return _with_schema_names(loader.construct_document(node), origins)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -171,7 +171,7 @@ def _key_problems(
     """Keys written twice, keys that are not text, and anchors that contain themselves."""
     if node in above:
         where = f"{file}:{node.start_mark.line + 1}"
-        yield ConfigProblem(where=where, key=dotted(path), message="contains itself through an anchor")
+        yield ConfigProblem(where=where, key=dotted_key(path), message="contains itself through an anchor")
         return
     if isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
@@ -182,16 +182,18 @@ def _key_problems(
     for key, value in node.value:
         where, name = f"{file}:{key.start_mark.line + 1}", key.value
         if not isinstance(name, str) or key.tag not in _KEY_TAGS:
-            yield ConfigProblem(where=where, key=dotted(path), message=f"{name!r} is not a key; keys are text")
+            yield ConfigProblem(where=where, key=dotted_key(path), message=f"{name!r} is not a key; keys are text")
             continue
         here = (*path, name)
         if name in seen:
-            yield ConfigProblem(where=where, key=dotted(here), message=f"is written twice, first in line {seen[name]}")
+            yield ConfigProblem(
+                where=where, key=dotted_key(here), message=f"is written twice, first in line {seen[name]}"
+            )
         seen[name] = key.start_mark.line + 1
         yield from _key_problems(value, here, file, (*above, node))
 
 
-def _renamed(tree: Tree, origins: dict[KeyPath, str]) -> Source:
+def _with_schema_names(tree: Tree, origins: dict[KeyPath, str]) -> Source:
     """The file's own mapping under the schema's names; refused keys are errors, keys are text."""
     problems: list[ConfigProblem] = []
     for name, reason in REFUSED.items():

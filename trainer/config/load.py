@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from trainer.config.checks import findings
 from trainer.config.errors import ConfigError, ConfigProblem
-from trainer.config.files import KeyPath, Source, Tree, dotted, read_merged
+from trainer.config.files import KeyPath, Source, Tree, dotted_key, read_merged
 from trainer.config.root import TrainConfig
 
 _EXPECTED = {
@@ -50,7 +50,7 @@ def config_from(source: Source | Tree) -> TrainConfig:
         config = TrainConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError([_problem(source, tree, item) for item in error.errors(include_url=False)]) from None
-    problems = [_at(source, tuple(key.split(".")), message) for key, message in findings(config)]
+    problems = [_problem_at(source, tuple(key.split(".")), message) for key, message in findings(config)]
     if problems:
         raise ConfigError(problems)
     return config
@@ -72,17 +72,17 @@ def _with_length(source: Source) -> tuple[Tree, list[ConfigProblem]]:
     own = template.get("max_length", limit)
     if own != limit:
         message = f"{own!r} contradicts global_max_length {limit!r}, the one length knob; set it to null"
-        return tree, [_at(source, ("template", "max_length"), message)]
+        return tree, [_problem_at(source, ("template", "max_length"), message)]
     tree["template"] = {**template, "max_length": limit}
     return tree, []
 
 
-def _at(source: Source, path: KeyPath, message: str) -> ConfigProblem:
-    return ConfigProblem(where=source.where(path), key=dotted(path), message=message)
+def _problem_at(source: Source, path: KeyPath, message: str) -> ConfigProblem:
+    return ConfigProblem(where=source.where(path), key=dotted_key(path), message=message)
 
 
 def _problem(source: Source, tree: Tree, error: ErrorDetails) -> ConfigProblem:
-    path = _written(tree, error["loc"])
+    path = _written_path(tree, error["loc"])
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     match kind:
         case "extra_forbidden":
@@ -103,7 +103,7 @@ def _problem(source: Source, tree: Tree, error: ErrorDetails) -> ConfigProblem:
             message = f"{value!r} is not valid; must be {_EXPECTED[kind]}"
         case _:
             message = f"{value!r} is not valid; {error['msg'].removeprefix('Input ')}"
-    return _at(source, path, message)
+    return _problem_at(source, path, message)
 
 
 def _hint(path: KeyPath) -> str:
@@ -115,7 +115,7 @@ def _hint(path: KeyPath) -> str:
     return hints.get(path, "")
 
 
-def _written(tree: Tree, location: KeyPath) -> KeyPath:
+def _written_path(tree: Tree, location: KeyPath) -> KeyPath:
     """Pydantic's location without the names it adds for the chosen member of a union."""
     node: Any = tree  # JSON of any shape
     path: list[str | int] = []

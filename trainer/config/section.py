@@ -13,14 +13,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     """YAML lists as tuples; one bare value as a tuple of one."""
     if isinstance(value, list):
         return tuple(value)
     return (value,) if isinstance(value, str) else value
 
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """A list of strings; a bare string counts as a list of one."""
 
 Range = Annotated[

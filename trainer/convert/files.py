@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 
 from trainer.config import ConfigError, config_from, load_config
-from trainer.config.files import parsed
+from trainer.config.files import parse_yaml
 from trainer.convert.from_swift import from_swift
 from trainer.convert.result import Conversion
 from trainer.convert.to_swift import to_swift
@@ -26,7 +26,7 @@ _SECTIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Converted:
+class ConvertedFile:
     """A converted file. ``problems`` keep our configuration from loading until somebody settles them."""
 
     to: Literal["vqc", "ms-swift"]
@@ -44,7 +44,7 @@ class Converted:
         return {"to": self.to, "config": self.conversion.tree, "lost": lost, "problems": list(self.problems)}
 
 
-def convert(path: Path, *, swift_version: Literal[3, 4] = 4) -> Converted:
+def convert(path: Path, *, swift_version: Literal[3, 4] = 4) -> ConvertedFile:
     """A file of sections (ours) to ms-swift's flat arguments, or flat arguments (YAML or ``args.json``) to ours.
 
     Raises:
@@ -52,16 +52,18 @@ def convert(path: Path, *, swift_version: Literal[3, 4] = 4) -> Converted:
         InvalidValue: neither a mapping in YAML nor in JSON.
     """
     try:
-        tree: object = parsed(path.read_text("utf-8"))
+        tree: object = parse_yaml(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidValue("source", str(path), f"is neither YAML nor JSON: {error}") from error
     if not isinstance(tree, Mapping):
         raise InvalidValue("source", str(path), "is no mapping of keys")
     if {"extends", "inherit"} & tree.keys() or any(isinstance(tree.get(name), Mapping) for name in _SECTIONS):
-        return Converted(to="ms-swift", conversion=to_swift(load_config(path), version=swift_version), problems=())
+        return ConvertedFile(to="ms-swift", conversion=to_swift(load_config(path), version=swift_version), problems=())
     conversion = from_swift({str(key): value for key, value in tree.items()})
     try:
         config_from(conversion.tree)
     except ConfigError as error:
-        return Converted(to="vqc", conversion=conversion, problems=tuple(str(problem) for problem in error.problems))
-    return Converted(to="vqc", conversion=conversion, problems=())
+        return ConvertedFile(
+            to="vqc", conversion=conversion, problems=tuple(str(problem) for problem in error.problems)
+        )
+    return ConvertedFile(to="vqc", conversion=conversion, problems=())

@@ -17,7 +17,7 @@ _LEAST: dict[str, object] = {
 _ALWAYS = ("model.model", "training.output_dir", "custom.train_jsonl", "rlhf.rlhf_type", "deepspeed.enabled")
 
 
-def said(config: TrainConfig) -> dict[str, object]:
+def non_default_values(config: TrainConfig) -> dict[str, object]:
     """The values of a configuration that are not the defaults, by dotted key; lists as lists."""
     return {key: value for key, value in _flat(config.model_dump(mode="json")) if not is_default(key, value)}
 
@@ -26,10 +26,10 @@ def is_default(key: str, value: object) -> bool:
     """Whether this is what a configuration without the key has."""
     if value is None or key == "deepspeed.enabled":
         return not value
-    return key not in _ALWAYS and key in _defaults() and _listed(value) == _defaults()[key]
+    return key not in _ALWAYS and key in _defaults() and _as_list(value) == _defaults()[key]
 
 
-def nested(flat: Mapping[str, object]) -> dict[str, object]:
+def nest(flat: Mapping[str, object]) -> dict[str, object]:
     """Sections of keys without what says nothing, in the schema's order."""
     tree: dict[str, Any] = {name: {} for name in TrainConfig.model_fields}
     for key, value in flat.items():
@@ -56,5 +56,5 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, o
             yield f"{prefix}{name}", value
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from trainer.config.model import ModelSection, TemplateSection
 from trainer.config.training import TrainingSection
 from trainer.convert.arguments import arguments_of
-from trainer.convert.flat import nested
+from trainer.convert.flat import nest
 from trainer.convert.names import SAME, TOWERS, WITHOUT_EFFECT, swift_defaults, why_lost
 from trainer.convert.result import Conversion, Lost
 from trainer.convert.values import mapping, zero_stage
@@ -57,7 +57,7 @@ class _Reader:
         for name, value in self.given.items():
             if name not in self.read and name not in WITHOUT_EFFECT and not self._default(name, value):
                 self.lose(name, why_lost(name))
-        return Conversion(tree=nested(self.tree), lost=tuple(self.lost))
+        return Conversion(tree=nest(self.tree), lost=tuple(self.lost))
 
     def take(self, name: str) -> Any:
         """ms-swift's value of an argument, which counts as read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from trainer.config import TrainConfig
-from trainer.convert.flat import said
+from trainer.convert.flat import non_default_values
 from trainer.convert.names import OURS_ONLY, SAME, swift_defaults
 from trainer.convert.result import Conversion, Lost
 
@@ -28,7 +28,7 @@ def to_swift(config: TrainConfig, *, version: Literal[3, 4] = 4) -> Conversion:
         del values["seq_kd"]
     if config.training.optimizer == "muon":
         lost.append(Lost(key="training.optimizer", value="muon", why="is another Muon there; AdamW is written"))
-    told = said(config)
+    told = non_default_values(config)
     for own, why in OURS_ONLY.items():
         found = {key: value for key, value in told.items() if f"{key}.".startswith(f"{own}.")}
         if found:

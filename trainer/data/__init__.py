@@ -1,27 +1,27 @@
 """The trainer's data: records, their validation, and samples reproducible by (seed, epoch, index). Imports no torch."""
 
 from trainer.data.dataset import SampleDataset, dataset_from_config
-from trainer.data.drawn import draw_data
 from trainer.data.example import Example, Outline, conversation_text
 from trainer.data.parse import parse_record
 from trainer.data.problems import DataError, Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket
+from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
+from trainer.data.synthetic import draw_data
 from trainer.data.validate import DataReport, validate
 
 __all__ = [
-    "Chat",
+    "ChatRecord",
     "DataError",
     "DataReport",
     "Example",
     "Outline",
-    "Photo",
+    "PhotoRecord",
     "Problem",
     "Record",
     "Rule",
     "SampleDataset",
     "Severity",
     "Task",
-    "Ticket",
+    "VerdictRecord",
     "conversation_text",
     "dataset_from_config",
     "draw_data",

@@ -1,7 +1,7 @@
 """The data set as a map from position to sample, reproducible by (seed, epoch, index) alone.
 
 Order of calls, workers and earlier samples have no influence: every sample draws its chance from its own source
-(``trainer.data.mode``). Importing this module imports no torch; instances pickle, so they work in any worker.
+(``trainer.data.sampling``). Importing this module imports no torch; instances pickle, so they work in any worker.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.augmentation.pipeline import Pipeline
-from trainer.augmentation.plan import Plan
+from trainer.augmentation.plan import AugmentationPlan
 from trainer.config import TrainConfig
 from trainer.data.example import Example, Outline
 from trainer.data.follow import item_names, line_of
 from trainer.data.images import canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
-from trainer.data.mode import drawn_mission, epoch_order, photo_task, sample_random
 from trainer.data.parse import parse_record
 from trainer.data.problems import DataError, Problem, Rule
-from trainer.data.records import Chat, Photo, Record, Task, Ticket
+from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
+from trainer.data.sampling import photo_task, sample_mission, sample_random
 from trainer.data.validate import images_of
+from trainer.order import epoch_order
 from vqc import codec, verdict
 from vqc.caption import DenseCaption
 from vqc.errors import InvalidValue
@@ -71,11 +72,11 @@ class SampleDataset:
     def set_epoch(self, epoch: int) -> None:
         """From now on, the samples of this epoch (0 first)."""
         self.epoch = epoch
-        self.order = epoch_order(self._seed, epoch, len(self)) if self._shuffle else list(range(len(self)))
+        self.order = epoch_order(self._seed, epoch, len(self), "order") if self._shuffle else list(range(len(self)))
 
     def outline(self, index: int) -> Outline:
         """Sample ``index`` of the current epoch without its pixels: exact sizes, prompt and answer."""
-        return self._planned(self.order[index], self.epoch)[0]
+        return self._plan_sample(self.order[index], self.epoch)[0]
 
     def sizes_wh(self, index: int) -> tuple[tuple[int, int], ...]:
         """Sizes in px of the images of sample ``index`` of the epoch, after augmentation; nothing is decoded."""
@@ -87,7 +88,7 @@ class SampleDataset:
         Raises:
             DataError: the record or one of its images cannot be used; ``validate`` finds these before training.
         """
-        outline, value, plan = self._planned(record, epoch)
+        outline, value, plan = self._plan_sample(record, epoch)
         images = []
         for ref in images_of(value):
             try:
@@ -103,21 +104,23 @@ class SampleDataset:
         fields = {name: getattr(outline, name) for name in Outline.__dataclass_fields__}
         return Example(**fields, images=tuple(images))
 
-    def _planned(self, index: int, epoch: int) -> tuple[Outline, Record, Plan | None]:
+    def _plan_sample(self, index: int, epoch: int) -> tuple[Outline, Record, AugmentationPlan | None]:
         source, line = self._index[index]
         record, problems = parse_record(line, source, self._root)
         if record is None:
             raise DataError(problems)
         match record:
-            case Photo():
+            case PhotoRecord():
                 outline, plan = self._photo(record, index, epoch, source)
                 return outline, record, plan
-            case Ticket():
+            case VerdictRecord():
                 return self._ticket(record, index, source), record, None
-            case Chat():
+            case ChatRecord():
                 return self._chat(record, index, source), record, None
 
-    def _photo(self, photo: Photo, index: int, epoch: int, source: str) -> tuple[Outline, Plan | None]:
+    def _photo(
+        self, photo: PhotoRecord, index: int, epoch: int, source: str
+    ) -> tuple[Outline, AugmentationPlan | None]:
         size_wh = photo.size_wh or self._header_sizes(photo, source)[0]
         task = photo.task or self._task(photo, index, epoch)
         plan = None
@@ -138,7 +141,7 @@ class SampleDataset:
         else:
             if not summary:
                 raise _unreadable(source, "the summary is empty", Rule.SUMMARY)
-            mission = photo.mission or drawn_mission(self._seed, epoch, index, self._missions)
+            mission = photo.mission or sample_mission(self._seed, epoch, index, self._missions)
             prompt, answer = stage_a_prompt(mission), summary
         outline = Outline(
             task=task,
@@ -152,12 +155,12 @@ class SampleDataset:
         )
         return outline, plan
 
-    def _task(self, photo: Photo, index: int, epoch: int) -> Task:
+    def _task(self, photo: PhotoRecord, index: int, epoch: int) -> Task:
         if photo.objects is None:
             return Task.STAGE_A
         return photo_task(self._seed, epoch, index, self._summary_share)
 
-    def _ticket(self, ticket: Ticket, index: int, source: str) -> Outline:
+    def _ticket(self, ticket: VerdictRecord, index: int, source: str) -> Outline:
         return Outline(
             task=Task.VERDICT,
             prompt=stage_b_prompt(ticket.mission, ticket.summaries, ticket.guidance),
@@ -167,7 +170,7 @@ class SampleDataset:
             source=source,
         )
 
-    def _chat(self, chat: Chat, index: int, source: str) -> Outline:
+    def _chat(self, chat: ChatRecord, index: int, source: str) -> Outline:
         return Outline(
             task=Task.CHAT,
             prompt=chat.turn.prompt,

@@ -26,7 +26,7 @@ def item_names(line: str | None, objects: Sequence[CaptionObject] | None) -> Map
     counts: Counter[str] = Counter()
     texts = sorted((text for text, _ in summary.items), key=len, reverse=True)
     for item in objects:
-        desc = _spelled(item.desc)
+        desc = _item_spelling(item.desc)
         text = next((text for text in texts if desc == text or desc.startswith(f"{text}/")), None)
         if text is None:
             return None
@@ -39,10 +39,10 @@ def item_names(line: str | None, objects: Sequence[CaptionObject] | None) -> Map
 def line_of(objects: Sequence[CaptionObject], names: Mapping[str, str], size_wh: SizeWH) -> str:
     """The line of these objects (px of a photo of ``size_wh``): items counted, in reading order of the first of each."""
     ordered = in_reading_order(item.to_norm1000(size_wh) for item in objects)
-    counts = Counter(names[_spelled(item.desc)] for item in ordered)
+    counts = Counter(names[_item_spelling(item.desc)] for item in ordered)
     return stage_a.render(stage_a.Summary(items=tuple(counts.items())))
 
 
-def _spelled(desc: str) -> str:
+def _item_spelling(desc: str) -> str:
     """A description as a line's item writes it: without spaces."""
     return desc.replace(" ", "")

@@ -113,7 +113,7 @@ def header_size_wh(ref: ImageRef, limits: PhotoLimits | None = None) -> SizeWH:
         PhotoRejected: not a JPEG, PNG or WebP image, or over ``limits``.
         OSError: the file cannot be read.
     """
-    with _opened(ref, limits) as image:
+    with _open_image(ref, limits) as image:
         width, height = image.size
         swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDES_SWAPPED
     return (height, width) if swapped else (width, height)
@@ -126,14 +126,14 @@ def canonical_pixels(ref: ImageRef, limits: PhotoLimits | None = None) -> Image.
         PhotoRejected: not a readable JPEG, PNG or WebP image, or over ``limits``.
         OSError: the file cannot be read.
     """
-    with _opened(ref, limits) as image:
+    with _open_image(ref, limits) as image:
         try:
             return canonical_image(image)
         except (OSError, SyntaxError, ValueError) as error:
             raise PhotoRejected(PhotoReason.TRUNCATED, str(ref), f"its pixels must be readable: {error}") from error
 
 
-def _opened(ref: ImageRef, limits: PhotoLimits | None) -> Image.Image:
+def _open_image(ref: ImageRef, limits: PhotoLimits | None) -> Image.Image:
     limits = limits or PhotoLimits()
     size = ref.size_bytes
     if size > limits.max_bytes:

@@ -76,7 +76,7 @@ def chat_turn(messages: object, images: object = ()) -> ChatTurn:
     """
     texts = {"system": "", "assistant": ""}
     user: list[str | tuple[object]] | None = None
-    for message in _checked(messages):
+    for message in _single_turn(messages):
         role, parts = str(message["role"]), _parts(message.get("content"))
         if role == "user":
             user = parts
@@ -91,7 +91,7 @@ def chat_turn(messages: object, images: object = ()) -> ChatTurn:
     return ChatTurn(prompt=prompt, images=carried, answer=texts["assistant"])
 
 
-def _checked(messages: object) -> list[Mapping[str, object]]:
+def _single_turn(messages: object) -> list[Mapping[str, object]]:
     if not isinstance(messages, list) or not all(isinstance(m, dict) and m.get("role") in _ROLES for m in messages):
         raise InvalidValue("messages", messages, f"a list of messages with a role of {', '.join(_ROLES)} is needed")
     roles = [message["role"] for message in messages]

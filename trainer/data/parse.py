@@ -8,7 +8,7 @@ Three kinds of record, told apart by what they carry (or by ``task``); further f
 
 A ticket may say ``photos`` for images and ``label`` for verdict, as ticket files do. A photo's objects hold pixel
 coordinates in edge convention: 0 <= x <= width. One photo record serves both the dense caption and the Stage-A line;
-``trainer.data.mode`` chooses. Whether images exist is ``trainer.data.validate``'s.
+``trainer.data.sampling`` chooses. Whether images exist is ``trainer.data.validate``'s.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import TypeGuard
 from trainer.data.images import ImageRef, image_ref
 from trainer.data.messages import chat_turn
 from trainer.data.problems import Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket
+from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from vqc import summary as stage_a
 from vqc.caption import MAX_OBJECTS, CaptionObject, checked_desc
-from vqc.errors import InvalidValue
+from vqc.errors import InvalidValue, short_repr
 from vqc.geometry import Kind, Shape, SizeWH
 from vqc.missions import Mission, mission_named
 from vqc.parser import Status
@@ -107,7 +107,7 @@ class _Reader:
             raise _Broken(Rule.TASK, f"{named!r} is not a task; valid: {', '.join(Task)}")
         return Task(str(named))
 
-    def _photo(self, data: dict[str, object], task: Task | None) -> Photo | None:
+    def _photo(self, data: dict[str, object], task: Task | None) -> PhotoRecord | None:
         images = self._images(data)
         if len(images) != 1 and not self._has_errors:
             self.report(Rule.IMAGES, f"a photo record names exactly one image, not {len(images)}")
@@ -123,13 +123,15 @@ class _Reader:
         mission = self._mission(data.get("mission"))
         if not images:
             return None
-        return Photo(image=images[0], size_wh=size_wh, objects=objects, summary=summary, mission=mission, task=task)
+        return PhotoRecord(
+            image=images[0], size_wh=size_wh, objects=objects, summary=summary, mission=mission, task=task
+        )
 
-    def _ticket(self, data: dict[str, object]) -> Ticket | None:
+    def _ticket(self, data: dict[str, object]) -> VerdictRecord | None:
         images = self._images(data)
         summaries = data.get("summaries", [])
         if not isinstance(summaries, list) or not all(isinstance(line, str) and line.strip() for line in summaries):
-            self.report(Rule.SUMMARY, f"summaries is a list of non-empty lines, not {_short(summaries)}")
+            self.report(Rule.SUMMARY, f"summaries is a list of non-empty lines, not {short_repr(summaries)}")
             summaries = []
         if not images and not summaries:
             self.report(Rule.VERDICT, "a ticket needs images, summaries or both")
@@ -138,20 +140,22 @@ class _Reader:
         mission = self._mission(data.get("mission"))
         guidance = data.get("guidance") or {}
         if not isinstance(guidance, dict) or not all(isinstance(rule, str) for rule in guidance.values()):
-            self.report(Rule.VERDICT, f"guidance maps rule ids to rules, not {_short(guidance)}")
+            self.report(Rule.VERDICT, f"guidance maps rule ids to rules, not {short_repr(guidance)}")
             guidance = {}
         answer = self._verdict(data)
         if mission is None or answer is None:
             return None
-        return Ticket(images=images, summaries=tuple(summaries), mission=mission, guidance=guidance, answer=answer)
+        return VerdictRecord(
+            images=images, summaries=tuple(summaries), mission=mission, guidance=guidance, answer=answer
+        )
 
-    def _chat(self, data: dict[str, object]) -> Chat | None:
+    def _chat(self, data: dict[str, object]) -> ChatRecord | None:
         try:
             turn = chat_turn(data.get("messages"), data.get("images", ()))
             images = tuple(image_ref(value, self._root) for value in turn.images)
         except InvalidValue as error:
             raise _Broken(Rule.MESSAGES, str(error)) from error
-        return Chat(images=images, turn=turn)
+        return ChatRecord(images=images, turn=turn)
 
     def _check_names(self, item: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
         """Reports names that look like a slip for a known one; others are the user's own."""
@@ -194,7 +198,7 @@ class _Reader:
     def _object(self, item: object, number: int, size_wh: SizeWH | None) -> Iterator[CaptionObject]:
         name = f"object {number}"
         if not isinstance(item, dict):
-            self.report(Rule.OBJECTS, f"{name} is {_short(item)}, not a JSON object")
+            self.report(Rule.OBJECTS, f"{name} is {short_repr(item)}, not a JSON object")
             return
         self._check_names(item, _OBJECT_KEYS, f"{name}: ")
         shape = self._shape(item, name, size_wh)
@@ -214,7 +218,7 @@ class _Reader:
             return None
         xy = _flat(item[kinds[0]])
         if xy is None:
-            self.report(Rule.COORDINATES, f"{name}: {kinds[0]} is {_short(item[kinds[0]])}, not a list of numbers")
+            self.report(Rule.COORDINATES, f"{name}: {kinds[0]} is {short_repr(item[kinds[0]])}, not a list of numbers")
             return None
         try:
             shape = Shape(kinds[0], xy)
@@ -243,16 +247,16 @@ class _Reader:
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            self.report(Rule.SUMMARY, f"summary is {_short(value)}, not text")
+            self.report(Rule.SUMMARY, f"summary is {short_repr(value)}, not text")
             return None
         outcome = stage_a.parse(value)
         notes = "; ".join(outcome.notes)
         if outcome.summary is None or any(note.startswith("dropped") for note in outcome.notes):
-            self.report(Rule.SUMMARY, f"summary {_short(value)} is not a line of 描述×数量 joined by '，': {notes}")
+            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is not a line of 描述×数量 joined by '，': {notes}")
             return None
         line = stage_a.render(outcome.summary)
         if outcome.status is Status.REPAIRED:
-            self.report(Rule.SUMMARY, f"summary {_short(value)} is learnt as {line!r}: {notes}", Severity.WARNING)
+            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is learnt as {line!r}: {notes}", Severity.WARNING)
         return line
 
     def _mission(self, value: object) -> Mission | None:
@@ -291,8 +295,3 @@ def _flat(value: object) -> tuple[float, ...] | None:
 
 def _is_side(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "…"

@@ -24,7 +24,7 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
+class PhotoRecord:
     """An annotated photo. ``objects`` is None when it has no boxes to learn (a summary-only record).
 
     ``task`` fixes what is learnt from it; None leaves that to the run's mode.
@@ -39,7 +39,7 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class VerdictRecord:
     """A ticket with the verdict to learn, from photos, their summaries, or both."""
 
     images: tuple[ImageRef, ...]
@@ -50,11 +50,11 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
+class ChatRecord:
     """A conversation of one turn, taken as it is."""
 
     images: tuple[ImageRef, ...]
     turn: ChatTurn
 
 
-Record = Photo | Ticket | Chat
+Record = PhotoRecord | VerdictRecord | ChatRecord

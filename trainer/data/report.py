@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 
 from trainer.data.dataset import SampleDataset
-from trainer.data.draw import annotated, sheet
 from trainer.data.example import Example
 from trainer.data.images import data_url
+from trainer.data.preview import annotate, sheet
 from trainer.data.problems import DataError
 from trainer.data.records import Task
 from trainer.data.validate import DataReport
@@ -32,7 +32,7 @@ def write_report(report: DataReport, dataset: SampleDataset, out: Path, photos: 
     shown = list(_photos(dataset, photos))
     page, picture = out / "report.html", out / "annotations.png"
     page.write_text(_page(report, shown), "utf-8")
-    tiles = [(annotated(example.images[0], example.objects), _place(example)) for example in shown]
+    tiles = [(annotate(example.images[0], example.objects), _place(example)) for example in shown]
     if tiles:
         sheet(tiles, columns=min(4, len(tiles))).save(picture)
     return page, picture
@@ -48,7 +48,7 @@ def write_contact_sheet(dataset: SampleDataset, out: Path, *, records: int = 4, 
         row = [dataset.example(record, epoch) for epoch in range(variants)]
         if not row[0].objects:
             continue
-        tiles += [(annotated(example.images[0], example.objects), _story(example)) for example in row]
+        tiles += [(annotate(example.images[0], example.objects), _story(example)) for example in row]
         rows += 1
         if rows == records:
             break
@@ -124,7 +124,7 @@ def _list(title: str, problems: Iterable[object]) -> str:
 
 def _figure(example: Example) -> str:
     buffer = BytesIO()
-    annotated(example.images[0], example.objects, legend=True).save(buffer, "JPEG", quality=85)
+    annotate(example.images[0], example.objects, legend=True).save(buffer, "JPEG", quality=85)
     caption = html.escape(_place(example))
     answer = html.escape(example.answer)
     picture = f'<img src="{data_url(buffer.getvalue())}" alt="{caption}">'

@@ -11,7 +11,7 @@ from trainer.data.images import ImageRef, canonical_pixels, header_size_wh, imag
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.parse import read_record
 from trainer.data.problems import DataError, Problem, Rule, Severity
-from trainer.data.records import Chat, Photo, Record, Task, Ticket
+from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from vqc.errors import PhotoRejected
 from vqc.geometry import SizeWH
 from vqc.image import PhotoLimits
@@ -101,7 +101,7 @@ def validate(
             continue
         usable += 1
         tasks.update(learnable(record))
-        for item in record.objects or () if isinstance(record, Photo) else ():
+        for item in record.objects or () if isinstance(record, PhotoRecord) else ():
             kinds[item.shape.kind.value] += 1
             categories[item.desc.split("/")[0]] += 1
     return DataReport(
@@ -118,24 +118,24 @@ def validate(
 def learnable(record: Record) -> tuple[Task, ...]:
     """What can be learnt from a record."""
     match record:
-        case Ticket():
+        case VerdictRecord():
             return (Task.VERDICT,)
-        case Chat():
+        case ChatRecord():
             return (Task.CHAT,)
-        case Photo(task=Task() as task):
+        case PhotoRecord(task=Task() as task):
             return (task,)
-        case Photo():
+        case PhotoRecord():
             dense = (Task.DENSE,) if record.objects is not None else ()
             return (*dense, Task.STAGE_A) if record.summary else dense
 
 
 def images_of(record: Record) -> tuple[ImageRef, ...]:
     """The images of a record, in order."""
-    return (record.image,) if isinstance(record, Photo) else record.images
+    return (record.image,) if isinstance(record, PhotoRecord) else record.images
 
 
 def _mode_problems(record: Record, source: str, summary_share: float) -> Iterator[Problem]:
-    if isinstance(record, Photo) and record.task is None and summary_share > 0 and not record.summary:
+    if isinstance(record, PhotoRecord) and record.task is None and summary_share > 0 and not record.summary:
         message = "the summary is empty; summary and mixed mode need one in every photo record"
         yield Problem(source=source, rule=Rule.SUMMARY, message=message)
 
@@ -149,7 +149,7 @@ def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimi
         except (OSError, PhotoRejected) as error:
             yield Problem(source=source, rule=Rule.IMAGE_UNREADABLE, message=f"image {str(ref)!r}: {error}")
         else:
-            if isinstance(record, Photo) and record.size_wh not in (None, size_wh):
+            if isinstance(record, PhotoRecord) and record.size_wh not in (None, size_wh):
                 yield Problem(source=source, rule=Rule.SIZE, message=_size_message(record.size_wh, size_wh))
 
 

@@ -1,5 +1,5 @@
 """How good a model is on labelled photos and tickets, whether asked directly or through the running service."""
 
-from trainer.evaluation.evaluate import Evaluation, evaluation
+from trainer.evaluation.evaluate import Evaluation, evaluate_model
 
-__all__ = ["Evaluation", "evaluation"]
+__all__ = ["Evaluation", "evaluate_model"]

@@ -1,7 +1,6 @@
-"""Who answers: a model directory, or the running service. Both give the same outcome values.
+"""The labelled data that an evaluation runs on, and the port of what answers: a model directory or the running service.
 
-``Photo`` and ``TicketCase`` are what is asked about; outcomes are the domain's own (``vqc.parser``, ``vqc.summary``,
-``vqc.verdict``).
+Outcomes are the domain's own (``vqc.parser``, ``vqc.summary``, ``vqc.verdict``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from vqc.verdict import Verdict, VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
+class LabelledPhoto:
     """A labelled photo. ``caption`` or ``summary`` is None when that is not labelled."""
 
     path: Path
@@ -31,7 +30,7 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TicketCase:
+class LabelledTicket:
     """A labelled ticket, judged from its photos, their lines, or both."""
 
     photos: tuple[Path, ...]
@@ -48,15 +47,15 @@ class Answerer(Protocol):
         """The model or address, for the report."""
         ...
 
-    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+    def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
         """What is in each photo."""
         ...
 
-    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+    def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
         """Each photo's Stage-A line."""
         ...
 
-    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+    def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
         """Each ticket's verdict."""
         ...
 

@@ -12,10 +12,9 @@ from trainer.data.images import image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.parse import parse_record
 from trainer.data.problems import DataError
-from trainer.data.records import Photo as PhotoRecord
-from trainer.data.records import Ticket
-from trainer.evaluation.answers import Answerer, Photo, TicketCase
-from trainer.evaluation.matching import Matching, is_line, matched
+from trainer.data.records import PhotoRecord, VerdictRecord
+from trainer.evaluation.answers import Answerer, LabelledPhoto, LabelledTicket
+from trainer.evaluation.matching import Matching, is_line, match_objects
 from trainer.evaluation.scores import (
     AttributeScore,
     FactScore,
@@ -40,7 +39,7 @@ T = TypeVar("T")
 class PhotoResult:
     """One photo: what was labelled, answered and matched. ``matching`` is None when no caption is labelled."""
 
-    photo: Photo
+    photo: LabelledPhoto
     caption: CaptionOutcome | None
     line: SummaryOutcome | None
     matching: Matching | None
@@ -97,13 +96,13 @@ class Evaluation:
     def table(self) -> str:
         """The report for people."""
         rows = [(key, value) for key, value in self.as_dict().items() if not isinstance(value, dict)]
-        lines = [f"{key:22} {_shown(value)}" for key, value in rows]
+        lines = [f"{key:22} {_format_value(value)}" for key, value in rows]
         for name, score in self.categories.items():
-            lines.append(f"  {name}: F1@0.5 {_shown(score.f1_50)} of {score.labelled} labelled")
+            lines.append(f"  {name}: F1@0.5 {_format_value(score.f1_50)} of {score.labelled} labelled")
         return "\n".join(lines)
 
 
-def evaluation(
+def evaluate_model(
     model_dir: Path | None,
     *,
     url: str | None = None,
@@ -122,24 +121,24 @@ def evaluation(
     """
     answerer: Answerer
     if url is not None:
-        from trainer.evaluation.remote import Service
+        from trainer.evaluation.remote import ServiceClient
 
-        answerer = Service(url, api_key=api_key, concurrency=batch_size)
+        answerer = ServiceClient(url, api_key=api_key, concurrency=batch_size)
     else:
         from trainer.evaluation.local import LocalModel
 
         assert model_dir is not None
         answerer = LocalModel(model_dir, batch_size=batch_size, max_new_tokens=max_new_tokens)
-    photos, found = labelled(data, limit)
+    photos, found = load_labelled(data, limit)
     if tickets is not None:
-        found += labelled(tickets, limit)[1]
-    return scored(answerer, photos, found, data=str(data))
+        found += load_labelled(tickets, limit)[1]
+    return score_answers(answerer, photos, found, data=str(data))
 
 
-def scored(
+def score_answers(
     answerer: Answerer,
-    photos: Sequence[Photo],
-    tickets: Sequence[TicketCase] = (),
+    photos: Sequence[LabelledPhoto],
+    tickets: Sequence[LabelledTicket] = (),
     *,
     data: str = "",
     progress: bool = True,
@@ -179,15 +178,15 @@ def scored(
     )
 
 
-def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[TicketCase]]:
+def load_labelled(path: Path, limit: int | None = None) -> tuple[list[LabelledPhoto], list[LabelledTicket]]:
     """The photos and tickets of a JSONL file. A drawn ticket's true label counts, not the noisy one.
 
     Raises:
         DataError: a record that cannot be used.
         InvalidValue: a photo that is no file.
     """
-    photos: list[Photo] = []
-    tickets: list[TicketCase] = []
+    photos: list[LabelledPhoto] = []
+    tickets: list[LabelledTicket] = []
     every = list(missions().values())
     for number, (source, line) in enumerate(JsonlIndex(path, limit)):
         record, problems = parse_record(line, source, image_root(path))
@@ -196,7 +195,7 @@ def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[Ti
                 raise InvalidValue(source, "photo", "to be scored it must be a file, with width and height")
             caption = DenseCaption.from_pixels(record.objects, record.size_wh) if record.objects is not None else None
             photos.append(
-                Photo(
+                LabelledPhoto(
                     path=record.image.path,
                     size_wh=record.size_wh,
                     caption=caption,
@@ -204,11 +203,11 @@ def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[Ti
                     mission=record.mission or every[number % len(every)],
                 )
             )
-        elif isinstance(record, Ticket):
+        elif isinstance(record, VerdictRecord):
             true_label = json.loads(line).get("true_label")
             paths = tuple(ref.path for ref in record.images if ref.path is not None)
             tickets.append(
-                TicketCase(
+                LabelledTicket(
                     photos=paths,
                     summaries=record.summaries,
                     mission=record.mission,
@@ -220,10 +219,10 @@ def labelled(path: Path, limit: int | None = None) -> tuple[list[Photo], list[Ti
     return photos, tickets
 
 
-def _result(photo: Photo, caption: CaptionOutcome | None, line: SummaryOutcome | None) -> PhotoResult:
+def _result(photo: LabelledPhoto, caption: CaptionOutcome | None, line: SummaryOutcome | None) -> PhotoResult:
     matching = None
     if photo.caption is not None and caption is not None:
-        matching = matched(photo.caption.objects, caption.caption.objects if caption.caption else ())
+        matching = match_objects(photo.caption.objects, caption.caption.objects if caption.caption else ())
     return PhotoResult(photo=photo, caption=caption, line=line, matching=matching)
 
 
@@ -245,5 +244,5 @@ def _with_progress(items: Iterator[T], count: int, what: str) -> Iterator[T]:
     yield from track(items, description=what, total=count, console=console, disable=not console.is_terminal)
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

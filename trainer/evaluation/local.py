@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainer.evaluation.answers import Photo, TicketCase, batches
+from trainer.evaluation.answers import LabelledPhoto, LabelledTicket, batches
 from trainer.model.encode import Encoder
 from trainer.training.logs import without_loading_bars
 from vqc import parser, summary, verdict
@@ -42,17 +42,17 @@ class LocalModel:
         )
         self._model = model.to("cuda" if cuda else "cpu").eval()
 
-    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+    def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
         """Greedy captions."""
         asked = [(dense_prompt(), (photo.path,)) for photo in photos]
         yield from map(parser.parse, self._texts(asked, self._max_new_tokens))
 
-    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+    def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
         """Greedy Stage-A lines."""
         asked = [(stage_a_prompt(photo.mission), (photo.path,)) for photo in photos]
         yield from map(summary.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
 
-    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+    def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
         """Greedy verdicts."""
         asked = [(stage_b_prompt(ticket.mission, ticket.summaries), ticket.photos) for ticket in tickets]
         yield from map(verdict.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
@@ -63,7 +63,7 @@ class LocalModel:
 
     def _batch(self, asked: Sequence[tuple[Prompt, tuple[Path, ...]]], most: int) -> list[str]:
         encoder = self._encoder
-        images = [[_opened(path) for path in paths] for _, paths in asked]
+        images = [[_open_photo(path) for path in paths] for _, paths in asked]
         prompts = [
             encoder.prompt_ids(prompt, [image.size for image in found])
             for (prompt, _), found in zip(asked, images, strict=True)
@@ -100,6 +100,6 @@ class LocalModel:
         }
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_photo(path: Path) -> Image.Image:
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         return canonical_image(image)

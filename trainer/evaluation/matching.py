@@ -43,7 +43,7 @@ def is_line(item: CaptionObject) -> bool:
     return item.shape.kind is Kind.LINE
 
 
-def matched(labelled: Sequence[CaptionObject], answered: Sequence[CaptionObject]) -> Matching:
+def match_objects(labelled: Sequence[CaptionObject], answered: Sequence[CaptionObject]) -> Matching:
     """The pairs of one photo. Each object is in at most one; categories must agree, and lines only match lines."""
     candidates = sorted(
         (

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from trainer.evaluation.answers import Photo, TicketCase
+from trainer.evaluation.answers import LabelledPhoto, LabelledTicket
 from vqc import summary, verdict
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.errors import VqcError
@@ -38,7 +38,7 @@ class ServiceRefused(VqcError):
         super().__init__(f"{url}: {status or 'no connection'}: {detail}")
 
 
-class Service:
+class ServiceClient:
     """The service at ``url``, asked with up to ``concurrency`` photos at a time."""
 
     def __init__(
@@ -54,15 +54,15 @@ class Service:
         self._client = httpx.Client(base_url=self.name, headers=headers, timeout=TIMEOUT_S, transport=transport)
         self._concurrency = concurrency
 
-    def captions(self, photos: Sequence[Photo]) -> Iterator[CaptionOutcome]:
+    def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
         """``POST /caption`` for each photo."""
         yield from self._each(self._caption, photos)
 
-    def lines(self, photos: Sequence[Photo]) -> Iterator[SummaryOutcome]:
+    def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
         """``POST /stage-a`` for each photo."""
         yield from self._each(self._line, photos)
 
-    def verdicts(self, tickets: Sequence[TicketCase]) -> Iterator[VerdictOutcome]:
+    def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
         """``POST /stage-b/groups`` for each ticket: the verdict the machine chose, also where a person is to decide."""
         yield from self._each(self._verdict, tickets)
 
@@ -70,7 +70,7 @@ class Service:
         with ThreadPoolExecutor(self._concurrency) as pool:
             yield from pool.map(ask, items)
 
-    def _caption(self, photo: Photo) -> CaptionOutcome:
+    def _caption(self, photo: LabelledPhoto) -> CaptionOutcome:
         with photo.path.open("rb") as file:
             answer = self._post("/caption", files={"photo": (photo.path.name, file.read())})
         if answer is None:
@@ -82,7 +82,7 @@ class Service:
             truncated=bool(answer.get("truncated")),
         )
 
-    def _line(self, photo: Photo) -> SummaryOutcome:
+    def _line(self, photo: LabelledPhoto) -> SummaryOutcome:
         with photo.path.open("rb") as file:
             answer = self._post(
                 "/stage-a", data={"mission": photo.mission.name}, files={"photos": (photo.path.name, file.read())}
@@ -90,7 +90,7 @@ class Service:
         line = answer["photos"][0].get("summary") if answer else None
         return summary.parse(line or "")
 
-    def _verdict(self, ticket: TicketCase) -> VerdictOutcome:
+    def _verdict(self, ticket: LabelledTicket) -> VerdictOutcome:
         response = self._request("POST", "/stage-b/groups", json=_group(ticket))
         location = response.headers["Location"]
         deadline = time.monotonic() + TIMEOUT_S
@@ -128,7 +128,7 @@ class Service:
         raise ServiceRefused(f"{self.name}{path}", httpx.codes.TOO_MANY_REQUESTS, "busy for too long")
 
 
-def _group(ticket: TicketCase) -> dict[str, Any]:
+def _group(ticket: LabelledTicket) -> dict[str, Any]:
     """The ticket as it is submitted, judged from what it holds: photos, lines or both."""
     photos: list[dict[str, str]] = [{} for _ in range(max(len(ticket.photos), len(ticket.summaries)))]
     for photo, path in zip(photos, ticket.photos, strict=False):

@@ -34,13 +34,13 @@ class ModelFacts:
     position_side: int
 
 
-def packed(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
+def pack_samples(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     """The samples in one row: input_ids_1T, labels_1T, position_ids_41T, boundaries, and the photos."""
     bounds = [0, *accumulate(len(sample) for sample in samples)]
     boundaries = torch.tensor(bounds, dtype=torch.int32)
     longest = max(map(len, samples))
     positions = np.concatenate([_positions(sample, facts) for sample in samples], axis=1)
-    ids, labels = (_joined(getattr(sample, name) for sample in samples) for name in ("input_ids_T", "labels_T"))
+    ids, labels = (_concatenate(getattr(sample, name) for sample in samples) for name in ("input_ids_T", "labels_T"))
     return {
         "input_ids": ids,
         "labels": labels,
@@ -56,7 +56,7 @@ def packed(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     }
 
 
-def padded(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
+def pad_samples(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     """The samples in one row each, padded on the right: input_ids_BT, labels_BT, attention_mask_BT, position_ids_3BT."""
     rows, longest = len(samples), max(map(len, samples))
     ids = torch.full((rows, longest), facts.pad_token)
@@ -92,7 +92,7 @@ def _places(ids_BT: torch.Tensor, labels_BT: torch.Tensor, facts: ModelFacts) ->
 COUNTS = ("num_samples", "num_tokens")
 """Keys of a batch that are plain numbers for the logs."""
 
-CARRIED = ("samples", "digests", "own_answers")
+CARRIED = ("samples", "digests", "on_policy")
 """What travels along with a batch: its samples, (digest, supervised positions) of each, whether the student answered."""
 
 
@@ -122,7 +122,7 @@ class Collator:
         present = [sample for sample in samples if sample is not None]
         if not present:
             raise ValueError("every sample of a batch is longer than global_max_length; raise it")
-        batch = packed(present, self.facts) if self.row else padded(present, self.facts)
+        batch = pack_samples(present, self.facts) if self.row else pad_samples(present, self.facts)
         if self.keeps_samples:
             batch["samples"] = present
         if self.identifies:
@@ -152,5 +152,5 @@ def _positions(sample: Encoded, facts: ModelFacts) -> np.ndarray:
     return rope_positions(sample.input_ids_T, sample.grids, facts.image_token, facts.merge_size)
 
 
-def _joined(parts: Any) -> torch.Tensor:
+def _concatenate(parts: Any) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(list(parts)).astype(np.int64))[None]

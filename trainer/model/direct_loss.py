@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from trainer.model.targets import HiddenTargets, Targets
+from trainer.model.targets import HiddenTargets, TeacherTargets
 from trainer.objectives.divergence import JensenShannon
 
 
-def can_be_direct(head: nn.Module, teacher: Targets | None) -> bool:
+def supports_direct_losses(head: nn.Module, teacher: TeacherTargets | None) -> bool:
     """Whether the head is a frozen linear layer with its weights at hand, and the teacher speaks of the whole vocabulary."""
     if type(head) is not nn.Linear or any(parameter.requires_grad for parameter in head.parameters()):
         return False
@@ -28,11 +28,11 @@ def can_be_direct(head: nn.Module, teacher: Targets | None) -> bool:
     return not gathered and (teacher is None or isinstance(teacher, HiddenTargets))
 
 
-def direct(
+def direct_losses(
     hidden_SD: torch.Tensor,
     labels_S: torch.Tensor,
     head: nn.Module,
-    teacher: Targets | None,
+    teacher: TeacherTargets | None,
     rows: list[int],
     *,
     compiled: bool = False,
@@ -41,11 +41,13 @@ def direct(
 
     ``compiled`` fuses what is done to the logits, which else is written and read a dozen times.
     """
-    found: Any = _Direct.apply(hidden_SD, labels_S, head, teacher, rows, _compiled() if compiled else _taken)
+    found: Any = _DirectLosses.apply(
+        hidden_SD, labels_S, head, teacher, rows, _compiled_logit_terms() if compiled else _logit_terms
+    )
     return found
 
 
-class _Taken(NamedTuple):
+class _LogitTerms(NamedTuple):
     """Of S positions: sums, and slopes_SV in the student's logits (of the divergence only beside a teacher)."""
 
     total: torch.Tensor
@@ -55,9 +57,9 @@ class _Taken(NamedTuple):
     divergence_slope_SV: torch.Tensor | None = None
 
 
-def _taken(
+def _logit_terms(
     raw_SV: torch.Tensor, labels_S: torch.Tensor, teacher_SV: torch.Tensor | None, jsd: JensenShannon | None
-) -> _Taken:
+) -> _LogitTerms:
     """Computed in float32; the slopes in the precision of the logits."""
     divergence = divergence_slope_SV = None
     if teacher_SV is not None and jsd is not None:
@@ -69,15 +71,15 @@ def _taken(
     log_p_SV = logits_SV.log_softmax(-1)
     own_S1 = log_p_SV.gather(1, labels_S1)
     slope_SV = log_p_SV.exp_().to(raw_SV.dtype).scatter_(1, labels_S1, own_S1.expm1().to(raw_SV.dtype))
-    return _Taken(-own_S1.sum(), correct, slope_SV, divergence, divergence_slope_SV)
+    return _LogitTerms(-own_S1.sum(), correct, slope_SV, divergence, divergence_slope_SV)
 
 
 @cache
-def _compiled() -> Callable[..., _Taken]:
-    return torch.compile(_taken)
+def _compiled_logit_terms() -> Callable[..., _LogitTerms]:
+    return torch.compile(_logit_terms)
 
 
-class _Direct(torch.autograd.Function):
+class _DirectLosses(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -86,7 +88,7 @@ class _Direct(torch.autograd.Function):
         head: Any,
         teacher: Any,
         rows: list[int],
-        taken: Callable[..., _Taken],
+        logit_terms: Callable[..., _LogitTerms],
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         total, divergence = (torch.zeros((), device=hidden_SD.device) for _ in range(2))
         correct = torch.zeros((), dtype=torch.long, device=hidden_SD.device)
@@ -97,7 +99,7 @@ class _Direct(torch.autograd.Function):
             teacher_SV = said.logits() if said is not None else None
             for by_position in (raw_SV, labels) if teacher_SV is None else (raw_SV, labels, teacher_SV):
                 torch._dynamo.maybe_mark_dynamic(by_position, 0)  # compiled once for any number of them
-            found = taken(raw_SV, labels, teacher_SV, said.jsd if said is not None else None)
+            found = logit_terms(raw_SV, labels, teacher_SV, said.jsd if said is not None else None)
             weight_VD = head.weight.to(raw_SV.dtype)
             total, correct = total + found.total, correct + found.correct
             pulls.append(found.slope_SV @ weight_VD)

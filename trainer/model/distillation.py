@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from trainer.model.targets import Targets
+from trainer.model.targets import TeacherTargets
 from trainer.model.vision import Trunk, VisionFeatures
 from trainer.objectives.divergence import JensenShannon
 from trainer.objectives.features import Distance, feature_distance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class TeacherRequest:
     """What a teacher's pass is for: hidden states of the answers, or the photos' features alone."""
 
     text: bool
@@ -21,7 +21,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: DeepSpeed asks what a module returns for its vars()
-class Answered:
+class TeacherOutput:
     """A teacher's pass: its last hidden_SD at the supervised positions (None: not asked), and of the photos (None: there
     are none) what its mergers take in and give."""
 
@@ -31,17 +31,17 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class DistillationBatch:
     """What a student learns from one batch beside its labels.
 
-    ``trunk`` is given when teacher and student share it. ``own_answers``: the labels are the student's own samples, so
+    ``trunk`` is given when teacher and student share it. ``on_policy``: the labels are the student's own samples, so
     that there is nothing to imitate in them and cross-entropy does not count.
     """
 
-    targets: Targets | None = None
+    targets: TeacherTargets | None = None
     features: VisionFeatures | None = None
     trunk: Trunk | None = None
-    own_answers: bool = False
+    on_policy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Objective:
     deepstack: FeatureTarget | None = None
 
     @property
-    def sees(self) -> bool:
+    def uses_vision(self) -> bool:
         """Whether vision features count at all."""
         return self.merger is not None or self.deepstack is not None
 

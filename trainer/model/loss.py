@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from trainer.model.coordinates import CoordinateTargets
-from trainer.model.direct_loss import can_be_direct, direct
-from trainer.model.targets import Targets
+from trainer.model.direct_loss import direct_losses, supports_direct_losses
+from trainer.model.targets import TeacherTargets
 
 LOGITS_AT_ONCE = 2**27
 """Most logits held at a time (float32: 512 MiB)."""
@@ -41,7 +41,7 @@ def next_token_loss(
     places_S: torch.Tensor | None = None,
     before_BT: torch.Tensor | None = None,
     coordinates: CoordinateTargets | None = None,
-    teacher: Targets | None = None,
+    teacher: TeacherTargets | None = None,
     at_once: int = LOGITS_AT_ONCE,
     compiled: bool = False,
 ) -> TokenLoss:
@@ -61,8 +61,8 @@ def next_token_loss(
         before_S = at(places_S, before_BT)
     rows = _calls(len(labels_S), positions_at_once(head, at_once, teacher=teacher is not None), head)
     tokens = torch.full((), len(labels_S), device=hidden_SD.device)
-    if coordinates is None and hidden_SD.requires_grad and can_be_direct(head, teacher):
-        total, correct, divergence = direct(hidden_SD, labels_S, head, teacher, rows, compiled=compiled)
+    if coordinates is None and hidden_SD.requires_grad and supports_direct_losses(head, teacher):
+        total, correct, divergence = direct_losses(hidden_SD, labels_S, head, teacher, rows, compiled=compiled)
         return TokenLoss(total, correct, tokens, divergence if teacher is not None else None)
     columns = zip(hidden_SD.split(rows), labels_S.split(rows), before_S.split(rows), strict=True)
     spoken = teacher.split(rows) if teacher is not None else None
@@ -116,7 +116,7 @@ def _chunk(
     before_S: torch.Tensor,
     head: torch.nn.Module,
     coordinates: CoordinateTargets | None,
-    teacher: Targets | None,
+    teacher: TeacherTargets | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     logits_SV = head(hidden_SD).float()
     correct = (logits_SV.detach().argmax(-1) == labels_S).sum()

@@ -19,11 +19,11 @@ from transformers.utils.generic import ModelOutput
 from trainer.model import attention
 from trainer.model.collate import ModelFacts
 from trainer.model.coordinates import CoordinateTargets
-from trainer.model.distillation import Answered, Asked, Lesson, Objective
+from trainer.model.distillation import DistillationBatch, Objective, TeacherOutput, TeacherRequest
 from trainer.model.loss import TokenLoss, at, next_token_loss
 from trainer.model.low_rank import SharedInput
 from trainer.model.signature import with_arguments_of
-from trainer.model.vision import Trunk, VisionFeatures, aligned, encoded
+from trainer.model.vision import Trunk, VisionFeatures, align_trunk, encode_photos
 from vqc.errors import VqcError
 
 _TEXT_INPUTS = (
@@ -45,7 +45,7 @@ class TrainingOutput(ModelOutput):
     """``loss`` to differentiate, and sums over this batch for the logs.
 
     ``loss_total`` (cross-entropy) and ``correct`` over ``tokens``; from a teacher, weighted: ``llm_kd_total`` over
-    ``taught_tokens``, ``vision_kd_total`` over ``image_tokens``.
+    ``distilled_tokens``, ``vision_kd_total`` over ``image_tokens``.
     """
 
     loss: torch.Tensor | None = None
@@ -53,7 +53,7 @@ class TrainingOutput(ModelOutput):
     correct: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     llm_kd_total: torch.Tensor | None = None
-    taught_tokens: torch.Tensor | None = None
+    distilled_tokens: torch.Tensor | None = None
     vision_kd_total: torch.Tensor | None = None
     image_tokens: torch.Tensor | None = None
 
@@ -100,40 +100,40 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         image_items_in_batch: torch.Tensor | int | None = None,
-        asked: Asked | None = None,
-        lesson: Lesson | None = None,
+        teacher_request: TeacherRequest | None = None,
+        distillation: DistillationBatch | None = None,
         **inputs: Any,
     ) -> Any:
-        """The loss of a collated batch (``trainer.model.collate``): summed over tokens / ``num_items_in_batch``.
+        """The loss of a collated batch (``trainer.model.collate``): the sum over tokens / ``num_items_in_batch``.
 
-        Without ``num_items_in_batch`` the mean over this batch's own supervised tokens; the vision term of a ``lesson``
-        is divided by ``image_items_in_batch`` in the same way. ``coordinates`` count in training mode only: what
-        evaluation reports is plain cross-entropy. A teacher's pass is ``asked`` and returns ``Answered`` instead.
+        Without ``num_items_in_batch`` it is the mean over this batch's own supervised tokens. The vision term of a
+        ``distillation`` is divided by ``image_items_in_batch`` in the same way. ``coordinates`` apply in training mode
+        only: evaluation reports plain cross-entropy. With ``teacher_request`` the pass returns a ``TeacherOutput``.
         """
         if labels is None:
             return super().forward(input_ids=input_ids, **inputs)
-        if asked is not None:
-            return self._answer(input_ids, asked, inputs)
-        features = self._features(inputs, lesson.trunk if lesson is not None else None)
+        if teacher_request is not None:
+            return self._teacher_output(input_ids, teacher_request, inputs)
+        features = self._features(inputs, distillation.trunk if distillation is not None else None)
         found = next_token_loss(
-            self._hidden(input_ids, features, inputs),
+            self._hidden_states(input_ids, features, inputs),
             labels,
             self.lm_head,
             places_S=inputs["answer_places"],
             before_BT=input_ids,
             coordinates=self.coordinates if self.training else None,
-            teacher=lesson.targets if lesson is not None else None,
+            teacher=distillation.targets if distillation is not None else None,
             compiled=self.compiled,
         )
         items = found.tokens.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-        if lesson is None or self.objective is None:
+        if distillation is None or self.objective is None:
             return TrainingOutput(
                 loss=found.total / items,
                 loss_total=found.total.detach(),
                 correct=found.correct,
                 tokens=found.tokens,
             )
-        return self._taught(found, items, features, image_items_in_batch, lesson)
+        return self._distillation_output(found, items, features, image_items_in_batch, distillation)
 
     def train(self, mode: bool = True) -> Any:
         """As upstream's, which walks through all modules in every step; here only when the mode changes."""
@@ -163,17 +163,17 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         values_NCP = values.view(levels_NCP.shape)
         return values_NCP[:, :, None].expand(-1, -1, frames, -1).reshape(len(levels_NX), -1)
 
-    def _taught(
+    def _distillation_output(
         self,
         found: TokenLoss,
         items: torch.Tensor | int,
         features: VisionFeatures | None,
         image_items: torch.Tensor | int | None,
-        lesson: Lesson,
+        distillation: DistillationBatch,
     ) -> TrainingOutput:
         """The loss with what the teacher says added; its terms, weighted, among the sums."""
         assert self.objective is not None
-        counted = 0 if lesson.own_answers else 1
+        counted = 0 if distillation.on_policy else 1
         output = TrainingOutput(
             loss=self.objective.sft_weight * counted * found.total / items,
             loss_total=found.total.detach() * counted,
@@ -184,21 +184,21 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
             total = self.objective.llm_weight * found.divergence
             output["loss"] = output["loss"] + total / items
             output["llm_kd_total"], output["taught_tokens"] = total.detach(), found.tokens
-        if features is not None and lesson.features is not None:
-            total = self.objective.vision_total(features, lesson.features)
+        if features is not None and distillation.features is not None:
+            total = self.objective.vision_total(features, distillation.features)
             count = torch.full((), len(features.merged_MD), device=total.device)
             output["loss"] = output["loss"] + total / (count if image_items is None else image_items)
             output["vision_kd_total"], output["image_tokens"] = total.detach(), count
         return output
 
-    def _answer(self, input_ids: Any, asked: Asked, inputs: dict[str, Any]) -> Answered:
+    def _teacher_output(self, input_ids: Any, teacher_request: TeacherRequest, inputs: dict[str, Any]) -> TeacherOutput:
         features = trunk = None
         if inputs.get("pixel_levels") is not None:
-            features, trunk = encoded(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)
-        hidden_BTD = self._hidden(input_ids, features, inputs) if asked.text else None
-        return Answered(
+            features, trunk = encode_photos(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)
+        hidden_BTD = self._hidden_states(input_ids, features, inputs) if teacher_request.text else None
+        return TeacherOutput(
             hidden_SD=at(inputs["answer_places"], hidden_BTD) if hidden_BTD is not None else None,
-            features=features if asked.features else None,
+            features=features if teacher_request.features else None,
             trunk=trunk,
         )
 
@@ -207,10 +207,12 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         if inputs.get("pixel_levels") is None:
             return None
         if trunk is not None:
-            return aligned(self.model.visual, trunk)
-        return encoded(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)[0]
+            return align_trunk(self.model.visual, trunk)
+        return encode_photos(self.model, self.pixel_values(inputs["pixel_levels"]), inputs)[0]
 
-    def _hidden(self, input_ids: torch.Tensor, features: VisionFeatures | None, inputs: dict[str, Any]) -> torch.Tensor:
+    def _hidden_states(
+        self, input_ids: torch.Tensor, features: VisionFeatures | None, inputs: dict[str, Any]
+    ) -> torch.Tensor:
         """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
         text = {key: inputs[key] for key in _TEXT_INPUTS if inputs.get(key) is not None}
         embeds_BTD = self.get_input_embeddings()(input_ids)
@@ -260,7 +262,7 @@ def compile_blocks(model: Any) -> None:
         block.compile(dynamic=True)
 
 
-def chosen_attention(requested: str, *, packing: bool) -> str:
+def attention_implementation(requested: str, *, packing: bool) -> str:
     """The attention implementation in force: ``auto`` is varlen on CUDA when packing, else sdpa."""
     if requested != "auto":
         return requested

@@ -11,26 +11,17 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from trainer.order import epoch_order
+
 WINDOW = 4096
 """Samples that are packed together; the order of windows stays random."""
 
-Plan = list[list[int]]
+BatchPlan = list[list[int]]
 Key = tuple[int, int]
 """(index of the record, epoch): what a dataset needs to make a sample, whichever process asks."""
 
 
-def shuffled(count: int, seed: int, epoch: int) -> list[int]:
-    """A permutation of 0..count-1 of its own for each seed and epoch.
-
-    >>> sorted(shuffled(5, 1, 0)), shuffled(5, 1, 0) == shuffled(5, 1, 1)
-    ([0, 1, 2, 3, 4], False)
-    """
-    order = list(range(count))
-    random.Random(f"{seed}/{epoch}/batches").shuffle(order)
-    return order
-
-
-def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed: int = 0) -> Plan:
+def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed: int = 0) -> BatchPlan:
     """Batches of at most ``budget`` tokens, by best fit over windows of ``order``, in random order.
 
     A sample longer than the budget is a batch of its own.
@@ -38,7 +29,7 @@ def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed:
     >>> sorted(map(sorted, packed_plan([6, 5, 4, 5], 10, [0, 1, 2, 3])))
     [[0, 2], [1, 3]]
     """
-    batches: Plan = []
+    batches: BatchPlan = []
     for start in range(0, len(order), WINDOW):
         room: list[tuple[int, int]] = []  # (tokens left, batch), sorted
         for index in sorted(order[start : start + WINDOW], key=lambda i: -lengths[i]):
@@ -54,20 +45,20 @@ def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed:
     return batches
 
 
-def grouped_plan(lengths: Sequence[int], size: int, order: Sequence[int], seed: int = 0) -> Plan:
+def grouped_plan(lengths: Sequence[int], size: int, order: Sequence[int], seed: int = 0) -> BatchPlan:
     """Batches of ``size`` samples of similar length (sorted over 50 batches at a time), in random order.
 
     >>> sorted(map(sorted, grouped_plan([9, 1, 8, 2], 2, [0, 1, 2, 3])))
     [[0, 2], [1, 3]]
     """
-    batches: Plan = []
+    batches: BatchPlan = []
     for start in range(0, len(order), 50 * size):
         batches += plain_plan(size, sorted(order[start : start + 50 * size], key=lambda i: -lengths[i]))
     random.Random(f"{seed}/grouped").shuffle(batches)
     return batches
 
 
-def plain_plan(size: int, order: Sequence[int]) -> Plan:
+def plain_plan(size: int, order: Sequence[int]) -> BatchPlan:
     """Batches of ``size`` samples in the order given; the last may be smaller.
 
     >>> plain_plan(2, [3, 1, 2])
@@ -76,10 +67,10 @@ def plain_plan(size: int, order: Sequence[int]) -> Plan:
     return [list(order[start : start + size]) for start in range(0, len(order), size)]
 
 
-def fitted(plan: Plan, count: int) -> Plan:
+def fit_to_count(plan: BatchPlan, count: int) -> BatchPlan:
     """The same samples in exactly ``count`` batches: the largest are split, or the smallest joined to others.
 
-    >>> fitted([[1, 2, 3], [4]], 3)
+    >>> fit_to_count([[1, 2, 3], [4]], 3)
     [[1, 2], [4], [3]]
 
     Raises:
@@ -113,20 +104,22 @@ class Batching:
     indices: Sequence[int] | None = None
     """The records in use (positions in ``lengths``); None: all."""
 
-    def plan(self, epoch: int) -> Plan:
+    def plan(self, epoch: int) -> BatchPlan:
         """The batches of an epoch over all ranks."""
         used = range(len(self.lengths)) if self.indices is None else self.indices
-        order = [used[i] for i in (shuffled(len(used), self.seed, epoch) if self.shuffle else range(len(used)))]
-        seed = hash_seed(self.seed, epoch)
+        order = [
+            used[i] for i in (epoch_order(self.seed, epoch, len(used), "batches") if self.shuffle else range(len(used)))
+        ]
+        seed = epoch_seed(self.seed, epoch)
         if self.packing:
             return packed_plan(self.lengths, self.size, order, seed)
         return grouped_plan(self.lengths, self.size, order, seed) if self.grouped else plain_plan(self.size, order)
 
 
-def hash_seed(seed: int, epoch: int) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
     """One number for a seed and an epoch.
 
-    >>> hash_seed(1, 2) == hash_seed(1, 2)
+    >>> epoch_seed(1, 2) == epoch_seed(1, 2)
     True
     """
     return seed * 1_000_003 + epoch
@@ -155,5 +148,5 @@ class BatchSampler:
 
     def __iter__(self) -> Iterator[list[Key]]:
         plan = self._first if self.epoch == 0 else self.batching.plan(self.epoch)
-        for batch in fitted(plan, self._count)[self._rank :: self._world]:
+        for batch in fit_to_count(plan, self._count)[self._rank :: self._world]:
             yield [(index, self.epoch) for index in batch]

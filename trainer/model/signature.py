@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def with_arguments_of(other: Callable[..., Any]) -> Callable[[F], F]:
     """A decorator: the method takes ``**inputs`` and lists ``other``'s arguments among its own."""
 
-    def decorated(method: F) -> F:
+    def decorate(method: F) -> F:
         *named, rest = (own := inspect.signature(method).parameters).values()
         more = [
             parameter.replace(kind=parameter.KEYWORD_ONLY)
@@ -22,4 +22,4 @@ def with_arguments_of(other: Callable[..., Any]) -> Callable[[F], F]:
         method.__signature__ = inspect.Signature([*named, *more, rest])  # type: ignore[attr-defined]
         return method
 
-    return decorated
+    return decorate

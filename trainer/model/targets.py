@@ -11,14 +11,14 @@ from typing import Protocol
 
 import torch
 
-from trainer.objectives.coarse import coarsened, likeliest
+from trainer.objectives.coarse import coarsen, likeliest
 from trainer.objectives.divergence import JensenShannon, jensen_shannon
 
 
-class Targets(Protocol):
+class TeacherTargets(Protocol):
     """A teacher's word on S positions."""
 
-    def split(self, rows: int | list[int]) -> Iterator[Targets]:
+    def split(self, rows: int | list[int]) -> Iterator[TeacherTargets]:
         """The same in parts of ``rows`` positions, or of as many as each of them says."""
         ...
 
@@ -76,5 +76,5 @@ class LikeliestTargets:
 
     def divergence(self, logits_SV: torch.Tensor) -> torch.Tensor:
         """float32_S between the coarsened distributions."""
-        log_s_SK1 = coarsened(self.jsd.log_probs(logits_SV), self.ids_SK)
+        log_s_SK1 = coarsen(self.jsd.log_probs(logits_SV), self.ids_SK)
         return jensen_shannon(log_s_SK1, self.log_p_SK1, beta=self.jsd.beta)

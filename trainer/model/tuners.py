@@ -35,14 +35,14 @@ class EarlierStageMismatch(VqcError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Targets:
+class TunedModules:
     """The modules that get an adapter and those trained in full, by full name."""
 
     adapted: tuple[str, ...]
     in_full: tuple[str, ...]
 
 
-def tuned(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, masters: bool = False) -> Any:
+def apply_tuner(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, masters: bool = False) -> Any:
     """The model with exactly what the section names trainable: itself, or wrapped by peft.
 
     ``total_steps`` is the length of the run; AdaLoRA's schedule needs it. ``masters`` keeps what is trained beside
@@ -55,7 +55,7 @@ def tuned(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, master
     if tuner.tuner_type == "full":
         _train_towers(model, tuner)
         _train_modules(model, _saved_names(model, tuner), freeze=False)
-        return _checked(model)
+        return _require_trainable(model)
     found = targets(model, tuner)
     if not found.adapted:
         if not found.in_full:
@@ -70,7 +70,7 @@ def tuned(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, master
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-    return _checked(model)
+    return _require_trainable(model)
 
 
 def is_adapter(model: object) -> bool:
@@ -78,7 +78,7 @@ def is_adapter(model: object) -> bool:
     return hasattr(model, "peft_config") and hasattr(model, "merge_and_unload")
 
 
-def targets(model: nn.Module, tuner: TunerSection) -> Targets:
+def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
     """The exact modules that the section names."""
     in_full = _saved_names(model, tuner)
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
@@ -98,7 +98,7 @@ def targets(model: nn.Module, tuner: TunerSection) -> Targets:
     both = [name for name in adapted if any(name == saved or name.startswith(f"{saved}.") for saved in in_full)]
     if both:
         raise InvalidValue("tuner.modules_to_save", both[0], "a module gets an adapter or is trained in full, not both")
-    return Targets(adapted=tuple(adapted), in_full=in_full)
+    return TunedModules(adapted=tuple(adapted), in_full=in_full)
 
 
 def frozen_towers(tuner: TunerSection) -> frozenset[Tower]:
@@ -174,7 +174,7 @@ def _saved_names(model: nn.Module, tuner: TunerSection) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _with_adapter(model: nn.Module, tuner: TunerSection, found: Targets, total_steps: int) -> Any:
+def _with_adapter(model: nn.Module, tuner: TunerSection, found: TunedModules, total_steps: int) -> Any:
     import peft
 
     from trainer.model.low_rank import LowRankLinear
@@ -227,7 +227,7 @@ def _with_adapter(model: nn.Module, tuner: TunerSection, found: Targets, total_s
     return peft.get_peft_model(model, config)  # type: ignore[arg-type]
 
 
-def _checked(model: Any) -> Any:
+def _require_trainable(model: Any) -> Any:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise NothingToTrain(
             "no trainable parameters: tuner.freeze_llm, freeze_vit and freeze_aligner freeze every tower; unfreeze one "

@@ -31,9 +31,9 @@ class VisionFeatures:
     deepstack: tuple[torch.Tensor, ...]
 
 
-def encoded(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[VisionFeatures, Trunk]:
+def encode_photos(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[VisionFeatures, Trunk]:
     """The photos of a collated batch through transformers' Qwen3VLModel, and the trunk's part of it on the way."""
-    with _recorded(model.visual) as states:
+    with _record_merger_inputs(model.visual) as states:
         found = model.get_image_features(
             pixels,
             inputs["image_grid_thw"],
@@ -51,7 +51,7 @@ def encoded(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[V
     return features, Trunk(last_ND=states[-1], layers=tuple(states[:-1]))
 
 
-def aligned(visual: Any, trunk: Trunk) -> VisionFeatures:
+def align_trunk(visual: Any, trunk: Trunk) -> VisionFeatures:
     """What this vision tower's mergers make of a trunk's states."""
     mergers = zip(visual.deepstack_merger_list, trunk.layers, strict=True)
     return VisionFeatures(
@@ -60,7 +60,7 @@ def aligned(visual: Any, trunk: Trunk) -> VisionFeatures:
 
 
 @contextmanager
-def _recorded(visual: Any) -> Iterator[list[torch.Tensor]]:
+def _record_merger_inputs(visual: Any) -> Iterator[list[torch.Tensor]]:
     """What goes into the mergers while it is open: deepstack's in order of layers, the last merger's at the end."""
     states: list[torch.Tensor] = []
     hooks = [

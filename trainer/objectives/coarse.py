@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 
-def coarsened(log_p_SV: torch.Tensor, ids_SK: torch.Tensor) -> torch.Tensor:
+def coarsen(log_p_SV: torch.Tensor, ids_SK: torch.Tensor) -> torch.Tensor:
     """log-probabilities_S(K+1) of the named tokens and, last, of all others together; they add up to 1.
 
     A divergence between two coarsened distributions is at most that between the distributions (data processing
@@ -21,4 +21,4 @@ def coarsened(log_p_SV: torch.Tensor, ids_SK: torch.Tensor) -> torch.Tensor:
 def likeliest(log_p_SV: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(ids_SK, log-probabilities_S(K+1)) of the ``count`` likeliest tokens (fewer where V is smaller) and the rest."""
     ids_SK = log_p_SV.topk(min(count, log_p_SV.shape[-1] - 1), dim=-1).indices
-    return ids_SK, coarsened(log_p_SV, ids_SK)
+    return ids_SK, coarsen(log_p_SV, ids_SK)

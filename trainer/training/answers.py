@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from trainer.config.distillation import RlhfSection
 from trainer.model.collate import Batch, Collator
 from trainer.model.encode import Encoded
-from trainer.training.generation import Generation, drawing_seed
+from trainer.training.generation import Generation, sampling_seed
 
 
-class Source(StrEnum):
+class AnswerSource(StrEnum):
     """Who wrote the answers of a step."""
 
     DATA = "data"
@@ -21,20 +21,22 @@ class Source(StrEnum):
     TEACHER = "teacher"
 
 
-def source(rlhf: RlhfSection, seed: int, step: int) -> Source:
+def answer_source(rlhf: RlhfSection, seed: int, step: int) -> AnswerSource:
     """Who answers in a step: the student in a share ``lmbda`` of all, else the teacher with ``seq_kd``, else the data.
 
     A function of seed and step alone: every rank decides the same, and so does a resumed run.
     """
     if random.Random(f"{seed}/{step}/answers").random() < rlhf.lmbda:
-        return Source.STUDENT
-    return Source.TEACHER if rlhf.seq_kd else Source.DATA
+        return AnswerSource.STUDENT
+    return AnswerSource.TEACHER if rlhf.seq_kd else AnswerSource.DATA
 
 
-class StudentWriter(Protocol):
+class StudentGenerator(Protocol):
     """Where the student's own answers come from: the training process, or a server (``served_student``)."""
 
-    def drawn(self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int) -> list[list[Encoded]]:
+    def sample_answers(
+        self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int
+    ) -> list[list[Encoded]]:
         """The samples of a step's batches with answers drawn by the student."""
         ...
 
@@ -50,10 +52,12 @@ class GeneratingStudent:
         self._generation = generation
         self._rank = rank
 
-    def drawn(self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int) -> list[list[Encoded]]:
+    def sample_answers(
+        self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int
+    ) -> list[list[Encoded]]:
         """The samples with answers; the same seed draws the same."""
         return [
-            self._generation.sampled(student, samples, drawing_seed(seed, step, place, self._rank))
+            self._generation.sample_answers(student, samples, sampling_seed(seed, step, place, self._rank))
             for place, samples in enumerate(batches)
         ]
 
@@ -61,7 +65,7 @@ class GeneratingStudent:
         """Nothing was begun."""
 
 
-class Answers:
+class AnswerGenerator:
     """Puts generated answers into batches."""
 
     def __init__(
@@ -70,7 +74,7 @@ class Answers:
         generation: Generation,
         collator: Collator,
         teacher: Any,
-        student: StudentWriter,
+        student: StudentGenerator,
         *,
         seed: int,
     ) -> None:
@@ -81,22 +85,22 @@ class Answers:
         self._student = student
         self._seed = seed
 
-    def source(self, step: int) -> Source:
+    def answer_source(self, step: int) -> AnswerSource:
         """Who answers in a step."""
-        return source(self._rlhf, self._seed, step)
+        return answer_source(self._rlhf, self._seed, step)
 
-    def written(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
+    def fill(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
         """The batches of a step with the answers of whoever writes them."""
         samples = [batch["samples"] for batch in batches]
-        match self.source(step):
-            case Source.DATA:
+        match self.answer_source(step):
+            case AnswerSource.DATA:
                 return batches
-            case Source.STUDENT:
-                drawn = self._student.drawn(student, samples, step, self._seed)
-                return [{**self._collator(answers), "own_answers": True} for answers in drawn]
-            case Source.TEACHER:
-                with self._teacher.speaking() as model:
-                    return [self._collator(self._generation.greedy(model, own)) for own in samples]
+            case AnswerSource.STUDENT:
+                sampled = self._student.sample_answers(student, samples, step, self._seed)
+                return [{**self._collator(answers), "on_policy": True} for answers in sampled]
+            case AnswerSource.TEACHER:
+                with self._teacher.generating_model() as model:
+                    return [self._collator(self._generation.greedy_answers(model, own)) for own in samples]
 
     def close(self) -> None:
         """Ends what was begun for the student's answers."""

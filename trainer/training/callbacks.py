@@ -13,8 +13,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.model.towers import Tower, tower_of
+from trainer.training.errors import LossDiverged, NoGradient
 from trainer.training.logs import get_logger
-from trainer.training.trouble import LossDiverged, NoGradient
 
 if TYPE_CHECKING:
     from trainer.config import TrainingSection
@@ -26,7 +26,7 @@ LATEST_CHECK = 100
 """Step after which gradients of towers that never had any are no longer looked for: no photo comes their way."""
 
 
-def delayed(training: TrainingSection, step: int, epoch: float | None) -> bool:
+def is_save_delayed(training: TrainingSection, step: int, epoch: float | None) -> bool:
     """Whether checkpoints are still held back; the delay in steps wins over the one in epochs."""
     if training.save_delay_steps is not None:
         return step < training.save_delay_steps
@@ -49,7 +49,7 @@ class SaveTiming(TrainerCallback):
 
     def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         last = state.global_step >= state.max_steps  # the final checkpoint is the run's own, see RunTrainer
-        if last or delayed(self._training, state.global_step, state.epoch):
+        if last or is_save_delayed(self._training, state.global_step, state.epoch):
             control.should_save = control.should_save and last and state.global_step % self._training.save_steps == 0
 
 
@@ -91,7 +91,7 @@ class MetricsFile(TrainerCallback):
             self._writer = None
 
 
-class Progress(TrainerCallback):
+class ProgressBar(TrainerCallback):
     """A progress bar on standard error; where that is no terminal, a line for each log instead."""
 
     SHOWN = (
@@ -141,7 +141,7 @@ class Progress(TrainerCallback):
             self._bar = None
 
 
-class Soundness(TrainerCallback):
+class SoundnessCheck(TrainerCallback):
     """Stops a run whose loss is not a number, or whose vision towers get no gradient from the first photos.
 
     ``taught``: a step may have nothing to learn at all, while student and teacher are one and the data's answers do not count.

@@ -11,14 +11,21 @@ from trainer.model import network, tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
 from trainer.model.liger import use_liger_kernels
-from trainer.training.answers import Answers, GeneratingStudent, StudentWriter
+from trainer.training.answers import AnswerGenerator, GeneratingStudent, StudentGenerator
 from trainer.training.arguments import autocasts, weight_dtype
 from trainer.training.distiller import Distiller, objective
 from trainer.training.generation import Generation
 from trainer.training.logs import get_logger
 from trainer.training.served_student import ServedStudent
 from trainer.training.student_server import StudentServer, start_command
-from trainer.training.teacher import AdapterOff, Teacher, check_tokenizers, copied, is_base, teacher_directory
+from trainer.training.teacher import (
+    AdapterOffTeacher,
+    Teacher,
+    check_tokenizers,
+    is_base,
+    load_teacher_copy,
+    teacher_directory,
+)
 from trainer.training.teacher_cache import TeacherCache, fingerprint
 
 if TYPE_CHECKING:
@@ -59,10 +66,10 @@ def distiller(
             temperature=rlhf.temperature,
         )
         if rlhf.use_vllm:
-            student: StudentWriter = _served(config, rlhf, base, encoder)
+            student: StudentGenerator = _served_student(config, rlhf, base, encoder)
         else:
             student = GeneratingStudent(generation, rank=args.process_index)
-        answers = Answers(rlhf, generation, collator, teacher, student, seed=config.training.seed)
+        answers = AnswerGenerator(rlhf, generation, collator, teacher, student, seed=config.training.seed)
     merge_size = inner.config.vision_config.spatial_merge_size
     return Distiller(teacher, wanted, merge_size=merge_size, cache=cache, answers=answers)
 
@@ -70,10 +77,10 @@ def distiller(
 def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: Any, attn_impl: str) -> Teacher:
     if is_base(model, config.tuner, base, directory):
         LOG.info("teacher: the student with its adapter off")
-        return AdapterOff(model)
+        return AdapterOffTeacher(model)
     check_tokenizers(Path(base), directory)
     half = torch.bfloat16 if autocasts(config) else None
-    teacher = copied(
+    teacher = load_teacher_copy(
         model, directory, dtype=weight_dtype(config), attn_impl=attn_impl, device=args.device, autocast_to=half
     )
     if config.training.use_liger_kernel:
@@ -83,7 +90,7 @@ def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: 
     return teacher
 
 
-def _served(config: TrainConfig, rlhf: RlhfSection, base: str, encoder: Encoder) -> ServedStudent:
+def _served_student(config: TrainConfig, rlhf: RlhfSection, base: str, encoder: Encoder) -> ServedStudent:
     server = StudentServer(
         f"http://{rlhf.vllm_server_host}:{rlhf.vllm_server_port}",
         image_token=encoder.image_token,

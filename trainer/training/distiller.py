@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer.model.collate import Batch
-from trainer.model.distillation import Asked, FeatureTarget, Lesson, Objective
+from trainer.model.distillation import DistillationBatch, FeatureTarget, Objective, TeacherRequest
 from trainer.model.loss import positions_at_once
-from trainer.model.targets import HiddenTargets, LikeliestTargets, Targets
+from trainer.model.targets import HiddenTargets, LikeliestTargets, TeacherTargets
 from trainer.objectives.divergence import JensenShannon
-from trainer.training.answers import Answers
+from trainer.training.answers import AnswerGenerator
 from trainer.training.teacher import Teacher
 from trainer.training.teacher_cache import TeacherCache
 
@@ -49,7 +49,7 @@ class Distiller:
         *,
         merge_size: int,
         cache: TeacherCache | None = None,
-        answers: Answers | None = None,
+        answers: AnswerGenerator | None = None,
     ) -> None:
         self._teacher = teacher
         self._objective = objective
@@ -59,7 +59,7 @@ class Distiller:
 
     def with_answers(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
         """The batches of a step; their answers generated, where they are to be."""
-        return batches if self._answers is None else self._answers.written(student, batches, step)
+        return batches if self._answers is None else self._answers.fill(student, batches, step)
 
     def close(self) -> None:
         """Ends what was begun for the answers."""
@@ -71,34 +71,34 @@ class Distiller:
         grids = batch.get("image_grid_thw")
         return 0 if grids is None else int(grids.prod(-1).sum()) // self._merge_size**2
 
-    def lesson(self, student: Any, inputs: Batch, batch: Batch) -> Lesson:
+    def distillation_batch(self, student: Any, inputs: Batch, batch: Batch) -> DistillationBatch:
         """What the student learns from the ``inputs`` of a batch."""
-        known = self._known(batch)
-        asked = Asked(
+        known = self._cached_targets(batch)
+        request = TeacherRequest(
             text=self._objective.llm_weight > 0 and known is None,
-            features=self._objective.sees and inputs.get("pixel_levels") is not None,
+            features=self._objective.uses_vision and inputs.get("pixel_levels") is not None,
         )
-        own = batch.get("own_answers", False)
-        if not asked.text and not asked.features:
-            return Lesson(targets=known, own_answers=own)
-        answered = self._teacher.answer(student, inputs, asked)
-        targets: Targets | None = known
+        own = batch.get("on_policy", False)
+        if not request.text and not request.features:
+            return DistillationBatch(targets=known, on_policy=own)
+        answered = self._teacher.run(student, inputs, request)
+        targets: TeacherTargets | None = known
         if answered.hidden_SD is not None:
             hidden = HiddenTargets(hidden_SD=answered.hidden_SD, head=self._teacher.head, jsd=self._objective.jsd)
-            targets = self._kept(hidden, batch)
-        return Lesson(
+            targets = self._cache_targets(hidden, batch)
+        return DistillationBatch(
             targets=targets,
             features=answered.features,
             trunk=answered.trunk if self._teacher.shares_trunk else None,
-            own_answers=own,
+            on_policy=own,
         )
 
-    def _known(self, batch: Batch) -> LikeliestTargets | None:
+    def _cached_targets(self, batch: Batch) -> LikeliestTargets | None:
         if self._cache is None:
             return None
         return self._cache.read(batch["digests"], self._objective.jsd, batch["labels"].device)
 
-    def _kept(self, said: HiddenTargets, batch: Batch) -> Targets:
+    def _cache_targets(self, said: HiddenTargets, batch: Batch) -> TeacherTargets:
         """What the teacher said, as it will be read from the cache, where there is one."""
         if self._cache is None:
             return said

@@ -38,19 +38,19 @@ class Generation:
         self._max_length = max_length
         self._temperature = temperature
 
-    def sampled(self, model: Any, samples: Sequence[Encoded], seed: int) -> list[Encoded]:
+    def sample_answers(self, model: Any, samples: Sequence[Encoded], seed: int) -> list[Encoded]:
         """The samples with answers drawn from the model at the temperature; the same seed draws the same."""
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             chance = {"do_sample": True, "temperature": self._temperature, "top_k": 0, "top_p": 1.0}
-            return self._answered(model, samples, chance)
+            return self._generate(model, samples, chance)
 
-    def greedy(self, model: Any, samples: Sequence[Encoded]) -> list[Encoded]:
+    def greedy_answers(self, model: Any, samples: Sequence[Encoded]) -> list[Encoded]:
         """The samples with the model's likeliest next token, again and again."""
-        return self._answered(model, samples, {"do_sample": False})
+        return self._generate(model, samples, {"do_sample": False})
 
-    def _answered(self, model: Any, samples: Sequence[Encoded], chance: dict[str, Any]) -> list[Encoded]:
+    def _generate(self, model: Any, samples: Sequence[Encoded], chance: dict[str, Any]) -> list[Encoded]:
         prompts = [prompt_of(sample) for sample in samples]
         longest = max(map(len, prompts))
         ids_BT = torch.full((len(prompts), longest), self._pad_token)
@@ -62,7 +62,7 @@ class Generation:
         grids = [grid for sample in samples for grid in sample.grids]
         if grids:
             levels = torch.from_numpy(np.concatenate([sample.levels for sample in samples])).to(model.device)
-            inputs["pixel_values"] = _network(model).pixel_values(levels)
+            inputs["pixel_values"] = _base_network(model).pixel_values(levels)
             inputs["image_grid_thw"] = torch.tensor(grids)
             inputs["mm_token_type_ids"] = ((ids_BT == self._image_token) & (mask_BT == 1)).int()
         with _answering(model):
@@ -72,9 +72,9 @@ class Generation:
                 eos_token_id=self._end_token, use_cache=True, pad_token_id=self._pad_token,
             )  # fmt: skip
         answers = output_BT[:, longest:].cpu().numpy().astype(np.int32)
-        return [answered(sample, self._ended(answer)) for sample, answer in zip(samples, answers, strict=True)]
+        return [with_answer(sample, self._until_end(answer)) for sample, answer in zip(samples, answers, strict=True)]
 
-    def _ended(self, answer_T: np.ndarray) -> np.ndarray:
+    def _until_end(self, answer_T: np.ndarray) -> np.ndarray:
         """The answer up to its ``<|im_end|>``; one that did not end in time has none."""
         ends = np.flatnonzero(answer_T == self._end_token)
         return answer_T[: ends[0] + 1] if len(ends) else answer_T
@@ -85,7 +85,7 @@ def prompt_of(sample: Encoded) -> np.ndarray:
     return sample.input_ids_T[: int((sample.labels_T != IGNORED).argmax())]
 
 
-def answered(sample: Encoded, answer_T: np.ndarray) -> Encoded:
+def with_answer(sample: Encoded, answer_T: np.ndarray) -> Encoded:
     """The sample with another answer, int32."""
     prompt_T = prompt_of(sample)
     return replace(
@@ -95,12 +95,12 @@ def answered(sample: Encoded, answer_T: np.ndarray) -> Encoded:
     )
 
 
-def drawing_seed(*place: int) -> int:
+def sampling_seed(*place: int) -> int:
     """32 bits for what is drawn at a place of a run: its seed, step, batch, rank, and so on."""
     return random.Random("/".join(map(str, place)) + "/student").getrandbits(32)
 
 
-def _network(model: Any) -> Any:
+def _base_network(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -110,7 +110,7 @@ def _answering(model: Any) -> Iterator[None]:
 
     Compiled blocks run as they are written: a cache that grows would have each of them compiled for every layer.
     """
-    training, config = model.training, _network(model).config
+    training, config = model.training, _base_network(model).config
     implementation = config._attn_implementation
     model.eval()
     if implementation == attention.NAME:

@@ -13,7 +13,7 @@ from trainer.model.encode import IGNORED, Encoded, Encoder, ExampleLike, TooLong
 from trainer.model.positions import rope_positions
 from trainer.model.towers import Tower, tower_of
 from trainer.model.tuners import is_adapter
-from trainer.training.trouble import UnhealthyRun
+from trainer.training.errors import UnhealthyRun
 from vqc import parser
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def check_model(model: Any, config: TrainConfig, *, photos: int) -> None:
     problems: list[str] = []
     tuner = config.tuner
     if tuner.tuner_type != "full" and not is_adapter(model) and not tuner.modules_to_save:
-        problems.append("the model has no adapter; it must be prepared with trainer.model.tuners.tuned")
+        problems.append("the model has no adapter; it must be prepared with trainer.model.tuners.apply_tuner")
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     if not photos and any(tower_of(name) is not Tower.LLM for name in trained):
         problems.append(

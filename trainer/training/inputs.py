@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ from trainer.model import tuners
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoder
 from trainer.model.packing import Batching, BatchSampler
+from trainer.training.errors import UnhealthyRun
 from trainer.training.logs import get_logger
 from trainer.training.provenance import local_directory
 from trainer.training.samples import EncodedSamples, EpochLoader, lengths, loader
 from trainer.training.sharding import refuse_text_only
-from trainer.training.trouble import UnhealthyRun
+from vqc.cores import usable_cores
 from vqc.errors import InvalidValue
 
 LOG = get_logger("trainer.run")
@@ -52,13 +52,13 @@ def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
     """The JSONL files of training and evaluation: drawn first when scenes are asked for, validated when named."""
     custom = config.custom
     if custom.scenes is not None:
-        from trainer.data.drawn import draw_data
+        from trainer.data.synthetic import draw_data
 
         scenes = custom.scenes
         photos = scenes.train.count + (scenes.val.count if scenes.val else 0)
         with _first_rank_first():
             LOG.info("drawing %d photos, unless they are there", photos)
-            workers = _cpus() if photos >= FEW_PHOTOS else 1
+            workers = usable_cores() if photos >= FEW_PHOTOS else 1
             drawn = draw_data(scenes, config.training.run_dir / "scenes", workers)
         return drawn["train"], drawn.get("val")
     named = (custom.train_jsonl, custom.val_jsonl)
@@ -151,10 +151,6 @@ def weights_from(config: TrainConfig) -> Path | None:
 
 def _root(config: TrainConfig) -> Path | None:
     return Path(config.custom.root_image_dir).expanduser() if config.custom.root_image_dir else None
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _first_rank_first() -> Any:

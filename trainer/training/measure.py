@@ -20,16 +20,17 @@ from typing import Any
 import click
 import torch
 from transformers import TrainerCallback
+from typing_extensions import override
 
 from trainer.config import TrainConfig, load_config
 from trainer.training.flops import Work, training_flops
-from trainer.training.profiling import PROFILED, Profiled
-from trainer.training.ranks import leave
-from trainer.training.run import prepared
+from trainer.training.profiling import PROFILED_STEPS, StepProfiler
+from trainer.training.ranks import end_process_group
+from trainer.training.run import build_trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measurement:
     """Medians over the measured steps; ``peak_memory_gib`` is the device's (the process's resident memory on a CPU)."""
 
     device: str
@@ -44,13 +45,14 @@ class Measured:
     losses: list[float]
 
 
-class _Clock(TrainerCallback):
-    """The moment each step ended."""
+class StepClock(TrainerCallback):
+    """Records when each step ends, and the logged losses."""
 
     def __init__(self) -> None:
         self._ends: list[Any] = []
         self.losses: list[float] = []
 
+    @override
     def on_step_end(self, *_: Any, **__: Any) -> None:
         if torch.cuda.is_available():
             event: Any = torch.cuda.Event(enable_timing=True)
@@ -59,11 +61,12 @@ class _Clock(TrainerCallback):
         else:
             self._ends.append(perf_counter())
 
+    @override
     def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
         if "train/loss" in (logs or {}):
             self.losses.append((logs or {})["train/loss"])
 
-    def took(self) -> list[float]:
+    def step_times_s(self) -> list[float]:
         """Seconds of every step but the first."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -87,7 +90,7 @@ def work_of(batch: dict[str, Any]) -> Work:
     )
 
 
-def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) -> Measured:
+def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) -> Measurement:
     """Trains and measures every step after ``warmup`` ones.
 
     With ``profile`` the last two steps are not measured but profiled; the file is then what they spent their time on.
@@ -95,24 +98,24 @@ def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) ->
     Raises:
         ValueError: the run has no step left to measure.
     """
-    trainer: Any = prepared(config)
+    trainer: Any = build_trainer(config)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    clock, batches = _Clock(), []
+    clock, batches = StepClock(), []
     trainer.add_callback(clock)
     if profile is not None:
-        trainer.add_callback(Profiled(profile, steps=PROFILED))
+        trainer.add_callback(StepProfiler(profile, steps=PROFILED_STEPS))
     get_batch_samples = trainer.get_batch_samples
 
-    def counted(*given: Any) -> Any:  # on the host: asked of the device, each step would wait for the one before
+    def count_work(*given: Any) -> Any:  # on the host: asked of the device, each step would wait for the one before
         samples, items = get_batch_samples(*given)
         batches.extend(map(work_of, samples))
         return samples, items
 
-    trainer.get_batch_samples = counted
+    trainer.get_batch_samples = count_work
     trainer.train()
-    steps = clock.took()
-    last = len(steps) - (PROFILED if profile is not None else 0)
+    steps = clock.step_times_s()
+    last = len(steps) - (PROFILED_STEPS if profile is not None else 0)
     took = steps[max(warmup, 1) - 1 : last]
     if warmup < 1 or not took:
         raise ValueError(f"{len(steps) + 1} steps leave none to measure after {warmup}, which must be at least 1")
@@ -121,7 +124,7 @@ def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) ->
     cuda = torch.cuda.is_available()
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tenths = statistics.quantiles(took, n=10, method="inclusive") if len(took) > 1 else took * 9
-    return Measured(
+    return Measurement(
         device=torch.cuda.get_device_name() if cuda else "CPU",
         steps=len(took),
         step_s=statistics.median(took),
@@ -151,7 +154,7 @@ def main(configs: tuple[Path, ...], warmup: int, profile: bool) -> None:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    leave()
+    end_process_group()
 
 
 if __name__ == "__main__":

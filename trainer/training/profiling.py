@@ -10,11 +10,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import TrainerCallback
 
-PROFILED = 2
+PROFILED_STEPS = 2
 """Steps that are profiled."""
 
 
-class Profiled(TrainerCallback):
+class StepProfiler(TrainerCallback):
     """Writes the costliest operations of the run's last ``steps`` to a file, and on a GPU how long it had nothing to do."""
 
     def __init__(self, path: Path, *, steps: int) -> None:

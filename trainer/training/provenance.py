@@ -8,7 +8,6 @@ import subprocess
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from vqc.errors import InvalidValue
 
@@ -105,8 +104,3 @@ def local_directory(model: str | Path) -> Path:
     except (LocalEntryNotFoundError, HFValidationError) as error:
         valid = "must be a checkpoint directory, or a model in the local Hugging Face cache; nothing is downloaded"
         raise InvalidValue("model.model", str(model), valid) from error
-
-
-def as_dict(provenance: Provenance) -> dict[str, Any]:
-    """The provenance as JSON values."""
-    return asdict(provenance)

@@ -7,7 +7,7 @@ import gc
 import torch
 
 
-def leave() -> None:
+def end_process_group() -> None:
     """Ends the processes' connections once nothing of the run is in use; without other processes nothing happens.
 
     Gloo's threads let go of the last collectives' tensors when they get to it. An interpreter that is already ending would

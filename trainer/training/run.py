@@ -19,6 +19,7 @@ from trainer.model.liger import require_liger, use_liger_kernels
 from trainer.model.towers import Tower
 from trainer.training import callbacks, distillation, health, inputs
 from trainer.training.arguments import autocasts, training_arguments, weight_dtype
+from trainer.training.errors import OutOfMemory
 from trainer.training.logs import get_logger, without_loading_bars
 from trainer.training.provenance import (
     Provenance,
@@ -30,7 +31,6 @@ from trainer.training.provenance import (
 from trainer.training.run_trainer import RunTrainer
 from trainer.training.samples import lengths
 from trainer.training.sharding import refuse_text_only
-from trainer.training.trouble import OutOfMemory
 from vqc.contract import contract_digests
 
 LOG = get_logger("trainer.run")
@@ -63,7 +63,7 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
         UnhealthyRun: checks before training failed.
         TrainingError: the run cannot go on; the message says what to do.
     """
-    trainer = prepared(config, debug=debug)
+    trainer = build_trainer(config, debug=debug)
     training = config.training
     resume = training.resume_from_checkpoint if not training.resume_only_model else None
     try:
@@ -85,7 +85,7 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
     )
 
 
-def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
+def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     """The trainer of a run, everything loaded and checked, nothing trained yet."""
     training, run_dir = config.training, config.training.run_dir
     if training.use_liger_kernel:
@@ -106,7 +106,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         "%d of %d training samples, %.0f tokens on average, %d at most",
         len(records), len(tokens), tokens[records].mean(), tokens[records].max(),
     )  # fmt: skip
-    attn_impl = network.chosen_attention(config.model.attn_impl, packing=training.packing)
+    attn_impl = network.attention_implementation(config.model.attn_impl, packing=training.packing)
     model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
     if training.use_liger_kernel:
         use_liger_kernels(model)
@@ -115,7 +115,7 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     facts = model.facts(encoder.pad_token)
     health.check_samples(data[0], encoder, facts, records)
     if debug or config.custom.dump_conversation_text:
-        _dump(config, data[0], encoder, records[0])
+        _dump_conversation(config, data[0], encoder, records[0])
     rlhf = config.rlhf
     collator = Collator(
         facts=facts,
@@ -128,14 +128,14 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         args._n_gpu = 1  # one process a device: torchrun starts the others
     loaders = inputs.loaders(config, data, encoder, collator, args, (tokens, records))
     steps = _steps(config, len(loaders[0]))
-    model = tuners.tuned(model, config.tuner, total_steps=steps, masters=autocasts(config))
-    _take_over(model, config)
+    model = tuners.apply_tuner(model, config.tuner, total_steps=steps, masters=autocasts(config))
+    _load_earlier_weights(model, config)
     health.check_model(model, config, photos=int(photos[records].sum()))
-    _checkpointing(model, config)
+    _enable_checkpointing(model, config)
     if training.torch_compile:
         network.compile_blocks(model)
     distiller = distillation.distiller(config, model, base, encoder, collator, args, attn_impl)
-    _report(model, attn_impl, steps)
+    _log_towers(model, attn_impl, steps)
     provenance = _provenance(config, base, paths[0])
     source = Path(base)
 
@@ -146,8 +146,8 @@ def prepared(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     watchers = [
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
-        callbacks.Progress(),
-        callbacks.Soundness(taught=config.rlhf is not None),
+        callbacks.ProgressBar(),
+        callbacks.SoundnessCheck(taught=config.rlhf is not None),
         *([callbacks.RankAllocation()] if config.tuner.tuner_type == "adalora" and tuners.is_adapter(model) else []),
     ]
     if args.should_save:
@@ -164,7 +164,7 @@ def _steps(config: TrainConfig, batches: int) -> int:
     return max(1, -int(-training.num_train_epochs * per_epoch // 1))
 
 
-def _take_over(model: Any, config: TrainConfig) -> None:
+def _load_earlier_weights(model: Any, config: TrainConfig) -> None:
     earlier = inputs.weights_from(config)
     if earlier is not None and (earlier / tuners.ADAPTER_FILE).exists():
         if not tuners.is_adapter(model):
@@ -176,7 +176,7 @@ def _take_over(model: Any, config: TrainConfig) -> None:
         LOG.info("weights of the earlier stage %s taken over", earlier)
 
 
-def _checkpointing(model: Any, config: TrainConfig) -> None:
+def _enable_checkpointing(model: Any, config: TrainConfig) -> None:
     """Turns recomputation on, for each tower by itself."""
     training = config.training
     llm = training.gradient_checkpointing
@@ -200,7 +200,7 @@ def _tower_parameters(model: Any, tower: Tower) -> list[torch.nn.Parameter]:
     return [parameter for name, parameter in model.named_parameters() if tower_of(name) is tower]
 
 
-def _report(model: Any, attn_impl: str, steps: int) -> None:
+def _log_towers(model: Any, attn_impl: str, steps: int) -> None:
     for tower in Tower:
         parameters = _tower_parameters(model, tower)
         trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
@@ -218,7 +218,7 @@ def _provenance(config: TrainConfig, base: str, data: Path) -> Provenance:
     )
 
 
-def _dump(config: TrainConfig, data: SampleDataset, encoder: Encoder, record: int) -> None:
+def _dump_conversation(config: TrainConfig, data: SampleDataset, encoder: Encoder, record: int) -> None:
     """Writes one sample as the model reads it, runs of placeholders as ``<|image_pad|>*N``."""
     from itertools import groupby
 

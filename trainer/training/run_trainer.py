@@ -19,12 +19,12 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 from trainer.config import TrainingSection
 from trainer.model.collate import COUNTS, model_inputs
 from trainer.training import optim, schedule
-from trainer.training.callbacks import delayed
+from trainer.training.callbacks import is_save_delayed
 from trainer.training.distiller import Distiller
+from trainer.training.errors import StudentServerLost
 from trainer.training.meters import Meters
 from trainer.training.samples import EpochLoader, to_device
 from trainer.training.sharding import without_tied
-from trainer.training.trouble import StudentServerLost
 
 
 class RunTrainer(Trainer):
@@ -91,7 +91,7 @@ class RunTrainer(Trainer):
                 with self.accelerator.autocast():
                     batches = self._distiller.with_answers(model, batches, self.state.global_step)
             except StudentServerLost as error:
-                raise error.saved_to(self._saved()) from error.__cause__
+                raise error.saved_to(self._save_step()) from error.__cause__
             counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=place)
             reduced: Any = self.accelerator.reduce(counts, "sum")
             self._image_items = reduced
@@ -112,7 +112,7 @@ class RunTrainer(Trainer):
             self._rates = {group["name"].split("/")[0]: group["lr"] for group in groups if "name" in group}
         batch, inputs = inputs, model_inputs(inputs)
         if self._distiller is not None:
-            inputs["lesson"] = self._distiller.lesson(model, inputs, batch)
+            inputs["distillation"] = self._distiller.distillation_batch(model, inputs, batch)
             inputs["image_items_in_batch"] = self._image_items
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         self._meters.add(outputs)
@@ -151,13 +151,13 @@ class RunTrainer(Trainer):
         elif "train_runtime" in logs:
             logs = {"train/runtime_s": logs["train_runtime"]}
         else:
-            logs = {_prefixed(name): value for name, value in logs.items()}
+            logs = {_metric_name(name): value for name, value in logs.items()}
         super().log(logs)
 
     def save_final(self) -> None:
         """Saves the last step's checkpoint beyond ``save_total_limit``, unless it is there or nothing is saved."""
         if self.training.save_last_epoch:
-            self._saved()
+            self._save_step()
 
     def close(self) -> None:
         """Ends what the run has begun elsewhere."""
@@ -193,7 +193,7 @@ class RunTrainer(Trainer):
         named |= {f"train/lr_{tower}": rate for tower, rate in self._rates.items()}
         return named | {"train/samples_per_s": samples / elapsed, "train/tokens_per_s": tokens / elapsed}
 
-    def _saved(self) -> Path | None:
+    def _save_step(self) -> Path | None:
         """This step's checkpoint, written if it was not there; None where the run saves none, or has not begun."""
         if self.training.save_strategy == "no" or not self.state.global_step:
             return None
@@ -214,7 +214,7 @@ class RunTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Whether this evaluation is the best so far; evaluations during the save delay do not count."""
-        if delayed(self.training, self.state.global_step, self.state.epoch):
+        if is_save_delayed(self.training, self.state.global_step, self.state.epoch):
             return False
         return super()._determine_best_metric(metrics, trial)
 
@@ -224,10 +224,10 @@ class RunTrainer(Trainer):
             self._finish(Path(output_dir or str(self.args.output_dir)))
 
 
-def _prefixed(name: str) -> str:
+def _metric_name(name: str) -> str:
     """A transformers metric name with its mode as the one prefix.
 
-    >>> _prefixed("eval_loss"), _prefixed("train_runtime"), _prefixed("epoch")
+    >>> _metric_name("eval_loss"), _metric_name("train_runtime"), _metric_name("epoch")
     ('eval/loss', 'train/runtime', 'epoch')
     """
     for mode in ("train", "eval"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -105,17 +104,11 @@ def lengths(samples: Samples, encoder: Encoder, *, workers: int = 0) -> tuple[np
     tokens = np.zeros(len(samples), np.int64)
     photos = np.zeros(len(samples), np.int64)
     few = len(samples) < 2000
-    batches = DataLoader(
-        _Lengths(samples, encoder), batch_size=256, num_workers=0 if few else workers, collate_fn=_listed
-    )
+    batches = DataLoader(_Lengths(samples, encoder), batch_size=256, num_workers=0 if few else workers, collate_fn=list)
     for batch in batches:
         for record, length, count in batch:
             tokens[record], photos[record] = length, count
     return tokens, photos
-
-
-def _listed(items: Sequence[Any]) -> list[Any]:
-    return list(items)
 
 
 def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from torch.torch_version import TorchVersion
 from transformers import TrainingArguments
 
-from trainer.training.trouble import UnhealthyRun
+from trainer.training.errors import UnhealthyRun
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def sharding_options(config: TrainConfig) -> dict[str, Any]:
     if config.deepspeed.enabled:
         if os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes"):
             raise InvalidValue(key, value, "is ignored by accelerate under ACCELERATE_USE_CPU; unset that variable")
-        return {"deepspeed": _deepspeed(str(config.deepspeed.config))}
+        return {"deepspeed": _deepspeed_settings(str(config.deepspeed.config))}
     return {
         "fsdp": True,
         "fsdp_config": {
@@ -100,7 +100,7 @@ def _shards(config: TrainConfig) -> bool:
     return config.training.fsdp is not None or config.deepspeed.enabled
 
 
-def _deepspeed(name: str) -> dict[str, Any]:
+def _deepspeed_settings(name: str) -> dict[str, Any]:
     """DeepSpeed's settings; ``auto`` values are filled in from the arguments."""
     stage = {"zero2": 2, "zero3": 3}[name]
     zero: dict[str, Any] = {"stage": stage, "overlap_comm": True, "contiguous_gradients": True}

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from trainer.training.trouble import StudentServerLost
+from trainer.training.errors import StudentServerLost
 
 AT_ONCE = 64
 """Most questions under way at a time."""
@@ -38,7 +38,7 @@ class ServedAdapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class StudentRequest:
     """A prompt as the trainer reads it, placeholders expanded, and its photos as PNG files.
 
     ``most_tokens`` bounds the answer. ``temperature`` 0 is greedy; else ``seed`` decides what is drawn.
@@ -52,7 +52,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class StudentAnswer:
     """Token ids, with ``<|im_end|>`` where the answer ended by itself, and the log-probability of each (temperature 1)."""
 
     ids: list[int]
@@ -85,7 +85,7 @@ class StudentServer:
         Raises:
             StudentServerLost: it does not answer.
         """
-        return int(self._asked("GET", "/v1/models").json()["data"][0]["max_model_len"])
+        return int(self._request("GET", "/v1/models").json()["data"][0]["max_model_len"])
 
     def load(self, adapter: ServedAdapter) -> None:
         """Has the server read an adapter.
@@ -94,7 +94,7 @@ class StudentServer:
             StudentServerLost: it does not answer, or cannot serve the adapter.
         """
         told = {"lora_name": adapter.name, "lora_path": str(adapter.directory.absolute()), "load_inplace": True}
-        self._asked("POST", "/v1/load_lora_adapter", told)
+        self._request("POST", "/v1/load_lora_adapter", told)
 
     def unload(self, adapter: ServedAdapter) -> None:
         """Has the server forget an adapter, if it knows it.
@@ -102,9 +102,9 @@ class StudentServer:
         Raises:
             StudentServerLost: it does not answer.
         """
-        self._asked("POST", "/v1/unload_lora_adapter", {"lora_name": adapter.name}, takes=(404,))
+        self._request("POST", "/v1/unload_lora_adapter", {"lora_name": adapter.name}, takes=(404,))
 
-    def answers(self, adapter: ServedAdapter, questions: Sequence[Question]) -> list[Answer]:
+    def answers(self, adapter: ServedAdapter, questions: Sequence[StudentRequest]) -> list[StudentAnswer]:
         """What the model says under an adapter that was loaded. A server that was started anew since is given it again.
 
         Raises:
@@ -117,25 +117,25 @@ class StudentServer:
         """Closes the connections."""
         self._client.close()
 
-    def _answer(self, adapter: ServedAdapter, question: Question) -> Answer:
+    def _answer(self, adapter: ServedAdapter, question: StudentRequest) -> StudentAnswer:
         body = _body(question, adapter.name, image_token=self._image_token, end_token=self._end_token)
-        response = self._asked("POST", _GENERATE, body, takes=(404,))
+        response = self._request("POST", _GENERATE, body, takes=(404,))
         if response.status_code == 404:
             self.load(adapter)
-            response = self._asked("POST", _GENERATE, body)
+            response = self._request("POST", _GENERATE, body)
         said = response.json()
         if said["prompt_token_ids"] != question.prompt_T.tolist():
-            raise self._lost(
+            raise self._lost_error(
                 f"reads a prompt as {len(said['prompt_token_ids'])} other tokens than the trainer ({len(question.prompt_T)}): "
                 "it serves another checkpoint"
             )
         (choice,) = said["choices"]
         if choice["finish_reason"] not in ("stop", "length"):
-            raise self._lost(f"broke an answer off ({choice['finish_reason']})")
+            raise self._lost_error(f"broke an answer off ({choice['finish_reason']})")
         content = choice["logprobs"]["content"]
-        return Answer(ids=choice["token_ids"], log_p=[token["logprob"] for token in content])
+        return StudentAnswer(ids=choice["token_ids"], log_p=[token["logprob"] for token in content])
 
-    def _asked(
+    def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, takes: tuple[int, ...] = ()
     ) -> httpx.Response:
         """The response; a server that is away is asked again until the time is up."""
@@ -148,17 +148,17 @@ class StudentServer:
                 if response.status_code not in _AWAY and not dying:
                     break
             except httpx.TimeoutException:
-                raise self._lost(f"did not answer {path} within {self._timeout_s:g} s") from None
+                raise self._lost_error(f"did not answer {path} within {self._timeout_s:g} s") from None
             except httpx.TransportError as error:
                 reason = f"does not answer ({error})"
             if time.monotonic() > until:
-                raise self._lost(f"{reason} for {self._timeout_s:g} s")
+                raise self._lost_error(f"{reason} for {self._timeout_s:g} s")
             time.sleep(_PAUSE_S)
         if response.is_error and response.status_code not in takes:
-            raise self._lost(f"refuses {path} with HTTP {response.status_code}: {_words(response)}")
+            raise self._lost_error(f"refuses {path} with HTTP {response.status_code}: {_error_message(response)}")
         return response
 
-    def _lost(self, what: str) -> StudentServerLost:
+    def _lost_error(self, what: str) -> StudentServerLost:
         return StudentServerLost(self.url, what, self.start)
 
 
@@ -171,7 +171,7 @@ def start_command(base: str, *, port: int, rank: int) -> str:
     )
 
 
-def _body(question: Question, name: str, *, image_token: int, end_token: int) -> dict[str, Any]:
+def _body(question: StudentRequest, name: str, *, image_token: int, end_token: int) -> dict[str, Any]:
     """Sampling is spelled out in full, so that no default of the server's or the checkpoint's joins in."""
     ids_T = question.prompt_T
     repeated_T = (ids_T == image_token) & (np.roll(ids_T, 1) == image_token)  # the server expands placeholders itself
@@ -199,7 +199,7 @@ def _body(question: Question, name: str, *, image_token: int, end_token: int) ->
     }
 
 
-def _words(response: httpx.Response) -> str:
+def _error_message(response: httpx.Response) -> str:
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from trainer.model import network, tuners
-from trainer.model.distillation import Answered, Asked
+from trainer.model.distillation import TeacherOutput, TeacherRequest
 from trainer.model.towers import Tower, tower_of
 from trainer.training.logs import get_logger
 from trainer.training.provenance import local_directory
@@ -35,16 +35,16 @@ class Teacher(Protocol):
         """What makes logits of its hidden states."""
         ...
 
-    def answer(self, student: Any, inputs: dict[str, Any], asked: Asked) -> Answered:
+    def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
         """What it makes of a collated batch. ``student`` is the model as it is trained, parallel wrappers included."""
         ...
 
-    def speaking(self) -> AbstractContextManager[Any]:
+    def generating_model(self) -> AbstractContextManager[Any]:
         """The model to generate with, for as long as it is open."""
         ...
 
 
-class AdapterOff:
+class AdapterOffTeacher:
     """The student's own base."""
 
     def __init__(self, model: Any) -> None:
@@ -57,13 +57,13 @@ class AdapterOff:
         head = self._model.get_base_model().lm_head
         return getattr(head, "original_module", None) or getattr(head, "base_layer", None) or head
 
-    def answer(self, student: Any, inputs: dict[str, Any], asked: Asked) -> Answered:
+    def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
         """The base's answer, through the student's parallel wrappers."""
-        with torch.no_grad(), self.speaking():
-            return student(**inputs, asked=asked)
+        with torch.no_grad(), self.generating_model():
+            return student(**inputs, teacher_request=request)
 
     @contextmanager
-    def speaking(self) -> Iterator[Any]:
+    def generating_model(self) -> Iterator[Any]:
         """The model with its adapter off."""
         self._model.base_model.disable_adapter_layers()
         try:
@@ -85,13 +85,13 @@ class CopiedTeacher:
         """Its own head."""
         return self.model.lm_head
 
-    def answer(self, student: Any, inputs: dict[str, Any], asked: Asked) -> Answered:
+    def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
         """Its answer; the student is not asked."""
         device, to = self.model.device.type, self._autocast_to
         with torch.no_grad(), torch.autocast(device, to, enabled=to is not None):
-            return self.model(**inputs, asked=asked)
+            return self.model(**inputs, teacher_request=request)
 
-    def speaking(self) -> AbstractContextManager[Any]:
+    def generating_model(self) -> AbstractContextManager[Any]:
         """Itself."""
         return nullcontext(self.model)
 
@@ -129,7 +129,7 @@ def is_base(model: Any, tuner: TunerSection, base: str, teacher: Path) -> bool:
     return tuners.is_adapter(model) and untouched and Path(base).resolve() == teacher.resolve()
 
 
-def copied(
+def load_teacher_copy(
     student: Any,
     directory: Path,
     *,

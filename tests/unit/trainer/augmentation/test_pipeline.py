@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import TypeAdapter
 
-from trainer.augmentation import Pipeline, Plan
+from trainer.augmentation import AugmentationPlan, Pipeline
 from trainer.augmentation.labels import incomplete
 from trainer.config.augmentation import OpConfig
 from vqc.caption import CaptionObject, in_reading_order
@@ -52,7 +52,9 @@ OBJECTS = (
 )
 
 
-def plan(steps: Pipeline, objects: tuple[CaptionObject, ...] = OBJECTS, seed: int = 0, size: SizeWH = SIZE) -> Plan:
+def plan(
+    steps: Pipeline, objects: tuple[CaptionObject, ...] = OBJECTS, seed: int = 0, size: SizeWH = SIZE
+) -> AugmentationPlan:
     return steps.plan(objects, size, random.Random(seed))
 
 
@@ -152,7 +154,7 @@ def test_affine_operations_are_one_resampling_and_colours_come_last() -> None:
         ("pad_to_multiple", {}),
     )
     names = [getattr(step, "func").__name__ for step in plan(steps).steps]  # noqa: B009 - partial has no static attribute
-    assert names == ["warped", "padded", "jittered", "gamma_corrected"]
+    assert names == ["warp", "pad", "jitter", "correct_gamma"]
 
 
 def test_colours_never_move_a_label_nor_its_draws() -> None:

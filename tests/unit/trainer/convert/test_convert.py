@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trainer.cli import main
 from trainer.config import ConfigError, TrainConfig, config_from, documented_keys, load_config
 from trainer.convert import convert, from_swift, to_swift
-from trainer.convert.flat import said
+from trainer.convert.flat import non_default_values
 from trainer.convert.names import OURS_ONLY, SAME, SPECIAL, swift_defaults
 from vqc.errors import InvalidValue
 
@@ -132,7 +132,7 @@ def test_what_both_can_say_survives_the_way_there_and_back(config: TrainConfig, 
     assert there.lost == ()
     back = from_swift(there.tree)
     assert back.lost == ()
-    assert said(config_from(back.tree)) == said(config)
+    assert non_default_values(config_from(back.tree)) == non_default_values(config)
 
 
 LEAVES = st.none() | st.booleans() | st.integers(-3, 9000) | st.floats(allow_nan=False) | st.sampled_from(

@@ -15,7 +15,8 @@ from tests.support.training_records import PHOTO, TICKET, WriteRecords
 from trainer.config import config_from
 from trainer.data import DataError, Example, SampleDataset, Task, conversation_text, dataset_from_config
 from trainer.data.images import ImageRef, canonical_pixels
-from trainer.data.mode import epoch_order, photo_task
+from trainer.data.sampling import photo_task
+from trainer.order import epoch_order
 from vqc import codec, parser, verdict
 from vqc import summary as stage_a
 from vqc.geometry import Kind
@@ -166,7 +167,7 @@ def test_every_epoch_has_an_order_of_its_own_and_shows_every_record_once(records
         orders.append([dataset[index].record for index in range(12)])
     assert all(sorted(order) == list(range(12)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
-    assert orders[1] == epoch_order(7, 1, 12)
+    assert orders[1] == epoch_order(7, 1, 12, "order")
 
 
 def test_mixed_mode_follows_its_ratio_and_changes_with_the_epoch() -> None:

@@ -5,10 +5,10 @@ import httpx
 import pytest
 
 from service.tickets.schemas import GroupIn
-from trainer.evaluation.answers import Photo, TicketCase
-from trainer.evaluation.evaluate import evaluation, labelled, scored
+from trainer.evaluation.answers import LabelledPhoto, LabelledTicket
+from trainer.evaluation.evaluate import evaluate_model, load_labelled, score_answers
 from trainer.evaluation.page import write_report
-from trainer.evaluation.remote import Service, ServiceRefused
+from trainer.evaluation.remote import ServiceClient, ServiceRefused
 from vqc import codec, parser, summary, verdict
 from vqc.missions import missions
 from vqc.verdict import Verdict, VerdictAnswer
@@ -33,10 +33,10 @@ class Oracle:
 
 
 def test_the_report_has_the_headline_keys_and_the_worst_photos(jsonl: Path, tmp_path: Path):
-    photos, _ = labelled(jsonl)
+    photos, _ = load_labelled(jsonl)
     mission = next(iter(missions().values()))
-    tickets = [TicketCase(photos=(), summaries=("x×1",), mission=mission, verdict=Verdict.FAIL)]
-    result = scored(Oracle(), photos, tickets, progress=False)
+    tickets = [LabelledTicket(photos=(), summaries=("x×1",), mission=mission, verdict=Verdict.FAIL)]
+    result = score_answers(Oracle(), photos, tickets, progress=False)
     report = result.as_dict()
     assert report["num_images"] == 16
     assert report["malformed"] == 1 / 16
@@ -52,15 +52,15 @@ def test_the_report_has_the_headline_keys_and_the_worst_photos(jsonl: Path, tmp_
     assert "f1_50_box" in result.table()
 
 
-def service(handler) -> Service:
-    return Service("http://service", transport=httpx.MockTransport(handler), concurrency=2)
+def service(handler) -> ServiceClient:
+    return ServiceClient("http://service", transport=httpx.MockTransport(handler), concurrency=2)
 
 
 def test_the_service_is_asked_as_anyone_would_ask_it(jsonl: Path):
-    photos, _ = labelled(jsonl, 3)
+    photos, _ = load_labelled(jsonl, 3)
     by_bytes = {photo.path.read_bytes(): photo for photo in photos}
 
-    def photo_of(request: httpx.Request) -> Photo:
+    def photo_of(request: httpx.Request) -> LabelledPhoto:
         return next(photo for data, photo in by_bytes.items() if data in request.content)
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -74,12 +74,12 @@ def test_the_service_is_asked_as_anyone_would_ask_it(jsonl: Path):
         assert photo.mission.name.encode() in request.content
         return httpx.Response(200, json={"photos": [{"summary": summary.render(photo.summary)}]})
 
-    report = scored(service(answer), photos, progress=False).as_dict()
+    report = score_answers(service(answer), photos, progress=False).as_dict()
     assert (report["f1_50_box"], report["stage_a_recall"], report["malformed"]) == (1, 1, 0)
 
 
 def test_a_busy_service_is_asked_again_and_a_broken_one_is_reported(jsonl: Path):
-    photos, _ = labelled(jsonl, 1)
+    photos, _ = load_labelled(jsonl, 1)
     calls = []
 
     def busy(request: httpx.Request) -> httpx.Response:
@@ -97,8 +97,8 @@ def test_a_busy_service_is_asked_again_and_a_broken_one_is_reported(jsonl: Path)
 
 @pytest.mark.parametrize("evidence", ["summaries", "images", "both"])
 def test_a_ticket_is_judged_from_what_it_holds_and_the_machines_verdict_counts(jsonl: Path, evidence: str):
-    photos, _ = labelled(jsonl, 2)
-    ticket = TicketCase(
+    photos, _ = load_labelled(jsonl, 2)
+    ticket = LabelledTicket(
         photos=() if evidence == "summaries" else tuple(photo.path for photo in photos),
         summaries=() if evidence == "images" else ("标签×1", "无关图片"),
         mission=next(iter(missions().values())),
@@ -124,7 +124,7 @@ def test_a_ticket_is_judged_from_what_it_holds_and_the_machines_verdict_counts(j
 def test_batches_answer_as_single_photos_do(checkpoint: Path, jsonl: Path):
     from trainer.evaluation.local import LocalModel
 
-    photos, _ = labelled(jsonl, 3)
+    photos, _ = load_labelled(jsonl, 3)
     alone = LocalModel(checkpoint, batch_size=1, max_new_tokens=6)
     together = LocalModel(checkpoint, batch_size=3, max_new_tokens=6)
     mission = next(iter(missions().values()))
@@ -136,6 +136,6 @@ def test_batches_answer_as_single_photos_do(checkpoint: Path, jsonl: Path):
 
 
 def test_a_directory_is_scored(checkpoint: Path, jsonl: Path):
-    report = evaluation(checkpoint, data=jsonl, limit=2, max_new_tokens=3).as_dict()
+    report = evaluate_model(checkpoint, data=jsonl, limit=2, max_new_tokens=3).as_dict()
     assert report["num_images"] == 2
     assert report["malformed"] == 1

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.evaluation.matching import is_line, matched
+from trainer.evaluation.matching import is_line, match_objects
 from trainer.evaluation.overlap import overlap
 from trainer.evaluation.scores import attribute_score, by_category, fact_score, region_score
 from vqc.caption import CaptionObject
@@ -49,25 +49,25 @@ def test_overlap_of_known_shapes():
 def test_matching_is_greedy_exclusive_and_within_a_category():
     labels = [box(0, 0, 100, 100), box(50, 0, 150, 100)]
     answers = [box(40, 0, 140, 100), box(0, 0, 100, 100, desc="螺丝")]
-    found = matched(labels, answers)
+    found = match_objects(labels, answers)
     assert [pair[:2] for pair in found.pairs] == [(1, 0)]
-    assert matched(labels, labels).pairs[0][2] == 1.0
+    assert match_objects(labels, labels).pairs[0][2] == 1.0
 
 
 def test_a_perfect_answer_scores_one_and_an_empty_one_zero():
     objects = [box(0, 0, 100, 100), line(0, 0, 500, 500), box(200, 200, 300, 260, desc="螺丝/拧紧")]
-    perfect = [matched(objects, objects)]
+    perfect = [match_objects(objects, objects)]
     assert region_score(perfect, is_line).f1 == region_score(perfect, lambda item: not is_line(item)).f1_50 == 1
     assert attribute_score(perfect).exact == 1
-    assert region_score([matched(objects, [])], is_line).f1_50 == 0
-    assert region_score([matched([], [])], is_line).f1_50 is None
-    assert list(by_category([matched(objects, [box(0, 0, 5, 5, desc="新")])])) == ["标签", "光纤", "螺丝", "新"]
+    assert region_score([match_objects(objects, [])], is_line).f1_50 == 0
+    assert region_score([match_objects([], [])], is_line).f1_50 is None
+    assert list(by_category([match_objects(objects, [box(0, 0, 5, 5, desc="新")])])) == ["标签", "光纤", "螺丝", "新"]
 
 
 def test_one_miss_one_extra():
     labels = [box(0, 0, 100, 100), box(200, 0, 300, 100)]
     answers = [box(0, 0, 100, 75), box(600, 0, 700, 100)]
-    score = region_score([matched(labels, answers)], lambda item: True)
+    score = region_score([match_objects(labels, answers)], lambda item: True)
     assert score.f1_50 == pytest.approx(0.5)
     assert score.f1 == pytest.approx(0.5 * 6 / 10)
 
@@ -75,7 +75,7 @@ def test_one_miss_one_extra():
 def test_attributes_count_where_regions_agree():
     labels = [box(0, 0, 100, 100, desc="BBU设备/华为,显示完整"), box(500, 500, 600, 600, desc="BBU设备/中兴,显示完整")]
     answers = [box(0, 0, 100, 100, desc="BBU设备/华为,只显示部分")]
-    found = attribute_score([matched(labels, answers)])
+    found = attribute_score([match_objects(labels, answers)])
     assert (found.pairs, found.recall, found.exact) == (1, 0.5, 0.0)
 
 

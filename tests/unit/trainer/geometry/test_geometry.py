@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from trainer.geometry import (
     Affine,
-    clipped,
+    clip_shape,
     hflip,
     identity,
-    line_length,
     line_pieces,
     min_area_rectangle,
-    moved,
-    moved_points,
+    move_points,
+    move_shape,
     on_pixel_indices,
     polygon_area,
+    polyline_length,
     rotation,
     scaling,
     translation,
@@ -46,7 +46,7 @@ def boxes(draw: st.DrawFn) -> Shape:
 def quads(draw: st.DrawFn) -> Shape:
     """Convex quads: rectangles stretched and turned."""
     box = draw(boxes())
-    return moved(box, rotation(draw(st.floats(1, 44)), draw(point)))
+    return move_shape(box, rotation(draw(st.floats(1, 44)), draw(point)))
 
 
 lines = st.lists(point, min_size=2, max_size=8, unique=True).map(lambda ps: Shape.from_points(Kind.LINE, ps))
@@ -78,7 +78,7 @@ def clockwise(points: tuple[tuple[float, float], ...]) -> bool:
 
 @given(shapes, maps())
 def test_moved_shapes_are_canonical_and_wound_clockwise(shape: Shape, matrix: Affine) -> None:
-    result = moved(shape, matrix)
+    result = move_shape(shape, matrix)
     assert canonical(result) == result
     if result.kind is Kind.QUAD:
         assert clockwise(result.points)
@@ -88,7 +88,7 @@ def test_moved_shapes_are_canonical_and_wound_clockwise(shape: Shape, matrix: Af
 @given(shapes)
 def test_a_fully_covered_object_has_coverage_exactly_1(shape: Shape) -> None:
     around = (-1000.0, -1000.0, 1000.0, 1000.0)
-    result = clipped(shape, around)
+    result = clip_shape(shape, around)
     assert result is not None
     assert result.coverage == 1.0
     assert result.shape == canonical(shape)
@@ -96,7 +96,7 @@ def test_a_fully_covered_object_has_coverage_exactly_1(shape: Shape) -> None:
 
 @given(shapes)
 def test_clipped_shapes_stay_inside_and_canonical(shape: Shape) -> None:
-    result = clipped(shape, WINDOW)
+    result = clip_shape(shape, WINDOW)
     if result is None:
         return
     assert 0 < result.coverage <= 1
@@ -109,7 +109,7 @@ def test_clipped_shapes_stay_inside_and_canonical(shape: Shape) -> None:
 def test_coverage_of_a_quad_is_its_share_of_the_area_and_the_outline_is_kept_well(shape: Shape) -> None:
     whole = shapely.Polygon(shape.points)
     part = whole.intersection(shapely.box(*WINDOW))
-    result = clipped(shape, WINDOW)
+    result = clip_shape(shape, WINDOW)
     if part.area < 1:
         return
     assert result is not None
@@ -122,7 +122,7 @@ def test_coverage_of_a_quad_is_its_share_of_the_area_and_the_outline_is_kept_wel
 def test_a_box_and_the_same_box_as_quad_have_equal_coverage(box: Shape) -> None:
     x1, y1, x2, y2 = box.xy
     quad = Shape(Kind.QUAD, (x1, y1, x2, y1, x2, y2, x1, y2))
-    from_box, from_quad = clipped(box, WINDOW), clipped(quad, WINDOW)
+    from_box, from_quad = clip_shape(box, WINDOW), clip_shape(quad, WINDOW)
     if from_box is None or from_box.coverage < 1e-6:
         return
     assert from_quad is not None
@@ -138,7 +138,7 @@ def test_line_pieces_lie_on_the_line_and_inside(shape: Shape) -> None:
             assert -1e-9 <= x <= 200 + 1e-9
             assert -1e-9 <= y <= 150 + 1e-9
             assert whole.distance(shapely.Point(x, y)) < 1e-6
-    inside = sum(line_length(piece) for piece in line_pieces(shape.points, WINDOW))
+    inside = sum(polyline_length(piece) for piece in line_pieces(shape.points, WINDOW))
     assert inside == pytest.approx(_length_inside(shape), abs=1e-6)
 
 
@@ -149,14 +149,14 @@ def _length_inside(shape: Shape) -> float:
 
 @given(maps(), st.lists(point, min_size=1, max_size=5))
 def test_pixel_indices_are_half_a_pixel_before_edges(matrix: Affine, points: list[tuple[float, float]]) -> None:
-    edges = moved_points(points, matrix)
-    indices = moved_points([(x - 0.5, y - 0.5) for x, y in points], on_pixel_indices(matrix))
+    edges = move_points(points, matrix)
+    indices = move_points([(x - 0.5, y - 0.5) for x, y in points], on_pixel_indices(matrix))
     assert np.allclose(np.array(indices) + 0.5, edges, atol=1e-6)
 
 
 def test_a_line_that_leaves_and_comes_back_is_not_joined() -> None:
     line = Shape(Kind.LINE, (10, 10, 190, 10, 300, 10, 300, 60, 150, 60))
-    result = clipped(line, WINDOW)
+    result = clip_shape(line, WINDOW)
     assert result is not None
     assert result.shape.xy == (10, 10, 190, 10, 200, 10)
     assert result.coverage == pytest.approx(190 / 490)
@@ -164,7 +164,7 @@ def test_a_line_that_leaves_and_comes_back_is_not_joined() -> None:
 
 @pytest.mark.parametrize("degrees", [0, 10, 20, 30, 45])
 def test_min_area_rectangle_of_a_turned_rectangle_has_its_area(degrees: float) -> None:
-    corners = moved_points(((0, 0), (30, 0), (30, 10), (0, 10)), rotation(degrees))
+    corners = move_points(((0, 0), (30, 0), (30, 10), (0, 10)), rotation(degrees))
     assert polygon_area(min_area_rectangle(corners)) == pytest.approx(300, abs=1e-6)
 
 
@@ -173,26 +173,26 @@ def test_min_area_rectangle_of_points_on_a_line_has_no_area() -> None:
 
 
 def test_a_triangle_that_is_left_keeps_its_outline() -> None:
-    result = clipped(Shape(Kind.QUAD, (-20, 0, 20, 0, 20, 40, -20, 40)), (0, 0, 200, 150))
+    result = clip_shape(Shape(Kind.QUAD, (-20, 0, 20, 0, 20, 40, -20, 40)), (0, 0, 200, 150))
     assert result is not None
     assert result.coverage == 0.5
-    diamond = moved(Shape(Kind.BBOX, (-10, -10, 10, 10)), rotation(45))
-    corner = clipped(diamond, (0, 0, 200, 150))
+    diamond = move_shape(Shape(Kind.BBOX, (-10, -10, 10, 10)), rotation(45))
+    corner = clip_shape(diamond, (0, 0, 200, 150))
     assert corner is not None
     assert polygon_area(corner.shape.points) == pytest.approx(100)
     assert corner.coverage == pytest.approx(0.25)
 
 
 def test_shapes_that_only_touch_the_window_are_gone() -> None:
-    assert clipped(Shape(Kind.BBOX, (200, 0, 300, 50)), WINDOW) is None
-    assert clipped(Shape(Kind.QUAD, (200, 0, 300, 0, 300, 50, 200, 50)), WINDOW) is None
-    assert clipped(Shape(Kind.LINE, (250, 0, 250, 100)), WINDOW) is None
-    assert clipped(Shape(Kind.LINE, (200, -10, 210, 10)), WINDOW) is None
+    assert clip_shape(Shape(Kind.BBOX, (200, 0, 300, 50)), WINDOW) is None
+    assert clip_shape(Shape(Kind.QUAD, (200, 0, 300, 0, 300, 50, 200, 50)), WINDOW) is None
+    assert clip_shape(Shape(Kind.LINE, (250, 0, 250, 100)), WINDOW) is None
+    assert clip_shape(Shape(Kind.LINE, (200, -10, 210, 10)), WINDOW) is None
 
 
 def test_sides_that_cross_do_not_break_clipping() -> None:
     bow_tie = Shape(Kind.QUAD, (-10, 10, 50, 50, 50, 10, -10, 50))
-    result = clipped(bow_tie, WINDOW)
+    result = clip_shape(bow_tie, WINDOW)
     assert result is not None
     assert 0 < result.coverage < 1
 
@@ -201,42 +201,42 @@ class TestPredecessorCases:
     """Cases of the shared list; where they show the predecessor's bug, the correct value is tested."""
 
     def test_geo_hflip_in_edge_convention(self) -> None:
-        assert moved(Shape(Kind.BBOX, (10, 10, 30, 30)), hflip(64)).xy == (34, 10, 54, 30)
-        assert moved(Shape(Kind.LINE, (5, 5, 60, 40)), hflip(64)).xy == (4, 40, 59, 5)
+        assert move_shape(Shape(Kind.BBOX, (10, 10, 30, 30)), hflip(64)).xy == (34, 10, 54, 30)
+        assert move_shape(Shape(Kind.LINE, (5, 5, 60, 40)), hflip(64)).xy == (4, 40, 59, 5)
 
     def test_geo_line_clip(self) -> None:
-        result = clipped(Shape(Kind.LINE, (-10, 10, 10, 10, 60, 10, 60, 60)), (0, 0, 50, 50))
+        result = clip_shape(Shape(Kind.LINE, (-10, 10, 10, 10, 60, 10, 60, 60)), (0, 0, 50, 50))
         assert result is not None
         assert result.shape.xy == (0, 10, 10, 10, 50, 10)
 
     def test_geo_cov_quarter(self) -> None:
-        result = clipped(Shape(Kind.BBOX, (10, 10, 50, 50)), (30, 30, 70, 70))
+        result = clip_shape(Shape(Kind.BBOX, (10, 10, 50, 50)), (30, 30, 70, 70))
         assert result is not None
         assert result.coverage == 0.25
 
     def test_geo_translate(self) -> None:
         by = translation(-5, -10)
-        assert moved(Shape(Kind.BBOX, (10, 20, 50, 60)), by).xy == (5, 10, 45, 50)
-        assert moved(Shape(Kind.QUAD, (10, 20, 50, 20, 50, 60, 10, 60)), by).xy == (5, 10, 45, 10, 45, 50, 5, 50)
-        assert moved(Shape(Kind.LINE, (10, 20, 50, 60)), by).xy == (5, 10, 45, 50)
+        assert move_shape(Shape(Kind.BBOX, (10, 20, 50, 60)), by).xy == (5, 10, 45, 50)
+        assert move_shape(Shape(Kind.QUAD, (10, 20, 50, 20, 50, 60, 10, 60)), by).xy == (5, 10, 45, 10, 45, 50, 5, 50)
+        assert move_shape(Shape(Kind.LINE, (10, 20, 50, 60)), by).xy == (5, 10, 45, 50)
 
     def test_geo_winding(self) -> None:
         quad = Shape(Kind.QUAD, (10, 10, 40, 10, 40, 20, 10, 20))
-        assert moved(quad, identity()).xy == quad.xy
+        assert move_shape(quad, identity()).xy == quad.xy
 
     def test_geo_quad_canonical(self) -> None:
         quad = Shape(Kind.QUAD, (704, 487, 670, 554, 973, 644, 993, 590))
-        assert moved(quad, identity()).xy == (704, 487, 993, 590, 973, 644, 670, 554)
+        assert move_shape(quad, identity()).xy == (704, 487, 993, 590, 973, 644, 670, 554)
 
 
 def test_quarter_turns_keep_boxes() -> None:
-    box = moved(Shape(Kind.BBOX, (10, 20, 30, 60)), rotation(90, (0, 0)))
+    box = move_shape(Shape(Kind.BBOX, (10, 20, 30, 60)), rotation(90, (0, 0)))
     assert box.kind is Kind.BBOX
     assert box.xy == pytest.approx((-60, 10, -20, 30))
-    assert moved(Shape(Kind.BBOX, (10, 20, 30, 60)), rotation(1)).kind is Kind.QUAD
+    assert move_shape(Shape(Kind.BBOX, (10, 20, 30, 60)), rotation(1)).kind is Kind.QUAD
 
 
 def test_lengths_and_areas() -> None:
-    assert line_length([(0, 0), (3, 4), (3, 5)]) == 6
+    assert polyline_length([(0, 0), (3, 4), (3, 5)]) == 6
     assert polygon_area([(0, 0), (0, 2), (3, 2), (3, 0)]) == 6
-    assert math.isclose(polygon_area(moved_points(((0, 0), (2, 0), (2, 2), (0, 2)), scaling(2, 3))), 24)
+    assert math.isclose(polygon_area(move_points(((0, 0), (2, 0), (2, 2), (0, 2)), scaling(2, 3))), 24)

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 from trainer.model import direct_loss
 from trainer.model.loss import TEACHER_SHARE, answer_places, at, next_token_loss
 from trainer.model.targets import HiddenTargets
-from trainer.objectives.coarse import coarsened, likeliest
+from trainer.objectives.coarse import coarsen, likeliest
 from trainer.objectives.divergence import JensenShannon, jensen_shannon
 
 
@@ -43,7 +43,7 @@ def test_chunks_change_nothing_of_a_teachers_word_either(at_once, top_k, frozen)
     log_s, log_t = (jsd.log_probs(logits) for logits in (head(at(answer_places(labels), hidden)), other(teacher_SD)))
     if top_k is not None:
         ids, log_t = likeliest(log_t, top_k)
-        log_s = coarsened(log_s, ids)
+        log_s = coarsen(log_s, ids)
     wanted = jensen_shannon(log_s, log_t.detach(), beta=0.2).sum()
     wanted.backward()
     gradients = hidden.grad, head.weight.grad
@@ -66,8 +66,8 @@ def test_compiled_it_is_the_same_with_one_graph_for_all_lengths(monkeypatch, tau
         graphs.append(len(graph.graph.nodes))
         return graph.forward
 
-    compiled = torch.compile(direct_loss._taken, fullgraph=True, backend=counting)
-    monkeypatch.setattr(direct_loss, "_compiled", lambda: compiled)
+    compiled = torch.compile(direct_loss._logit_terms, fullgraph=True, backend=counting)
+    monkeypatch.setattr(direct_loss, "_compiled_logit_terms", lambda: compiled)
     torch.manual_seed(0)
     head, other = (nn.Linear(8, 11, bias=False).requires_grad_(False) for _ in range(2))
     jsd = JensenShannon(beta=0.2, temperature=2.0)

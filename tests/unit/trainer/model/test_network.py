@@ -7,7 +7,7 @@ import torch
 from tests.support import tiny
 from tests.support.networks import load
 from trainer.model import network
-from trainer.model.collate import packed
+from trainer.model.collate import pack_samples
 from trainer.model.encode import Encoder
 from vqc.missions import missions
 from vqc.prompts import dense_prompt, stage_b_prompt
@@ -24,7 +24,7 @@ def batch_of(model, encoder: Encoder):
         tiny.Sample(dense_prompt(), [tiny.photo(96, 64)], '{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}'),
         tiny.Sample(stage_b_prompt(mission, ["标签×1"]), (), "通过\n理由: 齐全"),
     ]
-    return packed([encoder.encode(sample) for sample in samples], model.facts(encoder.pad_token))
+    return pack_samples([encoder.encode(sample) for sample in samples], model.facts(encoder.pad_token))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -45,7 +45,7 @@ def test_a_text_only_batch_needs_no_vision(checkpoint: Path, encoder: Encoder):
     model = load(checkpoint, encoder)
     mission = next(iter(missions().values()))
     sample = tiny.Sample(stage_b_prompt(mission, ["标签×1"]), (), "通过\n理由: 齐全")
-    model(**packed([encoder.encode(sample)], model.facts(encoder.pad_token))).loss.backward()
+    model(**pack_samples([encoder.encode(sample)], model.facts(encoder.pad_token))).loss.backward()
     assert all(p.grad is None for p in model.model.visual.parameters())
 
 
@@ -65,5 +65,5 @@ def test_an_old_transformers_is_refused(monkeypatch):
 
 
 def test_attention_is_chosen_by_device_and_packing():
-    assert network.chosen_attention("eager", packing=True) == "eager"
-    assert network.chosen_attention("auto", packing=False) == "sdpa"
+    assert network.attention_implementation("eager", packing=True) == "eager"
+    assert network.attention_implementation("auto", packing=False) == "sdpa"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trainer.model.packing import Batching, BatchSampler, fitted, grouped_plan, packed_plan, shuffled
+from trainer.model.packing import Batching, BatchSampler, fit_to_count, grouped_plan, packed_plan
+from trainer.order import epoch_order
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=200)
 
@@ -15,7 +16,7 @@ def flat(plan):
 
 @given(LENGTHS, st.integers(0, 5))
 def test_packing_uses_each_sample_once_and_keeps_the_budget(lengths, epoch):
-    plan = packed_plan(lengths, 60, shuffled(len(lengths), 1, epoch), epoch)
+    plan = packed_plan(lengths, 60, epoch_order(1, epoch, len(lengths), "batches"), epoch)
     assert flat(plan) == list(range(len(lengths)))
     assert all(sum(lengths[i] for i in batch) <= 60 for batch in plan)
 
@@ -23,13 +24,13 @@ def test_packing_uses_each_sample_once_and_keeps_the_budget(lengths, epoch):
 def test_packing_wastes_little():
     rng = random.Random(0)
     lengths = [rng.randint(200, 900) for _ in range(3000)]
-    plan = packed_plan(lengths, 8192, shuffled(3000, 1, 0))
+    plan = packed_plan(lengths, 8192, epoch_order(1, 0, 3000, "batches"))
     assert len(plan) <= 1.02 * sum(lengths) / 8192 + 1
 
 
 @given(LENGTHS, st.integers(1, 4))
 def test_grouping_uses_each_sample_once(lengths, size):
-    plan = grouped_plan(lengths, size, shuffled(len(lengths), 1, 0))
+    plan = grouped_plan(lengths, size, epoch_order(1, 0, len(lengths), "batches"))
     assert flat(plan) == list(range(len(lengths)))
     assert all(len(batch) <= size for batch in plan)
 
@@ -37,7 +38,7 @@ def test_grouping_uses_each_sample_once(lengths, size):
 def test_grouping_saves_padding():
     rng = random.Random(0)
     lengths = [rng.randint(10, 1000) for _ in range(400)]
-    order = shuffled(400, 1, 0)
+    order = epoch_order(1, 0, 400, "batches")
 
     def padding(plan):
         return sum(max(lengths[i] for i in batch) * len(batch) for batch in plan) - sum(lengths)
@@ -50,9 +51,9 @@ def test_fitting_changes_the_number_only(plan, count):
     indices = flat(plan)
     if len(indices) < count:
         with pytest.raises(ValueError, match="cannot fill"):
-            fitted(plan, count)
+            fit_to_count(plan, count)
         return
-    made = fitted(plan, count)
+    made = fit_to_count(plan, count)
     assert len(made) == count
     assert all(made)
     assert flat(made) == indices

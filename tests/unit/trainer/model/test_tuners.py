@@ -36,7 +36,7 @@ def trained_towers(model) -> set[Tower]:
     ],
 )
 def test_every_adapter_learns_and_starts_or_ends_sanely(model, section):
-    tuned = tuners.tuned(model, TunerSection(freeze_aligner=False, **section), total_steps=10)
+    tuned = tuners.apply_tuner(model, TunerSection(freeze_aligner=False, **section), total_steps=10)
     assert tuners.is_adapter(tuned)
     assert trained_towers(tuned) == {Tower.LLM, Tower.ALIGNER}
 
@@ -50,12 +50,12 @@ def test_freeze_flags_choose_towers(model, llm, vit, aligner):
     if not wanted:
         for kind in ("lora", "full"):
             with pytest.raises(tuners.NothingToTrain):
-                tuners.tuned(model, TunerSection(tuner_type=kind, **flags))
+                tuners.apply_tuner(model, TunerSection(tuner_type=kind, **flags))
         return
     found = tuners.targets(model, TunerSection(**flags))
     assert {tower_of(name) for name in found.adapted} == wanted
     assert "lm_head" not in found.adapted
-    assert trained_towers(tuners.tuned(model, TunerSection(tuner_type="full", **flags))) == wanted
+    assert trained_towers(tuners.apply_tuner(model, TunerSection(tuner_type="full", **flags))) == wanted
 
 
 def test_all_linear_is_every_linear_layer(model):
@@ -72,14 +72,14 @@ def test_the_aligner_playbook_trains_exactly_the_named_modules(model):
         target_regex="^$",
         modules_to_save=("model.visual.merger", "model.visual.deepstack_merger_list"),
     )
-    tuned = tuners.tuned(model, section)
+    tuned = tuners.apply_tuner(model, section)
     assert tuned is model
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {name for name, _ in model.named_parameters() if tower_of(name) is Tower.ALIGNER}
 
 
 def test_modules_to_save_beside_an_adapter(model):
-    tuned = tuners.tuned(model, TunerSection(freeze_aligner=False, modules_to_save=("model.visual.merger",)))
+    tuned = tuners.apply_tuner(model, TunerSection(freeze_aligner=False, modules_to_save=("model.visual.merger",)))
     trained = [name for name, parameter in tuned.named_parameters() if parameter.requires_grad]
     assert any("visual.merger.modules_to_save.default.linear_fc1.weight" in name for name in trained)
     assert not any("visual.merger" in name and "lora" in name for name in trained)
@@ -93,7 +93,7 @@ def test_names_that_do_not_exist_are_named(model):
 
 
 def test_an_earlier_stage_continues_in_a_wider_one(checkpoint: Path, model, tmp_path: Path):
-    first = tuners.tuned(model, TunerSection(freeze_llm=True, freeze_aligner=False, lora_rank=4))
+    first = tuners.apply_tuner(model, TunerSection(freeze_llm=True, freeze_aligner=False, lora_rank=4))
     for name, parameter in first.named_parameters():
         if "lora_B" in name:
             torch.nn.init.constant_(parameter, 0.5)
@@ -103,7 +103,7 @@ def test_an_earlier_stage_continues_in_a_wider_one(checkpoint: Path, model, tmp_
     def fresh():
         return network.load(checkpoint, dtype=torch.float32, attn_impl="sdpa", pixel_table=table)
 
-    second = tuners.tuned(fresh(), TunerSection(freeze_aligner=False, lora_rank=4))
+    second = tuners.apply_tuner(fresh(), TunerSection(freeze_aligner=False, lora_rank=4))
     tuners.load_earlier_stage(second, tmp_path / "stage1")
     taken = dict(second.named_parameters())
     for name, parameter in first.named_parameters():
@@ -112,13 +112,13 @@ def test_an_earlier_stage_continues_in_a_wider_one(checkpoint: Path, model, tmp_
     assert all(not p.any() for name, p in taken.items() if "lora_B" in name and "language_model" in name)
     for other in (TunerSection(lora_rank=4), TunerSection(freeze_aligner=False, lora_rank=2)):
         with pytest.raises(tuners.EarlierStageMismatch, match="vqc-train export"):
-            tuners.load_earlier_stage(tuners.tuned(fresh(), other), tmp_path / "stage1")
+            tuners.load_earlier_stage(tuners.apply_tuner(fresh(), other), tmp_path / "stage1")
 
 
 def test_what_is_trained_beside_bfloat16_weights_is_float32(checkpoint: Path):
     table = Encoder.load(checkpoint).pixels.table_CV
     model = network.load(checkpoint, dtype=torch.bfloat16, attn_impl="sdpa", pixel_table=table)
     section = TunerSection(freeze_aligner=True, modules_to_save=("model.visual.merger",))
-    tuned = tuners.tuned(model, section, masters=True)
+    tuned = tuners.apply_tuner(model, section, masters=True)
     assert {p.dtype for p in tuned.parameters() if p.requires_grad} == {torch.float32}
     assert torch.bfloat16 in {p.dtype for p in tuned.parameters()}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.divergence import reference
-from trainer.objectives.coarse import coarsened, likeliest
+from trainer.objectives.coarse import coarsen, likeliest
 from trainer.objectives.divergence import JensenShannon, jensen_shannon
 
 BETAS = [0.0, 0.05, 0.1, 0.5, 0.9, 1.0]
@@ -90,7 +90,7 @@ def test_fewer_outcomes_are_never_further_apart(seed: int, beta: float, count: i
     log_s, log_t = student.log_softmax(-1), teacher.log_softmax(-1)
     ids, coarse_t = likeliest(log_t, count)
     torch.testing.assert_close(coarse_t.exp().sum(-1), torch.ones(7, dtype=torch.float64))
-    coarse = jensen_shannon(coarsened(log_s, ids), coarse_t, beta=beta)
+    coarse = jensen_shannon(coarsen(log_s, ids), coarse_t, beta=beta)
     whole = jensen_shannon(log_s, log_t, beta=beta)
     assert (coarse <= whole + 1e-12).all()
     assert (coarse >= -1e-12).all()
@@ -99,7 +99,7 @@ def test_fewer_outcomes_are_never_further_apart(seed: int, beta: float, count: i
 def test_all_tokens_but_one_lose_nothing() -> None:
     student, teacher = (torch.from_numpy(x).log_softmax(-1) for x in logits(3))
     ids, coarse_t = likeliest(teacher, 1000)
-    coarse = jensen_shannon(coarsened(student, ids), coarse_t, beta=0.3)
+    coarse = jensen_shannon(coarsen(student, ids), coarse_t, beta=0.3)
     torch.testing.assert_close(coarse, jensen_shannon(student, teacher, beta=0.3))
 
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support import tiny
 from trainer.model import network, tuners
-from trainer.model.collate import packed, padded
+from trainer.model.collate import pack_samples, pad_samples
 from trainer.model.encode import Encoder
 from trainer.training.flops import Work, training_flops
 from trainer.training.measure import work_of
@@ -32,9 +32,9 @@ ANSWER = '{"object_1": {"bbox_2d": [1, 20, 300, 1000], "desc": "BBU设备/华为
 def test_the_formula_is_what_pytorch_counts(checkpoint: Path, tmp_path: Path, tuner: dict[str, object]):
     encoder = Encoder.load(checkpoint)
     net = network.load(checkpoint, dtype=torch.float32, attn_impl="eager", pixel_table=encoder.pixels.table_CV)
-    model = tuners.tuned(net, tiny.config(checkpoint, tmp_path, tmp_path, tuner=tuner).tuner).train()
+    model = tuners.apply_tuner(net, tiny.config(checkpoint, tmp_path, tmp_path, tuner=tuner).tuner).train()
     sample = encoder.encode(tiny.Sample(dense_prompt(), [tiny.photo(128, 96)], ANSWER))
-    batch = packed([sample], net.facts(encoder.pad_token))
+    batch = pack_samples([sample], net.facts(encoder.pad_token))
     with FlopCounterMode(display=False) as counter:
         model(**{name: value for name, value in batch.items() if not name.startswith("num_")}).loss.backward()
     work = work_of(batch)
@@ -52,7 +52,7 @@ def test_a_padded_batch_holds_the_work_of_a_packed_one(checkpoint: Path):
     photos = [[tiny.photo(128, 96)], [tiny.photo(64, 96)], []]
     samples = [encoder.encode(tiny.Sample(dense_prompt(), images, ANSWER)) for images in photos]
     facts = net.facts(encoder.pad_token)
-    assert work_of(padded(samples, facts)) == work_of(packed(samples, facts))
-    assert sum((work_of(packed([sample], facts)) for sample in samples), start=Work()) == work_of(
-        packed(samples, facts)
+    assert work_of(pad_samples(samples, facts)) == work_of(pack_samples(samples, facts))
+    assert sum((work_of(pack_samples([sample], facts)) for sample in samples), start=Work()) == work_of(
+        pack_samples(samples, facts)
     )

@@ -12,9 +12,9 @@ import torch
 from tests.support import tiny
 from tests.support.networks import load
 from trainer.config.distillation import RlhfSection
-from trainer.model.collate import padded
+from trainer.model.collate import pad_samples
 from trainer.model.encode import IGNORED, Encoded, Encoder
-from trainer.training.answers import Source, source
+from trainer.training.answers import AnswerSource, answer_source
 from trainer.training.generation import Generation
 from vqc.missions import missions
 from vqc.prompts import dense_prompt, stage_b_prompt
@@ -52,7 +52,7 @@ def test_a_greedy_answer_is_the_likeliest_next_token_again_and_again(
 ):
     model: Any = load(checkpoint, encoder, attn_impl=attn_impl).train()
     before = model.config._attn_implementation
-    answered = generation(encoder).greedy(model, samples)
+    answered = generation(encoder).greedy_answers(model, samples)
     assert model.training
     assert model.config._attn_implementation == before
     reader: Any = load(checkpoint, encoder)
@@ -62,9 +62,9 @@ def test_a_greedy_answer_is_the_likeliest_next_token_again_and_again(
         assert (new.labels_T[:prompt] == IGNORED).all()
         assert np.array_equal(new.labels_T[prompt:], new.input_ids_T[prompt:])
         assert 1 <= len(new) - prompt <= MOST
-        batch = padded([new], reader.facts(encoder.pad_token))
+        batch = pad_samples([new], reader.facts(encoder.pad_token))
         with torch.no_grad():
-            logits = reader.lm_head(reader._hidden(batch["input_ids"], reader._features(batch, None), batch))
+            logits = reader.lm_head(reader._hidden_states(batch["input_ids"], reader._features(batch, None), batch))
         assert logits[0, prompt - 1 : -1].argmax(-1).tolist() == new.input_ids_T[prompt:].tolist()
 
 
@@ -76,7 +76,7 @@ def test_the_same_seed_draws_the_same_and_leaves_other_chance_alone(
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    first, again, other = (writer.sampled(model, samples, seed) for seed in (1, 1, 2))
+    first, again, other = (writer.sample_answers(model, samples, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), wanted)
     assert [s.input_ids_T.tolist() for s in first] == [s.input_ids_T.tolist() for s in again]
     assert [s.input_ids_T.tolist() for s in first] != [s.input_ids_T.tolist() for s in other]
@@ -95,7 +95,7 @@ def test_an_answer_ends_where_the_model_ends_it_or_the_limit_does(
 
     monkeypatch.setattr(model, "generate", generate)
     prompts = [len(sample) - sample.positions for sample in samples]
-    answered = generation(encoder, longest=max(prompts) + 2).greedy(model, samples)
+    answered = generation(encoder, longest=max(prompts) + 2).greedy_answers(model, samples)
     assert asked["max_new_tokens"] == 2
     answers = [s.input_ids_T[p:].tolist() for s, p in zip(answered, prompts, strict=True)]
     assert answers == [[9, encoder.end_token], [9, 9, 9], [encoder.end_token]]
@@ -103,10 +103,12 @@ def test_an_answer_ends_where_the_model_ends_it_or_the_limit_does(
 
 def test_who_answers_depends_on_seed_and_step_alone_and_in_the_share_asked_for():
     rlhf = RlhfSection(rlhf_type="gkd", lmbda=0.3, seq_kd=True)
-    drawn = [source(rlhf, 17, step) for step in range(2000)]
-    assert drawn == [source(rlhf, 17, step) for step in range(2000)]
-    assert drawn.count(Source.STUDENT) / 2000 == pytest.approx(0.3, abs=0.04)
-    assert Source.DATA not in drawn
+    drawn = [answer_source(rlhf, 17, step) for step in range(2000)]
+    assert drawn == [answer_source(rlhf, 17, step) for step in range(2000)]
+    assert drawn.count(AnswerSource.STUDENT) / 2000 == pytest.approx(0.3, abs=0.04)
+    assert AnswerSource.DATA not in drawn
     forward = RlhfSection(rlhf_type="gkd")
-    assert {source(forward, 17, step) for step in range(50)} == {Source.DATA}
-    assert {source(RlhfSection(rlhf_type="gkd", lmbda=1.0), 17, step) for step in range(50)} == {Source.STUDENT}
+    assert {answer_source(forward, 17, step) for step in range(50)} == {AnswerSource.DATA}
+    assert {answer_source(RlhfSection(rlhf_type="gkd", lmbda=1.0), 17, step) for step in range(50)} == {
+        AnswerSource.STUDENT
+    }

@@ -16,9 +16,9 @@ from trainer.data import dataset_from_config
 from trainer.model import network, tuners
 from trainer.model.encode import Encoder
 from trainer.training import callbacks, health, inputs, optim, schedule
+from trainer.training.errors import LossDiverged, NoGradient, UnhealthyRun
 from trainer.training.provenance import Provenance, copy_processor
 from trainer.training.sharding import sharding_options
-from trainer.training.trouble import LossDiverged, NoGradient, UnhealthyRun
 
 
 def training(**options) -> TrainingSection:
@@ -45,7 +45,7 @@ def test_each_tower_has_its_rate_and_no_parameter_is_lost(model):
 
 def test_adapter_parameters_belong_to_their_tower(model):
     section = tiny.config(Path("m"), Path("d"), Path("o"), tuner={"freeze_vit": False}).tuner
-    tuned = tuners.tuned(model, section)
+    tuned = tuners.apply_tuner(model, section)
     groups = {group["name"]: group for group in optim.groups(tuned.named_parameters(), training(vit_lr=1e-5))}
     assert set(groups) == {"llm", "vit", "aligner"}
     assert groups["vit"]["lr"] == 1e-5
@@ -71,10 +71,10 @@ def test_the_floor_is_absolute_for_every_group():
 
 
 def test_checkpoints_wait_for_their_delay():
-    assert callbacks.delayed(training(save_delay_steps=100), 99, 5.0)
-    assert not callbacks.delayed(training(save_delay_steps=100), 100, 0.0)
-    assert callbacks.delayed(training(save_delay_epochs=1.5), 10**6, 1.4)
-    assert not callbacks.delayed(training(), 0, 0.0)
+    assert callbacks.is_save_delayed(training(save_delay_steps=100), 99, 5.0)
+    assert not callbacks.is_save_delayed(training(save_delay_steps=100), 100, 0.0)
+    assert callbacks.is_save_delayed(training(save_delay_epochs=1.5), 10**6, 1.4)
+    assert not callbacks.is_save_delayed(training(), 0, 0.0)
     timing = callbacks.SaveTiming(training(save_delay_steps=100, save_steps=10))
     state, control = TrainerState(global_step=50, max_steps=1000), TrainerControl(should_save=True)
     timing.on_step_end(None, state, control)  # type: ignore[arg-type]
@@ -84,7 +84,7 @@ def test_checkpoints_wait_for_their_delay():
 def test_a_loss_that_is_no_number_stops_the_run():
     state = TrainerState(global_step=7)
     with pytest.raises(LossDiverged, match="nan at step 7: lower training.learning_rate"):
-        callbacks.Soundness().on_log(None, state, TrainerControl(), {"train/loss": float("nan")})  # type: ignore[arg-type]
+        callbacks.SoundnessCheck().on_log(None, state, TrainerControl(), {"train/loss": float("nan")})  # type: ignore[arg-type]
 
 
 def test_towers_without_gradient_stop_the_run(model):
@@ -92,7 +92,7 @@ def test_towers_without_gradient_stop_the_run(model):
         parameter.grad = torch.zeros_like(parameter) if "visual" in name else torch.ones_like(parameter)
     plain = types.SimpleNamespace(deepspeed=None, fsdp=None)
     with pytest.raises(NoGradient, match='"type": "image", "image"'):
-        callbacks.Soundness().on_pre_optimizer_step(plain, TrainerState(), TrainerControl(), model)  # type: ignore[arg-type]
+        callbacks.SoundnessCheck().on_pre_optimizer_step(plain, TrainerState(), TrainerControl(), model)  # type: ignore[arg-type]
 
 
 def test_healthy_samples_pass_and_broken_ones_are_named(checkpoint: Path, jsonl: Path, model, tmp_path: Path):
@@ -149,7 +149,7 @@ def test_a_missing_adapter_is_noticed(model, tmp_path: Path):
 def test_vision_is_not_trained_without_photos(model, tmp_path: Path):
     config = tiny.config(Path("m"), Path("d"), tmp_path, tuner={"tuner_type": "full"})
     with pytest.raises(UnhealthyRun, match="no record has a photo"):
-        health.check_model(tuners.tuned(model, config.tuner), config, photos=0)
+        health.check_model(tuners.apply_tuner(model, config.tuner), config, photos=0)
 
 
 @pytest.mark.parametrize(("name", "stage"), [("zero2", 2), ("zero3", 3)])

@@ -9,8 +9,8 @@ from tests.support import tiny
 from trainer.data import DataError
 from trainer.export import ContractChanged, export
 from trainer.model import tuners
+from trainer.training.errors import LossDiverged, OutOfMemory
 from trainer.training.run import run
-from trainer.training.trouble import LossDiverged, OutOfMemory
 from vqc.errors import InvalidValue
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:torch.*", "ignore:.*:DeprecationWarning")

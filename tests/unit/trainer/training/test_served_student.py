@@ -25,9 +25,9 @@ from tests.support import ranks, tiny
 from trainer.config import TrainConfig, config_from
 from trainer.model.encode import Encoder
 from trainer.training import distillation, student_server
+from trainer.training.errors import StudentServerLost
 from trainer.training.run import run
 from trainer.training.student_server import StudentServer
-from trainer.training.trouble import StudentServerLost
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:UserWarning:torch.*")
 

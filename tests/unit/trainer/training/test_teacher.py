@@ -13,8 +13,8 @@ from registry import open_registry
 from tests.support import tiny
 from trainer.config import TrainConfig, config_from
 from trainer.training import teacher
-from trainer.training.run import prepared, run
-from trainer.training.teacher import AdapterOff, CopiedTeacher
+from trainer.training.run import build_trainer, run
+from trainer.training.teacher import AdapterOffTeacher, CopiedTeacher
 from vqc.errors import InvalidValue
 
 GKD: dict[str, Any] = {"rlhf_type": "gkd", "beta": 0.1}
@@ -50,7 +50,7 @@ def test_a_teacher_is_a_directory_or_a_version_of_the_registry(
 @pytest.mark.parametrize(
     ("tuner", "kind", "shares_trunk"),
     [
-        ({}, AdapterOff, True),
+        ({}, AdapterOffTeacher, True),
         ({"lora_bias": "all"}, CopiedTeacher, False),
         ({"init_weights": "pissa"}, CopiedTeacher, True),
         ({"tuner_type": "full"}, CopiedTeacher, True),
@@ -60,7 +60,7 @@ def test_a_teacher_is_a_directory_or_a_version_of_the_registry(
 def test_a_copy_is_loaded_only_where_the_base_is_not_left_under_the_adapter(
     checkpoint: Path, jsonl: Path, tmp_path: Path, tuner: dict[str, Any], kind: type, shares_trunk: bool
 ):
-    trainer = prepared(config(checkpoint, jsonl, tmp_path, GKD, tuner=tuner))
+    trainer = build_trainer(config(checkpoint, jsonl, tmp_path, GKD, tuner=tuner))
     assert trainer._distiller is not None
     chosen = trainer._distiller._teacher
     assert type(chosen) is kind
@@ -75,18 +75,18 @@ def test_a_teacher_of_other_tokens_is_refused(checkpoint: Path, jsonl: Path, tmp
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     (other / "tokenizer.json").write_text(json.dumps(said), encoding="utf-8")
     with pytest.raises(InvalidValue, match="the student's vocabulary; 2 tokens differ"):
-        prepared(config(checkpoint, jsonl, tmp_path / "run", {**GKD, "teacher_model": str(other)}))
+        build_trainer(config(checkpoint, jsonl, tmp_path / "run", {**GKD, "teacher_model": str(other)}))
 
 
 def test_evaluation_asks_no_teacher(checkpoint: Path, jsonl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
-    answer = AdapterOff.answer
+    run_teacher = AdapterOffTeacher.run
 
-    def counted(self: AdapterOff, *arguments: Any) -> Any:
+    def counted(self: AdapterOffTeacher, *arguments: Any) -> Any:
         asked.append(1)
-        return answer(self, *arguments)
+        return run_teacher(self, *arguments)
 
-    monkeypatch.setattr(AdapterOff, "answer", counted)
+    monkeypatch.setattr(AdapterOffTeacher, "run", counted)
     run(config(checkpoint, jsonl, tmp_path, GKD, max_steps=2, eval_strategy="steps", eval_steps=1))
     assert len(asked) == 2
     assert tiny.log(tmp_path, "eval/loss") == tiny.log(tmp_path, "eval/sft_loss")
@@ -103,7 +103,7 @@ def test_what_a_cached_teacher_said_is_not_asked_again_and_changes_no_number(
     def never(*_: Any) -> Any:
         raise AssertionError("the teacher was asked")
 
-    monkeypatch.setattr(AdapterOff, "answer", never)
+    monkeypatch.setattr(AdapterOffTeacher, "run", never)
     run(config(checkpoint, jsonl, tmp_path / "b", rlhf, **options, packing=False))
     kept, whole = tiny.log(tmp_path / "a", "train/llm_kd_loss"), tiny.log(tmp_path / "b", "train/llm_kd_loss")
     assert kept[0] == pytest.approx(0, abs=1e-9)

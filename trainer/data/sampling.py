@@ -18,17 +18,6 @@ def sample_random(seed: int, epoch: int, index: int, purpose: str) -> random.Ran
     return random.Random(f"{seed}/{epoch}/{index}/{purpose}")
 
 
-def epoch_order(seed: int, epoch: int, count: int) -> list[int]:
-    """The order of ``count`` records in an epoch: a permutation of 0..count-1.
-
-    >>> sorted(epoch_order(7, 0, 5))
-    [0, 1, 2, 3, 4]
-    """
-    order = list(range(count))
-    random.Random(f"{seed}/{epoch}/order").shuffle(order)
-    return order
-
-
 def photo_task(seed: int, epoch: int, index: int, summary_share: float) -> Task:
     """Whether a photo's sample is its caption or its Stage-A line; ``summary_share`` is the probability of the line.
 
@@ -38,6 +27,6 @@ def photo_task(seed: int, epoch: int, index: int, summary_share: float) -> Task:
     return Task.STAGE_A if sample_random(seed, epoch, index, "task").random() < summary_share else Task.DENSE
 
 
-def drawn_mission(seed: int, epoch: int, index: int, missions: Sequence[Mission]) -> Mission:
+def sample_mission(seed: int, epoch: int, index: int, missions: Sequence[Mission]) -> Mission:
     """The mission under which a photo that names none is summarised."""
     return sample_random(seed, epoch, index, "mission").choice(missions)

@@ -36,7 +36,7 @@ _KNOWN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RunProgress:
     """The latest value of every name that a run has logged, when it was heard of (Unix seconds), whether it has ended."""
 
     run: str
@@ -45,7 +45,7 @@ class Progress:
     finished: bool
 
 
-def progress_of(log: Path, root: Path) -> Progress:
+def progress_of(log: Path, root: Path) -> RunProgress:
     """What the end of a run's log says. A last line that is still being written is left out."""
     values: dict[str, float] = {}
     with log.open("rb") as file:
@@ -56,7 +56,7 @@ def progress_of(log: Path, root: Path) -> Progress:
             except (ValueError, TypeError):
                 continue
     run = log.parent.relative_to(root).as_posix()
-    return Progress(
+    return RunProgress(
         run=root.name if run == "." else run,
         values=values,
         heard_at=log.stat().st_mtime,
@@ -79,7 +79,7 @@ class TrainingProgress(Collector):
         logs = sorted(self._root.rglob(LOG_NAME), key=lambda log: log.stat().st_mtime)
         yield from self._families([progress_of(log, self._root) for log in logs[-LATEST_RUNS:]])
 
-    def _families(self, runs: list[Progress]) -> Iterator[GaugeMetricFamily]:
+    def _families(self, runs: list[RunProgress]) -> Iterator[GaugeMetricFamily]:
         for name, (metric, text) in _KNOWN.items():
             values = [(run.run, run.values[name]) for run in runs if name in run.values]
             yield _family(metric, text, values)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 
 from scenes.fonts import cjk_font
-from scenes.overlay import draw_overlay
+from scenes.overlay import draw_overlay, fit_text
 from vqc.caption import CaptionObject
 
 GAP_PX = 8
@@ -16,7 +16,7 @@ PAPER = (250, 250, 248)
 INK = (30, 32, 36)
 
 
-def annotated(image: Image.Image, objects: Sequence[CaptionObject], *, legend: bool = False) -> Image.Image:
+def annotate(image: Image.Image, objects: Sequence[CaptionObject], *, legend: bool = False) -> Image.Image:
     """The photo with its pixel-space objects drawn on it, numbered in the order given."""
     return draw_overlay(image, objects, legend=legend)
 
@@ -37,16 +37,6 @@ def sheet(tiles: Sequence[tuple[Image.Image, str]], columns: int, tile_width_px:
             page.paste(picture, (left, top))
             for n, line in enumerate(caption.split("\n")):
                 place = (left, top + picture.height + n * LINE_PX)
-                draw.text(place, _fitting(line, font, tile_width_px), fill=INK, font=font)
+                draw.text(place, fit_text(line, font, tile_width_px), fill=INK, font=font)
         top += height
     return page
-
-
-def _fitting(text: str, font: object, width_px: int) -> str:
-    """The text, cut so that it fits."""
-    measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    if measure.textlength(text, font=font) <= width_px:  # type: ignore[arg-type]
-        return text
-    while text and measure.textlength(text + "…", font=font) > width_px:  # type: ignore[arg-type]
-        text = text[:-1]
-    return text + "…"

@@ -7,7 +7,7 @@ from time import time
 import httpx
 import pytest
 
-from trainer.exporter import LATEST_RUNS, LOG_NAME, progress_of, serve
+from trainer.prometheus_exporter import LATEST_RUNS, LOG_NAME, progress_of, serve
 
 
 def log(directory, *lines, end="\n", age_s=0.0):

@@ -24,10 +24,10 @@ def draw_data(section: ScenesSection, directory: Path, workers: int = 1) -> dict
     Call it on one process of a run only; the others wait.
     """
     sets: dict[Split, SceneSet | None] = {"train": section.train, "val": section.val}
-    return {split: _drawn(part, section, directory / split, workers) for split, part in sets.items() if part}
+    return {split: _draw_split(part, section, directory / split, workers) for split, part in sets.items() if part}
 
 
-def _drawn(part: SceneSet, section: ScenesSection, directory: Path, workers: int) -> Path:
+def _draw_split(part: SceneSet, section: ScenesSection, directory: Path, workers: int) -> Path:
     path, done = directory / "data.jsonl", directory / DONE
     wanted = digest([part.model_dump(), section.domain, section.size_wh])
     if done.exists() and json.loads(done.read_text("utf-8")) == wanted:
@@ -52,7 +52,7 @@ def _drawn(part: SceneSet, section: ScenesSection, directory: Path, workers: int
             workers=workers,
         )
         with photos.open("a", encoding="utf-8") as file:
-            file.writelines(_by_turns(tickets))
+            file.writelines(_alternate_evidence(tickets))
     if part.text_tickets:
         with photos.open("a", encoding="utf-8") as file:
             file.writelines(_text_only(part, section))
@@ -70,7 +70,7 @@ def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:
         yield json.dumps({"task": "verdict", **ticket_record(plan, [])}, ensure_ascii=False) + "\n"
 
 
-def _by_turns(tickets: Path) -> Iterator[str]:
+def _alternate_evidence(tickets: Path) -> Iterator[str]:
     """Ticket records with summaries only, photos only, and both, by turns."""
     with tickets.open(encoding="utf-8") as file:
         for n, line in enumerate(file):
