@@ -62,7 +62,7 @@ def plain_afterwards() -> Iterator[None]:
 
 
 def samples() -> list[tiny.Sample]:
-    """With and without photos; made once, since their noise is new each time."""
+    """With and without photos."""
     mission = next(iter(missions().values()))
     return [
         tiny.Sample(dense_prompt(), [tiny.photo(96, 64)], '{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}'),

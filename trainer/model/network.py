@@ -183,7 +183,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         if found.divergence is not None:
             total = self.objective.llm_weight * found.divergence
             output["loss"] = output["loss"] + total / items
-            output["llm_kd_total"], output["taught_tokens"] = total.detach(), found.tokens
+            output["llm_kd_total"], output["distilled_tokens"] = total.detach(), found.tokens
         if features is not None and distillation.features is not None:
             total = self.objective.vision_total(features, distillation.features)
             count = torch.full((), len(features.merged_MD), device=total.device)

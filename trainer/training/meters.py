@@ -10,7 +10,7 @@ import torch
 _MEANS = {
     "sft_loss": ("loss_total", "tokens"),
     "token_acc": ("correct", "tokens"),
-    "llm_kd_loss": ("llm_kd_total", "taught_tokens"),
+    "llm_kd_loss": ("llm_kd_total", "distilled_tokens"),
     "vision_kd_loss": ("vision_kd_total", "image_tokens"),
 }
 """Metric → the two sums of ``TrainingOutput`` that it divides."""
