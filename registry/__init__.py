@@ -1,8 +1,8 @@
-"""Which model is in force: versions as OCI artifacts, aliases, and what is attached to a version.
+"""Model registry: versions as OCI artifacts, aliases, and attachments.
 
-A version is an immutable ModelPack artifact named by its manifest digest. ``open_registry`` gives one door to two
-stores: an OCI image layout in a directory, or any OCI registry. What a version must prove before it may serve is
-decided in ``registry.gates``.
+A version is an immutable ModelPack artifact, identified by its manifest digest. ``open_registry`` opens either of two
+stores: an OCI image layout in a directory, or a repository of an OCI registry. ``registry.gates`` decides what a version
+must prove before an alias may point to it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ __all__ = [
 
 
 def open_registry(where: str | Path) -> Registry:
-    """The registry in a directory (OCI image layout) or at ``oci://host[:port]/repository`` (plain HTTP on loopback).
+    """Opens the registry in a directory (OCI image layout) or at ``oci://host[:port]/repository`` (plain HTTP on loopback).
 
-    A directory that does not exist yet is an empty registry; the first push makes it.
+    A directory that does not exist yet is an empty registry; the first push creates it.
 
     Raises:
-        InvalidValue: a directory that holds something else, or an address without host and repository.
+        InvalidValue: the directory holds something else, or the address lacks a host or a repository.
     """
     from registry.core import Registry
 
@@ -57,7 +57,7 @@ def open_registry(where: str | Path) -> Registry:
 
 
 def __getattr__(name: str) -> object:
-    """``Registry`` and ``Version``, imported when they are asked for: they bring pydantic along."""
+    """Imports ``Registry`` and ``Version`` on first use, because they import pydantic."""
     if name == "Registry":
         from registry.core import Registry
 

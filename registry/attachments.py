@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 
-from registry.oci import CREATED, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Descriptor, Manifest, canonical, described
+from registry.oci import CREATED, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Descriptor, Manifest, canonical, descriptor_of
 from registry.store import Store
-from registry.values import Referrer, now
-from registry.version import parsed
+from registry.values import Referrer, utc_now
+from registry.version import parse_manifest
 from vqc.errors import InvalidValue
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[A-Za-z0-9][\w.+-]*")
 
 
 def attach(store: Store, subject: Descriptor, artifact_type: str, content: bytes | dict[str, object]) -> str:
-    """The digest of a new artifact that refers to ``subject``. A dict becomes JSON; the time of now is in it.
+    """Stores ``content`` as an artifact that refers to ``subject`` and returns its digest.
+
+    A dict is stored as JSON. The manifest records the current time.
 
     Raises:
-        InvalidValue: ``artifact_type`` is no media type.
+        InvalidValue: ``artifact_type`` is not a media type.
     """
     if not _MEDIA_TYPE.fullmatch(artifact_type):
         raise InvalidValue("artifact_type", artifact_type, "name a media type such as application/vnd.vqc.report+json")
@@ -29,21 +31,21 @@ def attach(store: Store, subject: Descriptor, artifact_type: str, content: bytes
             config=store.add_bytes(EMPTY, EMPTY_TYPE),
             layers=(store.add_bytes(body, "application/octet-stream" if is_bytes else "application/json"),),
             subject=subject,
-            annotations={CREATED: now()},
+            annotations={CREATED: utc_now()},
         ).to_bytes()
-        blob = described(manifest, MANIFEST_TYPE, artifactType=artifact_type)
+        blob = descriptor_of(manifest, MANIFEST_TYPE, artifactType=artifact_type)
         store.add_manifest(manifest, blob, subject)
     return blob.digest
 
 
-def attached(store: Store, digest: str, artifact_type: str | None) -> list[Referrer]:
-    """What refers to a version (of that type), oldest first, contents read and checked."""
+def read_referrers(store: Store, digest: str, artifact_type: str | None) -> list[Referrer]:
+    """The artifacts that refer to a version (all types if None), oldest first; contents are read and verified."""
     found = [_read(store, blob) for blob in store.referrers(digest) if artifact_type in (None, blob.artifact_type)]
     return sorted(found, key=lambda referrer: (referrer.created, referrer.digest))
 
 
 def _read(store: Store, blob: Descriptor) -> Referrer:
-    manifest = parsed(blob.digest, store.manifest(blob.digest) or b"")
+    manifest = parse_manifest(blob.digest, store.manifest(blob.digest) or b"")
     return Referrer(
         digest=blob.digest,
         artifact_type=manifest.kind,

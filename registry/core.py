@@ -1,4 +1,4 @@
-"""The registry: what can be done with versions, whichever store holds them."""
+"""The registry: operations on versions, independent of the store that holds them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from registry import version as versions
-from registry.attachments import attach, attached
-from registry.cache import assemble, materialised
+from registry.attachments import attach, read_referrers
+from registry.audit_log import check_log, new_entry, rollback_targets
+from registry.cache import assemble, materialise
 from registry.checkpoint import merged_facts, read_checkpoint
 from registry.errors import NotACheckpoint, UnknownVersion
-from registry.log import check_log, new_entry, rollback_targets
 from registry.names import GUIDANCE_ALIAS, check_alias, is_digest, is_short_digest
-from registry.oci import GUIDANCE_TYPE, MANIFEST_TYPE, MODEL_CONFIG_TYPE, MODEL_TYPE, Descriptor, Manifest, described
+from registry.oci import (
+    GUIDANCE_TYPE,
+    MANIFEST_TYPE,
+    MODEL_CONFIG_TYPE,
+    MODEL_TYPE,
+    Descriptor,
+    Manifest,
+    descriptor_of,
+)
 from registry.store import Store
-from registry.streams import each, reporting, silent
+from registry.streams import file_progress, ignore_progress, map_in_threads
 from registry.values import ANY, AuditEntry, Collected, Expected, Lease, Progress, Referrer, VersionFacts
-from registry.version import Version, parsed
+from registry.version import Version, parse_manifest
 from vqc.errors import InvalidValue
 
 
 class Registry:
-    """Versions, aliases and what is attached, over one store. Every method may be called from any thread."""
+    """Versions, aliases and attachments over one store. All methods are thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
     def where(self) -> str:
-        """Its directory or address."""
+        """The registry's directory or address."""
         return self._store.where
 
     @property
     def store(self) -> Store:
-        """Where the bytes are; for what is kept beside models (``registry.guidance``)."""
+        """The underlying store, for artifacts that are not models (``registry.guidance``)."""
         return self._store
 
     def push(
@@ -46,34 +54,34 @@ class Registry:
         progress: Progress | None = None,
         actor: str | None = None,
     ) -> Version:
-        """The version that ``directory`` (a Hugging Face model or a peft adapter) now is; the same again if it was there.
+        """Stores ``directory`` (a Hugging Face model or a peft adapter) as a version; identical content gives the same version.
 
-        ``base`` is the version it builds on; an adapter needs one. ``facts`` go over what the directory itself says.
+        ``base`` is the version it builds on; an adapter requires one. ``facts`` override what the directory itself declares.
 
         Raises:
-            NotACheckpoint: what the directory lacks, or an adapter without ``base``.
+            NotACheckpoint: the directory is incomplete, or an adapter was pushed without ``base``.
             UnknownVersion: ``base`` is not in this registry.
-            StorageFull, RegistryUnavailable: nothing of it is visible; a second push goes on where this one stopped.
+            StorageFull, RegistryUnavailable: nothing became visible; pushing again resumes.
         """
         checkpoint = read_checkpoint(Path(directory))
         if alias is not None:
             check_alias(alias, guidance=False)
         if checkpoint.kind == "adapter" and base is None:
-            named = checkpoint.facts.base_model or "its base model"
-            raise NotACheckpoint(directory, f"it is an adapter: push {named!r} first and name that version with --base")
+            needed = checkpoint.facts.base_model or "its base model"
+            raise NotACheckpoint(directory, f"it is an adapter: push {needed!r} first and pass that version as --base")
         base = self.resolve(base) if base is not None else None
-        said = merged_facts(checkpoint.facts, facts)
+        all_facts = merged_facts(checkpoint.facts, facts)
 
-        def take(name: str) -> Descriptor:
+        def add_layer(name: str) -> Descriptor:
             path = checkpoint.directory / name
-            on_bytes = reporting(progress, name, path.stat().st_size)
+            on_bytes = file_progress(progress, name, path.stat().st_size)
             return versions.layer(name, self._store.add_file(path, versions.media_type(name), on_bytes))
 
         with self._store.adding():
-            layers = each(take, checkpoint.files)
-            config = self._store.add_bytes(versions.model_config(checkpoint, layers, said), MODEL_CONFIG_TYPE)
-            content = versions.manifest(checkpoint, config, layers, said, base).to_bytes()
-            blob = described(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
+            layers = map_in_threads(add_layer, checkpoint.files)
+            config = self._store.add_bytes(versions.model_config(checkpoint, layers, all_facts), MODEL_CONFIG_TYPE)
+            content = versions.manifest(checkpoint, config, layers, all_facts, base).to_bytes()
+            blob = descriptor_of(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
             new = self._store.manifest(blob.digest) is None
             if new:
                 self._store.add_manifest(content, blob)
@@ -83,10 +91,10 @@ class Registry:
         return Version.parse(blob.digest, content)
 
     def resolve(self, ref: str) -> str:
-        """The digest behind an alias, a digest or the unique beginning of one (``sha256:`` and 7 digits or more).
+        """The digest of an alias, a digest, or a unique digest prefix (``sha256:`` and at least 7 digits).
 
         Raises:
-            UnknownVersion: nothing has that name; the nearest aliases are named.
+            UnknownVersion: no version matches; the message lists the nearest aliases.
         """
         aliases = self._store.aliases()
         if ref in aliases:
@@ -100,7 +108,7 @@ class Registry:
         raise UnknownVersion(ref, aliases, self.where)
 
     def version(self, ref: str) -> Version:
-        """The version behind a reference; its manifest's bytes are checked.
+        """The version that a reference names; its manifest is verified.
 
         Raises:
             UnknownVersion, Corrupt.
@@ -112,51 +120,51 @@ class Registry:
         return Version.parse(digest, content)
 
     def versions(self) -> list[Version]:
-        """Every model version, oldest first where the store knows."""
-        kept = [(digest, self._manifest(digest)) for digest in self._store.versions()]
-        return [Version(digest=digest, manifest=manifest) for digest, manifest in kept if manifest.is_model]
+        """All model versions, oldest first if the store knows their order."""
+        stored = [(digest, self._manifest(digest)) for digest in self._store.versions()]
+        return [Version(digest=digest, manifest=manifest) for digest, manifest in stored if manifest.is_model]
 
     def aliases(self) -> dict[str, str]:
-        """Alias → digest, of models."""
+        """Maps each model alias to a digest."""
         return {
             alias: digest for alias, digest in self._store.aliases().items() if not alias.startswith(GUIDANCE_ALIAS)
         }
 
     def verify(self, ref: str, progress: Progress | None = None) -> None:
-        """Reads every byte of a version and of the base it builds on.
+        """Reads every byte of a version and of its base.
 
-        An alias is also held against the log: one that somebody moved behind the registry's back is not what was released.
+        An alias is also compared with the log, which reveals an alias that was moved without the registry.
 
         Raises:
-            Corrupt: the first file that is missing, cut or changed, with expected and found digest.
+            Corrupt: the first file that is missing, truncated or changed, with the expected and the actual digest.
         """
         version = self.version(ref)
         if ref != version.digest:
             check_log(self._store.audit(), ref, version.digest, ordered=self._store.ordered_log)
-        self._store.check(version.manifest.config, silent)
+        self._store.check(version.manifest.config, ignore_progress)
 
         def check(file: Descriptor) -> None:
-            self._store.check(file, reporting(progress, file.title, file.size))
+            self._store.check(file, file_progress(progress, file.title, file.size))
 
         with self._store.reading():
-            each(check, version.files)
+            map_in_threads(check, version.files)
         if version.base is not None:
             self.verify(version.base, progress)
 
     def materialise(self, ref: str, cache: str | Path, progress: Progress | None = None) -> Path:
-        """The verified directory ``cache/versions/sha256-…`` of a version; vLLM can open it. Read-only by custom.
+        """Returns the verified directory ``cache/versions/sha256-…`` of a version, for vLLM. Treat it as read-only.
 
-        Weights are hard links where the file system allows, small files are copies. It appears at once when every byte was
-        checked; an existing one is checked again. Several processes may ask at the same time.
+        Weights are hard links where the file system allows it; small files are copies. The directory appears atomically after
+        every byte was verified; an existing one is verified again. Concurrent processes may call this.
 
         Raises:
             UnknownVersion, Corrupt, StorageFull, RegistryUnavailable.
         """
         with self._store.reading():
-            return materialised(self._store, self.version(ref), Path(cache), progress)
+            return materialise(self._store, self.version(ref), Path(cache), progress)
 
     def pull(self, ref: str, out: str | Path, progress: Progress | None = None) -> Path:
-        """``out``, now a verified directory of the version. Appears at once; an interrupted pull goes on where it stopped.
+        """Creates ``out`` as a verified directory of the version. It appears atomically; an interrupted pull can be resumed.
 
         Raises:
             InvalidValue: ``out`` exists and is not empty.
@@ -179,13 +187,13 @@ class Registry:
         actor: str | None = None,
         reason: str = "",
     ) -> AuditEntry:
-        """Points ``alias`` at ``to`` if it is at ``expected`` (a digest, None for no such alias, or ``ANY``), and logs it.
+        """Points ``alias`` at ``to`` and logs it, if the alias now points at ``expected``.
 
-        ``to=None`` removes the alias.
+        ``expected`` is a digest, None for a new alias, or ``ANY``. ``to=None`` removes the alias.
 
         Raises:
-            AliasMoved: somebody moved it first.
-            UnknownVersion, InvalidValue: no such version; no name for an alias.
+            AliasMoved: another process moved it first.
+            UnknownVersion, InvalidValue: no such version; not a valid alias.
         """
         target = self.resolve(to) if to is not None else None
         is_guidance = (
@@ -193,53 +201,53 @@ class Registry:
         )
         check_alias(alias, guidance=is_guidance)
         entry = new_entry("move", alias=alias, after=target, actor=actor, reason=reason)
-        blob = self._described(target) if target is not None else None
+        blob = self._descriptor(target) if target is not None else None
         return self._store.move(alias, blob, expected, entry)
 
     def audit(self) -> list[AuditEntry]:
-        """Everything that was done, oldest first."""
+        """All log entries, oldest first."""
         return self._store.audit()
 
     def attach(self, ref: str, artifact_type: str, content: bytes | dict[str, object]) -> str:
-        """The digest of a new referrer of a version, with ``content`` (a dict becomes JSON) and the time of now.
+        """Attaches ``content`` (a dict is stored as JSON) to a version, with the current time; returns the attachment's digest.
 
         Raises:
-            InvalidValue: ``artifact_type`` is no media type.
+            InvalidValue: ``artifact_type`` is not a media type.
         """
-        return attach(self._store, self._described(self.resolve(ref)), artifact_type, content)
+        return attach(self._store, self._descriptor(self.resolve(ref)), artifact_type, content)
 
     def referrers(self, ref: str, artifact_type: str | None = None) -> list[Referrer]:
-        """What is attached to a version (of that type), oldest first, contents read and checked."""
-        return attached(self._store, self.resolve(ref), artifact_type)
+        """The artifacts attached to a version (all types if None), oldest first; contents are read and verified."""
+        return read_referrers(self._store, self.resolve(ref), artifact_type)
 
     def lease(self, digest: str, holder: str, ttl_s: float = 60.0) -> AbstractContextManager[Lease]:
-        """Holds a version while the block runs; ends ``ttl_s`` seconds after the holder's process is gone."""
+        """Protects a version from garbage collection while the block runs; expires ``ttl_s`` seconds after the holder dies."""
         return self._store.lease(self.resolve(digest), holder, ttl_s)
 
     def gc(self, dry_run: bool = False, *, older_than_s: float = 0.0, actor: str | None = None) -> Collected:
-        """Removes versions older than ``older_than_s`` seconds that nothing holds, and blobs that no version has.
+        """Removes unreferenced versions older than ``older_than_s`` seconds, and blobs that belong to no version.
 
-        Held are: every alias's version and the one it had before (rollback), leased ones, the bases of held ones, and what
-        is attached to a held one.
+        A version is referenced if an alias names it or named it before its last move (rollback), if it is leased, or if it is
+        the base of, or attached to, a referenced version.
 
         Raises:
-            RegistryBusy: a push or pull is under way.
-            Corrupt: a version cannot be read, so that what it holds is not known; nothing was removed.
-            Unsupported: a remote registry collects by its own rules.
+            RegistryBusy: a push or pull is running.
+            Corrupt: a version cannot be read, so its references are unknown; nothing was removed.
+            Unsupported: a remote registry has its own garbage collection.
         """
         removed = self._store.collect(rollback_targets(self._store.audit()), older_than_s, dry_run)
         if removed.versions and not dry_run:
             for digest in removed.versions:
-                self._store.record(new_entry("collect", before=digest, actor=actor, reason="nothing held it"))
+                self._store.record(new_entry("collect", before=digest, actor=actor, reason="unreferenced"))
         return removed
 
-    def _described(self, digest: str) -> Descriptor:
-        return described(self._bytes(digest), MANIFEST_TYPE, artifactType=self._manifest(digest).kind)
+    def _descriptor(self, digest: str) -> Descriptor:
+        return descriptor_of(self._bytes(digest), MANIFEST_TYPE, artifactType=self._manifest(digest).kind)
 
     def _manifest(self, digest: str) -> Manifest:
         """The manifest of a model or of guidance. Raises ``UnknownVersion``, ``Corrupt``."""
         content = self._bytes(digest)
-        manifest = parsed(digest, content)
+        manifest = parse_manifest(digest, content)
         return manifest if manifest.kind == GUIDANCE_TYPE else Version.parse(digest, content).manifest
 
     def _bytes(self, digest: str) -> bytes:

@@ -1,16 +1,16 @@
-"""What can go wrong with a registry; a branch of the tree in ``vqc.errors``.
+"""Registry errors; a branch of the tree in ``vqc.errors``.
 
 VqcError
 ├── InvalidValue
 │   ├── UnknownVersion       no version has this alias or digest
-│   └── NotACheckpoint       a directory that cannot be a version, or an adapter without its base
+│   └── NotACheckpoint       a directory that cannot become a version, or an adapter without its base
 └── RegistryError
-    ├── Corrupt              bytes that are not what their digest says: which file, expected and found
-    ├── AliasMoved           compare-and-swap lost: somebody moved the alias first
-    ├── RegistryBusy         somebody else is at work on it; try again
-    ├── StorageFull          no room left; nothing half-written is visible
-    ├── RegistryUnavailable  a remote registry that does not answer or refuses
-    └── Unsupported          what this kind of registry cannot do
+    ├── Corrupt              bytes that do not match their digest: which file, expected and actual digest
+    ├── AliasMoved           compare-and-swap failed: another process moved the alias first
+    ├── RegistryBusy         another process holds the lock; try again
+    ├── StorageFull          no space left; nothing incomplete is visible
+    ├── RegistryUnavailable  a remote registry does not answer or rejects the request
+    └── Unsupported          an operation that this kind of registry does not have
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from vqc.errors import InvalidValue, VqcError
 
 
 class RegistryError(VqcError):
-    """What a registry could not do, though it was asked correctly."""
+    """A valid request that the registry could not carry out."""
 
 
 class UnknownVersion(InvalidValue):
-    """A reference that names no version; ``valid`` names the nearest aliases first."""
+    """A reference that matches no version; ``valid`` lists the nearest aliases first."""
 
     def __init__(self, ref: str, aliases: Iterable[str], where: str) -> None:
         known = sorted(aliases)
         near = get_close_matches(ref, known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
         names = ", ".join(known) if known else "none yet"
-        super().__init__("version", ref, f"{hint}aliases in {where}: {names}; or name a digest (sha256:…) it has")
+        super().__init__("version", ref, f"{hint}aliases in {where}: {names}; or use one of its digests (sha256:…)")
 
 
 class NotACheckpoint(InvalidValue):
@@ -44,7 +44,7 @@ class NotACheckpoint(InvalidValue):
 
 
 class Corrupt(RegistryError):
-    """Bytes that are not what their digest says. ``found`` is a digest, or words such as "missing"."""
+    """Bytes that do not match their digest. ``found`` is a digest, or a word such as "missing"."""
 
     def __init__(self, file: str, *, expected: str, found: str) -> None:
         self.file = file
@@ -54,37 +54,37 @@ class Corrupt(RegistryError):
 
 
 class AliasMoved(RegistryError):
-    """The alias is not where the caller thought: somebody moved it first. ``found`` is where it is now."""
+    """The alias does not point where the caller expected, because it was moved meanwhile. ``found`` is where it points now."""
 
     def __init__(self, alias: str, *, expected: str | None, found: str | None) -> None:
         self.alias = alias
         self.expected = expected
         self.found = found
         super().__init__(
-            f"alias {alias!r} is at {found or 'nothing'}, not at {expected or 'nothing'}: somebody moved it; look again"
+            f"alias {alias!r} points to {found or 'nothing'}, not {expected or 'nothing'}: it was moved meanwhile; retry"
         )
 
 
 class RegistryBusy(RegistryError):
-    """Somebody else holds what this needs alone."""
+    """Another process holds the lock that this operation needs exclusively."""
 
     def __init__(self, where: str) -> None:
         self.where = where
-        super().__init__(f"{where}: a push or pull is under way; run this again when it is done")
+        super().__init__(f"{where}: a push or pull is running; try again when it has finished")
 
 
 class StorageFull(RegistryError):
-    """No room left where ``path`` is. What was being written is gone; what was there before is whole."""
+    """No space left at ``path``. The partial file was removed; existing files are intact."""
 
     def __init__(self, path: str, needed_bytes: int | None = None) -> None:
         self.path = path
         self.needed_bytes = needed_bytes
         needed = f" for {needed_bytes:,} bytes" if needed_bytes else ""
-        super().__init__(f"{path}: no room left{needed}; free some (`vqc-registry gc`) and run this again")
+        super().__init__(f"{path}: no space left{needed}; free some (`vqc-registry gc`) and try again")
 
 
 class RegistryUnavailable(RegistryError):
-    """A remote registry that cannot be reached, or whose answer is no. ``status`` is its HTTP status, if any."""
+    """A remote registry that cannot be reached or rejects a request. ``status`` is its HTTP status, if any."""
 
     def __init__(self, where: str, reason: str, status: int | None = None) -> None:
         self.where = where
@@ -94,7 +94,7 @@ class RegistryUnavailable(RegistryError):
 
 
 class Unsupported(RegistryError):
-    """What this kind of registry cannot do."""
+    """An operation that this kind of registry does not have."""
 
     def __init__(self, where: str, what: str) -> None:
         self.where = where

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and locks that end with the process that holds them."""
+"""Atomic file writes, and locks that the kernel releases when their process ends."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from uuid import uuid4
 
 from registry.errors import RegistryBusy
-from registry.streams import room_for, write_all
+from registry.streams import translate_no_space, write_all
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[None]:
-    """Holds a lock file; the kernel lets go of it when the process dies. Needs a local file system.
+def file_lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[None]:
+    """Holds a lock file (``flock``). Requires a local file system.
 
-    A reader who may not write there goes without a lock.
+    A reader without write permission proceeds without a lock.
 
     Raises:
-        RegistryBusy: ``wait`` is off and somebody holds it.
+        RegistryBusy: ``wait`` is off and another process holds the lock.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,43 +43,43 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[
         os.close(descriptor)
 
 
-class Incoming:
-    """A file being written, which nobody sees before ``commit``."""
+class PartialFile:
+    """A file being written; invisible to readers until ``commit``."""
 
     def __init__(self, file: FileIO, path: Path) -> None:
         self.file = file
         self._path = path
 
     def commit(self, target: Path, mode: int = 0o644) -> None:
-        """Puts its bytes on disk and gives it its name, over whatever has it."""
+        """Syncs the bytes to disk, then renames the file to ``target``, replacing any existing file."""
         os.fchmod(self.file.fileno(), mode)
         os.fsync(self.file.fileno())
         self._path.replace(target)
 
 
 @contextmanager
-def incoming(scratch: Path, needed_bytes: int | None = None) -> Generator[Incoming]:
-    """A new file in ``scratch``, gone at the end of the block unless it was committed (to the same file system)."""
-    with room_for(scratch.parent, needed_bytes):
+def partial_file(scratch: Path, needed_bytes: int | None = None) -> Generator[PartialFile]:
+    """A new file in ``scratch``, deleted at the end of the block unless committed (to the same file system)."""
+    with translate_no_space(scratch.parent, needed_bytes):
         scratch.mkdir(parents=True, exist_ok=True)
         path = scratch / uuid4().hex
         try:
             with FileIO(path, "x") as file:
-                yield Incoming(file, path)
+                yield PartialFile(file, path)
         finally:
             path.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes, scratch: Path, mode: int = 0o644) -> None:
-    """Replaces a small file, on disk when this returns."""
-    with incoming(scratch, len(content)) as partial:
+def write_atomically(path: Path, content: bytes, scratch: Path, mode: int = 0o644) -> None:
+    """Replaces a small file atomically; it is on disk when this returns."""
+    with partial_file(scratch, len(content)) as partial:
         write_all(partial.file, content)
         partial.commit(path, mode)
     sync_directory(path.parent)
 
 
 def replace_directory(new: Path, target: Path) -> None:
-    """Puts the directory ``new`` at ``target`` and removes what was there; whoever has its files open keeps them."""
+    """Moves the directory ``new`` to ``target`` and removes the old one; processes with open files keep them."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
@@ -90,7 +90,7 @@ def replace_directory(new: Path, target: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Makes the names in a directory durable."""
+    """Makes renames inside a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

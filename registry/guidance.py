@@ -1,7 +1,7 @@
-"""Guidance of Stage-B missions as artifacts: versions, aliases and reports by the same means as models.
+"""Guidance of Stage-B missions as artifacts, with the same versions, aliases and reports as models.
 
-The one blob of such a version is a guidance record, the JSON object that the service keeps as ``guidance.json``. It is
-checked by the digest that it carries; what its rules may say is the service's.
+The single blob of a guidance version is a guidance record, the JSON object that the service stores as
+``guidance.json``. This module verifies its digest; the service validates its rules.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from registry.core import Registry
 from registry.errors import Corrupt
 from registry.names import GUIDANCE_ALIAS
-from registry.oci import EMPTY, EMPTY_TYPE, GUIDANCE_TYPE, MANIFEST_TYPE, TITLE, Manifest, canonical, described
-from registry.version import parsed
+from registry.oci import EMPTY, EMPTY_TYPE, GUIDANCE_TYPE, MANIFEST_TYPE, TITLE, Manifest, canonical, descriptor_of
+from registry.version import parse_manifest
 from vqc.contract import contract_digests, digest
 from vqc.errors import InvalidValue
 
 FILE = "guidance.json"
 CONTRACT = ("prompts", "lines")
-"""The parts of the contract that guidance is written for: it is read inside a prompt and judged by the verdict lines."""
+"""The parts of the contract that guidance depends on: it is read inside a prompt and judged by the verdict lines."""
 
 _MISSION = "vqc.mission"
 _STEP = "vqc.step"
@@ -31,7 +31,7 @@ _CONTRACT = "vqc.contract."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceVersion:
-    """An immutable version. ``digest`` is ``sha256:…`` of its manifest, ``guidance`` the record's own (SHA-256, hex)."""
+    """An immutable version. ``digest`` is ``sha256:…`` of its manifest; ``guidance`` is the record's own SHA-256 (hex)."""
 
     digest: str
     mission: str
@@ -42,7 +42,7 @@ class GuidanceVersion:
 
 
 def guidance_alias(mission: str) -> str:
-    """The alias under which a mission's guidance is in force. Tags are ASCII, missions are not: a digest stands for it.
+    """The alias that points to a mission's active guidance. OCI tags are ASCII, so it contains a digest of the mission's name.
 
     >>> guidance_alias("挡风板安装检查")
     'guidance-b5a5493b1fdd'
@@ -51,12 +51,12 @@ def guidance_alias(mission: str) -> str:
 
 
 def push_guidance(registry: Registry, content: bytes) -> GuidanceVersion:
-    """The version of a guidance record; the same again if it was there.
+    """Stores a guidance record as a version; identical content gives the same version.
 
     Raises:
-        InvalidValue: no guidance record, or one that was edited: its ``version`` is not the digest of the rest.
+        InvalidValue: not a guidance record, or one edited by hand: its ``version`` is not the digest of its other fields.
     """
-    record = _checked(content)
+    record = _parse_record(content)
     body = canonical(record)
     notes = {_MISSION: record["mission"], _STEP: str(record["step"]), _RECORD: record["version"]}
     notes |= {_CONTRACT + part: value for part, value in contract_digests().items() if part in CONTRACT}
@@ -65,28 +65,28 @@ def push_guidance(registry: Registry, content: bytes) -> GuidanceVersion:
         layer = store.add_bytes(body, "application/json").model_copy(update={"annotations": {TITLE: FILE}})
         config = store.add_bytes(EMPTY, EMPTY_TYPE)
         manifest = Manifest(artifact_type=GUIDANCE_TYPE, config=config, layers=(layer,), annotations=notes).to_bytes()
-        blob = described(manifest, MANIFEST_TYPE, artifactType=GUIDANCE_TYPE)
+        blob = descriptor_of(manifest, MANIFEST_TYPE, artifactType=GUIDANCE_TYPE)
         if store.manifest(blob.digest) is None:
             store.add_manifest(manifest, blob)
     return guidance_version(registry, blob.digest)
 
 
 def guidance_version(registry: Registry, ref: str) -> GuidanceVersion:
-    """The version behind an alias or digest, every byte checked.
+    """The guidance version that an alias or digest names, verified.
 
     Raises:
         UnknownVersion: no such version.
-        InvalidValue: it is no guidance.
-        Corrupt: its bytes are not what they were.
+        InvalidValue: the version is not guidance.
+        Corrupt: its bytes do not match their digest.
     """
     found = registry.resolve(ref)
     manifest = _manifest(registry, found)
     if manifest.kind != GUIDANCE_TYPE:
-        raise InvalidValue("version", ref, f"must be guidance, it is {manifest.kind}")
+        raise InvalidValue("version", ref, f"must be guidance, but its type is {manifest.kind}")
     notes = manifest.annotations or {}
     content = registry.store.read(manifest.layers[0])
     try:
-        record = _checked(content)
+        record = _parse_record(content)
     except InvalidValue as error:
         raise Corrupt(found, expected="a guidance record", found=error.valid) from error
     return GuidanceVersion(
@@ -100,14 +100,15 @@ def guidance_version(registry: Registry, ref: str) -> GuidanceVersion:
 
 
 def guidance_versions(registry: Registry, mission: str | None = None) -> list[GuidanceVersion]:
-    """Every version (of ``mission``), by mission and step."""
-    found = [guidance_version(registry, found) for found in registry.store.versions() if is_guidance(registry, found)]
-    kept = [version for version in found if mission in (None, version.mission)]
-    return sorted(kept, key=lambda version: (version.mission, version.step, version.digest))
+    """All guidance versions (of ``mission``, if given), sorted by mission and step."""
+    digests = [digest for digest in registry.store.versions() if is_guidance(registry, digest)]
+    versions = [guidance_version(registry, digest) for digest in digests]
+    selected = [version for version in versions if mission in (None, version.mission)]
+    return sorted(selected, key=lambda version: (version.mission, version.step, version.digest))
 
 
 def is_guidance(registry: Registry, found: str) -> bool:
-    """Whether the artifact of this digest is guidance."""
+    """Whether the artifact with this digest is guidance."""
     return _manifest(registry, found).kind == GUIDANCE_TYPE
 
 
@@ -115,18 +116,20 @@ def _manifest(registry: Registry, found: str) -> Manifest:
     content = registry.store.manifest(found)
     if content is None:
         raise Corrupt(found, expected="a manifest", found="missing")
-    return parsed(found, content)
+    return parse_manifest(found, content)
 
 
-def _checked(content: bytes) -> dict[str, Any]:
+def _parse_record(content: bytes) -> dict[str, Any]:
     """The record in these bytes. Raises ``InvalidValue``."""
     try:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue("guidance", f"{len(content):,} bytes", f"must be JSON, as guidance.json: {error}") from error
+        raise InvalidValue(
+            "guidance", f"{len(content):,} bytes", f"must be JSON, like guidance.json: {error}"
+        ) from error
     if not isinstance(record, dict) or not {"mission", "rules", "step", "version"} <= record.keys():
         raise InvalidValue(
-            "guidance", f"{len(content):,} bytes", "must be a guidance record, as the service's guidance.json"
+            "guidance", f"{len(content):,} bytes", "must be a guidance record, like the service's guidance.json"
         )
     rest = {key: value for key, value in record.items() if key != "version"}
     if record["version"] != digest(rest):
@@ -134,5 +137,5 @@ def _checked(content: bytes) -> dict[str, Any]:
             "guidance.version", record["version"], f"must be the digest of the other fields, {digest(rest)}"
         )
     if not isinstance(record["mission"], str) or not isinstance(record["step"], int):
-        raise InvalidValue("guidance", record["mission"], "must name its mission and the number of its step")
+        raise InvalidValue("guidance", record["mission"], "must contain its mission and an integer step")
     return record

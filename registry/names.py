@@ -1,4 +1,4 @@
-"""What aliases and digests look like."""
+"""The syntax of aliases and digests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from vqc.errors import InvalidValue
 
 GUIDANCE_ALIAS = "guidance-"
-"""How the aliases of guidance begin."""
+"""The prefix of guidance aliases."""
 
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = ("sha256-", "version.")
@@ -16,17 +16,19 @@ _SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
 
 
 def check_alias(alias: str, *, guidance: bool) -> None:
-    """Raises InvalidValue unless ``alias`` can be one (an OCI tag that the registry itself does not use) of its kind."""
+    """Raises InvalidValue unless ``alias`` is a valid OCI tag of its kind that the registry does not use itself."""
     if not _ALIAS.fullmatch(alias) or alias.startswith(_RESERVED):
         raise InvalidValue(
-            "alias", alias, "use up to 100 letters, digits, '.', '_', '-', not beginning with sha256- or version."
+            "alias",
+            alias,
+            "use up to 100 letters, digits, '.', '_' and '-'; the prefixes sha256- and version. are reserved",
         )
     if alias.startswith(GUIDANCE_ALIAS) is not guidance:
-        raise InvalidValue("alias", alias, f"aliases of guidance, and only those, begin with {GUIDANCE_ALIAS!r}")
+        raise InvalidValue("alias", alias, f"the prefix {GUIDANCE_ALIAS!r} is for guidance, and only for guidance")
 
 
 def is_digest(ref: str) -> bool:
-    """Whether a reference is a whole digest.
+    """Whether a reference is a complete digest.
 
     >>> is_digest("sha256:" + "0" * 64), is_digest("champion")
     (True, False)
@@ -35,7 +37,7 @@ def is_digest(ref: str) -> bool:
 
 
 def is_short_digest(ref: str) -> bool:
-    """Whether a reference is the beginning of a digest, long enough to mean one.
+    """Whether a reference is a digest prefix that is long enough to be looked up.
 
     >>> is_short_digest("sha256:1f2e3d4"), is_short_digest("sha256:1f")
     (True, False)

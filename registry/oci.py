@@ -1,6 +1,6 @@
-"""The documents of the OCI image specification (1.1) and the names ModelPack gives to a model's parts.
+"""The documents of the OCI image specification (1.1), and the media types of ModelPack.
 
-Unknown fields survive: other tools may write into the same index.
+Unknown fields are preserved: other tools may write to the same index.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class _Document(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
 
     def as_dict(self) -> dict[str, object]:
-        """The document as JSON values, without what is not set."""
+        """The document as JSON values, without unset fields."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON (sorted keys, no spaces, UTF-8): equal documents have equal digests."""
+        """Canonical JSON (sorted keys, no spaces, UTF-8), so that equal documents have equal digests."""
         return canonical(self.as_dict())
 
 
 class Descriptor(_Document):
-    """What names a blob: its type, digest (``sha256:…``) and size in bytes."""
+    """Identifies a blob: its media type, digest (``sha256:…``) and size in bytes."""
 
     media_type: str
     digest: Digest
@@ -56,13 +56,13 @@ class Descriptor(_Document):
 
     @property
     def title(self) -> str:
-        """The file's path in its directory; the digest where it has none."""
+        """The file's path in its directory, or the digest if it has no path."""
         names = self.annotations or {}
         return names.get(FILEPATH) or names.get(TITLE) or self.digest
 
 
 class Manifest(_Document):
-    """An artifact: a config, its layers, and the artifact it is attached to, if any."""
+    """An artifact: a config, its layers, and the artifact that it is attached to, if any."""
 
     schema_version: int = 2
     media_type: str = MANIFEST_TYPE
@@ -74,17 +74,17 @@ class Manifest(_Document):
 
     @property
     def kind(self) -> str:
-        """Its artifact type; OCI 1.0 wrote it as the config's media type."""
+        """The artifact type; OCI 1.0 stored it as the config's media type."""
         return self.artifact_type or self.config.media_type
 
     @property
     def is_model(self) -> bool:
-        """Whether it is a ModelPack model."""
+        """Whether this is a ModelPack model."""
         return MODEL_TYPE in (self.artifact_type, self.config.media_type) or self.config.media_type == MODEL_CONFIG_TYPE
 
 
 class Index(_Document):
-    """A list of manifests: a layout's ``index.json``, or the referrers of an artifact."""
+    """A list of manifests: a layout's ``index.json``, or an artifact's referrers."""
 
     schema_version: int = 2
     media_type: str = INDEX_TYPE
@@ -93,7 +93,7 @@ class Index(_Document):
 
 
 def canonical(value: object) -> bytes:
-    """A JSON value's one spelling.
+    """The canonical JSON of a value.
 
     >>> canonical({"b": 1, "a": "锚"}).decode()
     '{"a":"锚","b":1}'
@@ -102,7 +102,7 @@ def canonical(value: object) -> bytes:
 
 
 def digest_of(content: bytes) -> str:
-    """A blob's name.
+    """The digest that identifies a blob.
 
     >>> digest_of(b"{}")[:15]
     'sha256:44136fa3'
@@ -110,7 +110,7 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + sha256(content).hexdigest()
 
 
-def described(content: bytes, media_type: str, **more: object) -> Descriptor:
+def descriptor_of(content: bytes, media_type: str, **more: object) -> Descriptor:
     """The descriptor of ``content``."""
     return Descriptor.model_validate(
         {"mediaType": media_type, "digest": digest_of(content), "size": len(content), **more}

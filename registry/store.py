@@ -1,4 +1,4 @@
-"""The port between the registry's rules and where its bytes are. Two adapters: ``registry.layout`` and ``registry.remote``."""
+"""The port between the registry's rules and its storage. Two adapters: ``registry.layout`` and ``registry.remote``."""
 
 from __future__ import annotations
 
@@ -11,92 +11,92 @@ from registry.oci import Descriptor
 from registry.values import AuditEntry, Collected, Expected, Lease
 
 OnBytes: TypeAlias = Callable[[int], None]
-"""Called with the bytes of one blob done so far."""
+"""Called with the number of bytes of one blob processed so far."""
 
 
 class Store(Protocol):
-    """Blobs, manifests and aliases. What is added stays invisible until a manifest that names it is added."""
+    """Blobs, manifests and aliases. A blob stays invisible until a manifest that lists it is added."""
 
     @property
     def where(self) -> str:
-        """How messages name it."""
+        """The location, as messages show it."""
         ...
 
     @property
     def ordered_log(self) -> bool:
-        """Whether the log has the order in which things happened; a remote one goes by its writers' clocks."""
+        """Whether the log is in the order of events; a remote log is sorted by its writers' clocks."""
         ...
 
     def reading(self) -> AbstractContextManager[None]:
-        """Held during a pull: no collection runs meanwhile."""
+        """Held during a pull, so that no garbage collection runs meanwhile."""
         ...
 
     def adding(self) -> AbstractContextManager[None]:
-        """Held during a push: no collection runs meanwhile. Makes the store if it is new."""
+        """Held during a push, so that no garbage collection runs meanwhile. Creates the store if it is new."""
         ...
 
     def add_file(self, file: Path, media_type: str, on_bytes: OnBytes) -> Descriptor:
-        """Takes a file in; at once where its bytes are already there. Thread-safe.
+        """Stores a file; returns early if its bytes are already stored. Thread-safe.
 
         Raises:
-            StorageFull: no room.
+            StorageFull: no space left.
         """
         ...
 
     def add_bytes(self, content: bytes, media_type: str) -> Descriptor:
-        """Takes a small blob in."""
+        """Stores a small blob."""
         ...
 
     def add_manifest(self, content: bytes, descriptor: Descriptor, subject: Descriptor | None = None) -> None:
-        """Makes an artifact visible, attached to ``subject`` if given; all its blobs are there."""
+        """Makes an artifact visible, attached to ``subject`` if given; all its blobs must be stored already."""
         ...
 
     def manifest(self, digest: str) -> bytes | None:
-        """A manifest's bytes, checked; None where there is none.
+        """A manifest's bytes, verified; None if it does not exist.
 
         Raises:
-            Corrupt: it is listed but its bytes are missing or others.
+            Corrupt: it is listed, but its bytes are missing or wrong.
         """
         ...
 
     def read(self, blob: Descriptor) -> bytes:
-        """A small blob's bytes, checked."""
+        """A small blob's bytes, verified."""
         ...
 
     def check(self, blob: Descriptor, on_bytes: OnBytes) -> None:
-        """Reads every byte of a blob.
+        """Reads and verifies every byte of a blob.
 
         Raises:
-            Corrupt: it is missing, cut or changed.
+            Corrupt: it is missing, truncated or changed.
         """
         ...
 
     def fetch(self, blob: Descriptor, work: Path, on_bytes: OnBytes) -> Path:
-        """A checked file with the blob's bytes, to be linked or copied; a remote one is downloaded into ``work``."""
+        """A verified file with the blob's bytes, to be linked or copied; a remote blob is downloaded into ``work``."""
         ...
 
     def versions(self) -> list[str]:
-        """Digests of every model in it, oldest first where that is known."""
+        """The digests of all versions, oldest first if the order is known."""
         ...
 
     def aliases(self) -> dict[str, str]:
-        """Alias → version digest."""
+        """Maps each alias to a version's digest."""
         ...
 
     def referrers(self, digest: str) -> list[Descriptor]:
-        """What is attached to a version; ``artifact_type`` is set."""
+        """The artifacts attached to a version, with ``artifact_type`` set."""
         ...
 
     def move(self, alias: str, to: Descriptor | None, expected: Expected, entry: AuditEntry) -> AuditEntry:
-        """Points an alias at a version (None: removes it) and records it; the entry with ``before`` filled in.
+        """Points an alias at a version (None: removes it) and logs it; returns the entry with ``before`` filled in.
 
         Raises:
-            AliasMoved: it is not at ``expected``.
+            AliasMoved: the alias does not point at ``expected``.
         """
         ...
 
     def record(self, entry: AuditEntry) -> None:
-        """Appends to the log what is no move."""
+        """Appends an entry to the log that is not a move."""
         ...
 
     def audit(self) -> list[AuditEntry]:
@@ -104,9 +104,9 @@ class Store(Protocol):
         ...
 
     def lease(self, digest: str, holder: str, ttl_s: float) -> AbstractContextManager[Lease]:
-        """Holds a version against collection."""
+        """Protects a version from garbage collection."""
         ...
 
     def collect(self, extra_roots: Iterable[str], older_than_s: float, dry_run: bool) -> Collected:
-        """Removes what nothing holds."""
+        """Removes what neither an alias, a lease nor ``extra_roots`` references."""
         ...

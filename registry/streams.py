@@ -1,4 +1,4 @@
-"""Bytes in motion: hashed while they are copied, a few megabytes at a time, several files at once."""
+"""Copies and hashes files in one pass, a block at a time, several files in parallel."""
 
 from __future__ import annotations
 
@@ -18,41 +18,44 @@ from registry.store import OnBytes
 from registry.values import Progress
 
 BLOCK = 2**18
-"""Bytes at a time. Larger writes are slower: in blocks of 4 MB they took eight times as long (ext4, Linux 6.18)."""
+"""Bytes per block. Larger writes are slower: blocks of 4 MB took eight times as long (ext4, Linux 6.18)."""
 WORKERS = 4
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _worker = local()
 
 
-class _Stopped(Exception):
-    """Another file failed, or the user interrupted: this one need not go on."""
+class _Cancelled(Exception):
+    """Another file failed or the user interrupted, so this one is abandoned."""
 
 
-def silent(done: int) -> None:
-    """An ``OnBytes`` that tells nobody."""
+def ignore_progress(done: int) -> None:
+    """An ``OnBytes`` that does nothing."""
 
 
-def reporting(progress: Progress | None, name: str, total: int) -> OnBytes:
-    """An ``OnBytes`` that tells ``progress`` of the file it counts."""
-    return silent if progress is None else lambda done: progress(name, done, total)
+def file_progress(progress: Progress | None, name: str, total: int) -> OnBytes:
+    """An ``OnBytes`` that reports one file to ``progress``."""
+    return ignore_progress if progress is None else lambda done: progress(name, done, total)
 
 
 def blocks(file: FileIO) -> Generator[memoryview]:
-    """The rest of a file, in one reused buffer: a block is valid until the next one."""
+    """The rest of a file, in one reused buffer: a block is valid until the next one is read."""
     buffer = memoryview(bytearray(BLOCK))
     while count := file.readinto(buffer):
         yield buffer[:count]
 
 
-def pump(source: Iterable[memoryview | bytes], target: BinaryIO | FileIO | None, on_bytes: OnBytes) -> tuple[str, int]:
-    """Digest (``sha256:…``) and length of ``source``, written to ``target`` on the way."""
+def copy_and_hash(
+    source: Iterable[memoryview | bytes], target: BinaryIO | FileIO | None, on_bytes: OnBytes
+) -> tuple[str, int]:
+    """Digest (``sha256:…``) and length of ``source``, which is also written to ``target`` if given."""
     digest = sha256()
     done = 0
+    # The threads of ``map_in_threads`` stop between two blocks: a failed push of many gigabytes ends at once.
     stop: Event | None = getattr(_worker, "stop", None)
     for block in source:
         if stop is not None and stop.is_set():
-            raise _Stopped
+            raise _Cancelled
         digest.update(block)
         if target is not None:
             write_all(target, block)
@@ -62,20 +65,20 @@ def pump(source: Iterable[memoryview | bytes], target: BinaryIO | FileIO | None,
 
 
 def write_all(target: BinaryIO | FileIO, block: memoryview | bytes) -> None:
-    """Writes all of ``block``; an unbuffered file may take it in parts."""
+    """Writes all of ``block``; one write to an unbuffered file may be partial."""
     rest = memoryview(block)
     while rest:
         rest = rest[target.write(rest) or 0 :]
 
 
-def file_digest(path: Path, on_bytes: OnBytes = silent) -> str:
-    """``sha256:…`` of a file."""
+def file_digest(path: Path, on_bytes: OnBytes = ignore_progress) -> str:
+    """The ``sha256:…`` of a file."""
     with FileIO(path) as file:
-        return pump(blocks(file), None, on_bytes)[0]
+        return copy_and_hash(blocks(file), None, on_bytes)[0]
 
 
 def same_bytes(first: Path, second: Path) -> bool:
-    """Whether two files hold the same; False where the second is not there. Several times faster than hashing."""
+    """Whether two files are identical; False if the second does not exist. Several times faster than hashing."""
     try:
         with FileIO(first) as one, FileIO(second) as other:
             if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
@@ -88,8 +91,8 @@ def same_bytes(first: Path, second: Path) -> bool:
         return False
 
 
-def check_file(path: Path, expected: str, size: int, name: str, on_bytes: OnBytes = silent) -> None:
-    """Raises Corrupt, naming ``name``, unless the file is there with these bytes."""
+def check_file(path: Path, expected: str, size: int, name: str, on_bytes: OnBytes = ignore_progress) -> None:
+    """Raises Corrupt, naming ``name``, unless the file exists with exactly these bytes."""
     try:
         found = path.stat().st_size
         if found != size:
@@ -102,8 +105,8 @@ def check_file(path: Path, expected: str, size: int, name: str, on_bytes: OnByte
 
 
 @contextmanager
-def room_for(path: Path, needed_bytes: int | None = None) -> Generator[None]:
-    """Turns the system's "no space left" into the product's own error."""
+def translate_no_space(path: Path, needed_bytes: int | None = None) -> Generator[None]:
+    """Raises ``StorageFull`` when the block fails because the file system or quota is full."""
     try:
         yield
     except OSError as error:
@@ -112,8 +115,8 @@ def room_for(path: Path, needed_bytes: int | None = None) -> Generator[None]:
         raise
 
 
-def each(function: Callable[[_T], _R], items: Sequence[_T], workers: int = WORKERS) -> list[_R]:
-    """The results in order, computed by several threads; the first failure stops the others and is raised."""
+def map_in_threads(function: Callable[[_T], _R], items: Sequence[_T], workers: int = WORKERS) -> list[_R]:
+    """Applies ``function`` in several threads; results in order. The first failure stops the others and is raised."""
     stop = Event()
 
     def run(item: _T) -> _R:

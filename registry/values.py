@@ -1,4 +1,4 @@
-"""The registry's plain values: what callers give and get. Importing them costs nothing."""
+"""The registry's plain values, for its callers. Importing this module is cheap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called from several threads with a file's name, its bytes done so far, and its bytes in all."""
+"""Called from several threads with a file's name, its bytes processed so far, and its size in bytes."""
 
 
 class _Any(Enum):
@@ -18,18 +18,18 @@ class _Any(Enum):
 
 
 ANY: Final = _Any.ANY
-"""``expected=ANY``: move the alias wherever it is now."""
+"""``expected=ANY``: move the alias wherever it points now."""
 
 Expected: TypeAlias = str | _Any | None
-"""Where an alias is thought to be: a digest, None (it does not exist) or ``ANY``."""
+"""Where the caller expects an alias to point: a digest, None (it does not exist) or ``ANY``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """Where a version comes from. Digests are SHA-256 (hex); None or empty where nobody said.
+    """Where a version comes from. Digests are SHA-256 (hex); None or empty if unknown.
 
-    ``contract`` names the digests of ``vqc.contract`` it was trained under; ``evaluation`` is a short summary, the
-    whole reports are attached to the version.
+    ``contract`` holds the digests of ``vqc.contract`` that it was trained under. ``evaluation`` is a short summary; the
+    complete reports are attached to the version.
     """
 
     base_model: str | None = None
@@ -43,7 +43,7 @@ class VersionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One thing that was done to the registry. ``at`` is ISO 8601 in UTC; ``before``/``after`` are version digests."""
+    """One change to the registry. ``at`` is ISO 8601 in UTC; ``before`` and ``after`` are version digests."""
 
     at: str
     action: str  # push | move | collect
@@ -56,7 +56,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referrer:
-    """Something attached to a version: an evaluation report, a promotion, a signature. ``created`` is ISO 8601, UTC."""
+    """An artifact attached to a version: an evaluation report, a promotion, a signature. ``created`` is ISO 8601, UTC."""
 
     digest: str
     artifact_type: str
@@ -64,13 +64,13 @@ class Referrer:
     content: bytes
 
     def json(self) -> object:
-        """The content, where it is JSON."""
+        """The content, parsed as JSON."""
         return json.loads(self.content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a garbage collection removed, or would remove. Digests; ``freed_bytes`` counts blobs and leftovers."""
+    """What a garbage collection removed, or would remove: digests; ``freed_bytes`` counts blobs and partial files."""
 
     versions: tuple[str, ...]
     blobs: tuple[str, ...]
@@ -78,34 +78,34 @@ class Collected:
 
 
 class Lease(Protocol):
-    """A version held by somebody: no collection touches it. Renewed in the background until the block ends."""
+    """Protects a version from garbage collection. Renewed in the background until the block ends."""
 
     @property
     def digest(self) -> str:
-        """The version held."""
+        """The leased version."""
         ...
 
     @property
     def holder(self) -> str:
-        """Who holds it."""
+        """The name of the process or purpose that holds the lease."""
         ...
 
     def renew(self) -> None:
-        """Holds it for another ``ttl_s`` from now."""
+        """Extends the lease by ``ttl_s`` from now."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PlainLease:
-    """A lease where nothing of ours could remove the version, or nothing may be written down about it."""
+class UntrackedLease:
+    """A lease that is not stored: this registry never removes versions itself, or it is read-only."""
 
     digest: str
     holder: str
 
     def renew(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
-def now() -> str:
-    """The time of now: ISO 8601, UTC, microseconds."""
+def utc_now() -> str:
+    """The current time: ISO 8601, UTC, microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,7 +1,7 @@
-"""A version: a ModelPack manifest, and how a checkpoint becomes one.
+"""A version: a ModelPack manifest, and how it is made from a checkpoint.
 
-Nothing in it depends on when or by whom it was made: the same files and facts give the same digest. ModelPack's config has a
-closed set of fields; what it has no place for is in the manifest's ``vqc.…`` annotations.
+A manifest contains neither time nor author: identical files and facts give the same digest. ModelPack's config has a
+closed set of fields; everything else is in the manifest's ``vqc.…`` annotations.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Version:
 
     @classmethod
     def parse(cls, digest: str, content: bytes) -> Version:
-        """The version in a manifest's bytes, whose digest was checked.
+        """The version in a manifest's bytes, whose digest has been verified.
 
         Raises:
-            Corrupt: they are no model's manifest, or name a file outside the model's directory.
+            Corrupt: not a model's manifest, or it names a file outside the model's directory.
         """
-        manifest = parsed(digest, content)
+        manifest = parse_manifest(digest, content)
         if not manifest.is_model:
             raise Corrupt(digest, expected=f"a model ({MODEL_TYPE})", found=manifest.kind)
         names = [layer.title for layer in manifest.layers]
@@ -73,22 +73,22 @@ class Version:
 
     @property
     def size_bytes(self) -> int:
-        """Of all its files."""
+        """The total size of its files."""
         return sum(layer.size for layer in self.files)
 
     @property
     def kind(self) -> Literal["model", "adapter"]:
-        """``adapter`` needs its ``base`` to be served."""
+        """An ``adapter`` can only be served with its ``base``."""
         return "adapter" if self._annotations.get(_KIND) == "adapter" else "model"
 
     @property
     def base(self) -> str | None:
-        """The digest of the version it builds on; an adapter always has one."""
+        """The digest of the version it builds on; always set for an adapter."""
         return self._annotations.get(_BASE)
 
     @property
     def contract(self) -> dict[str, str]:
-        """The digests of ``vqc.contract`` it was trained under; empty where it does not say."""
+        """The digests of ``vqc.contract`` it was trained under; empty if it declares none."""
         return {
             key.removeprefix(_CONTRACT): value for key, value in self._annotations.items() if key.startswith(_CONTRACT)
         }
@@ -109,8 +109,8 @@ class Version:
         return self.manifest.annotations or {}
 
 
-def parsed(digest: str, content: bytes) -> Manifest:
-    """The manifest in these bytes, whatever it is of. Raises ``Corrupt``."""
+def parse_manifest(digest: str, content: bytes) -> Manifest:
+    """The manifest in these bytes, of any artifact type. Raises ``Corrupt``."""
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
@@ -118,12 +118,12 @@ def parsed(digest: str, content: bytes) -> Manifest:
 
 
 def layer(name: str, blob: Descriptor) -> Descriptor:
-    """A file's descriptor under its name."""
+    """A file's descriptor, annotated with its name."""
     return blob.model_copy(update={"annotations": {TITLE: name, FILEPATH: name}})
 
 
 def media_type(name: str) -> str:
-    """ModelPack's type for a file of a checkpoint.
+    """ModelPack's media type for a checkpoint file.
 
     >>> media_type("model-00001-of-00002.safetensors")
     'application/vnd.cncf.model.weight.v1.raw'
@@ -136,12 +136,12 @@ def media_type(name: str) -> str:
 
 
 def model_config(checkpoint: Checkpoint, layers: list[Descriptor], facts: VersionFacts) -> bytes:
-    """The ModelPack config: what the model is, and its layers' digests."""
+    """The ModelPack config: architecture, precision, capabilities, and its layers' digests."""
     config = {
         "architecture": checkpoint.architecture,
         "format": "safetensors",
         "precision": checkpoint.precision,
-        "capabilities": {"inputTypes": ["text", "image"], "outputTypes": ["text"]} if checkpoint.sees else None,
+        "capabilities": {"inputTypes": ["text", "image"], "outputTypes": ["text"]} if checkpoint.has_vision else None,
     }
     descriptor = {"family": checkpoint.model_type, "revision": facts.git_revision}
     return canonical(
@@ -170,7 +170,7 @@ def manifest(
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a path stays inside the directory it is put into.
+    """Whether a relative path stays inside its directory.
 
     >>> _is_inside("a/b.json"), _is_inside("../b.json"), _is_inside("/etc/passwd")
     (True, False, False)

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from vqc.missions import Mission
+
+_Image = TypeVar("_Image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class Prompt:
             {"role": "system", "content": [{"type": "text", "text": self.system}]},
             {"role": "user", "content": [*before, *photos, {"type": "text", "text": self.after}]},
         ]
+
+    def parts(self, images: Sequence[_Image]) -> tuple[str | _Image, ...]:
+        """The user's turn of an engine request: ``before`` if it is not empty, the images, ``after``.
+
+        >>> Prompt(system="", before="任务", after="结论？").parts(["photo 1", "photo 2"])
+        ('任务', 'photo 1', 'photo 2', '结论？')
+        >>> Prompt(system="", after="描述").parts(["photo"])
+        ('photo', '描述')
+        """
+        return (*filter(None, [self.before]), *images, self.after)
 
 
 def dense_prompt() -> Prompt:

@@ -1,4 +1,4 @@
-"""The command ``vqc-registry``. What is heavy is imported inside functions: ``--help`` is instant."""
+"""The command ``vqc-registry``. Slow imports happen inside functions, so that ``--help`` is instant."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 import click
 
 from registry.cli.aliases import log, move
-from registry.cli.evidence import attach, sign, smoke_serve
+from registry.cli.attachments import attach, sign, smoke_serve
 from registry.cli.guidance import guidance
-from registry.cli.look import list_versions, show, verify
 from registry.cli.promote import promote, rollback
 from registry.cli.transfer import gc, pull, push
+from registry.cli.versions import list_versions, show, verify
 from vqc.errors import InvalidValue, VqcError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vqc")
 def registry() -> None:
-    """Keep model versions, and say which one is in force.
+    """Store model versions, and choose the active one.
 
-    VQC_REGISTRY names the registry: a directory, or oci://host/repository. REF is an alias, a digest or its beginning.
+    VQC_REGISTRY names the registry: a directory, or oci://host/repository. REF is an alias, a digest or a digest prefix.
     """
 
 
@@ -33,7 +33,7 @@ for command in (
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command. Exit code 1: what was asked failed; 2: it was asked wrongly; 130: interrupted."""
+    """Runs the command. Exit code 1: the operation failed; 2: usage error; 130: interrupted."""
     try:
         sys.exit(registry.main(args, prog_name="vqc-registry", standalone_mode=False))
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""``move`` and ``log``: which version an alias names, and who said so."""
+"""``move`` and ``log``: which version an alias names, and who moved it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from dataclasses import asdict
 
 import click
 
-from registry.cli.options import json_option, opened, print_json, registry_option
+from registry.cli.options import json_option, print_json, registry_at, registry_option
 from registry.values import ANY
 
 
 @click.command("move")
 @click.argument("alias")
 @click.argument("ref", required=False)
-@click.option("--expected", metavar="REF", help="Only if the alias is at this version now ('none': if it is new).")
-@click.option("--remove", is_flag=True, help="Remove the alias instead.")
-@click.option("--reason", default="", help="For the log.")
-@click.option("--actor", metavar="NAME", help="Who the log names; else user@host.")
+@click.option(
+    "--expected", metavar="REF", help="Move only if the alias points to this version now ('none': if it is new)."
+)
+@click.option("--remove", is_flag=True, help="Remove the alias.")
+@click.option("--reason", default="", help="Recorded in the log.")
+@click.option("--actor", metavar="NAME", help="Recorded in the log. [default: user@host]")
 @registry_option
 @json_option
 def move(
@@ -29,12 +31,12 @@ def move(
     where: str,
     as_json: bool,
 ) -> None:
-    """Point ALIAS at version REF, without gates (`promote` has them)."""
+    """Point ALIAS at version REF, without gates (`promote` runs them)."""
     if (ref is None) != remove:
-        raise click.UsageError("name REF, or --remove")
-    registry = opened(where)
-    thought = ANY if expected is None else None if expected == "none" else registry.resolve(expected)
-    entry = registry.move(alias, ref, expected=thought, actor=actor, reason=reason)
+        raise click.UsageError("give either REF or --remove")
+    registry = registry_at(where)
+    expected_digest = ANY if expected is None else None if expected == "none" else registry.resolve(expected)
+    entry = registry.move(alias, ref, expected=expected_digest, actor=actor, reason=reason)
     if as_json:
         print_json(asdict(entry))
     else:
@@ -45,8 +47,8 @@ def move(
 @registry_option
 @json_option
 def log(where: str, as_json: bool) -> None:
-    """Everything that was done to the registry, oldest first."""
-    entries = opened(where).audit()
+    """List all changes to the registry, oldest first."""
+    entries = registry_at(where).audit()
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return

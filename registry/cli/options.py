@@ -1,4 +1,4 @@
-"""What the commands share: the registry's option, JSON output, the progress bars."""
+"""Shared by the commands: the registry option, JSON output, progress bars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 
 def registry_option(function: _F) -> _F:
-    """``--registry WHERE``, else ``VQC_REGISTRY``."""
+    """Adds ``--registry WHERE`` (environment: ``VQC_REGISTRY``)."""
     return click.option(
         "--registry",
         "where",
@@ -27,29 +27,29 @@ def registry_option(function: _F) -> _F:
         required=True,
         show_envvar=True,
         metavar="WHERE",
-        help="A directory, or oci://host[:port]/repository.",
+        help="Directory, or oci://host[:port]/repository.",
     )(function)
 
 
 def json_option(function: _F) -> _F:
-    """``--json``."""
+    """Adds ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
 
 
-def opened(where: str) -> Registry:
-    """The registry that a command works on."""
+def registry_at(where: str) -> Registry:
+    """Opens the registry at ``where``."""
     from registry import open_registry
 
     return open_registry(where)
 
 
 def print_json(value: object) -> None:
-    """One document on standard output."""
+    """Prints one JSON document on standard output."""
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def summary(version: Version, aliases: dict[str, str]) -> dict[str, object]:
-    """A version as ``--json`` shows it."""
+    """A version as ``--json`` prints it."""
     from dataclasses import asdict
 
     return {
@@ -65,7 +65,7 @@ def summary(version: Version, aliases: dict[str, str]) -> dict[str, object]:
 
 @contextmanager
 def bars(enabled: bool = True) -> Generator[Progress | None]:
-    """Progress of each file on a terminal's standard error; None where nobody looks."""
+    """Progress bars per file on standard error; None if it is not a terminal."""
     if not (enabled and sys.stderr.isatty()):
         yield None
         return

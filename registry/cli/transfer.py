@@ -1,4 +1,4 @@
-"""``push``, ``pull`` and ``gc``: what moves or removes bytes."""
+"""``push``, ``pull`` and ``gc``: commands that copy or delete files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 
 import click
 
-from registry.cli.options import bars, json_option, opened, print_json, registry_option, summary
+from registry.cli.options import bars, json_option, print_json, registry_at, registry_option, summary
 from vqc.errors import InvalidValue
 
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--alias", metavar="NAME", help="Point this alias at the version.")
-@click.option("--base", metavar="REF", help="The version it builds on; a peft adapter needs one.")
-@click.option("--actor", metavar="NAME", help="Who the log names; else user@host.")
+@click.option("--alias", metavar="NAME", help="Alias to point at the version.")
+@click.option("--base", metavar="REF", help="The version it builds on; required for a peft adapter.")
+@click.option("--actor", metavar="NAME", help="Recorded in the log. [default: user@host]")
 @registry_option
 @json_option
 def push(directory: Path, alias: str | None, base: str | None, actor: str | None, where: str, as_json: bool) -> None:
-    """Make DIRECTORY (a Hugging Face model or a peft adapter) a version; prints its digest.
+    """Store DIRECTORY (a Hugging Face model or a peft adapter) as a version; prints its digest.
 
-    Again is quick and gives the same digest. Pickles, optimizer states and trainer arguments stay behind.
+    Pushing it again is fast and prints the same digest. Pickles, optimizer states and trainer arguments are left out.
     """
     from registry.checkpoint import read_checkpoint
 
     left_out = read_checkpoint(directory).left_out
-    registry = opened(where)
+    registry = registry_at(where)
     with bars() as progress:
         version = registry.push(directory, alias=alias, base=base, actor=actor, progress=progress)
     if as_json:
@@ -41,21 +41,21 @@ def push(directory: Path, alias: str | None, base: str | None, actor: str | None
 @click.command()
 @click.argument("ref")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--replace", is_flag=True, help="OUT may hold a model; it is replaced once the new one is complete.")
+@click.option("--replace", is_flag=True, help="Replace the model in OUT once the new one is complete.")
 @registry_option
 @json_option
 def pull(ref: str, out: Path, replace: bool, where: str, as_json: bool) -> None:
-    """Make OUT a checked directory of version REF, for vLLM or transformers.
+    """Create OUT as a verified directory of version REF, for vLLM or transformers.
 
-    Weights are hard links into a registry on the same file system: do not edit them in place. After an interruption run it
-    again.
+    Weights are hard links into a registry on the same file system: do not edit them in place. After an interruption, run
+    the same command again.
     """
-    registry = opened(where)
+    registry = registry_at(where)
     digest = registry.resolve(ref)
     new = out
     if replace and out.is_dir() and any(out.iterdir()):
         if not (out / "config.json").is_file():
-            raise InvalidValue("out", str(out), "name a directory that holds a model, is empty, or does not exist")
+            raise InvalidValue("out", str(out), "must be a directory with a model, empty, or not exist")
         new = out.with_name(f".{out.name}.next")
         shutil.rmtree(new, ignore_errors=True)
     with bars() as progress:
@@ -71,22 +71,22 @@ def pull(ref: str, out: Path, replace: bool, where: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 @click.option(
     "--older-than-hours",
     type=click.FloatRange(0),
     default=24.0,
     show_default=True,
-    help="Keep what was pushed more recently.",
+    help="Keep versions that were pushed more recently.",
 )
 @registry_option
 @json_option
 def gc(dry_run: bool, older_than_hours: float, where: str, as_json: bool) -> None:
-    """Remove versions that nothing holds, and blobs of no version.
+    """Remove unreferenced versions, and blobs of no version.
 
-    Held: what an alias names or named before its last move, what is leased, the bases of those, and what is attached to them.
+    Kept: what an alias names or named before its last move, leased versions, their bases, and what is attached to them.
     """
-    removed = opened(where).gc(dry_run, older_than_s=older_than_hours * 3600)
+    removed = registry_at(where).gc(dry_run, older_than_s=older_than_hours * 3600)
     if as_json:
         print_json(asdict(removed) | {"dry_run": dry_run})
         return

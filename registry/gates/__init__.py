@@ -1,4 +1,4 @@
-"""Gates: what a version must have shown before an alias points to it, how it is promoted, and the way back.
+"""Gates: what a version must prove before an alias points to it, its promotion, and the rollback.
 
-Gates read reports; they make none, except smoke-serve. Where versions, aliases and referrers are kept is the registry's.
+Gates read reports; except for smoke-serve they produce none. The registry stores versions, aliases and referrers.
 """

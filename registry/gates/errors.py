@@ -1,10 +1,11 @@
-"""What can go wrong when a version is promoted or rolled back; a branch of the tree in ``vqc.errors``.
+"""Errors of promotion and rollback; a branch of the tree in ``vqc.errors``.
 
 VqcError
-├── PromotionRefused     gates that did not pass: all of them, as ``findings``
-├── NothingToRollBackTo  no earlier version of an alias is known
-├── NeverInForce         a version to go back to that the alias has never pointed to
-└── SmokeServeFailed     transformers or the engine gave no answers at all: there is nothing to compare
+├── PromotionRefused     at least one gate failed: every failure, as ``findings``
+├── NothingToRollBackTo  no earlier version of the alias is known
+├── NeverActive          the rollback's target is a version that the alias has never pointed to
+├── SigningUnavailable   model-signing is not installed
+└── SmokeServeFailed     transformers or the engine gave no answers, so there is nothing to compare
 """
 
 from __future__ import annotations
@@ -16,42 +17,42 @@ from vqc.errors import VqcError
 
 
 class PromotionRefused(VqcError):
-    """A version that may not have the alias. ``findings`` is everything that is missing, not only the first."""
+    """A version that failed at least one gate of the alias. ``findings`` lists every failure, not only the first."""
 
     def __init__(self, version: str, alias: str, findings: Sequence[Finding]) -> None:
         self.version = version
         self.alias = alias
         self.findings = tuple(findings)
-        lines = [f"{version} cannot become {alias!r}; {len(self.findings)} thing(s) stand against it:"]
+        lines = [f"{version} cannot become {alias!r}; {len(self.findings)} finding(s):"]
         super().__init__("\n".join([*lines, *(f"  - {one.gate}: {one.message}" for one in self.findings)]))
 
 
 class NothingToRollBackTo(VqcError):
-    """Neither a promotion record nor the audit log knows what ``alias`` pointed to before."""
+    """Neither a promotion record nor the audit log contains an earlier target of ``alias``."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
-        super().__init__(f"nothing is known of what {alias!r} pointed to before; name a version with --to")
+        super().__init__(f"no earlier version of {alias!r} is known; choose one with --to")
 
 
-class NeverInForce(VqcError):
-    """A rollback goes back: a version that ``alias`` has never pointed to must pass the gates instead."""
+class NeverActive(VqcError):
+    """A rollback's target that ``alias`` has never pointed to; it must pass the gates instead."""
 
     def __init__(self, version: str, alias: str) -> None:
         self.version = version
         self.alias = alias
-        super().__init__(f"{version} has never been {alias!r}: a rollback runs no gates, so promote it")
+        super().__init__(f"{version} has never been {alias!r}; a rollback runs no gates, so promote it instead")
 
 
 class SigningUnavailable(VqcError):
-    """model-signing is not installed."""
+    """The package model-signing is not installed."""
 
     def __init__(self) -> None:
         super().__init__("signatures need the package model-signing: pip install 'vqc[sign]'")
 
 
 class SmokeServeFailed(VqcError):
-    """``who`` (transformers or the engine) did not get as far as answers; ``reason`` says why."""
+    """One side (``who``: transformers or the engine) gave no answers; ``reason`` says why."""
 
     def __init__(self, who: str, reason: str) -> None:
         self.who = who

@@ -1,4 +1,4 @@
-"""The gates: everything that stands against an alias pointing to a version. Looks, and changes nothing."""
+"""Runs the gates of an alias against a version. Read-only."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from registry.errors import Corrupt
 from registry.gates.findings import Finding
 from registry.gates.policy import Contract, ModelRule, Rule
 from registry.gates.reports import newest_report, report_of
-from registry.gates.signature import unsigned_because
-from registry.gates.thresholds import judged
+from registry.gates.signature import signature_problem
+from registry.gates.thresholds import check_report
 from registry.guidance import guidance_alias, guidance_version, is_guidance
 from vqc.contract import contract_digests, same_part
 from vqc.errors import InvalidValue
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """What the gates looked at: a version, for an alias that pointed to ``in_force`` then, and the newest reports.
+class Examination:
+    """The result of the gates: the version, the alias's current target (``active``), and the newest reports.
 
-    ``findings`` is everything that stands against it.
+    ``findings`` lists every failure.
     """
 
     version: str
     alias: str
-    in_force: str | None
+    active: str | None
     reports: dict[str, Referrer]
     findings: tuple[Finding, ...]
 
 
 def examine(
     registry: Registry, version: str, alias: str, rule: Rule, cache: Path, *, read_files: bool = True
-) -> Examined:
-    """All gates of ``rule`` for ``alias`` pointing to ``version``; nothing is moved or written.
+) -> Examination:
+    """Runs all gates of ``rule`` for pointing ``alias`` at ``version``; changes nothing.
 
-    ``cache`` is where files are materialised when a signature must be checked. Without ``read_files`` neither the version's
-    bytes nor a signature over them are looked at: enough to show how things stand, not to promote.
+    ``cache`` holds the files that a signature check materialises. Without ``read_files`` neither the version's bytes nor a
+    signature over them are checked: enough for a preview, not for a promotion.
 
     Raises:
         UnknownVersion: no such version.
-        InvalidValue: a model for an alias of guidance or the reverse; a report or key that cannot be read.
+        InvalidValue: a model for a guidance alias or vice versa; an unreadable report or key.
     """
     digest = registry.resolve(version)
     _check_alias(registry, digest, alias)
-    in_force = pointed_to(registry, alias)
+    active = pointed_to(registry, alias)
     findings = _corruption(registry, digest) if read_files else []
     if read_files and not findings and isinstance(rule, ModelRule) and rule.signature is not None:
-        why = unsigned_because(registry, digest, registry.materialise(digest, cache), rule.signature.keys)
+        why = signature_problem(registry, digest, registry.materialise(digest, cache), rule.signature.keys)
         if why is not None:
             code = "no_signature_fits" if why else "not_signed"
             findings.append(Finding(gate="signature", code=code, values={"why": why}))
@@ -62,37 +62,37 @@ def examine(
         newest = newest_report(registry, digest, name)
         if newest is not None:
             reports[name] = newest
-        held = newest_report(registry, in_force, name) if in_force is not None else None
+        held = newest_report(registry, active, name) if active is not None else None
         report = report_of(newest)
         if report is not None and report.get("version", digest) != digest:
             findings.append(Finding(gate=name, code="other_version", values={"version": str(report["version"])}))
-        findings += judged(name, report_rule, report, report_of(held), first=in_force in (None, digest))
-    return Examined(version=digest, alias=alias, in_force=in_force, reports=reports, findings=tuple(findings))
+        findings += check_report(name, report_rule, report, report_of(held), first=active in (None, digest))
+    return Examination(version=digest, alias=alias, active=active, reports=reports, findings=tuple(findings))
 
 
 def contract_findings(registry: Registry, version: str, contract: Contract = "required") -> list[Finding]:
-    """One finding for each part of the contract in which a version (by digest) and the running code differ."""
+    """One finding for each part of the contract in which a version (by digest) differs from the running code."""
     running = contract_digests()
     if is_guidance(registry, version):
-        named = guidance_version(registry, version).contract
-        running = {part: digest for part, digest in running.items() if part in named}
+        declared = guidance_version(registry, version).contract
+        running = {part: digest for part, digest in running.items() if part in declared}
     else:
-        named = registry.version(version).contract
-    if not named:
+        declared = registry.version(version).contract
+    if not declared:
         return [] if contract == "when_named" else [Finding(gate="contract", code="no_contract")]
     return [
         Finding(
             gate="contract",
             code="other_contract",
-            values={"part": part, "named": _short(named.get(part)), "running": _short(ours)},
+            values={"part": part, "named": _short(declared.get(part)), "running": _short(ours)},
         )
         for part, ours in running.items()
-        if not same_part(named.get(part), ours)
+        if not same_part(declared.get(part), ours)
     ]
 
 
 def pointed_to(registry: Registry, alias: str) -> str | None:
-    """The digest that an alias, of a model or of guidance, points to; None where there is no such alias."""
+    """The digest that an alias, of a model or of guidance, points to; None if the alias does not exist."""
     return registry.store.aliases().get(alias)
 
 
@@ -100,7 +100,7 @@ def _check_alias(registry: Registry, digest: str, alias: str) -> None:
     if is_guidance(registry, digest):
         mission = guidance_version(registry, digest).mission
         if alias != guidance_alias(mission):
-            raise InvalidValue("to", alias, f"this is guidance of {mission}: promote it to guidance/{mission}")
+            raise InvalidValue("to", alias, f"this version is guidance of {mission}; promote it to guidance/{mission}")
 
 
 def _corruption(registry: Registry, digest: str) -> list[Finding]:

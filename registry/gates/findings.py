@@ -1,6 +1,6 @@
-"""What can stand against a promotion: a code with its values, and the sentence that they make.
+"""A gate's finding: a code, its values, and the English sentence that they make.
 
-Whoever shows findings in another language has a sentence of its own for each code, with the same values.
+A translation, such as the console's, has its own sentence for each code with the same values.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ SENTENCES: Mapping[str, str] = {
     "corrupt": "{why}",
     "not_signed": "it is not signed: `vqc-registry sign VERSION --key FILE`",
     "no_signature_fits": "{why}",
-    "no_contract": "it names no contract: vqc-train did not export it; `contract: when_named` lets that pass",
-    "other_contract": "made under another {part}: {named}, running {running}",
+    "no_contract": "it declares no contract, so vqc-train did not export it; `contract: when_named` accepts that",
+    "other_contract": "it was made under another {part}: {named}, running: {running}",
     "other_version": "the report is about another version, {version}",
     "no_report": "no such report is attached: `vqc-registry attach VERSION --type {report} FILE`",
     "not_served": "it has not been served: `vqc-registry smoke-serve VERSION`",
-    "no_report_in_force": "the version in force has no such report to compare with; attach one to it",
-    "not_comparable": "{key} is {value}, but {held} in force: the two cannot be compared",
+    "no_report_in_force": "the active version has no such report to compare with; attach one to it",
+    "not_comparable": "{key} is {value}, but {held} in the active version's report: they cannot be compared",
     "no_number": "{metric} must be a number, the report has {value}",
-    "no_number_in_force": "{metric} must be a number in the report in force too, which has {value}",
+    "no_number_in_force": "{metric} must be a number in the active version's report too, which has {value}",
     "too_low": "{metric} is {value}; at least {limit} is needed",
     "too_high": "{metric} is {value}; at most {limit} is allowed",
-    "dropped": "{metric} is {value}, {change} below the {held} in force; at most {limit} below is allowed",
-    "rose": "{metric} is {value}, {change} above the {held} in force; at most {limit} above is allowed",
+    "dropped": "{metric} is {value}, {change} below the active version's {held}; at most {limit} below is allowed",
+    "rose": "{metric} is {value}, {change} above the active version's {held}; at most {limit} above is allowed",
 }
-"""The sentence of each code; ``{name}`` stands for a value."""
+"""The sentence of each code; ``{name}`` is replaced by a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that stands against a promotion: the gate that found it and what it is.
+    """One failed check: the gate, a code and its values.
 
     >>> Finding(gate="evaluation", code="too_low", values={"metric": "f1", "value": "0.4", "limit": "0.5"}).message
     'f1 is 0.4; at least 0.5 is needed'
@@ -43,5 +43,5 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """The sentence."""
+        """The English sentence."""
         return SENTENCES[self.code].format_map(self.values)

@@ -1,4 +1,4 @@
-"""Golden photos: what smoke-serve asks about, with the prompts and under the grammars of the service."""
+"""Golden photos of smoke-serve, with the service's prompts and grammars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class GoldenQuestion:
     """One golden photo with one prompt; ``photo`` is its file name."""
 
     photo: str
@@ -27,44 +27,40 @@ class Question:
     prompt: Prompt
 
     def request(self, request_id: str, max_tokens: int, timeout_s: float, *, constrained: bool) -> GenerateRequest:
-        """The greedy request to the engine, ``constrained`` by the service's grammar or free."""
+        """The greedy engine request, with the service's grammar if ``constrained``."""
         photo, prompt = self.canonical, self.prompt
         grammar = CAPTION_GRAMMAR if self.task == "caption" else SUMMARY_GRAMMAR
         return GenerateRequest(
             request_id=request_id,
             system=prompt.system,
-            user=(
-                *filter(None, [prompt.before]),
-                Image(data=photo.data, media_type=photo.media_type, digest=photo.digest),
-                prompt.after,
-            ),
+            user=prompt.parts([Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)]),
             sampling=Sampling(max_tokens=max_tokens),
             grammar=grammar if constrained else None,
             timeout_s=timeout_s,
         )
 
     def readable(self, text: str) -> bool:
-        """Whether the service could read such an answer."""
+        """Whether the service's parser can read this answer."""
         outcome = parser.parse(text) if self.task == "caption" else summary.parse(text)
         return outcome.status is not parser.Status.MALFORMED
 
 
-def golden_questions(photos: Path, mission: Mission | None = None) -> list[Question]:
-    """A caption and a Stage-A line (of ``mission``, else the first one) of every photo in a directory, by name.
+def golden_questions(photos: Path, mission: Mission | None = None) -> list[GoldenQuestion]:
+    """A caption and a Stage-A question (of ``mission``, else of the first one) for every photo in a directory, sorted by name.
 
     Raises:
-        InvalidValue: no photo there.
-        PhotoRejected: a photo that cannot be used.
+        InvalidValue: no photo in the directory.
+        PhotoRejected: an unusable photo.
     """
     mission = mission or next(iter(missions().values()))
     paths = sorted(path for path in photos.glob("*") if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise InvalidValue("photos", str(photos), "must be a directory with JPEG, PNG or WebP photos")
-    questions: list[Question] = []
+    questions: list[GoldenQuestion] = []
     for path in paths:
         canonical = canonical_photo(path.read_bytes())
         questions += [
-            Question(photo=path.name, canonical=canonical, task="caption", prompt=dense_prompt()),
-            Question(photo=path.name, canonical=canonical, task="stage-a", prompt=stage_a_prompt(mission)),
+            GoldenQuestion(photo=path.name, canonical=canonical, task="caption", prompt=dense_prompt()),
+            GoldenQuestion(photo=path.name, canonical=canonical, task="stage-a", prompt=stage_a_prompt(mission)),
         ]
     return questions

@@ -1,6 +1,6 @@
-"""The policy file: which alias demands what of a version. Read strictly, so that a mistyped rule is not a missing one.
+"""The policy file: what each alias demands of a version. Parsed strictly, so that a mistyped rule is an error.
 
-Owns the file's shape. What the rules mean is ``registry.gates.thresholds`` and ``registry.gates.promote``.
+Owns the file's schema. ``registry.gates.thresholds`` and ``registry.gates.examine`` apply the rules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from vqc.errors import InvalidValue
 
 ReportName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-"""A kind of report: small letters and digits, words joined by hyphens."""
+"""A kind of report: lower-case letters and digits, words joined by hyphens."""
 
 
 class _Section(BaseModel):
@@ -23,7 +23,7 @@ class _Section(BaseModel):
 
 
 class MetricRule(_Section):
-    """Limits of one number of a report. ``max_drop`` and ``max_rise`` compare with the version in force."""
+    """Limits of one number of a report. ``max_drop`` and ``max_rise`` compare with the active version."""
 
     min: float | None = None
     max: float | None = None
@@ -32,18 +32,18 @@ class MetricRule(_Section):
 
     @property
     def compares(self) -> bool:
-        """Whether the rule looks at the version in force."""
+        """Whether the rule compares with the active version."""
         return self.max_drop is not None or self.max_rise is not None
 
     @model_validator(mode="after")
-    def _says_something(self) -> MetricRule:
+    def _require_a_limit(self) -> MetricRule:
         if self == MetricRule.model_construct():
             raise ValueError("a metric needs at least one of min, max, max_drop, max_rise")
         return self
 
 
 class ReportRule(_Section):
-    """A report that must be attached. ``same`` names what must be equal in the report of the version in force."""
+    """A report that must be attached. ``same`` lists fields that must equal those in the active version's report."""
 
     metrics: dict[str, MetricRule] = {}
     same: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class SignatureRule(_Section):
 
 
 Contract = Literal["required", "when_named"]
-"""Whether a version must name the contract it was made under; one that it names must always be the running code's."""
+"""Whether a version must declare its contract; a declared contract must always match the running code."""
 
 
 class Rule(_Section):
@@ -67,23 +67,23 @@ class Rule(_Section):
 
 
 class ModelRule(Rule):
-    """What an alias of models demands."""
+    """What a model alias demands."""
 
     signature: SignatureRule | None = None
 
 
 class Policy(_Section):
-    """The whole file: rules of each alias that models are promoted to, and of every mission's guidance."""
+    """The whole file: the rules of each model alias, and the rule for every mission's guidance."""
 
     models: dict[str, ModelRule] = Field(min_length=1)
     guidance: Rule | None = None
 
 
 def read_policy(path: Path) -> tuple[Policy, str]:
-    """The policy and the SHA-256 (hex) of its file, which promotion records name.
+    """The policy and the SHA-256 (hex) of its file, which promotion records contain.
 
     Raises:
-        InvalidValue: a file that cannot be read, an unknown key or a value that is not valid; the message names it.
+        InvalidValue: an unreadable file, an unknown key or an invalid value; the message names it.
     """
     try:
         data = path.read_bytes()
@@ -97,7 +97,7 @@ def read_policy(path: Path) -> tuple[Policy, str]:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "policy"
         raise InvalidValue(f"{path}: {field}", first["input"], _meaning(first)) from error
-    return _anchored(policy, path.parent), sha256(data).hexdigest()
+    return _with_absolute_keys(policy, path.parent), sha256(data).hexdigest()
 
 
 def _meaning(detail: Any) -> str:
@@ -108,7 +108,7 @@ def _meaning(detail: Any) -> str:
 
 
 def _keys(place: tuple[str | int, ...]) -> list[str]:
-    """The keys of the section at this place of the file."""
+    """The valid keys of the section at this location in the file."""
     match place:
         case ():
             section = Policy
@@ -125,7 +125,7 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
     return list(section.model_fields)
 
 
-def _anchored(policy: Policy, folder: Path) -> Policy:
+def _with_absolute_keys(policy: Policy, folder: Path) -> Policy:
     """The policy with the paths of its keys made absolute."""
 
     def rule(one: ModelRule) -> ModelRule:

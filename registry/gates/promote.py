@@ -1,7 +1,8 @@
-"""Promotion: an alias goes to a version that passed every gate, and comes back to one that passed them before.
+"""Promotion and rollback: an alias moves to a version that passed every gate, or back to an earlier one.
 
-The alias moves by compare-and-swap from the version that the gates compared with: whoever moved it meanwhile wins. What was
-decided, and on what grounds, is attached to the version as a promotion record; the registry's log has the move.
+The alias moves by compare-and-swap from the version that the gates compared with, so a concurrent move makes the
+promotion fail. The decision and its grounds are attached to the version as a promotion record; the registry's log has
+the move.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.gates.errors import NeverInForce, NothingToRollBackTo, PromotionRefused
+from registry.gates.errors import NeverActive, NothingToRollBackTo, PromotionRefused
 from registry.gates.examine import contract_findings, examine, pointed_to
 from registry.gates.policy import Contract, ModelRule, Rule
 from registry.gates.reports import PROMOTION_TYPE, parsed_report
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 PROMOTE = "promote"
 ROLLBACK = "rollback"
-"""How promotion records, and the reasons in the log, name what was done."""
+"""The action's name in promotion records and in the log's reasons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """An alias that was moved: to ``version``, from ``previous`` (None: it did not exist)."""
+class AliasMove:
+    """An alias that moved to ``version`` from ``previous`` (None: it did not exist)."""
 
     alias: str
     version: str
@@ -45,25 +46,25 @@ def promote(
     cache: Path,
     actor: str | None = None,
     reason: str = "",
-) -> Moved:
-    """Points ``alias`` at ``version`` if nothing stands against it; ``policy`` is the policy file's digest, for the record.
+) -> AliasMove:
+    """Points ``alias`` at ``version`` if no gate fails; ``policy`` is the policy file's digest, for the promotion record.
 
     Raises:
-        PromotionRefused: everything that stands against it.
-        AliasMoved: somebody moved the alias while the gates were looking.
+        PromotionRefused: every failed gate.
+        AliasMoved: another process moved the alias while the gates ran.
         UnknownVersion, InvalidValue: as ``examine``.
     """
     found = examine(registry, version, alias, rule, cache)
     if found.findings:
         raise PromotionRefused(found.version, alias, found.findings)
-    if found.in_force != found.version:
+    if found.active != found.version:
         grounds: dict[str, object] = {
             "policy": policy,
             "reports": {name: report.digest for name, report in found.reports.items()},
             "signed": isinstance(rule, ModelRule) and rule.signature is not None,
         }
-        _move(registry, PROMOTE, found.version, alias, found.in_force, actor, reason, grounds)
-    return Moved(alias=alias, version=found.version, previous=found.in_force)
+        _move(registry, PROMOTE, found.version, alias, found.active, actor, reason, grounds)
+    return AliasMove(alias=alias, version=found.version, previous=found.active)
 
 
 def rollback(
@@ -74,22 +75,21 @@ def rollback(
     contract: Contract = "when_named",
     actor: str | None = None,
     reason: str = "",
-) -> Moved:
-    """Points ``alias`` back at the version before, or at ``to``, which it has pointed to at some time.
+) -> AliasMove:
+    """Points ``alias`` back at its previous version, or at ``to``, to which it must have pointed before.
 
-    Gates do not run again, except that the version's contract must be the running code's. A second rollback goes one
-    version further back.
+    No gate runs except the contract, which must match the running code. A second rollback goes one version further back.
 
     Raises:
         UnknownVersion: no such alias or version.
-        NothingToRollBackTo: no version before is known.
-        NeverInForce: ``to`` has never had the alias.
-        PromotionRefused: its contract is another one.
-        AliasMoved: somebody moved the alias meanwhile.
+        NothingToRollBackTo: no previous version is known.
+        NeverActive: ``alias`` has never pointed to ``to``.
+        PromotionRefused: the contract does not match.
+        AliasMoved: another process moved the alias meanwhile.
     """
     current = pointed_to(registry, alias)
     if current is None:
-        current = registry.resolve(alias)  # raises, naming the aliases that there are
+        current = registry.resolve(alias)  # raises, listing the existing aliases
     if to is None:
         before = previous_of(registry, alias, current)
         if before is None:
@@ -98,20 +98,21 @@ def rollback(
     else:
         digest = registry.resolve(to)
         if not _has_been(registry, alias, digest):
-            raise NeverInForce(digest, alias)
+            raise NeverActive(digest, alias)
     findings = contract_findings(registry, digest, contract)
     if findings:
         raise PromotionRefused(digest, alias, findings)
     _move(registry, ROLLBACK, digest, alias, current, actor, reason, {})
-    return Moved(alias=alias, version=digest, previous=current)
+    return AliasMove(alias=alias, version=digest, previous=current)
 
 
 def previous_of(registry: Registry, alias: str, version: str) -> str | None:
-    """The digest that ``alias`` pointed to before it last went forward to ``version``; None where nobody knows.
+    """The digest that ``alias`` pointed to before it last moved forward to ``version``; None if unknown.
 
-    The log says it; where a registry was copied without its log, the promotion record.
+    Taken from the log, or from the promotion record if the registry was copied without its log.
     """
     moves = [entry for entry in registry.audit() if entry.alias == alias and entry.after == version]
+    # Moves of a rollback are skipped: otherwise a second rollback would undo the first.
     forward = [entry for entry in moves if entry.before != version and not entry.reason.startswith(ROLLBACK)]
     if forward:
         return forward[-1].before
@@ -132,7 +133,7 @@ def _move(
     reason: str,
     grounds: dict[str, object],
 ) -> None:
-    """Moves the alias, then attaches the record: one of a move that never was would be a lie."""
+    """Moves the alias, then attaches the record: it must never describe a move that did not happen."""
     words = f"{action}: {reason}" if reason else action
     entry = registry.move(alias, version, expected=previous, actor=actor, reason=words)
     record: dict[str, object] = {
@@ -151,7 +152,7 @@ def _move(
 
 
 def _records(registry: Registry, version: str, alias: str) -> list[dict[str, object]]:
-    """Promotion records of a version for one alias, oldest first."""
+    """The promotion records of a version for one alias, oldest first."""
     found = registry.referrers(version, PROMOTION_TYPE)
     records = [parsed_report(one.content, f"promotion record {one.digest}") for one in found]
     return [record for record in records if record.get("alias") == alias]

@@ -1,9 +1,9 @@
-"""transformers' greedy answers, in a process of its own: its memory is free again when the engine's is needed, and back.
+"""Greedy answers of transformers, in a process of its own, whose memory is free again before the engine needs it.
 
     python -m registry.gates.reference JOB RESULT
 
-JOB and RESULT are JSON files; their shapes are ``Job`` and a list of ``Scored``. The only place of the registry that loads
-torch and transformers.
+JOB and RESULT are JSON files: a ``ReferenceJob`` and a list of ``ReferenceAnswer``. The only module of the registry
+that imports torch and transformers.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import torch
 
 BROKEN = 1e6
-"""The gap, in nats, of an answer that transformers gives no finite likelihood, or that cannot be compared."""
+"""The gap, in nats, of an answer that has no finite likelihood under transformers or cannot be compared."""
 
 HIDDEN = 0.25
-"""Most of a cut answer's tokens, as a share, that its text need not show: characters that were cut, other spellings."""
+"""The largest share of a truncated answer's tokens that its text may lack: truncated characters, other tokenizations."""
 
 
-class Asked(TypedDict):
-    """One question and what the engine answered: ``finished`` unless it was cut at ``max_new_tokens``."""
+class ReferenceQuestion(TypedDict):
+    """One question and the engine's answer: ``finished`` unless it was truncated at ``max_new_tokens``."""
 
     image: str
     system: str
@@ -37,29 +37,29 @@ class Asked(TypedDict):
     finished: bool
 
 
-class Job(TypedDict):
-    """``dtype`` is torch's name of one, or auto for the checkpoint's own; ``device`` is cpu or cuda."""
+class ReferenceJob(TypedDict):
+    """``dtype`` is a torch dtype name, or auto for the checkpoint's own; ``device`` is cpu or cuda."""
 
     model: str
     device: str
     dtype: str
     max_new_tokens: int
-    asked: list[Asked]
+    questions: list[ReferenceQuestion]
 
 
-class Scored(TypedDict):
-    """transformers' own answer, and how far the engine's is from it.
+class ReferenceAnswer(TypedDict):
+    """transformers' own answer, and the distance of the engine's answer from it.
 
-    ``worst_gap`` is the largest difference, in nats, between the likeliest token and the engine's where both have read the
-    same tokens before: 0 for equal answers, tiny for a near tie, large for another model, ``BROKEN`` where nothing can be said.
+    ``worst_gap`` is the largest difference, in nats, between the likeliest token and the engine's, given the same tokens
+    before: 0 for equal answers, tiny for a near tie, large for another model, ``BROKEN`` if they cannot be compared.
     """
 
     text: str
     worst_gap: float
 
 
-def answered(job: Job) -> list[Scored]:
-    """An answer to each question, in order."""
+def answer_questions(job: ReferenceJob) -> list[ReferenceAnswer]:
+    """transformers' answer to each question, in order."""
     import torch
     from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -68,24 +68,24 @@ def answered(job: Job) -> list[Scored]:
     dtype = job["dtype"] if job["dtype"] == "auto" else getattr(torch, job["dtype"])
     model: Any = AutoModelForImageTextToText.from_pretrained(job["model"], dtype=dtype)
     model = model.to(job["device"]).eval()
-    scored: list[Scored] = []
-    for asked in job["asked"]:
-        prompt = Prompt(system=asked["system"], before=asked["before"], after=asked["after"])
-        with Image.open(asked["image"]) as image:
+    scored: list[ReferenceAnswer] = []
+    for question in job["questions"]:
+        prompt = Prompt(system=question["system"], before=question["before"], after=question["after"])
+        with Image.open(question["image"]) as image:
             inputs = processor.apply_chat_template(
                 prompt.messages([image.convert("RGB")]),
                 tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True,
             ).to(model.device)  # fmt: skip
         with torch.inference_mode():
             text = _greedy(model, processor.tokenizer, inputs, job["max_new_tokens"])
-            same = text == comparable(asked["engine_text"])
-            gap = 0.0 if same else _worst_gap(model, processor.tokenizer, inputs, asked, job["max_new_tokens"])
-        scored.append(Scored(text=text, worst_gap=gap))
+            same = text == comparable(question["engine_text"])
+            gap = 0.0 if same else _worst_gap(model, processor.tokenizer, inputs, question, job["max_new_tokens"])
+        scored.append(ReferenceAnswer(text=text, worst_gap=gap))
     return scored
 
 
 def comparable(text: str) -> str:
-    """The text without a character that was cut in the middle of its bytes.
+    """The text without a trailing character that was truncated in the middle of its bytes.
 
     >>> comparable("标签\\ufffd")
     '标签'
@@ -103,26 +103,27 @@ def _greedy(model: Any, tokenizer: Any, inputs: Any, max_new_tokens: int) -> str
     return comparable(tokenizer.decode(answer, skip_special_tokens=True))
 
 
-def _worst_gap(model: Any, tokenizer: Any, inputs: Any, asked: Asked, max_new_tokens: int) -> float:
-    """The largest gap over the engine's tokens, ``BROKEN`` where its text does not show them.
+def _worst_gap(model: Any, tokenizer: Any, inputs: Any, question: ReferenceQuestion, max_new_tokens: int) -> float:
+    """The largest gap over the engine's tokens, or ``BROKEN`` if its text hides some of them.
 
-    A cut answer's last token may be spelled otherwise and does not count. It was cut, so there were
-    ``max_new_tokens`` of them; a text with far fewer hides some: special tokens, or bytes that are no characters.
+    The last token of a truncated answer is ignored, because its text may tokenize differently. A truncated answer has
+    ``max_new_tokens`` tokens; a text with far fewer hides some: special tokens, or bytes that are not characters.
     """
     import torch
 
-    ids = tokenizer(comparable(asked["engine_text"]), add_special_tokens=False)["input_ids"]
-    if not asked["finished"] and len(ids) < (1 - HIDDEN) * max_new_tokens:
+    ids = tokenizer(comparable(question["engine_text"]), add_special_tokens=False)["input_ids"]
+    if not question["finished"] and len(ids) < (1 - HIDDEN) * max_new_tokens:
         return BROKEN
-    ids = [*ids, tokenizer.eos_token_id] if asked["finished"] else ids[:-1]
+    ids = [*ids, tokenizer.eos_token_id] if question["finished"] else ids[:-1]
     answer_1T = torch.tensor([ids], device=model.device)
-    fed: dict[str, Any] = dict(inputs)
-    fed["input_ids"] = torch.cat([inputs["input_ids"], answer_1T], dim=1)
-    fed["attention_mask"] = torch.ones_like(fed["input_ids"])
+    # Teacher forcing: one pass over prompt and answer scores every token of the engine's with its own prefix.
+    forced: dict[str, Any] = dict(inputs)
+    forced["input_ids"] = torch.cat([inputs["input_ids"], answer_1T], dim=1)
+    forced["attention_mask"] = torch.ones_like(forced["input_ids"])
     if "mm_token_type_ids" in inputs:
         kinds = inputs["mm_token_type_ids"]
-        fed["mm_token_type_ids"] = torch.cat([kinds, kinds.new_zeros(1, len(ids))], dim=1)
-    logits_TV = model(**fed, use_cache=False, logits_to_keep=len(ids) + 1).logits[0, :-1].float()
+        forced["mm_token_type_ids"] = torch.cat([kinds, kinds.new_zeros(1, len(ids))], dim=1)
+    logits_TV = model(**forced, use_cache=False, logits_to_keep=len(ids) + 1).logits[0, :-1].float()
     gap = _gaps(logits_TV, answer_1T[0]).max().item()
     return gap if isfinite(gap) else BROKEN
 
@@ -133,5 +134,5 @@ def _gaps(logits_TV: torch.Tensor, chosen_T: torch.Tensor) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    result = answered(json.loads(Path(sys.argv[1]).read_text("utf-8")))
+    result = answer_questions(json.loads(Path(sys.argv[1]).read_text("utf-8")))
     Path(sys.argv[2]).write_text(json.dumps(result, ensure_ascii=False), "utf-8")

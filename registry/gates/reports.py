@@ -1,6 +1,6 @@
-"""Reports and records as referrers of a version: how kinds are named, and reading and writing them.
+"""Reports and records as referrers of a version: their media types, and reading and writing them.
 
-Of several reports of one kind the newest counts; the older ones stay, for whoever wants to know.
+The newest report of a kind counts; older ones stay attached.
 """
 
 from __future__ import annotations
@@ -30,31 +30,33 @@ def report_type(name: str) -> str:
     'application/vnd.vqc.report.evaluation.v1+json'
 
     Raises:
-        InvalidValue: a name that cannot be part of a media type.
+        InvalidValue: the name cannot be part of a media type.
     """
     if len(name) > 64 or not _NAME.fullmatch(name):
-        raise InvalidValue("type", name, "use up to 64 small letters and digits, words joined by '-', as evaluation")
+        raise InvalidValue(
+            "type", name, "use up to 64 lower-case letters and digits, words joined by '-', e.g. evaluation"
+        )
     return f"application/vnd.vqc.report.{name}.v1+json"
 
 
 def attach_report(registry: Registry, ref: str, name: str, report: dict[str, object]) -> str:
-    """The digest of the report, now attached to the version behind ``ref``."""
+    """Attaches a report to the version that ``ref`` names; returns the report's digest."""
     return registry.attach(ref, report_type(name), report)
 
 
 def newest_report(registry: Registry, ref: str, name: str) -> Referrer | None:
-    """The newest report of this kind; None where there is none."""
+    """The newest report of this kind; None if there is none."""
     found = registry.referrers(ref, report_type(name))
     return found[-1] if found else None
 
 
 def report_of(referrer: Referrer | None) -> dict[str, object] | None:
-    """The report itself. Raises ``InvalidValue`` when what is attached is none."""
+    """The report inside an attachment. Raises ``InvalidValue`` if its content is not a report."""
     return None if referrer is None else parsed_report(referrer.content, f"report {referrer.digest}")
 
 
 def read_report(path: Path) -> dict[str, object]:
-    """A report file: one JSON object of finite numbers. Raises ``InvalidValue``."""
+    """Reads a report file: one JSON object of finite numbers. Raises ``InvalidValue``."""
     try:
         return parsed_report(path.read_bytes(), str(path))
     except OSError as error:
@@ -68,16 +70,16 @@ def parsed_report(content: bytes, source: str) -> dict[str, object]:
     {'f1_50_box': 0.5}
 
     Raises:
-        InvalidValue: it is no JSON object, or a number in it is not finite, which no limit could judge.
+        InvalidValue: not a JSON object, or it contains a non-finite number, which no limit could judge.
     """
 
-    def refused(constant: str) -> float:
-        raise ValueError(f"it has the number {constant}")
+    def reject_constant(constant: str) -> float:
+        raise ValueError(f"it contains {constant}")
 
     try:
-        report = json.loads(content, parse_constant=refused)
+        report = json.loads(content, parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidValue("report", source, f"must be one JSON object: {error}") from error
     if not isinstance(report, dict):
-        raise InvalidValue("report", source, "must be one JSON object, as `vqc-train evaluate` writes it")
+        raise InvalidValue("report", source, "must be one JSON object, like the output of `vqc-train evaluate`")
     return report

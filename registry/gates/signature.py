@@ -1,7 +1,7 @@
-"""Signatures of a version by OpenSSF model-signing with a local key: over the digest of every file of the version.
+"""Signatures of a version with OpenSSF model-signing and a local key, over the digest of every file of the version.
 
-The signature is a Sigstore bundle, attached to the version; ``model_signing verify key`` reads it too, beside a pulled
-directory. model-signing is the extra ``sign``; nothing else needs it.
+A signature is a Sigstore bundle attached to the version; ``model_signing verify key`` reads it too, beside a pulled
+directory. model-signing is the extra ``sign``; only this module needs it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def sign(registry: Registry, ref: str, directory: Path, key: Path, password: str | None = None) -> str:
-    """The digest of the signature, now attached to the version behind ``ref``.
+    """Signs the version that ``ref`` names and attaches the signature; returns the signature's digest.
 
     ``directory`` is the version's verified directory, ``key`` an elliptic-curve private key (PEM).
 
     Raises:
-        InvalidValue: a key that cannot be used.
-        SigningUnavailable: model-signing is missing.
+        InvalidValue: an unusable key.
+        SigningUnavailable: model-signing is not installed.
     """
     library = _library()
     try:
@@ -42,14 +42,14 @@ def sign(registry: Registry, ref: str, directory: Path, key: Path, password: str
         return registry.attach(ref, SIGNATURE_TYPE, path.read_bytes())
 
 
-def unsigned_because(registry: Registry, ref: str, directory: Path, keys: Sequence[Path]) -> str | None:
-    """None where a signature of the version verifies under one of the public ``keys`` (PEM), else why none does.
+def signature_problem(registry: Registry, ref: str, directory: Path, keys: Sequence[Path]) -> str | None:
+    """None if a signature of the version verifies under one of the public ``keys`` (PEM), else why none does.
 
-    The reason is empty where there is no signature at all. Every file of ``directory`` is hashed again.
+    The reason is empty if there is no signature at all. Every file of ``directory`` is hashed again.
 
     Raises:
-        InvalidValue: a key that cannot be used.
-        SigningUnavailable: model-signing is missing.
+        InvalidValue: an unusable key.
+        SigningUnavailable: model-signing is not installed.
     """
     signatures = registry.referrers(ref, SIGNATURE_TYPE)
     if not signatures:
@@ -77,7 +77,7 @@ def _mismatch(bundle: bytes, directory: Path, key: Path) -> str | None:
         path.write_bytes(bundle)
         try:
             verifying.verify(directory, path)
-        except Exception as error:  # the bundle is a stranger's: whatever its parser makes of it, it is no signature
+        except Exception as error:  # an untrusted bundle: any parser error means that it is not a valid signature
             return " ".join(str(error).split()) or type(error).__name__
     return None
 

@@ -1,7 +1,7 @@
-"""Smoke-serve: a version on the real engine, asked about golden photos, beside transformers on the same questions.
+"""Smoke-serve: runs a version on the real engine and compares its answers on golden photos with those of transformers.
 
-It shows that the engine loads these weights as transformers does, that both see the same prompt and pixels, and that what
-is answered under the service's grammars can be read. How good the answers are is the evaluation's to say.
+It shows that the engine loads the weights as transformers does, that both see the same prompt and pixels, and that
+answers under the service's grammars can be parsed. The evaluation measures how good the answers are.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
 from engine.protocol import Engine
 from registry.gates.errors import SmokeServeFailed
-from registry.gates.golden import Question
-from registry.gates.reference import Asked, Job, Scored, comparable
+from registry.gates.golden import GoldenQuestion
+from registry.gates.reference import ReferenceAnswer, ReferenceJob, ReferenceQuestion, comparable
 from registry.gates.reports import SMOKE_SERVE, attach_report
 from vqc.contract import contract_digests
 from vqc.cores import usable_cores
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from registry.core import Registry
 
 Progress = Callable[[str], None]
-"""Is told in a few words what happens now."""
+"""Receives a short description of the current step."""
 
 TIES = {"float32": 0.01, "auto": 0.5}
-"""Gap, in nats, up to which two answers count as a tie: rounding in float32, and in a checkpoint's bfloat16."""
+"""The gap, in nats, up to which two answers count as a tie: rounding in float32, and in a checkpoint's bfloat16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeSettings:
-    """How a version is served and asked.
+    """How a version is served and queried.
 
-    ``profile`` as the engine's. ``dtype`` float32 takes rounding out of the comparison; ``auto`` is the checkpoint's own,
-    as it will be served; None takes float32 on a CPU and auto on a GPU. Answers have up to ``max_new_tokens``. Either side
-    gets ``timeout_s`` for everything.
+    ``profile`` is the engine's. ``dtype`` float32 removes rounding from the comparison; ``auto`` is the checkpoint's own,
+    as in production; None means float32 on a CPU and auto on a GPU. Answers have up to ``max_new_tokens`` tokens. Each side
+    may take ``timeout_s`` in total.
     """
 
     profile: Literal["auto", "cpu", "gpu"] = "auto"
@@ -58,8 +58,8 @@ class SmokeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What the engine said: free, to compare, and under the grammar, to read. ``finished`` unless it was cut."""
+class EngineAnswer:
+    """The engine's answers: unconstrained to compare, constrained to parse. ``finished`` unless truncated."""
 
     text: str
     finished: bool
@@ -69,41 +69,46 @@ class Answer:
 def smoke_serve_version(
     registry: Registry,
     ref: str,
-    questions: Sequence[Question],
+    questions: Sequence[GoldenQuestion],
     settings: SmokeSettings,
     *,
     cache: Path,
     log: Path,
     say: Progress = lambda _: None,
 ) -> tuple[str, dict[str, object]]:
-    """The digest of the report, now attached to the version behind ``ref``, and the report.
+    """Smoke-serves the version that ``ref`` names and attaches the report; returns its digest and the report.
 
     Raises:
         InvalidValue: the version is an adapter.
         SmokeServeFailed: the engine or transformers gave no answers; nothing is attached.
-        UnknownVersion, Corrupt: no such version, or its bytes are not what they were.
+        UnknownVersion, Corrupt: no such version, or its bytes do not match their digest.
     """
     found = registry.version(ref)
     if found.kind == "adapter":
         raise InvalidValue(
-            "version", ref, "must be a whole model: merge the adapter (`vqc-train export`) and push that"
+            "version", ref, "must be a complete model: merge the adapter (`vqc-train export`) and push the result"
         )
     with registry.lease(found.digest, holder="smoke-serve"):
-        say("checking every byte")
+        say("verifying every byte")
         model = registry.materialise(found.digest, cache)
         report = {"version": found.digest, **smoke_serve(model, questions, settings, log=log, say=say)}
         return attach_report(registry, found.digest, SMOKE_SERVE, report), report
 
 
 def smoke_serve(
-    model: Path, questions: Sequence[Question], settings: SmokeSettings, *, log: Path, say: Progress = lambda _: None
+    model: Path,
+    questions: Sequence[GoldenQuestion],
+    settings: SmokeSettings,
+    *,
+    log: Path,
+    say: Progress = lambda _: None,
 ) -> dict[str, object]:
-    """The report: whether the engine and transformers agree on every question. Starts an engine, stops it again.
+    """Starts an engine, queries it and transformers, stops it, and returns the report of the comparison.
 
     ``model`` is a checkpoint directory; the engine's own log goes to ``log``.
 
     Raises:
-        SmokeServeFailed: one of the two gave no answers.
+        SmokeServeFailed: one side gave no answers.
     """
     gpu = EngineSettings(model=model, profile=settings.profile).hardware == "gpu"
     dtype = settings.dtype or ("auto" if gpu else "float32")
@@ -112,8 +117,8 @@ def smoke_serve(
     )
     say("starting the engine")
     managed = ManagedEngine(engine, log_path=log)
-    answers = asyncio.run(_served(managed, questions, settings, say))
-    say("asking transformers")
+    answers = asyncio.run(_serve_and_ask(managed, questions, settings, say))
+    say("querying transformers")
     scored = _transformers(model, questions, answers, settings, dtype, "cuda" if gpu else "cpu")
     return {
         "schema": 1,
@@ -122,16 +127,16 @@ def smoke_serve(
         "max_new_tokens": settings.max_new_tokens,
         "versions": _versions(),
         "contract": contract_digests(),
-        **compared(questions, answers, scored, TIES[dtype]),
+        **compare_answers(questions, answers, scored, TIES[dtype]),
     }
 
 
 async def engine_answers(
-    engine: Engine, questions: Sequence[Question], max_new_tokens: int, timeout_s: float
-) -> list[Answer]:
-    """The engine's greedy answers, in order; all are asked at once. Raises ``EngineError``."""
+    engine: Engine, questions: Sequence[GoldenQuestion], max_new_tokens: int, timeout_s: float
+) -> list[EngineAnswer]:
+    """The engine's greedy answers, in order; all requests are sent at once. Raises ``EngineError``."""
 
-    async def answer(number: int, question: Question) -> Answer:
+    async def answer(number: int, question: GoldenQuestion) -> EngineAnswer:
         free, constrained = await asyncio.gather(
             *(
                 engine.generate(
@@ -141,7 +146,7 @@ async def engine_answers(
             )
         )
         completion = free.completions[0]
-        return Answer(
+        return EngineAnswer(
             text=completion.text,
             finished=completion.finish_reason == "stop",
             constrained=constrained.completions[0].text,
@@ -150,22 +155,25 @@ async def engine_answers(
     return await asyncio.gather(*(answer(number, question) for number, question in enumerate(questions)))
 
 
-def compared(
-    questions: Sequence[Question], answers: Sequence[Answer], scored: Sequence[Scored], tie_nats: float
+def compare_answers(
+    questions: Sequence[GoldenQuestion],
+    answers: Sequence[EngineAnswer],
+    scored: Sequence[ReferenceAnswer],
+    tie_nats: float,
 ) -> dict[str, object]:
-    """The report's figures and its line for every question.
+    """The report's figures, and one entry per question.
 
-    Answers agree when they are equal, or when transformers finds every token of the engine's within ``tie_nats`` of its
-    own choice.
+    Answers agree if they are equal, or if transformers finds every token of the engine's within ``tie_nats`` of its own
+    choice.
     """
     lines = [
         {
             "photo": question.photo,
             "task": question.task,
-            "engine": (said := comparable(answer.text)),
+            "engine": (reply := comparable(answer.text)),
             "transformers": reference["text"],
             "worst_gap_nats": reference["worst_gap"],
-            "agrees": said == reference["text"] or reference["worst_gap"] <= tie_nats,
+            "agrees": reply == reference["text"] or reference["worst_gap"] <= tie_nats,
             "readable": question.readable(answer.constrained),
         }
         for question, answer, reference in zip(questions, answers, scored, strict=True)
@@ -183,12 +191,15 @@ def compared(
     }
 
 
-async def _served(
-    managed: AbstractAsyncContextManager[Engine], questions: Sequence[Question], settings: SmokeSettings, say: Progress
-) -> list[Answer]:
+async def _serve_and_ask(
+    managed: AbstractAsyncContextManager[Engine],
+    questions: Sequence[GoldenQuestion],
+    settings: SmokeSettings,
+    say: Progress,
+) -> list[EngineAnswer]:
     try:
         async with managed as engine:
-            say(f"asking the engine {2 * len(questions)} times")
+            say(f"sending {2 * len(questions)} requests to the engine")
             return await engine_answers(engine, questions, settings.max_new_tokens, settings.timeout_s)
     except EngineError as error:
         raise SmokeServeFailed("the engine", error.reason) from error
@@ -196,13 +207,13 @@ async def _served(
 
 def _transformers(
     model: Path,
-    questions: Sequence[Question],
-    answers: Sequence[Answer],
+    questions: Sequence[GoldenQuestion],
+    answers: Sequence[EngineAnswer],
     settings: SmokeSettings,
     dtype: str,
     device: str,
-) -> list[Scored]:
-    """transformers' side, in a process of its own. Raises ``SmokeServeFailed``."""
+) -> list[ReferenceAnswer]:
+    """The answers of transformers, from a process of its own. Raises ``SmokeServeFailed``."""
     threads = str(max(1, usable_cores() - 1))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": threads}
     with tempfile.TemporaryDirectory(prefix="vqc-smoke-") as folder:
@@ -210,7 +221,7 @@ def _transformers(
         for question in questions:
             (place / question.canonical.digest).write_bytes(question.canonical.data)
         asked = [
-            Asked(
+            ReferenceQuestion(
                 **asdict(question.prompt),
                 image=str(place / question.canonical.digest),
                 engine_text=answer.text,
@@ -218,7 +229,9 @@ def _transformers(
             )
             for question, answer in zip(questions, answers, strict=True)
         ]
-        job = Job(model=str(model), device=device, dtype=dtype, max_new_tokens=settings.max_new_tokens, asked=asked)
+        job = ReferenceJob(
+            model=str(model), device=device, dtype=dtype, max_new_tokens=settings.max_new_tokens, questions=asked
+        )
         (place / "job.json").write_text(json.dumps(job, ensure_ascii=False), "utf-8")
         command = [
             sys.executable,
@@ -228,14 +241,14 @@ def _transformers(
             str(place / "result.json"),
         ]
         try:
-            ran = subprocess.run(
+            process = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=settings.timeout_s, check=False
             )
         except subprocess.TimeoutExpired as error:
             raise SmokeServeFailed("transformers", f"not done within {settings.timeout_s:g} s") from error
-        if ran.returncode:
-            words = ran.stderr.strip().splitlines()
-            raise SmokeServeFailed("transformers", words[-1] if words else f"exit code {ran.returncode}")
+        if process.returncode:
+            lines = process.stderr.strip().splitlines()
+            raise SmokeServeFailed("transformers", lines[-1] if lines else f"exit code {process.returncode}")
         return json.loads((place / "result.json").read_text("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Whether a report meets its rules, absolutely and beside the report of the version that is in force now. Pure."""
+"""Checks a report against its rules: absolute limits, and limits relative to the active version's report. Pure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ Report = Mapping[str, object]
 """A report as JSON values."""
 
 
-def judged(
-    name: str, rule: ReportRule, report: Report | None, in_force: Report | None, *, first: bool
+def check_report(
+    name: str, rule: ReportRule, report: Report | None, active: Report | None, *, first: bool
 ) -> list[Finding]:
-    """What stands against a version whose report of this name is ``report``.
+    """The findings against a version whose report of this name is ``report``.
 
-    ``in_force`` is the same report of the version that the alias points to now; ``first`` says that there is no such
+    ``active`` is the same report of the version that the alias points to now. ``first`` means that there is no such
     version, and then nothing is compared.
 
     >>> from registry.gates.policy import MetricRule, ReportRule
     >>> rule = ReportRule(metrics={"f1_50_box": MetricRule(min=0.5, max_drop=0.01)})
-    >>> [found.message for found in judged("evaluation", rule, {"f1_50_box": 0.6}, {"f1_50_box": 0.65}, first=False)]
-    ['f1_50_box is 0.6, 0.05 below the 0.65 in force; at most 0.01 below is allowed']
+    >>> [found.message for found in check_report("evaluation", rule, {"f1_50_box": 0.6}, {"f1_50_box": 0.65}, first=False)]
+    ["f1_50_box is 0.6, 0.05 below the active version's 0.65; at most 0.01 below is allowed"]
     """
     if report is None:
         code = "not_served" if name == "smoke-serve" else "no_report"
         return [Finding(gate=name, code=code, values={"report": name})]
-    return [Finding(gate=name, code=code, values=values) for code, values in _found(rule, report, in_force, first)]
+    return [Finding(gate=name, code=code, values=values) for code, values in _violations(rule, report, active, first)]
 
 
 def value_at(report: Report, name: str) -> object:
-    """What a report says under a name; dots lead further inside, numbers count in lists. None where it says nothing.
+    """The value under a name; dots descend into objects, numbers index lists. None if there is no such value.
 
     >>> value_at({"epochs": [{"accuracy": 0.5}, {"accuracy": 0.75}]}, "epochs.-1.accuracy")
     0.75
@@ -51,28 +51,28 @@ def value_at(report: Report, name: str) -> object:
     return found
 
 
-_Found = Iterator[tuple[str, dict[str, str]]]
+_Violations = Iterator[tuple[str, dict[str, str]]]
 """Codes of findings with their values."""
 
 
-def _found(rule: ReportRule, report: Report, in_force: Report | None, first: bool) -> _Found:
+def _violations(rule: ReportRule, report: Report, active: Report | None, first: bool) -> _Violations:
     for metric, one in rule.metrics.items():
         yield from _absolute(metric, one, value_at(report, metric))
     comparing = any(one.compares for one in rule.metrics.values()) or bool(rule.same)
     if first or not comparing:
         return
-    if in_force is None:
+    if active is None:
         yield "no_report_in_force", {}
         return
     for key in rule.same:
-        ours, held = value_at(report, key), value_at(in_force, key)
+        ours, held = value_at(report, key), value_at(active, key)
         if ours != held:
             yield "not_comparable", {"key": key, "value": repr(ours), "held": repr(held)}
     for metric, one in rule.metrics.items():
-        yield from _relative(metric, one, value_at(report, metric), value_at(in_force, metric))
+        yield from _relative(metric, one, value_at(report, metric), value_at(active, metric))
 
 
-def _absolute(metric: str, rule: MetricRule, value: object) -> _Found:
+def _absolute(metric: str, rule: MetricRule, value: object) -> _Violations:
     number = _number(value)
     if number is None:
         yield "no_number", {"metric": metric, "value": repr(value)}
@@ -83,7 +83,7 @@ def _absolute(metric: str, rule: MetricRule, value: object) -> _Found:
         yield "too_high", {"metric": metric, "value": f"{number:g}", "limit": f"{rule.max:g}"}
 
 
-def _relative(metric: str, rule: MetricRule, value: object, before: object) -> _Found:
+def _relative(metric: str, rule: MetricRule, value: object, before: object) -> _Violations:
     number, held = _number(value), _number(before)
     if not rule.compares or number is None:
         return

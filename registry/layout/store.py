@@ -10,23 +10,32 @@ from io import FileIO
 from pathlib import Path
 
 from pydantic import ValidationError
+from typing_extensions import override
 
 from registry.errors import AliasMoved, UnknownVersion
-from registry.files import incoming, locked, sync_directory, write_whole
-from registry.layout.collect import plan
-from registry.layout.index import IndexFile, aliases_in, listed, tagged, tagged_as, untagged
+from registry.files import file_lock, partial_file, sync_directory, write_atomically
+from registry.layout.collect import plan_collection
+from registry.layout.index import IndexFile, alias_in, aliases_in, by_digest, with_alias, without_alias
 from registry.layout.leases import LeaseFiles
-from registry.oci import CREATED, GUIDANCE_TYPE, MODEL_TYPE, Descriptor, Manifest, described
-from registry.store import OnBytes
-from registry.streams import blocks, check_file, file_digest, pump, room_for, same_bytes, silent
-from registry.values import ANY, AuditEntry, Collected, Expected, Lease, PlainLease, now
+from registry.oci import CREATED, GUIDANCE_TYPE, MODEL_TYPE, Descriptor, Manifest, descriptor_of
+from registry.store import OnBytes, Store
+from registry.streams import (
+    blocks,
+    check_file,
+    copy_and_hash,
+    file_digest,
+    ignore_progress,
+    same_bytes,
+    translate_no_space,
+)
+from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease, utc_now
 from vqc.errors import InvalidValue
 
 _OWN = {"oci-layout", "index.json", "blobs", "vqc"}
 
 
-class LayoutStore:
-    """The registry's bytes in one directory."""
+class LayoutStore(Store):
+    """A registry's bytes in one directory."""
 
     def __init__(self, root: Path) -> None:
         if root.exists() and (not root.is_dir() or not (_is_layout(root) or {p.name for p in root.iterdir()} <= _OWN)):
@@ -41,154 +50,158 @@ class LayoutStore:
         self._leases = LeaseFiles(root / "vqc" / "leases", self._scratch)
 
     @property
+    @override
     def where(self) -> str:
-        """Its directory."""
         return str(self._root)
 
     @property
+    @override
     def ordered_log(self) -> bool:
-        """It has: entries are written under the index's lock."""
-        return True
+        return True  # entries are written under the index lock
 
+    @override
     @contextmanager
     def reading(self) -> Generator[None]:
-        """Shared with other pushes and pulls; a collection has to wait."""
         if not self._root.exists():
             yield
             return
-        with locked(self._collecting, shared=True):
+        with file_lock(self._collecting, shared=True):
             yield
 
+    @override
     @contextmanager
     def adding(self) -> Generator[None]:
-        """As ``reading``, on a layout that is there."""
-        with room_for(self._root):
+        with translate_no_space(self._root):
             self._blobs.mkdir(parents=True, exist_ok=True)
         if not _is_layout(self._root):
-            write_whole(self._root / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}', self._scratch)
-        with locked(self._collecting, shared=True):
+            write_atomically(self._root / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}', self._scratch)
+        with file_lock(self._collecting, shared=True):
             yield
 
+    @override
     def add_file(self, file: Path, media_type: str, on_bytes: OnBytes) -> Descriptor:
-        """Copies and hashes in one pass. A file of a known size is hashed first, since it is probably there: then it is
-        compared with what is there, so that pushing again mends a damaged blob.
-        """
         size = file.stat().st_size
+        # A blob of the same size is probably this file: hash before copying. Compare the bytes too, so that a second
+        # push repairs a damaged blob. Otherwise one pass copies and hashes.
         if any(blob.stat().st_size == size for blob in self._blobs.iterdir()):
             digest = file_digest(file, on_bytes)
             if same_bytes(file, self._blob(digest)):
                 return Descriptor(media_type=media_type, digest=digest, size=size)
-        with FileIO(file) as source, incoming(self._scratch, size) as partial:
-            digest, size = pump(blocks(source), partial.file, on_bytes)
+        with FileIO(file) as source, partial_file(self._scratch, size) as partial:
+            digest, size = copy_and_hash(blocks(source), partial.file, on_bytes)
             partial.commit(self._blob(digest), 0o444)
         return Descriptor(media_type=media_type, digest=digest, size=size)
 
+    @override
     def add_bytes(self, content: bytes, media_type: str) -> Descriptor:
-        """Takes a small blob in."""
-        blob = described(content, media_type)
+        blob = descriptor_of(content, media_type)
         path = self._blob(blob.digest)
         if not path.exists() or path.read_bytes() != content:
-            write_whole(self._blob(blob.digest), content, self._scratch, 0o444)
+            write_atomically(self._blob(blob.digest), content, self._scratch, 0o444)
         return blob
 
+    @override
     def add_manifest(self, content: bytes, descriptor: Descriptor, subject: Descriptor | None = None) -> None:
-        """Lists it in the index, after its bytes and everything it names are on disk."""
         self.add_bytes(content, descriptor.media_type)
-        sync_directory(self._blobs)
+        sync_directory(self._blobs)  # the index must never list a blob that a power cut could lose
         with self._index.changing() as index:
-            if descriptor.digest not in listed(index.manifests):
-                index.manifests.append(descriptor.model_copy(update={"annotations": {CREATED: now()}}))
+            if descriptor.digest not in by_digest(index.manifests):
+                index.manifests.append(descriptor.model_copy(update={"annotations": {CREATED: utc_now()}}))
 
+    @override
     def manifest(self, digest: str) -> bytes | None:
-        """A listed manifest's bytes, checked."""
-        found = listed(self._index.read().manifests).get(digest)
+        found = by_digest(self._index.read().manifests).get(digest)
         return self.read(found) if found is not None else None
 
+    @override
     def read(self, blob: Descriptor) -> bytes:
-        """A small blob's bytes, checked."""
-        self.check(blob, silent)
+        self.check(blob, ignore_progress)
         return self._blob(blob.digest).read_bytes()
 
+    @override
     def check(self, blob: Descriptor, on_bytes: OnBytes) -> None:
-        """Reads every byte."""
         path = self._blob(blob.digest)
         name = str(path) if blob.title == blob.digest else f"{blob.title} ({path})"
         check_file(path, blob.digest, blob.size, name, on_bytes)
 
+    @override
     def fetch(self, blob: Descriptor, work: Path, on_bytes: OnBytes) -> Path:
-        """The blob itself, checked."""
         self.check(blob, on_bytes)
         return self._blob(blob.digest)
 
+    @override
     def versions(self) -> list[str]:
-        """Every model and guidance in the index, in the order they came."""
-        known = listed(self._index.read().manifests)
+        known = by_digest(self._index.read().manifests)
         return [digest for digest, blob in known.items() if self._kind(blob) in (MODEL_TYPE, GUIDANCE_TYPE)]
 
+    @override
     def aliases(self) -> dict[str, str]:
-        """The index's names for models."""
         return aliases_in(self._index.read().manifests)
 
+    @override
     def referrers(self, digest: str) -> list[Descriptor]:
-        """Every artifact in the index whose subject is ``digest``."""
         found = []
-        for blob in listed(self._index.read().manifests).values():
+        for blob in by_digest(self._index.read().manifests).values():
             if blob.artifact_type == MODEL_TYPE:
                 continue
-            manifest = self._parsed(blob)
+            manifest = self._read_manifest(blob)
             if manifest is not None and manifest.subject is not None and manifest.subject.digest == digest:
-                found.append(untagged(blob).model_copy(update={"artifact_type": manifest.kind}))
+                found.append(without_alias(blob).model_copy(update={"artifact_type": manifest.kind}))
         return found
 
+    @override
     def move(self, alias: str, to: Descriptor | None, expected: Expected, entry: AuditEntry) -> AuditEntry:
-        """Compare and swap under the index's lock; alias and log entry become visible in the same instant."""
         with self._index.changing() as index:
-            known = listed(index.manifests)
+            known = by_digest(index.manifests)
             before = aliases_in(index.manifests).get(alias)
             if expected is not ANY and expected != before:
                 raise AliasMoved(alias, expected=expected, found=before)
             if to is not None and to.digest not in known:
                 raise UnknownVersion(to.digest, aliases_in(index.manifests), self.where)
-            kept = [blob for blob in index.manifests if tagged(blob) != alias]
-            gone = {blob.digest for blob in index.manifests} - {blob.digest for blob in kept}
-            kept += [untagged(known[digest]) for digest in sorted(gone)]
+            # An index entry carries at most one alias, so a version with two aliases has two entries. The version that
+            # loses its only entry here gets one without an alias: moving an alias must never unlist a version.
+            entries = [blob for blob in index.manifests if alias_in(blob) != alias]
+            unlisted = {blob.digest for blob in index.manifests} - {blob.digest for blob in entries}
+            entries += [without_alias(known[digest]) for digest in sorted(unlisted)]
             if to is not None:
-                kept.append(tagged_as(untagged(known[to.digest]), alias))
-            index.manifests[:] = kept
+                entries.append(with_alias(without_alias(known[to.digest]), alias))
+            index.manifests[:] = entries
             entry = replace(entry, before=before)
             index.log(entry)
         return entry
 
+    @override
     def record(self, entry: AuditEntry) -> None:
-        """Appends to the log."""
         with self._index.changing() as index:
             index.log(entry)
 
+    @override
     def audit(self) -> list[AuditEntry]:
-        """The log, oldest first."""
         return self._index.audit()
 
+    @override
     @contextmanager
     def lease(self, digest: str, holder: str, ttl_s: float) -> Generator[Lease]:
-        """Holds a version against collection; one who may only read here holds nothing, and keeps what it pulled."""
-        if not os.access(self._root / "vqc", os.W_OK):
-            yield PlainLease(digest, holder)
+        if not os.access(self._root / "vqc", os.W_OK):  # read-only: a pulled copy survives a collection anyway
+            yield UntrackedLease(digest, holder)
             return
+        # Under the index lock, which a collection holds while it reads the leases: either it sees this one, or it has
+        # removed the version before and the lease is refused.
         with self._index.changing():
             if self.manifest(digest) is None:
                 raise UnknownVersion(digest, self.aliases(), self.where)
-            held = self._leases.take(digest, holder, ttl_s)
+            held = self._leases.acquire(digest, holder, ttl_s)
         with held:
             yield held
 
+    @override
     def collect(self, extra_roots: Iterable[str], older_than_s: float, dry_run: bool) -> Collected:
-        """Removes what nothing holds, while no push or pull runs."""
         if not _is_layout(self._root):
             return Collected(versions=(), blobs=(), freed_bytes=0)
-        with locked(self._collecting, wait=False):
+        with file_lock(self._collecting, wait=False):
             with self._index.changing(write=not dry_run) as index:
-                roots = {*aliases_in(index.manifests).values(), *self._leases.held(), *extra_roots}
-                planned = plan(index, self.read, self._blobs, self._scratch, roots, older_than_s)
+                roots = {*aliases_in(index.manifests).values(), *self._leases.active_digests(), *extra_roots}
+                planned = plan_collection(index, self.read, self._blobs, self._scratch, roots, older_than_s)
             if not dry_run:
                 for path in planned.files:
                     path.unlink(missing_ok=True)
@@ -198,14 +211,14 @@ class LayoutStore:
         return self._blobs / digest.removeprefix("sha256:")
 
     def _kind(self, blob: Descriptor) -> str | None:
-        """What a listed manifest is; other tools do not write it into the index."""
+        """The artifact type of a listed manifest; other tools do not write it into the index."""
         if blob.artifact_type is not None:
             return blob.artifact_type
-        manifest = self._parsed(blob)
+        manifest = self._read_manifest(blob)
         return MODEL_TYPE if manifest is not None and manifest.is_model else None
 
-    def _parsed(self, blob: Descriptor) -> Manifest | None:
-        """A listed manifest; None for an index of manifests, which another tool may keep here."""
+    def _read_manifest(self, blob: Descriptor) -> Manifest | None:
+        """A listed manifest; None for a nested index, which another tool may store here."""
         try:
             return Manifest.model_validate_json(self.read(blob))
         except ValidationError:

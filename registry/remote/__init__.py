@@ -1,11 +1,11 @@
-"""A registry elsewhere: any server of the OCI distribution API (Harbor, ECR, zot, Docker Registry).
+"""A remote registry: any server of the OCI distribution API (Harbor, ECR, zot, Docker Registry).
 
-Written on httpx, not on ``oras``: that one's pull does not check digests, after a 401 it sends its expired token again, its
-requests have no time-out, and it knows neither ranges nor referrers (docs/adr/0008-registry-remote.md).
+Uses httpx instead of ``oras``, whose pull does not verify digests, which re-sends an expired token after a 401, and
+which has no timeouts, ranges or referrers (docs/adr/0008-registry-remote.md).
 
-What such a server cannot do is said here once. Tags have no compare-and-swap: an alias is read, written and read again, so of
-two writers in the same instant both may be told that theirs is in force; the log (a referrer a move) has both. Servers may
-collect untagged manifests, so every version also has the tag ``version.<hex>``. Collection is the server's own.
+Limits of such a server: tags have no compare-and-swap. An alias is read, written and read again, so two writers in the
+same instant may both believe that they succeeded; the log (one referrer per move) contains both. Servers may collect
+untagged manifests, so every version also has the tag ``version.<hex>``. Garbage collection is the server's own.
 """
 
 from registry.remote.store import RemoteStore

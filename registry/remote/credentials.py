@@ -1,7 +1,8 @@
-"""Who we are for a registry: what ``docker login`` left, and the token dance of the distribution API.
+"""Registry authentication: Docker credentials and the OCI token flow.
 
-Read from ``$DOCKER_CONFIG/config.json`` (or ``~/.docker``): ``auths``, then ``credHelpers`` and ``credsStore``. The password
-goes to the registry's own host and to the token service that it names, never over plain HTTP to another machine.
+Credentials come from ``$DOCKER_CONFIG/config.json`` (or ``~/.docker``): ``auths``, then ``credHelpers`` and
+``credsStore``. The password is sent to the registry's own host and to the token service that it names, never over plain
+HTTP to another machine.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 class RegistryAuth(httpx.Auth):
-    """Answers a registry's challenge: Basic, or a Bearer token that is fetched and, when it has expired, fetched again."""
+    """Answers a registry's challenge with Basic authentication or a Bearer token, and renews an expired token."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -31,18 +32,18 @@ class RegistryAuth(httpx.Auth):
         self._header: str | None = None
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sends the request with what worked last time; answers a 401 once."""
-        if _host(request.url) != self._host:  # an upload or download that the registry moved to its storage
+        """Sends the request with the last successful header and answers one 401."""
+        if _host(request.url) != self._host:  # redirected to the registry's storage, which must not see the password
             yield request
             return
         repeatable = isinstance(request.stream, httpx.ByteStream)
-        sent = self._header
-        if sent is not None:
-            request.headers["Authorization"] = sent
+        if self._header is not None:
+            request.headers["Authorization"] = self._header
         response = yield request
         if response.status_code != 401:
             return
-        if not repeatable:  # a body that was streamed from a file: whoever sent it asks again, without one
+        if not repeatable:
+            # A streamed body is consumed. The caller's next request has none and gets a new token here.
             self._header = None
             return
         scheme, _, rest = response.headers.get("www-authenticate", "").partition(" ")
@@ -60,16 +61,14 @@ class RegistryAuth(httpx.Auth):
     def _token_request(self, challenge: dict[str, str]) -> httpx.Request:
         realm = challenge.get("realm", "")
         if not realm.startswith("https://") and not is_loopback(httpx.URL(realm).netloc.decode()):
-            raise RegistryUnavailable(
-                self._host, f"it names a token service without TLS, {realm!r}; nothing was sent there"
-            )
+            raise RegistryUnavailable(self._host, f"its token service {realm!r} has no TLS; no password was sent")
         query = {key: challenge[key] for key in ("service", "scope") if key in challenge}
         headers = {"Authorization": f"Basic {self._basic}"} if self._basic else {}
         return httpx.Request("GET", realm, params=query, headers=headers)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host (with or without port) is this machine, where plain HTTP is spoken.
+    """Whether a host (with or without port) is this machine; only then is plain HTTP used.
 
     >>> is_loopback("127.0.0.1:5000"), is_loopback("localhost"), is_loopback("[::1]:5000"), is_loopback("harbor.example")
     (True, True, True, False)
@@ -82,7 +81,7 @@ def is_loopback(host: str) -> bool:
 
 
 def find_login(host: str) -> str | None:
-    """The base64 of ``user:password`` for a host; None when nobody logged in."""
+    """The base64 of ``user:password`` for a host; None without a login."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -100,8 +99,8 @@ def _ask_helper(helper: str, host: str) -> str | None:
     command = [f"docker-credential-{helper}", "get"]
     try:
         ran = subprocess.run(command, input=host.encode(), capture_output=True, timeout=30, check=True)
-        said = json.loads(ran.stdout)
-        return base64.b64encode(f"{said['Username']}:{said['Secret']}".encode()).decode()
+        login = json.loads(ran.stdout)
+        return base64.b64encode(f"{login['Username']}:{login['Secret']}".encode()).decode()
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None
 
@@ -109,10 +108,12 @@ def _ask_helper(helper: str, host: str) -> str | None:
 def _token(answer: httpx.Response, host: str) -> str:
     if answer.status_code != 200:
         raise RegistryUnavailable(
-            host, f"its token service says {answer.status_code}; log in with `docker login {host}`", answer.status_code
+            host,
+            f"its token service returned {answer.status_code}; log in with `docker login {host}`",
+            answer.status_code,
         )
-    said = answer.json()
-    return str(said.get("token") or said.get("access_token"))
+    fields = answer.json()
+    return str(fields.get("token") or fields.get("access_token"))
 
 
 def _host(url: httpx.URL) -> str:

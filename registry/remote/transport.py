@@ -1,4 +1,4 @@
-"""One HTTP client for one repository of one registry; its failures in the product's words."""
+"""The HTTP client of one remote repository; translates HTTP failures into registry errors."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ class Transport:
         weakref.finalize(self, self._client.close)
         self._client.cookies.jar.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
-        )  # Harbor takes cookies for a browser
+        )  # with cookies, Harbor treats the client as a browser and demands a CSRF token
 
     @classmethod
     def at(cls, address: str) -> Transport:
-        """The transport of ``oci://host[:port]/repository``.
+        """The transport for ``oci://host[:port]/repository``.
 
         Raises:
-            InvalidValue: it is no such address.
+            InvalidValue: not a valid address.
         """
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
             raise InvalidValue(
-                "registry", address, "name oci://host[:port]/repository in lower case, without tag or password"
+                "registry", address, "must be oci://host[:port]/repository in lower case, without tag or password"
             )
         return cls(parts["host"], parts["name"])
 
-    def ask(
+    def request(
         self,
         method: str,
         url: str,
@@ -61,41 +61,41 @@ class Transport:
         headers: dict[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """An answer with one of the accepted statuses; tried again while the registry does not answer or says 5xx or 429.
+        """A response with an accepted status. Retries connection failures and the statuses 408, 429 and 5xx.
 
         Raises:
-            RegistryUnavailable: it does not come round, or says another status.
+            RegistryUnavailable: all attempts failed, or the status is another one.
         """
 
         def once() -> httpx.Response:
             response = self._client.request(method, url, headers=headers, content=content)
-            return self.checked(response, accept)
+            return self.require_status(response, accept)
 
-        return self.persistently(once)
+        return self.retry(once)
 
     @contextmanager
     def stream(self, url: str, headers: dict[str, str]) -> Generator[httpx.Response]:
-        """A GET whose body is read by the block."""
-        with self._translated(), self._client.stream("GET", url, headers=headers) as response:
+        """A GET whose body is read in blocks."""
+        with self._translate_errors(), self._client.stream("GET", url, headers=headers) as response:
             yield response
 
     def send(self, method: str, url: str, headers: dict[str, str], content: Iterable[bytes]) -> httpx.Response:
-        """One attempt with a streamed body."""
-        with self._translated():
+        """One attempt to send a streamed body; no retry."""
+        with self._translate_errors():
             return self._client.request(method, url, headers=headers, content=content)
 
-    def checked(self, response: httpx.Response, accept: Iterable[int]) -> httpx.Response:
-        """The response, if its status is accepted."""
+    def require_status(self, response: httpx.Response, accept: Iterable[int]) -> httpx.Response:
+        """Returns the response if its status is accepted. Raises ``RegistryUnavailable``."""
         if response.status_code not in accept:
             response.read()
-            raise RegistryUnavailable(self.where, _refusal(response), response.status_code)
+            raise RegistryUnavailable(self.where, _error_text(response), response.status_code)
         return response
 
-    def persistently(self, once: Callable[[], _T]) -> _T:
-        """What ``once`` gives, tried up to ``ATTEMPTS`` times where trying again may help."""
+    def retry(self, once: Callable[[], _T]) -> _T:
+        """The result of ``once``, attempted up to ``ATTEMPTS`` times if the failure may be temporary."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._translated():
+                with self._translate_errors():
                     return once()
             except RegistryUnavailable as error:
                 final = error.status is not None and error.status < 500 and error.status not in (408, 429)
@@ -105,7 +105,7 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
-    def _translated(self) -> Generator[None]:
+    def _translate_errors(self) -> Generator[None]:
         try:
             yield
         except httpx.HTTPError as error:
@@ -113,12 +113,12 @@ class Transport:
             raise RegistryUnavailable(self.where, reason) from error
 
 
-def _refusal(response: httpx.Response) -> str:
-    """What the registry said no with."""
+def _error_text(response: httpx.Response) -> str:
+    """The registry's error message, with a hint how to log in."""
     try:
         errors = response.json()["errors"]
-        said = "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)
+        message = "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)
     except (ValueError, KeyError, TypeError, AttributeError):
-        said = response.reason_phrase
+        message = response.reason_phrase
     hint = " (log in with `docker login`)" if response.status_code in (401, 403) else ""
-    return f"{response.request.method} {response.request.url.path} says {response.status_code} {said}{hint}"
+    return f"{response.request.method} {response.request.url.path} returned {response.status_code} {message}{hint}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.errors import AliasMoved, RegistryError, UnknownVersion
-from registry.gates.errors import NeverInForce, NothingToRollBackTo, PromotionRefused
+from registry.gates.errors import NeverActive, NothingToRollBackTo, PromotionRefused
 from registry.gates.examine import contract_findings, examine, pointed_to
 from registry.gates.findings import Finding
 from registry.gates.policy import MetricRule, ModelRule, read_policy
@@ -73,7 +73,7 @@ class RegistryCatalogue:
             return Candidacy(
                 version=found.version,
                 alias=alias,
-                in_force=found.in_force,
+                in_force=found.active,
                 gates=(*gates, *(GateState(gate=gate, late=True) for gate in late)),
             )
 
@@ -180,7 +180,7 @@ def _not_promoted(alias: str) -> Iterator[None]:
         yield
     except PromotionRefused as refused:
         raise NotPromoted(alias, [replace(_remark(one), about=one.gate) for one in refused.findings]) from refused
-    except (NothingToRollBackTo, NeverInForce, AliasMoved, UnknownVersion, InvalidValue) as error:
+    except (NothingToRollBackTo, NeverActive, AliasMoved, UnknownVersion, InvalidValue) as error:
         raise NotPromoted(alias, [Remark.of("other", "{why}", why=error)]) from error
 
 

@@ -249,12 +249,12 @@ def test_progress_counts_every_byte(registry: Registry, model: Path, tmp_path: P
 
 
 def test_other_tools_paths_stay_inside_the_directory(registry: Registry, model: Path, tmp_path: Path) -> None:
-    from registry.oci import MANIFEST_TYPE, MODEL_TYPE, described
+    from registry.oci import MANIFEST_TYPE, MODEL_TYPE, descriptor_of
     from registry.version import layer
 
     version = registry.push(model)
     escaping = version.manifest.model_copy(update={"layers": (layer("../../evil.json", version.files[0]),)}).to_bytes()
-    blob = described(escaping, MANIFEST_TYPE, artifactType=MODEL_TYPE)
+    blob = descriptor_of(escaping, MANIFEST_TYPE, artifactType=MODEL_TYPE)
     registry.store.add_manifest(escaping, blob)
     with pytest.raises(Corrupt, match="evil"):
         registry.materialise(blob.digest, tmp_path / "cache")

@@ -73,7 +73,7 @@ def test_a_pull_replaces_a_model_only_where_told_and_nothing_else(model: Path, t
     assert sorted(path.name for path in tmp_path.iterdir() if "current" in path.name) == ["current"]
     (out / "config.json").unlink()
     refused = run(root, "pull", "v1", out, "--replace")
-    assert (refused.returncode, "holds a model" in refused.stderr) == (2, True)
+    assert (refused.returncode, "a directory with a model" in refused.stderr) == (2, True)
 
 
 def test_people_get_tables_and_sentences(model: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_people_get_tables_and_sentences(model: Path, tmp_path: Path) -> None:
     digest = pushed.stdout.strip()
     assert digest[:19] in run(root, "list").stdout
     assert f"digest: {digest}" in run(root, "show", "v1").stdout
-    assert "every byte is as it was pushed" in run(root, "verify", "v1").stdout
+    assert "every byte verified" in run(root, "verify", "v1").stdout
     assert "push" in run(root, "log").stdout
     assert "would free" in run(root, "gc", "--dry-run").stderr
 
@@ -108,7 +108,7 @@ def test_an_adapter_is_pushed_onto_its_base(model: Path, tmp_path: Path) -> None
     adapter = write_adapter(tmp_path / "adapter")
     refused = run(root, "push", adapter)
     assert refused.returncode == 2
-    assert "name that version with --base" in refused.stderr
+    assert "pass that version as --base" in refused.stderr
     base = printed(root, "push", model, "--alias", "base")["digest"]
     pushed = printed(root, "push", adapter, "--base", "base", "--alias", "lora")
     assert (pushed["kind"], pushed["base"]) == ("adapter", base)
@@ -119,7 +119,7 @@ def test_an_adapter_is_pushed_onto_its_base(model: Path, tmp_path: Path) -> None
     [
         (["verify", "champion"], 2, "aliases in"),
         (["push", "/nowhere"], 2, "checkpoint: '/nowhere' is not valid"),
-        (["move", "champion"], 2, "name REF, or --remove"),
+        (["move", "champion"], 2, "give either REF or --remove"),
         (["move", "champion", "x"], 2, "none yet"),
         (["list", "--registry", "oci://host"], 2, "oci://host[:port]/repository"),
         (["list", "--registry", "/etc"], 2, "name an OCI image layout"),

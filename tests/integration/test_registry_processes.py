@@ -133,7 +133,7 @@ def test_of_two_writers_one_moves_the_alias(tmp_path: Path) -> None:
     results = [(writer.communicate(), writer.returncode) for writer in writers]
     assert sorted(code for _, code in results) == [0, 1, 1, 1]
     (winner,) = [json.loads(output)["after"] for (output, _), code in results if code == 0]
-    assert all("somebody moved it" in error for (_, error), code in results if code == 1)
+    assert all("it was moved meanwhile" in error for (_, error), code in results if code == 1)
     assert registry.aliases() == {"champion": winner}
     assert [entry.after for entry in registry.audit() if entry.action == "move"] == [winner]
 
@@ -187,7 +187,7 @@ def test_a_full_disk_loses_nothing_and_shows_nothing_half(small_disk: Path, tmp_
     process = start(root, "push", model, "--alias", "champion")
     _, said = process.communicate()
     assert process.returncode == 1
-    assert "no room left for 12," in said
+    assert "no space left for 12," in said
     assert "Traceback" not in said
     assert registry.aliases() == {"champion": held}
     assert (registry.versions()[0].digest, registry.audit()) == (held, log)
@@ -205,7 +205,7 @@ def test_a_full_disk_under_the_cache_leaves_no_directory(small_disk: Path, tmp_p
         lambda: registry.materialise("v1", small_disk / "cache"),
         lambda: registry.pull("v1", small_disk / "out"),
     ):
-        with pytest.raises(StorageFull, match="no room left"):
+        with pytest.raises(StorageFull, match="no space left"):
             pull()
     assert [path for path in small_disk.rglob("*") if path.is_file() and path.parent.name != "locks"] == []
     assert not (small_disk / "out").exists()

@@ -161,7 +161,7 @@ def test_a_line_that_always_breaks_is_given_up(docker_registry: DockerRegistry, 
     with breaking_line(docker_registry, limit=0, breaks=1000) as line:
         transport = Transport(line.host, "broken/always")
         with pytest.raises(RegistryUnavailable, match="does not answer"):
-            transport.ask("GET", "tags/list")
+            transport.request("GET", "tags/list")
         del transport
 
 

@@ -24,7 +24,7 @@ def test_what_belongs_to_the_model_and_what_stays_behind(model: Path) -> None:
     assert set(checkpoint.files) == BELONGS | {"LICENSE"}
     assert set(checkpoint.left_out) == {".gitattributes", "args.json", "optimizer.pt", "runs/"}
     assert (checkpoint.kind, checkpoint.model_type, checkpoint.precision) == ("model", "qwen3_vl", "bfloat16")
-    assert checkpoint.sees
+    assert checkpoint.has_vision
 
 
 def test_a_hugging_face_cache_is_links_all_over(model: Path, tmp_path: Path) -> None:
@@ -112,11 +112,11 @@ def header_cut(model: Path) -> None:
         (drop("config.json"), "it has no config.json"),
         (write("config.json", "{}"), "names no model_type"),
         (write("config.json", "[1]"), "JSON object"),
-        (write("config.json", "{"), "no JSON"),
-        (drop("model-00002-of-00002.safetensors"), "shards that are not there: model-00002-of-00002.safetensors"),
+        (write("config.json", "{"), "is not JSON"),
+        (drop("model-00002-of-00002.safetensors"), "missing shards: model-00002-of-00002.safetensors"),
         (pickled, "pickle"),
-        (cut, "it is cut: it has"),
-        (header_cut, "its header is cut"),
+        (cut, "it is truncated: "),
+        (header_cut, "header truncated"),
         (write("model-00002-of-00002.safetensors", "\x02\0\0\0\0\0\0\0[]"), "header cannot be read"),
     ],
 )

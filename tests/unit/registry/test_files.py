@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from registry.errors import RegistryBusy
-from registry.files import incoming, locked, write_whole
+from registry.files import file_lock, partial_file, write_atomically
 
 
 def test_a_file_that_is_not_committed_never_was(tmp_path: Path) -> None:
-    with incoming(tmp_path / "scratch") as partial:
+    with partial_file(tmp_path / "scratch") as partial:
         partial.file.write(b"half")
         assert len(list((tmp_path / "scratch").iterdir())) == 1
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_a_committed_file_replaces_the_old_one(tmp_path: Path) -> None:
-    write_whole(tmp_path / "f", b"old", tmp_path / "scratch")
-    with incoming(tmp_path / "scratch") as partial:
+    write_atomically(tmp_path / "f", b"old", tmp_path / "scratch")
+    with partial_file(tmp_path / "scratch") as partial:
         partial.file.write(b"new")
         assert (tmp_path / "f").read_bytes() == b"old"
         partial.commit(tmp_path / "f", 0o444)
@@ -28,7 +28,12 @@ def test_a_committed_file_replaces_the_old_one(tmp_path: Path) -> None:
 
 def test_readers_share_and_a_writer_waits(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with locked(lock, shared=True), locked(lock, shared=True), pytest.raises(RegistryBusy), locked(lock, wait=False):
+    with (
+        file_lock(lock, shared=True),
+        file_lock(lock, shared=True),
+        pytest.raises(RegistryBusy),
+        file_lock(lock, wait=False),
+    ):
         pass
-    with locked(lock, wait=False), pytest.raises(RegistryBusy), locked(lock, shared=True, wait=False):
+    with file_lock(lock, wait=False), pytest.raises(RegistryBusy), file_lock(lock, shared=True, wait=False):
         pass

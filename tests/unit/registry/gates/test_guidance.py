@@ -69,7 +69,7 @@ def test_it_is_promoted_by_its_own_rules_and_rolled_back(registry: Registry, tmp
     first, better, worse = (push_scored(registry, step, score) for step, score in enumerate((0.8, 0.9, 0.85)))
     in_force(registry, first, tmp_path)
     in_force(registry, better, tmp_path)
-    with pytest.raises(PromotionRefused, match="0.05 below the 0.9 in force"):
+    with pytest.raises(PromotionRefused, match="0.05 below the active version's 0.9"):
         in_force(registry, worse, tmp_path)
     assert guidance_version(registry, ALIAS).digest == better
     assert rollback(registry, ALIAS).version == first
@@ -91,7 +91,7 @@ def test_models_and_guidance_do_not_mix(registry: Registry, push: Push, tmp_path
     for version, alias in ((model, ALIAS), (guidance, "champion")):
         with pytest.raises(InvalidValue):
             promote(registry, version, alias, Rule(), policy="", cache=tmp_path)
-        with pytest.raises(InvalidValue, match="aliases of guidance"):
+        with pytest.raises(InvalidValue, match="is for guidance"):
             registry.move(alias, version, expected=None)
     other = push_guidance(registry, guidance_record(0, "another mission")).digest
     with pytest.raises(InvalidValue, match="guidance/another mission"):

@@ -9,7 +9,7 @@ import pytest
 
 from registry import AliasMoved, Registry, UnknownVersion
 from registry.gates import examine as gates
-from registry.gates.errors import NeverInForce, NothingToRollBackTo, PromotionRefused
+from registry.gates.errors import NeverActive, NothingToRollBackTo, PromotionRefused
 from registry.gates.examine import examine
 from registry.gates.policy import ModelRule, ReportRule, SignatureRule
 from registry.gates.promote import promote, rollback
@@ -37,7 +37,7 @@ class Desk:
         return moved.previous
 
     def findings(self, version: str) -> list[str]:
-        """Everything that stands against it, and nothing moved."""
+        """Every failed gate; nothing moved."""
         before = self.registry.aliases()
         with pytest.raises(PromotionRefused) as caught:
             self.promote(version)
@@ -98,7 +98,7 @@ def test_below_a_threshold_it_is_refused(desk: Desk, push: Push) -> None:
 def test_worse_than_the_champion_it_is_refused(desk: Desk, push: Push) -> None:
     desk.promote(push(1, GOOD))
     (found,) = desk.findings(push(2, GOOD | {"f1_50_box": 0.55}))
-    assert "0.05 below the 0.6 in force; at most 0.01 below is allowed" in found
+    assert "0.05 below the active version's 0.6; at most 0.01 below is allowed" in found
 
 
 def test_the_newest_report_counts(desk: Desk, push: Push) -> None:
@@ -123,7 +123,9 @@ def test_another_versions_report_does_not_count(desk: Desk, push: Push) -> None:
 @pytest.mark.parametrize("part", sorted(contract_digests()))
 def test_another_contract_is_refused_by_name(desk: Desk, push: Push, part: str) -> None:
     (found,) = desk.findings(push(1, GOOD, {part: "0" * 64}))
-    assert found == f"contract: made under another {part}: 000000000000…, running {contract_digests()[part][:12]}…"
+    assert (
+        found == f"contract: it was made under another {part}: 000000000000…, running: {contract_digests()[part][:12]}…"
+    )
 
 
 def test_a_version_without_a_contract_passes_only_where_the_policy_says_so(desk: Desk, tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_a_version_without_a_contract_passes_only_where_the_policy_says_so(desk:
 
     version = desk.registry.push(write_model(tmp_path / "plain")).digest
     attach_report(desk.registry, version, "evaluation", GOOD)
-    assert desk.findings(version)[0].startswith("contract: it names no contract")
+    assert desk.findings(version)[0].startswith("contract: it declares no contract")
     desk.rule = desk.rule.model_copy(update={"contract": "when_named"})
     assert desk.promote(version) is None
 
@@ -226,7 +228,7 @@ def test_rollback_to_a_version_that_never_was_champion_is_refused(desk: Desk, pu
     first, second, stranger = (push(seed, GOOD) for seed in (1, 2, 3))
     for version in (first, second):
         desk.promote(version)
-    with pytest.raises(NeverInForce):
+    with pytest.raises(NeverActive):
         rollback(desk.registry, "champion", to=stranger)
     assert rollback(desk.registry, "champion", to=first).previous == second
 
@@ -256,7 +258,7 @@ def test_a_registry_that_lost_its_log_rolls_back_by_the_record(
     monkeypatch.setattr(desk.registry, "audit", list)
     assert rollback(desk.registry, "champion").version == first
     assert rollback(desk.registry, "champion", to=second).version == second
-    with pytest.raises(NeverInForce):
+    with pytest.raises(NeverActive):
         rollback(desk.registry, "champion", to=push(3))
 
 

@@ -64,14 +64,14 @@ def test_from_refused_to_promoted_and_back(shell: Shell, push: Push) -> None:
     versions = [push(1), push(2)]
     code, out, err = shell("promote", versions[0], "--to", "champion")
     assert (code, out) == (1, "")
-    assert "2 thing(s)" in err
+    assert "2 finding(s)" in err
     assert "vqc-registry attach" in err
     assert "vqc-registry sign" in err
     (shell.root / "report.json").write_text(json.dumps(GOOD))
     for version in versions:
         assert shell("attach", version, "--type", "evaluation", "report.json")[0] == 0
         assert shell.json("sign", version, "--key", str(private))["version"] == version
-        assert shell("promote", version, "--to", "champion", "--check")[:2] == (0, "nothing stands against it\n")
+        assert shell("promote", version, "--to", "champion", "--check")[:2] == (0, "all gates passed\n")
         assert shell.json("promote", version, "--to", "champion", "--actor", "ann")["version"] == version
     code, out, _ = shell("rollback", "champion", "--reason", "complaints")
     assert (code, out) == (0, f"champion: {versions[1]} -> {versions[0]}\n")
@@ -88,7 +88,7 @@ def test_refusals_as_json_name_every_finding(shell: Shell, push: Push) -> None:
 def test_an_alias_without_rules_is_refused(shell: Shell, push: Push) -> None:
     code, _, err = shell("promote", push(1), "--to", "champ")
     assert code == 2
-    assert "has rules for: champion, guidance/MISSION" in err
+    assert "has rules only for: champion, guidance/MISSION" in err
 
 
 def test_guidance_takes_the_same_way(shell: Shell) -> None:
@@ -107,7 +107,7 @@ def test_guidance_takes_the_same_way(shell: Shell) -> None:
     assert json.loads((shell.root / "out.json").read_bytes()) == json.loads(guidance_record(0))
     code, _, err = shell("guidance", "pull", f"guidance/{MISSION}", "out.json")
     assert code == 2
-    assert "does not exist" in err
+    assert "must not exist" in err
 
 
 @pytest.mark.parametrize("line", DOCUMENTED)

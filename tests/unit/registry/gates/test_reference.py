@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.gates.reference import BROKEN, Asked, Job, answered
+from registry.gates.reference import BROKEN, ReferenceJob, ReferenceQuestion, answer_questions
 from vqc.prompts import dense_prompt
 
 DEMO = Path(__file__).parents[4] / "deploy/demo"
@@ -14,15 +14,15 @@ CUT = 24
 """Tokens after which answers are cut."""
 
 
-def gaps(asked: list[tuple[str, bool]], model: Path = DEMO / "model", photo: str = "rack.jpg") -> list[float]:
+def gaps(texts: list[tuple[str, bool]], model: Path = DEMO / "model", photo: str = "rack.jpg") -> list[float]:
     """The gap of each (text, finished) that an engine might have said of a photo."""
-    return [gap for _, gap in answers(asked, model, photo)]
+    return [gap for _, gap in answers(texts, model, photo)]
 
 
-def answers(asked: list[tuple[str, bool]], model: Path, photo: str) -> list[tuple[str, float]]:
+def answers(texts: list[tuple[str, bool]], model: Path, photo: str) -> list[tuple[str, float]]:
     prompt = dense_prompt()
     questions = [
-        Asked(
+        ReferenceQuestion(
             image=str(DEMO / "photos" / photo),
             system=prompt.system,
             before=prompt.before,
@@ -30,10 +30,10 @@ def answers(asked: list[tuple[str, bool]], model: Path, photo: str) -> list[tupl
             engine_text=text,
             finished=finished,
         )
-        for text, finished in asked
+        for text, finished in texts
     ]
-    job = Job(model=str(model), device="cpu", dtype="float32", max_new_tokens=CUT, asked=questions)
-    return [(one["text"], one["worst_gap"]) for one in answered(job)]
+    job = ReferenceJob(model=str(model), device="cpu", dtype="float32", max_new_tokens=CUT, questions=questions)
+    return [(one["text"], one["worst_gap"]) for one in answer_questions(job)]
 
 
 @pytest.fixture(scope="module")

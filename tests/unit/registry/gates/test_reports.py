@@ -37,5 +37,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "Evaluation", "a b", "a--b", "-a", "a/b", "x" * 65])
 def test_a_kind_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(InvalidValue, match="small letters"):
+    with pytest.raises(InvalidValue, match="lower-case letters"):
         report_type(name)

@@ -11,7 +11,7 @@ import pytest
 from registry import Registry
 from registry.gates.errors import SigningUnavailable
 from registry.gates.reports import SIGNATURE_TYPE
-from registry.gates.signature import sign, unsigned_because
+from registry.gates.signature import sign, signature_problem
 from tests.support.promotion import Push
 from tests.support.signing_keys import key_pair
 from vqc.errors import InvalidValue
@@ -27,11 +27,11 @@ def directory(registry: Registry, push: Push, tmp_path: Path) -> Path:
 def test_a_signature_holds_for_its_key_only(registry: Registry, directory: Path, tmp_path: Path) -> None:
     private, public = key_pair(tmp_path, "release")
     _, other = key_pair(tmp_path, "other")
-    assert unsigned_because(registry, "v1", directory, [public]) == ""
+    assert signature_problem(registry, "v1", directory, [public]) == ""
     sign(registry, "v1", directory, private)
-    assert unsigned_because(registry, "v1", directory, [public]) is None
-    assert unsigned_because(registry, "v1", directory, [other, public]) is None
-    assert "key other.pub: Key mismatch" in (unsigned_because(registry, "v1", directory, [other]) or "")
+    assert signature_problem(registry, "v1", directory, [public]) is None
+    assert signature_problem(registry, "v1", directory, [other, public]) is None
+    assert "key other.pub: Key mismatch" in (signature_problem(registry, "v1", directory, [other]) or "")
 
 
 def test_an_encrypted_key_needs_its_password(registry: Registry, directory: Path, tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_an_encrypted_key_needs_its_password(registry: Registry, directory: Path
     with pytest.raises(InvalidValue, match=r"release\.pem"):
         sign(registry, "v1", directory, private)
     sign(registry, "v1", directory, private, "open sesame")
-    assert unsigned_because(registry, "v1", directory, [public]) is None
+    assert signature_problem(registry, "v1", directory, [public]) is None
 
 
 @pytest.mark.parametrize("file", ["config.json", "model-00001-of-00002.safetensors"])
@@ -51,7 +51,7 @@ def test_one_changed_byte_breaks_it(registry: Registry, directory: Path, tmp_pat
     for path in directory.iterdir():
         content = path.read_bytes()
         (changed / path.name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if path.name == file else content)
-    assert file in (unsigned_because(registry, "v1", changed, [public]) or "")
+    assert file in (signature_problem(registry, "v1", changed, [public]) or "")
 
 
 def test_another_versions_signature_is_none(registry: Registry, push: Push, directory: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_another_versions_signature_is_none(registry: Registry, push: Push, dire
     stolen = registry.referrers("v1", SIGNATURE_TYPE)[0].content
     other = push(2)
     registry.attach(other, SIGNATURE_TYPE, stolen)
-    why = unsigned_because(registry, other, registry.materialise(other, tmp_path / "cache"), [public])
+    why = signature_problem(registry, other, registry.materialise(other, tmp_path / "cache"), [public])
     assert "mismatch" in (why or "").lower()
 
 
@@ -68,9 +68,9 @@ def test_another_versions_signature_is_none(registry: Registry, push: Push, dire
 def test_what_is_no_bundle_is_no_signature(registry: Registry, directory: Path, tmp_path: Path, content: bytes) -> None:
     private, public = key_pair(tmp_path, "release")
     registry.attach("v1", SIGNATURE_TYPE, content)
-    assert unsigned_because(registry, "v1", directory, [public]) is not None
+    assert signature_problem(registry, "v1", directory, [public]) is not None
     sign(registry, "v1", directory, private)
-    assert unsigned_because(registry, "v1", directory, [public]) is None
+    assert signature_problem(registry, "v1", directory, [public]) is None
 
 
 @pytest.mark.parametrize("content", [None, b"no key"])
@@ -85,7 +85,7 @@ def test_a_key_that_is_none_is_named(
         sign(registry, "v1", directory, bad)
     sign(registry, "v1", directory, private)
     with pytest.raises(InvalidValue, match=r"bad\.pem"):
-        unsigned_because(registry, "v1", directory, [bad])
+        signature_problem(registry, "v1", directory, [bad])
 
 
 def test_the_tool_of_openssf_agrees(registry: Registry, directory: Path, tmp_path: Path) -> None:

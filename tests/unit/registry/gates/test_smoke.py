@@ -13,9 +13,16 @@ from registry import Registry
 from registry.gates import smoke
 from registry.gates.errors import SmokeServeFailed
 from registry.gates.golden import golden_questions
-from registry.gates.reference import Scored
+from registry.gates.reference import ReferenceAnswer
 from registry.gates.reports import SMOKE_SERVE, report_type
-from registry.gates.smoke import Answer, SmokeSettings, compared, engine_answers, smoke_serve, smoke_serve_version
+from registry.gates.smoke import (
+    EngineAnswer,
+    SmokeSettings,
+    compare_answers,
+    engine_answers,
+    smoke_serve,
+    smoke_serve_version,
+)
 from tests.support.registry_models import write_adapter, write_model
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
@@ -40,7 +47,7 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
 async def test_the_engine_is_asked_freely_and_under_the_services_grammar() -> None:
     engine = ScriptedEngine(lambda request, _: "[]" if request.grammar is None else "{}")
     answers = await engine_answers(engine, QUESTIONS[:2], 8, 5.0)
-    assert answers == [Answer(text="[]", finished=True, constrained="{}")] * 2
+    assert answers == [EngineAnswer(text="[]", finished=True, constrained="{}")] * 2
     assert {request.grammar for request in engine.requests} == {None, CAPTION_GRAMMAR, SUMMARY_GRAMMAR}
     assert {(request.sampling.temperature, request.sampling.max_tokens) for request in engine.requests} == {(0.0, 8)}
     assert len({request.request_id for request in engine.requests}) == 4
@@ -49,9 +56,9 @@ async def test_the_engine_is_asked_freely_and_under_the_services_grammar() -> No
 def test_answers_agree_when_equal_or_tied_and_the_report_counts() -> None:
     said = [("甲", "甲", 0.0), ("甲\ufffd", "甲", 0.0), ("甲", "乙", 0.005), ("甲", "乙", 0.02)]
     questions = QUESTIONS[: len(said)]
-    answers = [Answer(text=text, finished=True, constrained="{}") for text, _, _ in said]
-    scored = [Scored(text=text, worst_gap=gap) for _, text, gap in said]
-    report = compared(questions, answers, scored, 0.01)
+    answers = [EngineAnswer(text=text, finished=True, constrained="{}") for text, _, _ in said]
+    scored = [ReferenceAnswer(text=text, worst_gap=gap) for _, text, gap in said]
+    report = compare_answers(questions, answers, scored, 0.01)
     assert (report["equal"], report["disagreeing"], report["worst_gap_nats"]) == (2, 1, 0.02)
     assert (report["num_photos"], report["num_answers"]) == (2, 4)
     lines = report["answers"]
@@ -60,10 +67,10 @@ def test_answers_agree_when_equal_or_tied_and_the_report_counts() -> None:
 
 
 def test_what_the_service_could_not_read_is_counted() -> None:
-    answers = [Answer(text="", finished=True, constrained=text) for text in ("{}", "", "no caption", "无关图片")]
+    answers = [EngineAnswer(text="", finished=True, constrained=text) for text in ("{}", "", "no caption", "无关图片")]
     questions = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[1]]
-    scored = [Scored(text="", worst_gap=0.0)] * 4
-    assert compared(questions, answers, scored, 0.01)["unreadable"] == 2
+    scored = [ReferenceAnswer(text="", worst_gap=0.0)] * 4
+    assert compare_answers(questions, answers, scored, 0.01)["unreadable"] == 2
 
 
 def test_an_adapter_is_to_be_merged_first(registry: Registry, tmp_path: Path) -> None:
@@ -89,10 +96,10 @@ def test_an_engine_that_does_not_start_says_why_and_nothing_is_attached(
 
 
 def test_a_model_that_transformers_cannot_open_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def served(*_: object) -> list[Answer]:
-        return [Answer(text="", finished=True, constrained="")]
+    async def served(*_: object) -> list[EngineAnswer]:
+        return [EngineAnswer(text="", finished=True, constrained="")]
 
-    monkeypatch.setattr(smoke, "_served", served)
+    monkeypatch.setattr(smoke, "_serve_and_ask", served)
     with pytest.raises(SmokeServeFailed, match="transformers") as caught:
         smoke_serve(write_model(tmp_path / "model"), QUESTIONS[:1], SETTINGS, log=tmp_path / "log")
     assert caught.value.who == "transformers"

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.gates.policy import MetricRule, ReportRule
-from registry.gates.thresholds import judged, value_at
+from registry.gates.thresholds import check_report, value_at
 
 Report = dict[str, object]
 
 
 def messages(rule: ReportRule, report: Report | None, in_force: Report | None, *, first: bool = False) -> list[str]:
-    return [found.message for found in judged("evaluation", rule, report, in_force, first=first)]
+    return [found.message for found in check_report("evaluation", rule, report, in_force, first=first)]
 
 
 def rule(**limits: float) -> ReportRule:
@@ -30,10 +30,10 @@ def rule(**limits: float) -> ReportRule:
         ({"max": 0.02}, 0.02, None, None),
         ({"max": 0.02}, 0.03, None, "at most 0.02 is allowed"),
         ({"max_drop": 0.01}, 0.64, 0.65, None),
-        ({"max_drop": 0.01}, 0.63, 0.65, "0.02 below the 0.65 in force"),
+        ({"max_drop": 0.01}, 0.63, 0.65, "0.02 below the active version's 0.65"),
         ({"max_drop": 0.0}, 0.66, 0.65, None),
         ({"max_rise": 0.01}, 0.66, 0.65, None),
-        ({"max_rise": 0.01}, 0.67, 0.65, "0.02 above the 0.65 in force"),
+        ({"max_rise": 0.01}, 0.67, 0.65, "0.02 above the active version's 0.65"),
         ({"max_rise": 0.0}, 0.1, 0.65, None),
     ],
 )
@@ -51,7 +51,10 @@ def test_what_is_no_number_never_passes(limits: dict[str, float], value: object)
 
 def test_a_missing_report_says_how_to_attach_one() -> None:
     assert "vqc-registry attach VERSION --type evaluation" in messages(ReportRule(), None, None)[0]
-    assert "vqc-registry smoke-serve VERSION" in judged("smoke-serve", ReportRule(), None, None, first=True)[0].message
+    assert (
+        "vqc-registry smoke-serve VERSION"
+        in check_report("smoke-serve", ReportRule(), None, None, first=True)[0].message
+    )
 
 
 def test_the_first_version_is_compared_with_nothing() -> None:
@@ -63,7 +66,10 @@ def test_the_first_version_is_compared_with_nothing() -> None:
 def test_reports_of_different_data_are_not_compared_silently() -> None:
     same = ReportRule(same=("num_images",))
     assert messages(same, {"num_images": 100}, {"num_images": 100}) == []
-    assert "num_images is 100, but 50 in force" in messages(same, {"num_images": 100}, {"num_images": 50})[0]
+    assert (
+        "num_images is 100, but 50 in the active version's report"
+        in messages(same, {"num_images": 100}, {"num_images": 50})[0]
+    )
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

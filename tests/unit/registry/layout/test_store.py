@@ -215,7 +215,7 @@ def test_collection_takes_what_a_dead_push_left(registry: Registry, root: Path, 
 
 def test_collection_does_not_run_beside_a_push(registry: Registry, models: list[Path]) -> None:
     registry.push(models[0], alias="v1")
-    with registry.store.adding(), pytest.raises(RegistryBusy, match="under way"):
+    with registry.store.adding(), pytest.raises(RegistryBusy, match="is running"):
         registry.gc()
 
 
@@ -236,9 +236,9 @@ def test_collection_removes_nothing_when_it_cannot_see_what_is_held(
 def test_another_tools_artifacts_survive(registry: Registry, root: Path, models: list[Path]) -> None:
     registry.push(models[0], alias="v1")
     image = b'{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"sha256:%s","size":2},"layers":[]}' % (b"4" * 64)
-    from registry.oci import described
+    from registry.oci import descriptor_of
 
-    blob = described(image, "application/vnd.oci.image.manifest.v1+json")
+    blob = descriptor_of(image, "application/vnd.oci.image.manifest.v1+json")
     (root / "blobs/sha256" / blob.digest[7:]).write_bytes(image)
     entry = {
         **blob.as_dict(),

@@ -43,5 +43,5 @@ def test_a_registry_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("registry.remote.transport.sleep", lambda seconds: None)
     transport = Transport(f"127.0.0.1:{free_port()}", "vqc")
     with pytest.raises(RegistryUnavailable, match=r"does not answer \(ConnectError") as caught:
-        transport.ask("GET", "tags/list")
+        transport.request("GET", "tags/list")
     assert caught.value.status is None

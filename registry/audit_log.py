@@ -1,4 +1,4 @@
-"""What the log's entries say, and what follows from them."""
+"""Builds audit entries, and derives rollback targets and trusted aliases from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import getpass
 import socket
 
 from registry.errors import Corrupt
-from registry.values import AuditEntry, now
+from registry.values import AuditEntry, utc_now
 
 
 def new_entry(
@@ -18,22 +18,28 @@ def new_entry(
     actor: str | None,
     reason: str,
 ) -> AuditEntry:
-    """An entry of now, by ``actor`` or whoever runs this."""
+    """An entry with the current time, by ``actor`` or the current user."""
     return AuditEntry(
-        at=now(), action=action, alias=alias, before=before, after=after, actor=actor or _somebody(), reason=reason
+        at=utc_now(),
+        action=action,
+        alias=alias,
+        before=before,
+        after=after,
+        actor=actor or _default_actor(),
+        reason=reason,
     )
 
 
 def rollback_targets(log: list[AuditEntry]) -> set[str]:
-    """Where each alias was before it went where it is; a removed one needs no way back."""
+    """The version that each existing alias pointed to before its last move."""
     moves = {entry.alias: entry for entry in log if entry.alias is not None and entry.action == "move"}
     return {entry.before for entry in moves.values() if entry.after is not None and entry.before is not None}
 
 
 def check_log(log: list[AuditEntry], alias: str, digest: str, *, ordered: bool) -> None:
-    """Raises Corrupt when ``alias`` is at ``digest`` and the log says otherwise.
+    """Raises Corrupt when ``alias`` points at ``digest`` and the log disagrees.
 
-    In a log without order any logged place of the alias will do. An alias that was never logged is another tool's.
+    In an unordered log any logged target of the alias is accepted. An alias that was never logged belongs to another tool.
     """
     moves = [entry.after for entry in log if entry.alias == alias and entry.action == "move"]
     trusted = moves[-1:] if ordered else moves
@@ -41,7 +47,7 @@ def check_log(log: list[AuditEntry], alias: str, digest: str, *, ordered: bool) 
         raise Corrupt(f"alias {alias!r}", expected=f"{moves[-1]} (its last logged move)", found=digest)
 
 
-def _somebody() -> str:
+def _default_actor() -> str:
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):

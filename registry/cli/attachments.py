@@ -1,4 +1,4 @@
-"""``attach``, ``sign`` and ``smoke-serve``: what gates look for."""
+"""``attach``, ``sign`` and ``smoke-serve``: what the gates check."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Literal
 
 import click
 
-from registry.cli.options import bars, json_option, opened, print_json, registry_option
-from registry.cli.promote import cache_option, named
+from registry.cli.options import bars, json_option, print_json, registry_at, registry_option
+from registry.cli.promote import cache_option, registry_ref
 
 
 @click.command()
 @click.argument("version")
 @click.option(
-    "--type", "kind", required=True, metavar="NAME", help="The kind of report, as the policy names it: evaluation."
+    "--type", "kind", required=True, metavar="NAME", help="The kind of report, as in the policy file: evaluation."
 )
 @click.argument("report", type=click.Path(path_type=Path))
 @registry_option
 @json_option
 def attach(version: str, kind: str, report: Path, where: str, as_json: bool) -> None:
-    """Attach REPORT (a JSON object, as `vqc-train evaluate` writes) to VERSION; the newest of a kind counts.
+    """Attach REPORT (a JSON object, as written by `vqc-train evaluate`) to VERSION; the newest of a kind counts.
 
     VERSION may be guidance/MISSION.
     """
     from registry.gates.reports import attach_report, read_report
 
     content = read_report(report)
-    registry = opened(where)
-    digest = registry.resolve(named(version))
+    registry = registry_at(where)
+    digest = registry.resolve(registry_ref(version))
     attached = attach_report(registry, digest, kind, content)
     if as_json:
         print_json({"version": digest, "report": attached})
@@ -42,7 +42,9 @@ def attach(version: str, kind: str, report: Path, where: str, as_json: bool) -> 
 @click.option(
     "--key", required=True, type=click.Path(path_type=Path), help="Private key: elliptic curve, PEM (openssl ecparam)."
 )
-@click.option("--password", envvar="SIGNING_KEY_PASSWORD", help="Of an encrypted key; better by the environment.")
+@click.option(
+    "--password", envvar="SIGNING_KEY_PASSWORD", help="Password of an encrypted key; better set the variable."
+)
 @cache_option
 @registry_option
 @json_option
@@ -50,7 +52,7 @@ def sign(version: str, key: Path, password: str | None, cache: Path, where: str,
     """Sign every file of VERSION (OpenSSF model-signing) and attach the signature."""
     from registry.gates.signature import sign as signed
 
-    registry = opened(where)
+    registry = registry_at(where)
     digest = registry.resolve(version)
     with registry.lease(digest, holder="sign"), bars() as progress:
         directory = registry.materialise(digest, cache, progress)
@@ -70,14 +72,14 @@ def sign(version: str, key: Path, password: str | None, cache: Path, where: str,
     show_default=True,
     help="Directory of golden photos.",
 )
-@click.option("--mission", metavar="NAME", help="Mission of the Stage-A lines; else the first one.")
+@click.option("--mission", metavar="NAME", help="Mission of the Stage-A lines. [default: the first one]")
 @click.option("--profile", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "auto"]),
-    help="auto: the checkpoint's own, as served (default on a GPU); float32 has no rounding to excuse (default on a CPU).",
+    help="auto: the checkpoint's own, as in production (default on a GPU); float32: no rounding (default on a CPU).",
 )
-@click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Of each answer.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Limit per answer.")
 @click.option("--log", type=click.Path(path_type=Path), default=Path("output/smoke-serve.log"), show_default=True)
 @cache_option
 @registry_option
@@ -94,9 +96,9 @@ def smoke_serve(
     where: str,
     as_json: bool,
 ) -> None:
-    """Serve VERSION, ask about golden photos, compare with transformers and attach the report.
+    """Serve VERSION, send it the golden photos, compare its answers with transformers and attach the report.
 
-    Exit code 1: the two disagree, or an answer under the grammar cannot be read. The report is attached all the same.
+    Exit code 1: the two disagree, or an answer under the grammar cannot be parsed. The report is attached in either case.
     """
     import structlog
 
@@ -106,9 +108,9 @@ def smoke_serve(
 
     questions = golden_questions(photos, mission_named(mission) if mission else None)
     settings = SmokeSettings(profile=profile, dtype=dtype, max_new_tokens=max_new_tokens)
-    registry = opened(where)
+    registry = registry_at(where)
     log.parent.mkdir(parents=True, exist_ok=True)
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # standard output is the answer's
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # standard output is for the report
     attached, report = smoke_serve_version(
         registry, version, questions, settings, cache=cache, log=log, say=lambda words: click.echo(words, err=True)
     )

@@ -1,4 +1,4 @@
-"""``list``, ``show`` and ``verify``: what is there, and whether it is whole."""
+"""``list``, ``show`` and ``verify``: which versions exist, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli.options import bars, json_option, opened, print_json, registry_option, summary
+from registry.cli.options import bars, json_option, print_json, registry_at, registry_option, summary
 
 if TYPE_CHECKING:
     from registry import Registry, Version
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @registry_option
 @json_option
 def list_versions(where: str, as_json: bool) -> None:
-    """Every version with its aliases."""
-    registry = opened(where)
+    """List every version with its aliases."""
+    registry = registry_at(where)
     aliases = registry.aliases()
     found = [summary(version, aliases) for version in registry.versions()]
     if as_json:
@@ -46,9 +46,9 @@ def list_versions(where: str, as_json: bool) -> None:
 @registry_option
 @json_option
 def show(ref: str, where: str, as_json: bool) -> None:
-    """One version: files, where it comes from, the contract it was trained under, what is attached."""
-    registry = opened(where)
-    document = described(registry, registry.version(ref))
+    """Show one version: files, origin, the contract it was trained under, attachments."""
+    registry = registry_at(where)
+    document = version_document(registry, registry.version(ref))
     if as_json:
         print_json(document)
         return
@@ -62,18 +62,18 @@ def show(ref: str, where: str, as_json: bool) -> None:
 @registry_option
 @json_option
 def verify(ref: str, where: str, as_json: bool) -> None:
-    """Read every byte of version REF and of its base; exit code 1 names the first file that is not what it was."""
-    registry = opened(where)
+    """Read every byte of version REF and of its base; exit code 1 names the first file that is damaged."""
+    registry = registry_at(where)
     with bars() as progress:
         registry.verify(ref, progress)
     digest = registry.resolve(ref)
     if as_json:
         print_json({"digest": digest, "verified": True})
     else:
-        click.echo(f"{digest}: every byte is as it was pushed")
+        click.echo(f"{digest}: every byte verified")
 
 
-def described(registry: Registry, version: Version) -> dict[str, object]:
+def version_document(registry: Registry, version: Version) -> dict[str, object]:
     """A version with its attachments, as ``show`` prints it."""
     attached = [
         {"digest": item.digest, "artifact_type": item.artifact_type, "created": item.created}
