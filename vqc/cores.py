@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The number of CPU cores available to this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def usable_cores() -> int:
-    """The cores that this process is let run on (``taskset``, a container's cpuset); all where the system does not say."""
+    """The cores that this process may run on (``taskset``, a container's cpuset); all of them if the system does not report it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

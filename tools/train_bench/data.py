@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from scenes.write import write_dataset
 from trainer.data.dataset import SampleDataset
 from trainer.model.encode import IGNORED, Encoder
+from vqc.cores import usable_cores
 
 ANSWER = 300
 DRAWN, UNIQUE = 96, 32
@@ -22,7 +22,7 @@ DRAWN, UNIQUE = 96, 32
 
 def write(checkpoint: Path, out: Path, *, records: int, size_wh: tuple[int, int], answer: int = ANSWER) -> float:
     """The mean number of trained tokens of the records, which are those nearest to ``answer``, by turns."""
-    path = write_dataset(out, seed=1, count=DRAWN, size_wh=size_wh, workers=len(os.sched_getaffinity(0)))
+    path = write_dataset(out, seed=1, count=DRAWN, size_wh=size_wh, workers=usable_cores())
     lines = path.read_text("utf-8").splitlines()
     encoder, dataset = Encoder.load(checkpoint), SampleDataset(path, shuffle=False)
     examples = [dataset[n] for n in range(len(lines))]
