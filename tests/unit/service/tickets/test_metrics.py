@@ -12,7 +12,7 @@ from service.tickets.manage import ManageGroups
 from service.tickets.metrics import GroupMetrics
 from service.tickets.ports import QueueDepth
 from service.tickets.ticket import State
-from tests.unit.service.groups.builders import MISSION, PASS, Bench, verdicts
+from tests.unit.service.tickets.builders import MISSION, PASS, Bench, verdicts
 from vqc.verdict import Verdict
 
 

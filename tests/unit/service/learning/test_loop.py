@@ -21,7 +21,7 @@ from service.learning.order import part_of
 from service.learning.reflect import Reflect
 from service.learning.ticket_pass import TicketPass
 from service.platform.generation import Knobs
-from tests.unit.service.stage_b.memory import MemoryRun
+from tests.unit.service.learning.memory_run import MemoryRun
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

@@ -28,7 +28,7 @@ def test_a_checkpoint_of_this_contract_or_of_unknown_origin_is_served(tmp_path):
 
 
 def test_the_shipped_model_is_served_although_its_grammar_was_spelled_in_another_way():
-    shipped = Path(__file__).parents[3] / "deploy" / "demo" / "model"
+    shipped = Path(__file__).parents[4] / "deploy" / "demo" / "model"
     assert json.loads((shipped / MANIFEST).read_text("utf-8"))["contract"]["grammar"] != contract_digests()["grammar"]
     check_contract(shipped)
 

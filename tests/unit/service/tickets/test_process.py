@@ -17,7 +17,7 @@ from service.platform.errors import QueueUnavailable
 from service.tickets.manage import ManageGroups
 from service.tickets.process import Again, Attempts
 from service.tickets.ticket import GroupPhoto, State
-from tests.unit.service.groups.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
+from tests.unit.service.tickets.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
 from vqc.grammar import SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.missions import mission_named
 from vqc.verdict import Verdict

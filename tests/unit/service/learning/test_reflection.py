@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from service.guidance.guidance import Add, Merge, Remove, Update, seeded
 from service.judging.judge import judge
 from service.learning.reflection import Case, operation_record, read_proposal, reflection_prompt
-from tests.unit.service.stage_b.builders import rollouts
+from tests.support.parsed_rollouts import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

@@ -3,7 +3,7 @@ import pytest
 from service.judging.calibration import Calibration
 from service.judging.decision import ReviewReason, VerdictDecision, decide
 from service.judging.judge import judge
-from tests.unit.service.stage_b.builders import rollouts
+from tests.support.parsed_rollouts import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 

@@ -8,7 +8,7 @@ from service.judging.evidence import SummaryConfidence
 from service.judging.judge import evidence as evidence_of
 from service.judging.judge import focus_consistency, judge, rationale_quality
 from service.judging.selection import Candidate, Selection, select
-from tests.unit.service.stage_b.builders import rollouts
+from tests.support.parsed_rollouts import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict, VerdictAnswer
 
