@@ -1,1 +1,1 @@
-"""Draws telecom scenes with exact labels: demo data, sample tickets, load and tests."""
+"""Draws telecom scenes with exact labels, for demo data, sample tickets, load tests and tests."""

@@ -1,7 +1,7 @@
-"""Where a point of the drawn plane lands on the photo.
+"""Projects points of the drawn plane onto the photo.
 
-Scenes are laid out on a plane measured in *units*: a 512x384 photo shows 512 by 384 of them, a larger one shows the
-same plane with more pixels per unit. A camera maps plane units to photo pixels (edge convention) by a homography.
+Scenes are laid out on a plane measured in *units*: a 512x384 photo shows 512 by 384 of them, and a larger photo shows
+the same plane with more pixels per unit. A camera maps plane units to photo pixels (edge convention) by a homography.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ REFERENCE_WH = (512, 384)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A view of the plane: turned by ``angle_deg`` about the photo's centre, zoomed, with keystone per photo width.
+    """A view of the plane: rotated by ``angle_deg`` about the photo's centre, zoomed, with keystone per photo width.
 
-    >>> Camera(size_wh=(1024, 768)).at((10, 20))
+    >>> Camera(size_wh=(1024, 768)).project((10, 20))
     (20.0, 40.0)
     """
 
@@ -29,7 +29,7 @@ class Camera:
     zoom: float = 1.0
     keystone_xy: tuple[float, float] = (0.0, 0.0)
     scale: float = 0.0
-    """Photo pixels per unit at the centre, derived."""
+    """Photo pixels per unit at the centre; derived."""
     _cos: float = 1.0
     _sin: float = 0.0
 
@@ -40,16 +40,16 @@ class Camera:
         object.__setattr__(self, "_sin", math.sin(math.radians(self.angle_deg)) * scale * self.zoom)
 
     @property
-    def frontal(self) -> bool:
-        """Whether the plane's axes stay the photo's axes, so that a rectangle is a box."""
+    def is_frontal(self) -> bool:
+        """Whether the plane's axes are the photo's axes, so that a rectangle projects to a box."""
         return self.angle_deg == 0 and self.keystone_xy == (0.0, 0.0)
 
     @property
     def plane_wh(self) -> tuple[float, float]:
-        """Width and height of the plane that an untilted photo shows, in units."""
+        """Width and height of the plane in a frontal photo, in units."""
         return self.size_wh[0] / self.scale, self.size_wh[1] / self.scale
 
-    def at(self, point: Point) -> Point:
+    def project(self, point: Point) -> Point:
         """The photo pixel position of a plane point."""
         plane_w, plane_h = self.plane_wh
         dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
@@ -59,9 +59,9 @@ class Camera:
             self.size_wh[1] / 2 + (dx * self._sin + dy * self._cos) / depth,
         )
 
-    def all(self, points: Iterable[Point]) -> list[Point]:
+    def project_all(self, points: Iterable[Point]) -> list[Point]:
         """The photo pixel positions of plane points."""
-        return [self.at(point) for point in points]
+        return [self.project(point) for point in points]
 
     def scale_at(self, point: Point) -> float:
         """Photo pixels per unit near a plane point."""
@@ -69,8 +69,8 @@ class Camera:
         dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
         return self.scale * self.zoom / (1 + (self.keystone_xy[0] * dx + self.keystone_xy[1] * dy) / plane_w)
 
-    def supersampled(self, factor: int) -> Self:
-        """The same view on a photo with ``factor`` times the pixels on each side."""
+    def with_supersampling(self, factor: int) -> Self:
+        """The same view on a photo with ``factor`` times as many pixels per side."""
         width, height = self.size_wh
         return type(self)(
             size_wh=(width * factor, height * factor),

@@ -1,6 +1,6 @@
-"""What painters draw on: plane coordinates in, anti-aliased photo pixels out.
+"""A canvas for painters: takes plane coordinates and draws anti-aliased photo pixels.
 
-Owns supersampling, text on the tilted plane, and the light and grain of the finished photo. Colours are RGB triples.
+Owns supersampling, text on the tilted plane, and the light and grain of the rendered photo. Colours are RGB triples.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vqc.geometry import Point
 RGB = tuple[int, int, int]
 SUPERSAMPLING = 2
 GRAIN = 5
-"""Largest grey levels that the grain adds or takes."""
+"""The largest change by the grain, in grey levels."""
 
 
 def shade(color: RGB, factor: float) -> RGB:
@@ -32,64 +32,64 @@ def shade(color: RGB, factor: float) -> RGB:
 
 
 def mix(a: RGB, b: RGB, t: float) -> RGB:
-    """The colour ``t`` of the way from ``a`` to ``b``."""
+    """The colour at fraction ``t`` of the way from ``a`` to ``b``."""
     return tuple(int(x + (y - x) * t) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
 class Canvas:
-    """A picture being painted, seen through a camera. Sizes and positions are plane units."""
+    """A picture being painted, seen through a camera. Sizes and positions are in plane units."""
 
     def __init__(self, camera: Camera, background: RGB) -> None:
-        self.camera = camera.supersampled(SUPERSAMPLING)
+        self.camera = camera.with_supersampling(SUPERSAMPLING)
         self.image = Image.new("RGB", self.camera.size_wh, background)
         self._draw = ImageDraw.Draw(self.image)
 
     def polygon(self, points: Sequence[Point], fill: RGB) -> None:
-        """A filled polygon."""
-        self._draw.polygon(self.camera.all(points), fill=fill)
+        """Draws a filled polygon."""
+        self._draw.polygon(self.camera.project_all(points), fill=fill)
 
     def rect(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
-        """A filled rectangle of the plane."""
-        if self.camera.frontal:
-            (left, top), (right, bottom) = self.camera.at((x0, y0)), self.camera.at((x1, y1))
+        """Draws a filled rectangle of the plane."""
+        if self.camera.is_frontal:
+            (left, top), (right, bottom) = self.camera.project((x0, y0)), self.camera.project((x1, y1))
             if right - left >= 1 and bottom - top >= 1:
                 self._draw.rectangle((round(left), round(top), round(right) - 1, round(bottom) - 1), fill=fill)
         else:
-            self._draw.polygon(self.camera.all(((x0, y0), (x1, y0), (x1, y1), (x0, y1))), fill=fill)
+            self._draw.polygon(self.camera.project_all(((x0, y0), (x1, y0), (x1, y1), (x0, y1))), fill=fill)
 
-    def shaded(self, x0: float, y0: float, x1: float, y1: float, colors: tuple[RGB, RGB], steps: int = 6) -> None:
-        """A rectangle that runs from the first colour at its top to the second at its bottom."""
+    def gradient(self, x0: float, y0: float, x1: float, y1: float, colors: tuple[RGB, RGB], steps: int = 6) -> None:
+        """Draws a rectangle with a vertical gradient from the first colour (top) to the second."""
         step = (y1 - y0) / steps
         for k in range(steps):
             self.rect(x0, y0 + k * step, x1, y0 + (k + 1) * step, mix(*colors, k / max(1, steps - 1)))
 
     def frame(self, x0: float, y0: float, x1: float, y1: float, width: float, fill: RGB) -> None:
-        """The border of a rectangle, inside it."""
+        """Draws the border of a rectangle, inside it."""
         self.rect(x0, y0, x1, y0 + width, fill)
         self.rect(x0, y1 - width, x1, y1, fill)
         self.rect(x0, y0, x0 + width, y1, fill)
         self.rect(x1 - width, y0, x1, y1, fill)
 
     def disc(self, center: Point, radius: float, fill: RGB) -> None:
-        """A filled circle, which stays a circle under every camera."""
-        (x, y), r = self.camera.at(center), radius * self.camera.scale_at(center)
+        """Draws a filled circle; it stays a circle under every camera."""
+        (x, y), r = self.camera.project(center), radius * self.camera.scale_at(center)
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
     def stroke(self, points: Sequence[Point], width: float, fill: RGB) -> None:
-        """A line of some width with round joints."""
+        """Draws a line of the given width with round joints."""
         pixels = max(1, round(width * self.camera.scale_at(points[len(points) // 2])))
-        self._draw.line(self.camera.all(points), fill=fill, width=pixels, joint="curve" if pixels > 5 else None)
+        self._draw.line(self.camera.project_all(points), fill=fill, width=pixels, joint="curve" if pixels > 5 else None)
 
     def text(self, center: Point, text: str, size: float, fill: RGB, angle_deg: float = 0.0) -> None:
-        """Text centred on a point, ``size`` units high, turned clockwise on the plane."""
-        x, y = self.camera.at(center)
+        """Draws text centred on a point, ``size`` units high, rotated clockwise on the plane."""
+        x, y = self.camera.project(center)
         mask = _text_mask(text, max(4, round(size * self.camera.scale_at(center))))
         turn = angle_deg + self.camera.angle_deg
         if turn:
             mask = mask.rotate(-turn, Image.Resampling.BILINEAR, expand=True)
         self.image.paste(fill, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)
 
-    def finished(self, rng: random.Random) -> Image.Image:
+    def render(self, rng: random.Random) -> Image.Image:
         """The photo: reduced to its size, unevenly lit, with grain."""
         photo = self.image.reduce(SUPERSAMPLING)
         warmth = rng.uniform(-0.05, 0.05)

@@ -1,9 +1,8 @@
-"""Curves of cables and the polylines that label them.
+"""Curves of cables, and the polylines that label them.
 
-The rule that turns a drawn curve into vertices, by what one can see of it:
-a straight run has its 2 ends; a bent one (arc or S) 8 points, evenly spaced along what the photo shows of it, ends
-included, so that the polyline stays within the drawn cable; a run with a loop has 9: its ends, and between them the
-loop from its crossing point round in sixths back to that point.
+How a drawn curve becomes vertices: a straight run has its 2 ends. A bent one (arc or S) has 8 points, evenly spaced
+along its visible part, ends included, so that the polyline stays within the drawn cable. A run with a loop has 9: its
+ends and, between them, the loop in sixths, starting and ending at its crossing point.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ def bezier(p0: Point, p1: Point, p2: Point, p3: Point, steps: int = STEPS) -> li
     return points
 
 
-def evenly(points: Sequence[Point], count: int) -> list[Point]:
-    """``count`` points at equal steps along a polyline, both ends included.
+def resample(points: Sequence[Point], count: int) -> list[Point]:
+    """``count`` evenly spaced points along a polyline, both ends included.
 
-    >>> evenly([(0, 0), (1, 0), (4, 0)], 3)
+    >>> resample([(0, 0), (1, 0), (4, 0)], 3)
     [(0, 0), (2.0, 0.0), (4, 0)]
     """
     step = polyline_length(points) / (count - 1)
@@ -50,22 +49,22 @@ def evenly(points: Sequence[Point], count: int) -> list[Point]:
     return [*result, points[-1]]
 
 
-def inside_part(points: Sequence[Point], size_wh: SizeWH) -> list[Point]:
-    """The polyline from its start to where it first leaves the photo, the crossing point included.
+def clip_to_photo(points: Sequence[Point], size_wh: SizeWH) -> list[Point]:
+    """The polyline from its start to the point where it first leaves the photo, inclusive.
 
-    >>> inside_part([(5, 5), (5, 15)], (10, 10))
+    >>> clip_to_photo([(5, 5), (5, 15)], (10, 10))
     [(5, 5), (5.0, 10.0)]
     """
     width, height = size_wh
-    kept: list[Point] = []
+    inside: list[Point] = []
     for point in points:
         if 0 <= point[0] <= width and 0 <= point[1] <= height:
-            kept.append(point)
+            inside.append(point)
             continue
-        if kept:
-            kept.append(_crossing(kept[-1], point, width, height))
+        if inside:
+            inside.append(_crossing(inside[-1], point, width, height))
         break
-    return kept
+    return inside
 
 
 def _crossing(inner: Point, outer: Point, width: float, height: float) -> Point:

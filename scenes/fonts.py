@@ -1,6 +1,6 @@
-"""The one font of the product's pictures: Noto Sans CJK SC, cut to GB2312, shipped with its licence beside it.
+"""The only font of the product's pictures: Noto Sans CJK SC, subset to GB2312, shipped with its licence.
 
-A character outside GB2312 is drawn as the font's visible box, never dropped.
+A character outside GB2312 is drawn as the font's placeholder box, never dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FONT_FILE = "NotoSansCJKsc-gb2312.otf"
 
 @cache
 def cjk_font(size_px: int) -> ImageFont.FreeTypeFont:
-    """The font at this em size in pixels (at least 1). Basic layout, so that every machine sets the same pixels.
+    """The font at this em size in pixels (at least 1). Basic layout, so that every machine draws the same pixels.
 
     >>> cjk_font(20).getlength("光纤")
     40.0

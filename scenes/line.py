@@ -1,7 +1,7 @@
 """The Stage-A line of a drawn photo.
 
-Like ``vqc.summary.summarise``, with one difference: labels are counted as legible or not, their texts are left out,
-so that the line stays short and says only what an inspection asks.
+Like ``vqc.summary.summarise``, except that labels are counted as legible or not and their texts are omitted, which
+keeps the line short and relevant to the inspection.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from vqc.summary import Summary
 
 
 def stage_a_summary(objects: Sequence[CaptionObject], size_wh: SizeWH) -> Summary:
-    """The summary of pixel-space objects: equal items merged and counted, in reading order of their first one."""
+    """The summary of pixel-space objects: equal items merged and counted, in reading order of their first occurrence."""
     caption = DenseCaption.from_pixels(objects, size_wh)
     return Summary(items=tuple(Counter(stage_a_item(item.desc) for item in caption.objects).items()))
 
 
 def stage_a_item(desc: str) -> str:
-    """What a description counts as.
+    """The summary item of a description.
 
     >>> stage_a_item("标签/至ODF"), stage_a_item("标签/无法识别"), stage_a_item("电线/捆扎整齐")
     ('标签', '标签/无法识别', '电线/捆扎整齐')

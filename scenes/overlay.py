@@ -1,7 +1,7 @@
-"""A photo with its objects drawn on it: outlines, numbered tags and, below the photo, a legend of full descriptions.
+"""Draws objects on a photo: outlines, numbered tags and, below the photo, a legend of full descriptions.
 
-Pixels of the photo keep their place: the picture only grows downwards. A type (the first level of a description) has
-one colour, the same in every picture. The input image is left as it was.
+The photo's pixels keep their position: the picture only grows downwards. A type (the first level of a description) has
+one colour in every picture. The input image is not modified.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PALETTE: tuple[RGB, ...] = (
     (80, 240, 220),
 )
 TYPES = ("标签", "BBU设备", "螺丝、光纤插头", "电线", "光纤", "挡风板", "RRU设备", "RRU支架")
-"""Types with a colour of their own, in the order of ``PALETTE``; any other takes one by its name's checksum."""
+"""Types with a colour of their own, in the order of ``PALETTE``; any other type gets one by its name's checksum."""
 
 INK, PANEL, PANEL_INK = (16, 18, 22), (24, 27, 33), (232, 234, 238)
 
 
 @dataclass(frozen=True, slots=True)
 class _Measures:
-    """Sizes in pixels that follow the photo's."""
+    """Sizes in pixels, proportional to the photo."""
 
     line: int
     tag: int
@@ -53,7 +53,7 @@ def color_of(desc: str) -> RGB:
 
 
 def short_name(desc: str) -> str:
-    """What a tag says: the type, or for a type that names several things which of them it is.
+    """The text of a tag: the type or, for a type with several kinds of objects, the kind.
 
     >>> short_name("BBU设备/华为,显示完整"), short_name("螺丝、光纤插头/BBU安装螺丝,显示完整,符合要求")
     ('BBU设备', 'BBU安装螺丝')
@@ -99,6 +99,8 @@ def _outline(draw: ImageDraw.ImageDraw, item: CaptionObject, width: int) -> None
 def _tags(
     draw: ImageDraw.ImageDraw, size_wh: tuple[int, int], objects: Sequence[CaptionObject], sizes: _Measures
 ) -> None:
+    # Greedy: each tag takes its cheapest position given the tags already placed. The number alone costs a little more
+    # than number and name, so a name is only dropped where it would cover other tags or objects.
     font, placed = cjk_font(sizes.tag), []
     bounds = [_bounds(item) for item in objects]
     for n, item in enumerate(objects, start=1):
@@ -106,7 +108,7 @@ def _tags(
         for penalty, text in ((0.0, f"{n} {short_name(item.desc)}"), (0.15, str(n))):
             wide, tall = font.getlength(text) + 2 * sizes.pad + 2, sizes.tag * 1.22 + sizes.pad
             for spot in _spots(item, bounds[n - 1], wide, tall, sizes.line + 1):
-                inside = _kept_inside(spot, size_wh)
+                inside = _clamp_to_photo(spot, size_wh)
                 options.append((penalty + _cost(inside, placed, bounds), inside, text))
         _, best, text = min(options, key=lambda option: option[0])  # the first of equals
         placed.append(best)
@@ -115,7 +117,7 @@ def _tags(
 
 
 def _spots(item: CaptionObject, bounds: Box, wide: float, tall: float, gap: float) -> list[Box]:
-    """Places for a tag, the best first: at the shape's corners outside and inside, beside it, along a line."""
+    """Candidate positions of a tag, best first: outside the corners, beside the shape, inside it; for a line, along it."""
     x0, y0, x1, y1 = bounds
     middle = (y0 + y1 - tall) / 2
     corners: list[Point] = [(x0, y0 - tall - gap), (x1 - wide, y0 - tall - gap), (x0, y1 + gap), (x1 - wide, y1 + gap)]
@@ -138,7 +140,7 @@ def _bounds(item: CaptionObject) -> Box:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _kept_inside(box: Box, size_wh: tuple[int, int]) -> Box:
+def _clamp_to_photo(box: Box, size_wh: tuple[int, int]) -> Box:
     wide, tall = box[2] - box[0], box[3] - box[1]
     x = max(0.0, min(box[0], size_wh[0] - 1 - wide))
     y = max(0.0, min(box[1], size_wh[1] - 1 - tall))
@@ -146,7 +148,7 @@ def _kept_inside(box: Box, size_wh: tuple[int, int]) -> Box:
 
 
 def _cost(spot: Box, placed: Sequence[Box], bounds: Sequence[Box]) -> float:
-    """How much of a tag covers other tags (much worse) and small objects, its own included."""
+    """How much of a tag covers other tags (weighted 20 times) and small objects, including its own."""
     area = (spot[2] - spot[0]) * (spot[3] - spot[1])
     covered = sum(_overlap(spot, box) for box in bounds if (box[2] - box[0]) * (box[3] - box[1]) < 12 * area)
     return round((20 * sum(_overlap(spot, box) for box in placed) + covered) / area, 3)

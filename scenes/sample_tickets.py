@@ -1,7 +1,7 @@
-"""The sample tickets that the product ships: ``python -m scenes.sample_tickets OUT``, one JSONL of Stage-A lines.
+"""The sample tickets of the product: ``python -m scenes.sample_tickets OUT``, one JSONL of Stage-A lines.
 
-A share of the labels is wrong and a share of the failures shows in no line: ``true_label`` and ``hidden`` tell which, for
-reports only. ``scenes.write.write_tickets`` draws such tickets with their photos.
+Some labels are wrong and some failures show in no line: ``true_label`` and ``hidden`` mark them, for reports only.
+``scenes.write.write_tickets`` draws such tickets with their photos.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _FILED = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}
 def write_sample_tickets(
     out: Path, *, count: int = COUNT, seed: int = SEED, missions: Sequence[str] = MISSIONS, mix: TicketMix = MIX
 ) -> Path:
-    """``count`` tickets, missions in turn, in ``out/stage_a.jsonl``, whose path comes back.
+    """Writes ``count`` tickets, alternating missions, to ``out/stage_a.jsonl`` and returns its path.
 
     Raises:
-        InvalidValue: a mission whose tickets cannot be drawn.
+        InvalidValue: tickets of a mission cannot be drawn.
     """
     out.mkdir(parents=True, exist_ok=True)
     tickets = planned_tickets(seed, range(count), missions=missions, mix=mix)
@@ -52,16 +52,18 @@ def _line(ticket: TicketPlan) -> dict[str, object]:
 
 
 def main() -> None:
-    """Writes the tickets into the directory that the command names."""
+    """Writes the tickets to the directory given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m scenes.sample_tickets", description=__doc__)
-    parser.add_argument("out", type=Path, help="directory to write to; made if it is missing")
+    parser.add_argument("out", type=Path, help="output directory, created if missing")
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument(
-        "--mission", action="append", choices=list(RULES), help=f"again for each; default: {', '.join(MISSIONS)}"
+        "--mission", action="append", choices=list(RULES), help=f"repeatable; default: {', '.join(MISSIONS)}"
     )
-    given = parser.parse_args()
-    path = write_sample_tickets(given.out, count=given.count, seed=given.seed, missions=given.mission or MISSIONS)
+    options = parser.parse_args()
+    path = write_sample_tickets(
+        options.out, count=options.count, seed=options.seed, missions=options.mission or MISSIONS
+    )
     print(f"{path}  {path.stat().st_size} bytes")
 
 

@@ -1,6 +1,6 @@
-"""The sample photos that the product ships: ``python -m scenes.samples OUT``.
+"""The sample photos of the product: ``python -m scenes.samples OUT``.
 
-Six photos, one irrelevant one, and a ticket of four photos, with their records; the same bytes every time.
+Six photos, one irrelevant one, and a ticket of four photos, with their records. Output is byte-for-byte reproducible.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from scenes.odds import Theme
+from scenes.defect_rates import Theme
 from scenes.scene import Scene, draw_scene
 from scenes.tickets import draw_ticket
 from scenes.write import record, ticket_record
@@ -32,12 +32,12 @@ TICKET_MISSION, TICKET_SEED = "挡风板安装检查", 1
 
 
 def write_samples(out: Path) -> list[Path]:
-    """The photos as ``out/<name>.jpg``, ``out/samples.jsonl`` and the ticket's ``ticket-<n>.jpg`` and ``ticket.json``."""
+    """Writes ``out/<name>.jpg``, ``out/samples.jsonl``, ``ticket-<n>.jpg`` and ``ticket.json``."""
     out.mkdir(parents=True, exist_ok=True)
     scenes = {f"{name}.jpg": draw_scene(seed, theme=theme, size_wh=SIZE_WH) for name, theme, seed in PHOTOS}
     ticket = draw_ticket(TICKET_SEED, TICKET_MISSION, size_wh=SIZE_WH)
     photos = {f"ticket-{n}.jpg": scene for n, scene in enumerate(ticket.photos, start=1)}
-    written = [_saved(scene, out / name) for name, scene in {**scenes, **photos}.items()]
+    written = [_save(scene, out / name) for name, scene in {**scenes, **photos}.items()]
     lines = [json.dumps(record(scene, name), ensure_ascii=False) for name, scene in scenes.items()]
     (out / "samples.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     filed = json.dumps(ticket_record(ticket, list(photos)), ensure_ascii=False, indent=2)
@@ -45,15 +45,15 @@ def write_samples(out: Path) -> list[Path]:
     return [*written, out / "samples.jsonl", out / "ticket.json"]
 
 
-def _saved(scene: Scene, path: Path) -> Path:
+def _save(scene: Scene, path: Path) -> Path:
     scene.image.save(path, quality=JPEG_QUALITY, optimize=True)
     return path
 
 
 def main() -> None:
-    """Writes the samples into the directory that the command names."""
+    """Writes the samples to the directory given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m scenes.samples", description=__doc__)
-    parser.add_argument("out", type=Path, help="directory to write to; made if it is missing")
+    parser.add_argument("out", type=Path, help="output directory, created if missing")
     for path in write_samples(parser.parse_args().out):
         print(f"{path}  {path.stat().st_size} bytes")
 

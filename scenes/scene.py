@@ -1,6 +1,6 @@
-"""A drawn photo with its exact labels: the one entry point of the drawn world.
+"""A drawn photo with its exact labels: the entry point of the drawn world.
 
-``draw_scene`` is a pure function of its arguments: the same ones give the same bytes wherever the same Pillow runs.
+``draw_scene`` is a pure function: equal arguments give equal bytes under the same Pillow version.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from PIL import Image, ImageFilter
 
 from scenes.camera import REFERENCE_WH, Camera
+from scenes.defect_rates import NATURAL, DefectRates, Hidden, Theme
 from scenes.layouts.ground import lay_ground_bar, lay_ground_cabinet
 from scenes.layouts.irrelevant import KINDS, lay_irrelevant
 from scenes.layouts.plugs import lay_odf, lay_ports
 from scenes.layouts.rack import lay_rack
 from scenes.layouts.rru import lay_rru
 from scenes.line import stage_a_summary
-from scenes.odds import NATURAL, Hidden, Odds, Theme
 from scenes.stage import Stage
 from scenes.vocabulary import Domain
 from vqc.caption import CaptionObject, DenseCaption
@@ -36,7 +36,7 @@ MIX = {
     Theme.RRU: 0.1,
     Theme.IRRELEVANT: 0.08,
 }
-"""Share of each theme when none is asked for."""
+"""The share of each theme if none is requested."""
 
 LAYOUTS = {
     Theme.RACK: lay_rack,
@@ -50,8 +50,10 @@ LAYOUTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A drawn photo. ``objects`` are in pixel space (edge convention, 0.1 px) and reading order; irrelevant photos have
-    none and a summary without items. ``seed``, ``theme``, ``domain`` and ``hidden`` say what drew it.
+    """A drawn photo. ``objects`` are in pixel space (edge convention, 0.1 px) and reading order.
+
+    An irrelevant photo has no objects and an empty summary. ``seed``, ``theme``, ``domain`` and ``hidden`` are the
+    arguments it was drawn with.
     """
 
     image: Image.Image
@@ -65,36 +67,36 @@ class Scene:
 
     @property
     def caption(self) -> DenseCaption:
-        """The dense caption that a model should answer with."""
+        """The dense caption that a model should answer."""
         return DenseCaption.from_pixels(self.objects, self.size_wh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A scene that is laid out but not painted yet: cheap to make, its labels known."""
+class ScenePlan:
+    """A scene that is laid out but not painted: cheap to make, with known labels."""
 
     seed: int
     theme: Theme
     stage: Stage
     hidden: Hidden | None = None
     blur_px: float = 0.0
-    """Blurred so much that nothing can be read: the photo is irrelevant."""
+    """Blur radius that makes the photo unreadable, hence irrelevant."""
 
     @property
     def objects(self) -> tuple[CaptionObject, ...]:
-        """The labels that the painted photo will have."""
+        """The labels of the painted photo."""
         return () if self.blur_px else self.stage.objects()
 
     @property
     def summary(self) -> Summary:
-        """The Stage-A line that the painted photo will have."""
+        """The Stage-A line of the painted photo."""
         return stage_a_summary(self.objects, self.stage.camera.size_wh)
 
-    def painted(self) -> Scene:
-        """The scene."""
+    def paint(self) -> Scene:
+        """Paints the scene."""
         stage = self.stage
-        light = random.Random(f"light/{stage.domain}/{self.seed}")
-        image = stage.painted().finished(light)
+        light = random.Random(f"light/{stage.domain}/{self.seed}")  # its own stream: painting never shifts the layout's
+        image = stage.paint().render(light)
         if self.blur_px:
             image = image.filter(ImageFilter.BoxBlur(self.blur_px))
         return Scene(
@@ -115,15 +117,15 @@ def draw_scene(
     size_wh: SizeWH = REFERENCE_WH,
     domain: Domain = "base",
     theme: Theme | None = None,
-    odds: Odds = NATURAL,
+    rates: DefectRates = NATURAL,
     hidden: Hidden | None = None,
 ) -> Scene:
-    """A photo of the theme (None: drawn from ``MIX``) with flaws as likely as ``odds`` says.
+    """Draws a photo of the theme (None: chosen by ``MIX``) with defects at the given ``rates``.
 
     Raises:
-        InvalidValue: a photo smaller than ``SMALLEST_WH``.
+        InvalidValue: the photo is smaller than ``SMALLEST_WH``.
     """
-    return plan_scene(seed, size_wh=size_wh, domain=domain, theme=theme, odds=odds, hidden=hidden).painted()
+    return plan_scene(seed, size_wh=size_wh, domain=domain, theme=theme, rates=rates, hidden=hidden).paint()
 
 
 def plan_scene(
@@ -132,29 +134,29 @@ def plan_scene(
     size_wh: SizeWH = REFERENCE_WH,
     domain: Domain = "base",
     theme: Theme | None = None,
-    odds: Odds = NATURAL,
+    rates: DefectRates = NATURAL,
     hidden: Hidden | None = None,
-) -> Plan:
-    """The same scene before it is painted."""
+) -> ScenePlan:
+    """The scene that ``draw_scene`` would paint."""
     if size_wh[0] < SMALLEST_WH[0] or size_wh[1] < SMALLEST_WH[1]:
-        raise InvalidValue("size_wh", size_wh, f"a drawn photo has at least {SMALLEST_WH} pixels")
+        raise InvalidValue("size_wh", size_wh, f"must be at least {SMALLEST_WH}")
     rng = random.Random(f"scenes/{domain}/{seed}")
     theme = theme or rng.choices(tuple(MIX), tuple(MIX.values()))[0]
     if theme is Theme.IRRELEVANT:
         return _irrelevant(rng, seed, size_wh, domain)
-    stage = _laid_out(rng, theme, size_wh, domain, odds, hidden)
-    return Plan(seed=seed, theme=theme, stage=stage, hidden=hidden)
+    stage = _lay_out(rng, theme, size_wh, domain, rates, hidden)
+    return ScenePlan(seed=seed, theme=theme, stage=stage, hidden=hidden)
 
 
-def _laid_out(
-    rng: random.Random, theme: Theme, size_wh: SizeWH, domain: Domain, odds: Odds, hidden: Hidden | None
+def _lay_out(
+    rng: random.Random, theme: Theme, size_wh: SizeWH, domain: Domain, rates: DefectRates, hidden: Hidden | None
 ) -> Stage:
-    """The theme's layout, tilted or frontal; one that does not fit a tilted photo is laid out from the front."""
+    """The theme's layout, tilted or frontal; a layout that does not fit a tilted photo is redone frontally."""
     stage = Stage(_camera(rng, size_wh), rng, domain)
-    LAYOUTS[theme](stage, odds, hidden)
-    while stage.spoiled or not stage.objects():
+    LAYOUTS[theme](stage, rates, hidden)
+    while stage.needs_frontal or not stage.objects():
         stage = Stage(Camera(size_wh=size_wh), rng, domain)
-        LAYOUTS[theme](stage, odds, hidden)
+        LAYOUTS[theme](stage, rates, hidden)
     return stage
 
 
@@ -169,11 +171,11 @@ def _camera(rng: random.Random, size_wh: SizeWH) -> Camera:
     )
 
 
-def _irrelevant(rng: random.Random, seed: int, size_wh: SizeWH, domain: Domain) -> Plan:
+def _irrelevant(rng: random.Random, seed: int, size_wh: SizeWH, domain: Domain) -> ScenePlan:
     kind, stage = rng.choice(KINDS), Stage(_camera(rng, size_wh), rng, domain)
     if kind == "blurred":
         lay_rack(stage, NATURAL)
     else:
         lay_irrelevant(stage, kind)
     blur_px = 13 * stage.camera.scale if kind == "blurred" else 0.0
-    return Plan(seed=seed, theme=Theme.IRRELEVANT, stage=stage, blur_px=blur_px)
+    return ScenePlan(seed=seed, theme=Theme.IRRELEVANT, stage=stage, blur_px=blur_px)

@@ -1,7 +1,7 @@
-"""Sample tickets: a few photos for one mission, the verdict an operator filed and the true one.
+"""Sample tickets: a few photos for one mission, the verdict that an operator filed, and the true verdict.
 
-Two things are planted on purpose: label noise (filed verdict differs from the true one) and hidden failures (a flaw
-that the photo shows and no Stage-A line mentions), so that text-only and image evidence can be compared.
+Two errors are planted: label noise (the filed verdict is wrong) and hidden failures (a defect that the photo shows and
+no Stage-A line mentions), so that text-only and image evidence can be compared.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from scenes.camera import REFERENCE_WH
-from scenes.odds import NATURAL, Hidden, Theme
-from scenes.rules import Rules, judge, rules_of
-from scenes.scene import Plan, Scene, plan_scene
+from scenes.defect_rates import NATURAL, Hidden, Theme
+from scenes.rules import MissionRules, mission_rules, true_verdict
+from scenes.scene import Scene, ScenePlan, plan_scene
 from scenes.vocabulary import BBU, FIBRE, SHIELD, WIRE, Domain
 from vqc.geometry import SizeWH
 from vqc.verdict import Verdict, VerdictAnswer
@@ -21,7 +21,7 @@ from vqc.verdict import Verdict, VerdictAnswer
 MOST_PHOTOS = 5
 ATTEMPTS = 400
 MISSING_SHARE = 0.25
-"""Share of visible failures that lack a key item, where the mission has photos of two kinds."""
+"""Share of visible failures that lack a key item, for missions with photos of two kinds."""
 
 CARRIER = {
     Hidden.BROKEN_SHIELD: f"{SHIELD}/",
@@ -29,13 +29,14 @@ CARRIER = {
     Hidden.CUT_WIRE: f"{WIRE}/",
     Hidden.TORN_FIBRE: f"{FIBRE}/",
 }
-"""What a photo must show for the hidden flaw to be seen on it."""
+"""The object on which each hidden defect is visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketMix:
-    """Shares of tickets, each 0..1: that fail visibly, that fail by a hidden flaw, whose label is flipped; and the
-    chance that an irrelevant photo is among a ticket's photos.
+    """Shares of tickets, each 0..1: visible failures, hidden failures and flipped labels.
+
+    ``irrelevant`` is the probability that a ticket contains an irrelevant photo.
     """
 
     fail: float = 0.45
@@ -46,14 +47,14 @@ class TicketMix:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not 0 <= getattr(self, field.name) <= 1:
-                raise ValueError(f"{field.name} is a share of 0 to 1, not {getattr(self, field.name)!r}")
+                raise ValueError(f"{field.name} must be a share from 0 to 1, not {getattr(self, field.name)!r}")
         if self.fail + self.hidden > 1:
-            raise ValueError("fail and hidden together exceed 1")
+            raise ValueError("the sum of fail and hidden must not exceed 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """A group of photos filed for one mission. ``reason`` argues for ``true_label``."""
+class DrawnTicket:
+    """Photos filed for one mission. ``reason`` explains ``true_label``."""
 
     mission: str
     group_id: str
@@ -67,23 +68,23 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPlan:
-    """A ticket whose photos are laid out but not painted: cheap to make, its labels and Stage-A lines known."""
+    """A ticket whose photos are laid out but not painted: cheap to make, with known labels and Stage-A lines."""
 
     mission: str
     group_id: str
-    photos: tuple[Plan, ...]
+    photos: tuple[ScenePlan, ...]
     label: Verdict
     true_label: Verdict
     noise: bool
     hidden: bool
     reason: str
 
-    def painted(self) -> Ticket:
-        """The ticket."""
-        return Ticket(
+    def paint(self) -> DrawnTicket:
+        """Paints the ticket's photos."""
+        return DrawnTicket(
             mission=self.mission,
             group_id=self.group_id,
-            photos=tuple(plan.painted() for plan in self.photos),
+            photos=tuple(plan.paint() for plan in self.photos),
             label=self.label,
             true_label=self.true_label,
             noise=self.noise,
@@ -99,13 +100,13 @@ def draw_ticket(
     size_wh: SizeWH = REFERENCE_WH,
     domain: Domain = "base",
     mix: TicketMix | None = None,
-) -> Ticket:
-    """A ticket of 2 to 5 photos, a pure function of its arguments.
+) -> DrawnTicket:
+    """Draws a ticket of 2 to 5 photos; a pure function of its arguments.
 
     Raises:
-        InvalidValue: a mission whose tickets cannot be drawn.
+        InvalidValue: tickets of this mission cannot be drawn.
     """
-    return plan_ticket(seed, mission, size_wh=size_wh, domain=domain, mix=mix).painted()
+    return plan_ticket(seed, mission, size_wh=size_wh, domain=domain, mix=mix).paint()
 
 
 def plan_ticket(
@@ -116,8 +117,8 @@ def plan_ticket(
     domain: Domain = "base",
     mix: TicketMix | None = None,
 ) -> TicketPlan:
-    """The same ticket before it is painted."""
-    rules, mix = rules_of(mission), mix or TicketMix()
+    """The ticket that ``draw_ticket`` would paint."""
+    rules, mix = mission_rules(mission), mix or TicketMix()
     rng = random.Random(f"tickets/{domain}/{mission}/{seed}")
     draw = rng.random()
     hidden = draw >= 1 - mix.hidden and rules.hidden is not None
@@ -140,15 +141,15 @@ def plan_ticket(
 def _plans(
     rng: random.Random,
     mission: str,
-    rules: Rules,
+    rules: MissionRules,
     *,
     fails: bool,
     hidden: bool,
     mix: TicketMix,
     size_wh: SizeWH,
     domain: Domain,
-) -> tuple[list[Plan], VerdictAnswer]:
-    """Photos whose true verdict is the wanted one: plans are made until the rules say so."""
+) -> tuple[list[ScenePlan], VerdictAnswer]:
+    """Plans of photos with the wanted true verdict: plans are drawn until the rules agree."""
     themes = _themes(rng, rules, lacking=fails and len(rules.themes) > 1 and rng.random() < MISSING_SHARE)
     flawed = rng.randrange(len(themes))
     if rng.random() < mix.irrelevant and len(themes) < MOST_PHOTOS:
@@ -158,14 +159,14 @@ def _plans(
     clean = replace(NATURAL, **dict.fromkeys(rules.flaws, 0.0))
     wanted = Verdict.FAIL if fails or hidden else Verdict.PASS
     for _ in range(ATTEMPTS):
-        spoilt = replace(clean, **{rng.choice(rules.flaws): 0.6}) if fails else clean
+        defective = replace(clean, **{rng.choice(rules.flaws): 0.6}) if fails else clean
         plans = [
             plan_scene(
                 rng.getrandbits(40),
                 size_wh=size_wh,
                 domain=domain,
                 theme=theme,
-                odds=spoilt if k == flawed else clean,
+                rates=defective if k == flawed else clean,
                 hidden=rules.hidden if hidden and k == flawed else None,
             )
             for k, theme in enumerate(themes)
@@ -173,22 +174,22 @@ def _plans(
         truth = _truth(mission, plans, flawed)
         if truth is not None and truth.verdict is wanted:
             return plans, truth
-    raise RuntimeError(f"no ticket of {mission!r} came out as {wanted} in {ATTEMPTS} attempts")
+    raise RuntimeError(f"no ticket of {mission!r} is {wanted} after {ATTEMPTS} attempts")
 
 
-def _truth(mission: str, plans: Sequence[Plan], flawed: int) -> VerdictAnswer | None:
-    """The true verdict; None where a hidden flaw would not be seen or the ticket would fail without it."""
+def _truth(mission: str, plans: Sequence[ScenePlan], flawed: int) -> VerdictAnswer | None:
+    """The true verdict; None if the hidden defect would be invisible or the ticket would fail without it."""
     photos = [[item.desc for item in plan.objects] for plan in plans]
     flaw = plans[flawed].hidden
     if flaw is None:
-        return judge(mission, photos)
+        return true_verdict(mission, photos)
     seen = any(desc.startswith(CARRIER[flaw]) for desc in photos[flawed])
-    passes_without = judge(mission, photos).verdict is Verdict.PASS
-    return judge(mission, photos, hidden=(flawed, flaw)) if seen and passes_without else None
+    passes_without = true_verdict(mission, photos).verdict is Verdict.PASS
+    return true_verdict(mission, photos, hidden=(flawed, flaw)) if seen and passes_without else None
 
 
-def _themes(rng: random.Random, rules: Rules, *, lacking: bool) -> list[Theme]:
-    """Two to four relevant photos that show every key item, or, when ``lacking``, all but one kind's."""
+def _themes(rng: random.Random, rules: MissionRules, *, lacking: bool) -> list[Theme]:
+    """Two to four relevant photos that show every key item or, when ``lacking``, those of one kind only."""
     count = rng.choices((2, 3, 4), (0.45, 0.4, 0.15))[0]
     kinds = [theme for theme in rules.themes if not lacking]
     if lacking:

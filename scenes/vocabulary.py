@@ -1,6 +1,6 @@
 """The words of the drawn world: the taxonomy's types and attributes, and the descriptions built from them.
 
-Everything a description says can be seen in the picture (``scenes.parts`` draws it so). ``descs`` lists them all.
+Everything in a description is visible in the picture (``scenes.parts``). ``descs`` lists all descriptions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from itertools import product
 from typing import Literal
 
 Domain = Literal["base", "shifted"]
-"""``shifted`` adds a brand, an item type and another wall; ``base`` never shows them."""
+"""``shifted`` adds a brand, an item type and another wall, none of which ``base`` shows."""
 
 
 class Brand(StrEnum):
-    """Makers of units."""
+    """Manufacturers of units."""
 
     HUAWEI = "华为"
     ZTE = "中兴"
@@ -27,7 +27,7 @@ SHIFTED_BRANDS = (*BASE_BRANDS, Brand.NOKIA)
 
 
 class Need(StrEnum):
-    """Whether a BBU needs a wind shield and has it."""
+    """Whether a BBU needs a wind shield, and whether it has one."""
 
     NONE = "无需安装"
     MET = "机柜空间充足需要安装/这个BBU设备按要求配备了挡风板"
@@ -35,7 +35,7 @@ class Need(StrEnum):
 
 
 class Fixing(StrEnum):
-    """Screws and plugs by where they are."""
+    """Screws and plugs, by location."""
 
     BBU_SCREW = "BBU安装螺丝"
     CABINET_GROUND = "机柜处接地螺丝"
@@ -64,11 +64,11 @@ FAULTS: dict[Fixing, tuple[Fault, ...]] = {
     Fixing.RRU_SCREW: (Fault.LOOSE, Fault.RUST),
     Fixing.RRU_PLUG: (Fault.LOOSE,),
 }
-"""The faults each fixing can show."""
+"""The faults that each fixing can have."""
 
 
 class Sheath(StrEnum):
-    """Protection of a fibre."""
+    """The protection of a fibre."""
 
     NONE = ""
     CORRUGATED = "蛇形管"
@@ -76,7 +76,7 @@ class Sheath(StrEnum):
 
 
 WORDS = ("至ODF", "至BBU", "主用", "备用", "接地", "电源", "光纤A", "光纤B", "RRU1", "RRU2", "RRU3", "5G")
-"""Everything a legible label may read."""
+"""The texts of legible labels."""
 
 UNREADABLE = "无法识别"
 WHOLE, PART = "显示完整", "只显示部分"
@@ -90,7 +90,7 @@ BRACKET_FIRM, BRACKET_TILTED = "安装端正", "安装倾斜"
 
 
 def bbu(brand: Brand, whole: bool, need: Need) -> str:
-    """A BBU.
+    """The description of a BBU.
 
     >>> bbu(Brand.HUAWEI, True, Need.NONE)
     'BBU设备/华为,显示完整,无需安装'
@@ -99,12 +99,12 @@ def bbu(brand: Brand, whole: bool, need: Need) -> str:
 
 
 def shield(brand: Brand, whole: bool, right: bool) -> str:
-    """A wind shield."""
+    """The description of a wind shield."""
     return f"{SHIELD}/{brand},{WHOLE if whole else PART},{SHIELD_RIGHT if right else SHIELD_WRONG}"
 
 
 def fixing(kind: Fixing, fault: Fault | None) -> str:
-    """A screw or plug; always whole.
+    """The description of a screw or plug; always completely visible.
 
     >>> fixing(Fixing.BBU_SCREW, Fault.RUST)
     '螺丝、光纤插头/BBU安装螺丝,显示完整,不符合要求/生锈'
@@ -113,12 +113,12 @@ def fixing(kind: Fixing, fault: Fault | None) -> str:
 
 
 def label(word: str) -> str:
-    """A label with its text."""
+    """The description of a label with its text."""
     return f"{LABEL}/{word}"
 
 
 def fibre(sheath: Sheath, tight: bool) -> str:
-    """A fibre.
+    """The description of a fibre.
 
     >>> fibre(Sheath.ARMOURED, False)
     '光纤/有保护措施,弯曲半径合理/铠装'
@@ -128,32 +128,32 @@ def fibre(sheath: Sheath, tight: bool) -> str:
 
 
 def wire(tidy: bool) -> str:
-    """An electric wire."""
+    """The description of an electric wire."""
     return f"{WIRE}/{TIDY if tidy else MESSY}"
 
 
 def rru(brand: Brand, whole: bool) -> str:
-    """A remote radio unit."""
+    """The description of a remote radio unit."""
     return f"{RRU}/{brand},{WHOLE if whole else PART}"
 
 
 def bracket(firm: bool) -> str:
-    """The bracket that holds a remote radio unit."""
+    """The description of the bracket that holds a remote radio unit."""
     return f"{BRACKET}/{BRACKET_FIRM if firm else BRACKET_TILTED}"
 
 
 def alarm_box() -> str:
-    """The item type that only the shifted domain shows."""
+    """The description of the item that only the shifted domain shows."""
     return f"{ALARM}/{WHOLE}"
 
 
 def needs_of(brand: Brand) -> tuple[Need, ...]:
-    """The shield needs that a brand's BBU can show: Ericsson gets no shield."""
+    """The shield needs that a brand's BBU can have: Ericsson gets no shield."""
     return (Need.NONE,) if brand is Brand.ERICSSON else tuple(Need)
 
 
 def descs(domain: Domain = "base") -> tuple[str, ...]:
-    """Every description that a scene of the domain may hold."""
+    """Every description that a scene of the domain may contain."""
     brands = SHIFTED_BRANDS if domain == "shifted" else BASE_BRANDS
     return (
         *(bbu(brand, whole, need) for brand in brands for whole in (True, False) for need in needs_of(brand)),

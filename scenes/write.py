@@ -1,6 +1,6 @@
-"""Writes drawn photos to disk: data sets for the trainer and tickets for Stage-B.
+"""Writes drawn photos to disk: data sets for the trainer, and tickets for Stage-B.
 
-The same arguments give the same files whatever the number of workers: scene n depends on the seed and n only.
+Equal arguments give equal files for any number of workers: scene n depends only on the seed and n.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 from scenes.camera import REFERENCE_WH
 from scenes.scene import Scene, draw_scene
-from scenes.tickets import Ticket, TicketMix, TicketPlan, draw_ticket, plan_ticket
+from scenes.tickets import DrawnTicket, TicketMix, TicketPlan, draw_ticket, plan_ticket
 from scenes.vocabulary import Domain
 from vqc.codec import as_dict
 from vqc.geometry import SizeWH
@@ -25,13 +25,13 @@ from vqc.verdict import Verdict
 
 JPEG_QUALITY = 92
 SEEDS_APART = 1_000_003
-"""Distance between two data sets' seeds, so that they share no scene below a million photos."""
+"""Distance between the seeds of two data sets, so that they share no scene below a million photos."""
 
 DIRECTORY_OF = {Verdict.PASS: "审核通过", Verdict.FAIL: "审核不通过"}
-"""Where a ticket lies says its label, as operators file them."""
+"""The directory name is the label, as operators file tickets."""
 
 Progress = Callable[[int, int], None]
-"""Called with (written, asked for) after each photo or ticket."""
+"""Called with (written, total) after each photo or ticket."""
 
 
 def write_dataset(
@@ -44,10 +44,10 @@ def write_dataset(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Path:
-    """``count`` photos under ``out/images`` and their records in ``out/data.jsonl``, whose path comes back."""
+    """Writes ``count`` photos to ``out/images`` and their records to ``out/data.jsonl``; returns the latter's path."""
     (out / "images").mkdir(parents=True, exist_ok=True)
     make = partial(_write_photo, out=out, seed=seed, size_wh=size_wh, domain=domain)
-    return _write_lines(out / "data.jsonl", _mapped(make, count, workers), count, progress)
+    return _write_lines(out / "data.jsonl", _map_in_processes(make, count, workers), count, progress)
 
 
 def write_tickets(
@@ -63,9 +63,9 @@ def write_tickets(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Path:
-    """``count`` tickets, missions in turn, as ``out/<mission>/<审核通过|审核不通过>/<group_id>/<n>.jpg``.
+    """Writes ``count`` tickets, alternating missions, as ``out/<mission>/<审核通过|审核不通过>/<group_id>/<n>.jpg``.
 
-    Their records are in ``out/tickets.jsonl``, whose path comes back. ``summaries`` false leaves the Stage-A lines out.
+    Their records go to ``out/tickets.jsonl``, whose path is returned. ``summaries`` false omits the Stage-A lines.
     """
     out.mkdir(parents=True, exist_ok=True)
     make = partial(
@@ -78,11 +78,11 @@ def write_tickets(
         mix=mix or TicketMix(),
         summaries=summaries,
     )
-    return _write_lines(out / "tickets.jsonl", _mapped(make, count, workers), count, progress)
+    return _write_lines(out / "tickets.jsonl", _map_in_processes(make, count, workers), count, progress)
 
 
 def record(scene: Scene, image: str) -> dict[str, object]:
-    """A photo's record as the trainer reads it: pixel coordinates, the image's path as given."""
+    """A photo's record in the trainer's format: pixel coordinates, the image's path as given."""
     return {
         "images": [image],
         "objects": [as_dict(item) for item in scene.objects],
@@ -92,8 +92,8 @@ def record(scene: Scene, image: str) -> dict[str, object]:
     }
 
 
-def ticket_record(ticket: Ticket | TicketPlan, photos: list[str], *, summaries: bool = True) -> dict[str, object]:
-    """A ticket's record: what was filed, what is true, and why."""
+def ticket_record(ticket: DrawnTicket | TicketPlan, photos: list[str], *, summaries: bool = True) -> dict[str, object]:
+    """A ticket's record: the filed label, the true label, and the reason."""
     lines = {"summaries": [render(scene.summary) for scene in ticket.photos]} if summaries else {}
     return {
         "mission": ticket.mission,
@@ -111,14 +111,14 @@ def ticket_record(ticket: Ticket | TicketPlan, photos: list[str], *, summaries: 
 def planned_tickets(
     seed: int, numbers: range, *, missions: Iterable[str], domain: Domain = "base", mix: TicketMix | None = None
 ) -> Iterator[TicketPlan]:
-    """The tickets of these numbers that ``write_tickets`` would paint for the same seed and missions, in turn."""
+    """Plans of the tickets with these numbers, as ``write_tickets`` would paint them for the same seed and missions."""
     names = tuple(missions)
     for n in numbers:
         yield plan_ticket(seed * SEEDS_APART + n, names[n % len(names)], domain=domain, mix=mix)
 
 
 def save_jpeg(image: Image.Image, path: Path) -> None:
-    """Writes a photo as the data sets hold it."""
+    """Saves a photo with the data sets' JPEG settings."""
     image.save(path, quality=JPEG_QUALITY)
 
 
@@ -150,8 +150,8 @@ def _write_ticket(
     return json.dumps(ticket_record(ticket, photos, summaries=summaries), ensure_ascii=False)
 
 
-def _mapped(make: Callable[[int], str], count: int, workers: int) -> Iterator[str]:
-    """``make`` of 0..count-1 in order, on ``workers`` processes (1: in this one)."""
+def _map_in_processes(make: Callable[[int], str], count: int, workers: int) -> Iterator[str]:
+    """``make`` of 0..count-1 in order, in ``workers`` processes (1: in this process)."""
     if workers <= 1:
         yield from map(make, range(count))
         return

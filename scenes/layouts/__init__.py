@@ -1,1 +1,1 @@
-"""Layouts: each puts the things of one kind of photo on a stage."""
+"""Layouts: each arranges the objects of one kind of photo on a stage."""

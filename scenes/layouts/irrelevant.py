@@ -1,4 +1,4 @@
-"""Photos that show nothing of an installation: drawings, a desk, a street, and a rack too blurred to read."""
+"""Photos without an installation: drawings, a desk, a street, and an unreadably blurred rack."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KINDS = ("paper", "desk", "street", "blurred")
 
 
 def lay_irrelevant(stage: Stage, kind: str) -> None:
-    """A drawing on paper, a desk or a street; a blurred rack is laid out elsewhere and has its labels removed."""
+    """A drawing on paper, a desk or a street; the blurred rack is laid out elsewhere and loses its labels."""
     paint = {"paper": _paint_paper, "desk": _paint_desk, "street": _paint_street}[kind]
-    stage.clutter(partial(paint, salt=stage.rng.getrandbits(30)))
+    stage.add_clutter(partial(paint, salt=stage.rng.getrandbits(30)))
 
 
 def _paint_paper(canvas: Canvas, salt: int) -> None:
@@ -49,11 +49,11 @@ def _paint_paper(canvas: Canvas, salt: int) -> None:
 def _paint_desk(canvas: Canvas, salt: int) -> None:
     rng, (w, h) = random.Random(salt), canvas.camera.plane_wh
     paint_wall(canvas, rng.choice(((206, 200, 188), (180, 194, 200))), salt)
-    canvas.shaded(-OVERSCAN, h * 0.62, w + OVERSCAN, h + OVERSCAN, ((172, 128, 86), (140, 100, 64)))
+    canvas.gradient(-OVERSCAN, h * 0.62, w + OVERSCAN, h + OVERSCAN, ((172, 128, 86), (140, 100, 64)))
     x = rng.uniform(90, 190)
     canvas.rect(x + 90, h * 0.5, x + 116, h * 0.68, (50, 52, 56))
     canvas.rect(x, h * 0.12, x + 206, h * 0.54, (30, 32, 36))
-    canvas.shaded(x + 8, h * 0.14, x + 198, h * 0.51, ((70, 120, 180), (130, 180, 220)))
+    canvas.gradient(x + 8, h * 0.14, x + 198, h * 0.51, ((70, 120, 180), (130, 180, 220)))
     canvas.rect(x - 20, h * 0.76, x + 190, h * 0.88, (60, 62, 68))
     for row in range(3):
         for k in range(13):
@@ -63,7 +63,7 @@ def _paint_desk(canvas: Canvas, salt: int) -> None:
     color = rng.choice(((200, 60, 50), (50, 110, 170), (230, 226, 214)))
     canvas.disc((mug + 40, h * 0.72), 16, shade(color, 0.8))
     canvas.disc((mug + 40, h * 0.72), 9, (160, 118, 78))
-    canvas.shaded(mug, h * 0.63, mug + 42, h * 0.82, (color, shade(color, 0.75)))
+    canvas.gradient(mug, h * 0.63, mug + 42, h * 0.82, (color, shade(color, 0.75)))
 
 
 def _paint_street(canvas: Canvas, salt: int) -> None:

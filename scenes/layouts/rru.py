@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from scenes.defect_rates import DefectRates, Hidden
 from scenes.layouts.common import add_fibre, pick_brand, tie_label
 from scenes.layouts.plugs import add_plug
-from scenes.odds import Hidden, Odds
 from scenes.parts.backdrops import paint_sky
 from scenes.parts.fixings import Plug, Screw, paint_screw
 from scenes.parts.masts import paint_bracket, paint_mast, paint_rru
-from scenes.stage import Stage, turned
+from scenes.stage import Stage, rotated_corners
 from scenes.vocabulary import FAULTS, Fixing, bracket, fixing, rru
 
 SKIES = (((120, 170, 224), (206, 224, 240)), ((176, 184, 192), (214, 216, 216)), ((92, 140, 200), (190, 210, 226)))
@@ -18,47 +18,47 @@ DUSK = ((210, 130, 110), (244, 206, 160))
 BRACKET_DEPTH, RRU_DEPTH, SCREW_DEPTH = 12, 10, 20
 
 
-def lay_rru(stage: Stage, odds: Odds, hidden: Hidden | None = None) -> None:
-    """A unit on a mast under the sky: one or two brackets with screws, one to three cables below it."""
+def lay_rru(stage: Stage, rates: DefectRates, hidden: Hidden | None = None) -> None:
+    """A unit on a mast under the sky: one or two brackets with screws, and one to three cables below it."""
     rng, width = stage.rng, stage.camera.plane_wh[0]
     sky = DUSK if stage.domain == "shifted" else rng.choice(SKIES)
     roofs = [(rng.uniform(-40, width), rng.uniform(50, 120), rng.uniform(20, 70)) for _ in range(5)]
-    stage.clutter(partial(paint_sky, top=sky[0], bottom=sky[1], skyline=roofs))
+    stage.add_clutter(partial(paint_sky, top=sky[0], bottom=sky[1], skyline=roofs))
     wide, tall = rng.uniform(150, 180), rng.uniform(140, 164)
-    x = width / 2 + rng.uniform(-90, 90) * (1 if stage.camera.frontal else 0.3)
-    if stage.camera.frontal and rng.random() < 0.2:
+    x = width / 2 + rng.uniform(-90, 90) * (1 if stage.camera.is_frontal else 0.3)
+    if stage.camera.is_frontal and rng.random() < 0.2:
         x = rng.choice((rng.uniform(20, 45), width - rng.uniform(20, 45)))
     top = rng.uniform(60, 76)
-    stage.clutter(partial(paint_mast, x=x, half=rng.uniform(15, 20)), depth=1)
+    stage.add_clutter(partial(paint_mast, x=x, half=rng.uniform(15, 20)), depth=1)
     box = (x - wide / 2, top, x + wide / 2, top + tall)
     brand = pick_brand(stage)
-    stage.unit(box, lambda whole: rru(brand, whole), partial(paint_rru, box=box, brand=brand), RRU_DEPTH)
-    _bracket(stage, x, top - 20, odds)
+    stage.add_unit(box, lambda whole: rru(brand, whole), partial(paint_rru, box=box, brand=brand), RRU_DEPTH)
+    _bracket(stage, x, top - 20, rates)
     side = rng.choice((-1, 1))
     count = rng.choices((1, 2, 3), (0.25, 0.45, 0.3))[0]
     for k in range(count):
         port = (x + (k - (count - 1) / 2) * 56, box[3] - 3)
-        fault = rng.choice(FAULTS[Fixing.RRU_PLUG]) if rng.random() < odds.plug else None
+        fault = rng.choice(FAULTS[Fixing.RRU_PLUG]) if rng.random() < rates.plug else None
         plug = Plug(port, Fixing.RRU_PLUG, fault, rng.choice((-1, 1)) * rng.uniform(18, 28) if fault else 0.0)
         if add_plug(stage, plug):
-            path = add_fibre(stage, plug.tail, side, odds)
+            path = add_fibre(stage, plug.tail, side, rates)
             if path and rng.random() < 0.6:
-                tie_label(stage, path, odds)
+                tie_label(stage, path, rates)
 
 
-def _bracket(stage: Stage, x: float, y: float, odds: Odds) -> None:
-    """The bracket above the unit, level or clearly tilted, with a screw near each end."""
+def _bracket(stage: Stage, x: float, y: float, rates: DefectRates) -> None:
+    """Adds the bracket above the unit, level or clearly tilted, with a screw near each end."""
     rng = stage.rng
-    tilted = rng.random() < odds.bracket
+    tilted = rng.random() < rates.bracket
     turn = rng.choice((-1, 1)) * rng.uniform(13, 18) if tilted else 0.0
     box, center = (x - 72, y - 15, x + 72, y + 15), (x, y)
-    corners = turned(box, center, turn)
-    shape = stage.quad_shape(corners) if tilted or not stage.camera.frontal else stage.whole_unit_shape(box)
-    if not stage.item(shape, bracket(not tilted), partial(paint_bracket, box=box, turn_deg=turn), BRACKET_DEPTH):
+    corners = rotated_corners(box, center, turn)
+    shape = stage.quad_shape(corners) if tilted or not stage.camera.is_frontal else stage.whole_unit_shape(box)
+    if not stage.add_item(shape, bracket(not tilted), partial(paint_bracket, box=box, turn_deg=turn), BRACKET_DEPTH):
         return
     for end in (-1, 1):
-        spot = turned((x + end * 50, y, x + end * 50, y), center, turn)[0]
-        fault = rng.choice(FAULTS[Fixing.RRU_SCREW]) if rng.random() < odds.rru_screw else None
+        spot = rotated_corners((x + end * 50, y, x + end * 50, y), center, turn)[0]
+        fault = rng.choice(FAULTS[Fixing.RRU_SCREW]) if rng.random() < rates.rru_screw else None
         screw = Screw(spot, 10.5, fault, rng.uniform(3.6, 5.8))
         paint = partial(paint_screw, screw=screw, salt=rng.getrandbits(30))
-        stage.item(stage.disc_shape(screw.circles), fixing(Fixing.RRU_SCREW, fault), paint, SCREW_DEPTH)
+        stage.add_item(stage.disc_shape(screw.circles), fixing(Fixing.RRU_SCREW, fault), paint, SCREW_DEPTH)

@@ -1,1 +1,1 @@
-"""Painters: each draws one thing on a canvas, all of its parameters given."""
+"""Painters: each draws one object on a canvas from explicit parameters."""

@@ -1,4 +1,4 @@
-"""Painters of what is behind: walls, rack, ground bar, cabinet panel, ODF panel, sky and mast."""
+"""Painters of backgrounds: walls, rack, ground bar, cabinet panel, ODF panel and sky."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scenes.canvas import RGB, Canvas, shade
 from scenes.stage import Box
 
 OVERSCAN = 220
-"""How far a backdrop reaches beyond the plane that the photo shows, so that a tilted photo has no bare corners."""
+"""How far a background extends beyond the visible plane, so that a tilted photo has no bare corners."""
 
 WALLS: tuple[RGB, ...] = ((172, 176, 178), (150, 160, 168), (188, 184, 174), (140, 146, 150))
 
@@ -62,7 +62,9 @@ def paint_rack(canvas: Canvas, left: float, right: float, paint: RGB) -> None:
 def paint_cabinet_panel(canvas: Canvas, color: RGB, seam: float) -> None:
     """A painted cabinet side with a frame post and perforation."""
     width, height = canvas.camera.plane_wh
-    canvas.shaded(-OVERSCAN, -OVERSCAN, width + OVERSCAN, height + OVERSCAN, (shade(color, 1.1), shade(color, 0.85)), 8)
+    canvas.gradient(
+        -OVERSCAN, -OVERSCAN, width + OVERSCAN, height + OVERSCAN, (shade(color, 1.1), shade(color, 0.85)), 8
+    )
     for x in (seam, width - seam):
         canvas.rect(x - 9, -OVERSCAN, x + 9, height + OVERSCAN, shade(color, 0.72))
         canvas.rect(x - 9, -OVERSCAN, x - 6, height + OVERSCAN, shade(color, 1.15))
@@ -86,18 +88,18 @@ def paint_bar(canvas: Canvas, box: Box, holes: list[float]) -> None:
         canvas.rect(x, y0 - 6, x + 18, y1 + 6, (150, 44, 36))
         canvas.rect(x + 3, y0 - 6, x + 6, y1 + 6, (200, 96, 84))
     canvas.rect(x0 + 2, y1 - 2, x1 + 3, y1 + 5, (70, 66, 60))
-    canvas.shaded(x0, y0, x1, y1, ((226, 160, 96), (176, 108, 56)), steps=5)
+    canvas.gradient(x0, y0, x1, y1, ((226, 160, 96), (176, 108, 56)), steps=5)
     canvas.rect(x0, y0, x1, y0 + 2, (250, 206, 150))
     for x in holes:
         canvas.disc((x, (y0 + y1) / 2), 5, (60, 40, 26))
 
 
 def paint_odf(canvas: Canvas, box: Box, color: RGB, ports: list[tuple[float, float]]) -> None:
-    """An ODF panel with its adapters; free ones wear a dust cap."""
+    """An ODF panel with its adapters; unused ones have a dust cap."""
     width, height = canvas.camera.plane_wh
     x0, y0, x1, y1 = box
     canvas.rect(-OVERSCAN, -OVERSCAN, width + OVERSCAN, height + OVERSCAN, (64, 68, 74))
-    canvas.shaded(x0, y0, x1, y1, (shade(color, 1.06), shade(color, 0.9)), steps=5)
+    canvas.gradient(x0, y0, x1, y1, (shade(color, 1.06), shade(color, 0.9)), steps=5)
     canvas.frame(x0, y0, x1, y1, 3, shade(color, 0.6))
     for x, y in ports:
         canvas.rect(x - 13, y - 17, x + 13, y + 6, shade(color, 0.7))
@@ -106,9 +108,9 @@ def paint_odf(canvas: Canvas, box: Box, color: RGB, ports: list[tuple[float, flo
 
 
 def paint_sky(canvas: Canvas, top: RGB, bottom: RGB, skyline: list[tuple[float, float, float]]) -> None:
-    """Sky with far roofs (x, width, height in units)."""
+    """Sky with distant roofs (x, width, height in units)."""
     width, height = canvas.camera.plane_wh
-    canvas.shaded(-OVERSCAN, -OVERSCAN, width + OVERSCAN, height + OVERSCAN, (top, bottom), steps=24)
+    canvas.gradient(-OVERSCAN, -OVERSCAN, width + OVERSCAN, height + OVERSCAN, (top, bottom), steps=24)
     for x, wide, tall in skyline:
         canvas.rect(x, height - tall, x + wide, height + OVERSCAN, (128, 132, 136))
         canvas.rect(x, height - tall, x + wide, height - tall + 4, (168, 150, 140))

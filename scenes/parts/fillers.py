@@ -1,4 +1,4 @@
-"""Painters of what fills a rack between the units: other equipment, empty slots, the shifted domain's alarm box."""
+"""Painters of what fills a rack between units: other equipment, empty slots, the shifted domain's alarm box."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def paint_filler(canvas: Canvas, box: Box, salt: int = 0) -> None:
     x0, y0, x1, y1 = box
     rng = random.Random(salt)
     face = rng.choice(((92, 96, 104), (110, 108, 100), (84, 92, 92)))
-    canvas.shaded(x0, y0, x1, y1, (shade(face, 1.12), shade(face, 0.9)), steps=3)
+    canvas.gradient(x0, y0, x1, y1, (shade(face, 1.12), shade(face, 0.9)), steps=3)
     middle, kind = (y0 + y1) / 2, rng.randrange(3)
     if kind == 0:
         for left in (x0 + 34, x1 - 84):
@@ -43,7 +43,7 @@ def paint_alarm_box(canvas: Canvas, box: Box) -> None:
     """The shifted domain's alarm box: orange, with a beacon and a grille."""
     x0, y0, x1, y1 = box
     canvas.rect(x0 + 3, y0 + 3, x1 + 4, y1 + 4, (30, 30, 32))
-    canvas.shaded(x0, y0, x1, y1, ((246, 150, 40), (214, 116, 20)), steps=4)
+    canvas.gradient(x0, y0, x1, y1, ((246, 150, 40), (214, 116, 20)), steps=4)
     middle = (y0 + y1) / 2
     radius = min(14.0, (y1 - y0) * 0.32)
     canvas.disc((x0 + 22, middle), radius, (120, 20, 16))

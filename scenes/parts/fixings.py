@@ -1,4 +1,4 @@
-"""Painters of screws, ground lugs and plugs, and the circles and corners that their labels cover."""
+"""Painters of screws, ground lugs and plugs, and the circles and corners of their labels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import random
 from dataclasses import dataclass
 
 from scenes.canvas import RGB, Canvas, shade
-from scenes.stage import turned
+from scenes.stage import rotated_corners
 from scenes.vocabulary import Fault, Fixing
 from vqc.geometry import Point
 
 LUG_RATIO = 1.35
-"""Radius of a lug's ring over the bolt's."""
+"""Radius of a lug's ring relative to the bolt's."""
 
 PLUG_W, PLUG_H = 20.0, 38.0
 """A plug's body, in units."""
@@ -20,13 +20,13 @@ PLUG_W, PLUG_H = 20.0, 38.0
 
 @dataclass(frozen=True, slots=True)
 class Screw:
-    """A screw on the plane. A loose one stands out of its hole towards ``lean``; hexagonal ones have a ground lug."""
+    """A screw on the plane. A loose one stands out of its hole towards ``lean``; a hexagonal one has a ground lug."""
 
     center: Point
     radius: float
     fault: Fault | None
     lean: float
-    """Direction in radians, also how the cross slot is turned."""
+    """Direction in radians; also the rotation of the cross slot."""
     hexagonal: bool = False
 
     @property
@@ -39,7 +39,7 @@ class Screw:
 
     @property
     def circles(self) -> list[tuple[Point, float]]:
-        """What the label's box covers: the seat (for a bolt the lug's ring) and the head."""
+        """The circles inside the label's box: the seat (for a bolt the lug's ring) and the head."""
         seat = self.radius * (LUG_RATIO if self.hexagonal else 1.0)
         return [(self.center, seat), (self.head, self.radius)]
 
@@ -94,19 +94,21 @@ COPPER = (226, 122, 44)
 
 
 def paint_lug(canvas: Canvas, center: Point, radius: float, turn_deg: float, exposed: bool) -> None:
-    """A cable lug under a bolt, its barrel hanging down (turned clockwise); exposed copper shows below the barrel."""
+    """A cable lug under a bolt, its barrel hanging down (rotated clockwise); exposed copper shows below the barrel."""
     x, y = center
     start = y + radius * 1.1
 
     def part(half: float, top: float, bottom: float, fill: RGB) -> None:
-        canvas.polygon(turned((x - half, top, x + half, bottom), center, turn_deg), fill)
+        canvas.polygon(rotated_corners((x - half, top, x + half, bottom), center, turn_deg), fill)
 
     part(radius * 0.62, start - 4, start + 12, (168, 166, 158))
     part(radius * 0.2, start - 4, start + 12, (220, 218, 210))
     if exposed:
         part(radius * 0.72, start + 11, start + 27, COPPER)
         for k in (-0.4, 0.0, 0.4):
-            line = turned((x + k * radius - 0.8, start + 11, x + k * radius + 0.8, start + 27), center, turn_deg)
+            line = rotated_corners(
+                (x + k * radius - 0.8, start + 11, x + k * radius + 0.8, start + 27), center, turn_deg
+            )
             canvas.polygon(line, (140, 60, 16))
 
 
@@ -119,7 +121,7 @@ def lug_end(center: Point, radius: float, turn_deg: float, exposed: bool) -> Poi
 
 @dataclass(frozen=True, slots=True)
 class Plug:
-    """A plug that hangs from its port at ``port`` (top centre); a loose one is half out and turned."""
+    """A plug that hangs from its port at ``port`` (top centre); a loose one is half out and rotated."""
 
     port: Point
     kind: Fixing
@@ -135,7 +137,7 @@ class Plug:
     def corners(self) -> list[Point]:
         """The label's corners: ferrule and body."""
         x, y = self.port
-        return turned((x - PLUG_W / 2, y, x + PLUG_W / 2, y + self.drop + PLUG_H), self.port, self.turn_deg)
+        return rotated_corners((x - PLUG_W / 2, y, x + PLUG_W / 2, y + self.drop + PLUG_H), self.port, self.turn_deg)
 
     @property
     def tail(self) -> Point:
@@ -158,7 +160,7 @@ def paint_plug(canvas: Canvas, plug: Plug) -> None:
     x, y = plug.port
 
     def part(half: float, top: float, bottom: float, fill: RGB) -> None:
-        canvas.polygon(turned((x - half, y + top, x + half, y + bottom), plug.port, plug.turn_deg), fill)
+        canvas.polygon(rotated_corners((x - half, y + top, x + half, y + bottom), plug.port, plug.turn_deg), fill)
 
     if plug.fault:
         canvas.rect(x - 9, y - 8, x + 9, y + 3, (10, 10, 12))

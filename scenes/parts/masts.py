@@ -1,11 +1,11 @@
-"""Painters of what hangs on a mast: the mast, a remote radio unit, its bracket."""
+"""Painters of the mast and of what is mounted on it: a remote radio unit and its bracket."""
 
 from __future__ import annotations
 
 from scenes.canvas import Canvas, mix, shade
 from scenes.parts.backdrops import OVERSCAN
 from scenes.parts.units import LOOKS, logo
-from scenes.stage import Box, turned
+from scenes.stage import Box, rotated_corners
 from scenes.vocabulary import Brand
 
 
@@ -20,12 +20,12 @@ def paint_mast(canvas: Canvas, x: float, half: float) -> None:
 
 
 def paint_rru(canvas: Canvas, box: Box, brand: Brand) -> None:
-    """A finned box with the maker's plate and ports along its foot."""
+    """A finned box with the manufacturer's plate, and ports along its bottom."""
     look = LOOKS[brand]
     face = mix(look.face, (226, 228, 228), 0.35) if brand is not Brand.ERICSSON else shade(look.face, 1.15)
     x0, y0, x1, y1 = box
     canvas.rect(x0 + 4, y0 + 5, x1 + 5, y1 + 5, (80, 84, 90))
-    canvas.shaded(x0, y0, x1, y1, (shade(face, 1.05), shade(face, 0.85)))
+    canvas.gradient(x0, y0, x1, y1, (shade(face, 1.05), shade(face, 0.85)))
     fin = x0 + 6
     while fin + 5 < x1 - 4:
         canvas.rect(fin, y0 + 5, fin + 4, y0 + (y1 - y0) * 0.42, shade(face, 0.66))
@@ -44,4 +44,6 @@ def paint_bracket(canvas: Canvas, box: Box, turn_deg: float) -> None:
     x0, y0, x1, y1 = box
     center = ((x0 + x1) / 2, (y0 + y1) / 2)
     for inset, color in ((0, (74, 78, 82)), (2, (150, 156, 162)), (7, (178, 184, 188))):
-        canvas.polygon(turned((x0 + inset / 2, y0 + inset, x1 - inset / 2, y1 - inset), center, turn_deg), color)
+        canvas.polygon(
+            rotated_corners((x0 + inset / 2, y0 + inset, x1 - inset / 2, y1 - inset), center, turn_deg), color
+        )

@@ -1,4 +1,4 @@
-"""Painters of the units that carry a maker's plate: BBU and wind shield."""
+"""Painters of units with a manufacturer's plate: BBU and wind shield."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from scenes.stage import Box
 from scenes.vocabulary import Brand
 
 EAR = 28
-"""Width of a unit's mounting ears in units; its screws sit in the middle of them."""
+"""Width of a unit's mounting ears in units; its screws are in their middle."""
 
 PLATE = 96
-"""Width of the maker's plate, beside the left or the right ear."""
+"""Width of the manufacturer's plate, beside the left or the right ear."""
 
 
 def plate_of(box: Box, logo_right: bool) -> Box:
-    """The plate of a unit, which must stay in sight."""
+    """The plate of a unit, which must stay visible."""
     left = box[2] - EAR - 4 - PLATE if logo_right else box[0] + EAR + 4
     return left, box[1], left + PLATE, box[3]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a maker's units look."""
+class UnitLook:
+    """The appearance of a manufacturer's units."""
 
     face: RGB
     board: RGB
@@ -35,23 +35,23 @@ class Look:
 
 
 LOOKS = {
-    Brand.HUAWEI: Look((208, 209, 208), (178, 180, 182), (40, 40, 44), (206, 30, 44), "HUAWEI"),
-    Brand.ZTE: Look((196, 214, 236), (150, 178, 214), (10, 70, 160), (10, 84, 190), "ZTE"),
-    Brand.ERICSSON: Look((70, 72, 76), (50, 52, 56), (240, 240, 240), (240, 240, 240), "ERICSSON"),
-    Brand.NOKIA: Look((26, 62, 150), (18, 44, 112), (245, 248, 255), (120, 200, 255), "NOKIA"),
+    Brand.HUAWEI: UnitLook((208, 209, 208), (178, 180, 182), (40, 40, 44), (206, 30, 44), "HUAWEI"),
+    Brand.ZTE: UnitLook((196, 214, 236), (150, 178, 214), (10, 70, 160), (10, 84, 190), "ZTE"),
+    Brand.ERICSSON: UnitLook((70, 72, 76), (50, 52, 56), (240, 240, 240), (240, 240, 240), "ERICSSON"),
+    Brand.NOKIA: UnitLook((26, 62, 150), (18, 44, 112), (245, 248, 255), (120, 200, 255), "NOKIA"),
 }
 
 
 def paint_bbu(
     canvas: Canvas, box: Box, brand: Brand, logo_right: bool, upside_down: bool = False, salt: int = 0
 ) -> None:
-    """A BBU: ears, fan, boards with ports and the maker's plate; upside down it is turned by half a turn."""
+    """A BBU: ears, fan, boards with ports and the manufacturer's plate; upside down it is rotated by half a turn."""
     look, rng = LOOKS[brand], random.Random(salt)
     x0, y0, x1, y1 = box
     canvas.rect(x0 + 2, y1 - 1, x1 + 4, y1 + 5, (22, 23, 26))
-    canvas.shaded(x0, y0, x1, y1, (shade(look.face, 1.08), shade(look.face, 0.88)))
+    canvas.gradient(x0, y0, x1, y1, (shade(look.face, 1.08), shade(look.face, 0.88)))
     for left in (x0, x1 - EAR):
-        canvas.shaded(left, y0, left + EAR, y1, ((176, 179, 184), (142, 145, 150)), steps=3)
+        canvas.gradient(left, y0, left + EAR, y1, ((176, 179, 184), (142, 145, 150)), steps=3)
         canvas.frame(left, y0, left + EAR, y1, 1, (104, 106, 110))
     left, right = x0 + EAR + 4, x1 - EAR - 4
     plate = plate_of(box, logo_right)
@@ -61,7 +61,7 @@ def paint_bbu(
     canvas.frame(x0, y0, x1, y1, 1.5, shade(look.face, 0.55))
 
 
-def _boards(canvas: Canvas, box: Box, look: Look, rng: random.Random, upside_down: bool) -> None:
+def _boards(canvas: Canvas, box: Box, look: UnitLook, rng: random.Random, upside_down: bool) -> None:
     x0, y0, x1, y1 = box
     fan = 44
     canvas.rect(x0, y0, x0 + fan, y1, shade(look.board, 0.7))
@@ -98,7 +98,7 @@ def _plate(canvas: Canvas, box: Box, brand: Brand, upside_down: bool) -> None:
 
 
 def logo(canvas: Canvas, center: tuple[float, float], radius: float, brand: Brand, sign: int = 1) -> None:
-    """The maker's mark: petals, a bar pair, three slanted strokes or a ring."""
+    """The manufacturer's logo: petals, a bar pair, three slanted strokes or a ring."""
     x, y = center
     accent = LOOKS[brand].accent
     if brand is Brand.HUAWEI:
@@ -124,11 +124,11 @@ SHIELD_FACE = {Brand.HUAWEI: (198, 190, 170), Brand.ZTE: (150, 190, 226), Brand.
 
 
 def paint_shield(canvas: Canvas, box: Box, brand: Brand, logo_right: bool, right: bool, broken: bool = False) -> None:
-    """A wind shield: slats that lean right with an upward arrow, or, put in wrongly, lean left under a downward one."""
+    """A wind shield: slats lean right with an upward arrow; mounted wrongly, they lean left with a downward arrow."""
     face = SHIELD_FACE[brand]
     x0, y0, x1, y1 = box
     canvas.rect(x0 + 2, y1 - 1, x1 + 3, y1 + 4, (22, 23, 26))
-    canvas.shaded(x0, y0, x1, y1, (shade(face, 1.1), shade(face, 0.86)), steps=4)
+    canvas.gradient(x0, y0, x1, y1, (shade(face, 1.1), shade(face, 0.86)), steps=4)
     plate_x = plate_of(box, logo_right)[0]
     lean = (y1 - y0 - 14) * (0.8 if right else -0.8)
     start, end = (x0 + 16, plate_x - 6) if logo_right else (plate_x + 84, x1 - 16)

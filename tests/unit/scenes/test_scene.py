@@ -10,11 +10,11 @@ from PIL import Image, ImageChops
 
 from scenes.camera import Camera
 from scenes.canvas import Canvas
+from scenes.defect_rates import Theme
 from scenes.line import stage_a_item
-from scenes.odds import Theme
 from scenes.parts.fixings import Plug, Screw, paint_lug, paint_plug, paint_screw
-from scenes.scene import Plan, draw_scene, plan_scene
-from scenes.stage import MOST_OBJECTS, Stage, Thing
+from scenes.scene import ScenePlan, draw_scene, plan_scene
+from scenes.stage import MOST_OBJECTS, Stage, StageItem
 from scenes.vocabulary import FAULTS, LABEL, Fault, Fixing, descs
 from vqc.caption import checked_desc
 from vqc.codec import render
@@ -41,7 +41,7 @@ def test_the_same_arguments_draw_the_same_bytes_and_leave_no_trace() -> None:
 
 def test_painting_a_plan_twice_gives_the_same_photo() -> None:
     plan = plan_scene(3)
-    assert plan.painted().image.tobytes() == plan.painted().image.tobytes()
+    assert plan.paint().image.tobytes() == plan.paint().image.tobytes()
 
 
 @pytest.mark.parametrize("size_wh", [(512, 384), (1024, 768), (640, 360), (384, 512)])
@@ -129,11 +129,11 @@ def test_the_stage_a_line_counts_every_object_and_no_label_text() -> None:
 def test_what_a_label_covers_is_what_was_drawn(theme: Theme, seed: int) -> None:
     """Painted without one thing, the photo differs exactly where that thing's label is."""
     plan = plan_scene(seed, theme=theme)
-    whole = _pixels(plan.stage.things, plan)
-    for thing in plan.stage.things:
+    whole = _pixels(plan.stage.items, plan)
+    for thing in plan.stage.items:
         if thing.label is None or _is_covered(thing, plan.stage):
             continue
-        without = _pixels([other for other in plan.stage.things if other is not thing], plan)
+        without = _pixels([other for other in plan.stage.items if other is not thing], plan)
         changed = ImageChops.difference(whole, without).convert("L").point(lambda v: 255 * (v > 2))
         box = changed.getbbox()
         assert box is not None, thing.label
@@ -165,9 +165,9 @@ def test_layouts_have_not_changed_unnoticed() -> None:
     assert digests == ["76add3c6", "b92e536d", "9d8ada39"]
 
 
-def _pixels(things: list[Thing], plan: Plan) -> Image.Image:
+def _pixels(items: list[StageItem], plan: ScenePlan) -> Image.Image:
     stage = plan.stage
-    return Stage(stage.camera, stage.rng, stage.domain, things=things).painted().image.reduce(2)
+    return Stage(stage.camera, stage.rng, stage.domain, items=items).paint().image.reduce(2)
 
 
 def _fixing_alone(kind: Fixing, fault: Fault | None) -> Image.Image:
@@ -182,20 +182,20 @@ def _fixing_alone(kind: Fixing, fault: Fault | None) -> Image.Image:
     return canvas.image.reduce(2)
 
 
-def _is_covered(thing: Thing, stage: Stage) -> bool:
+def _is_covered(thing: StageItem, stage: Stage) -> bool:
     """Whether a label or a cable hangs over it, so that its outline may be hidden."""
     return any(
         other.depth > thing.depth and other.label and other.label.shape.kind is not Kind.BBOX and _meet(thing, other)
-        for other in stage.things
+        for other in stage.items
     )
 
 
-def _meet(a: Thing, b: Thing) -> bool:
+def _meet(a: StageItem, b: StageItem) -> bool:
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = _bounds(a), _bounds(b)
     return ax0 < bx1 + 8 and bx0 < ax1 + 8 and ay0 < by1 + 8 and by0 < ay1 + 8
 
 
-def _bounds(thing: Thing) -> tuple[float, float, float, float]:
+def _bounds(thing: StageItem) -> tuple[float, float, float, float]:
     assert thing.label
     xs, ys = thing.label.shape.xy[0::2], thing.label.shape.xy[1::2]
     return min(xs), min(ys), max(xs), max(ys)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scenes import tickets
-from scenes.odds import Hidden, Theme
-from scenes.rules import RULES, judge
-from scenes.scene import Plan, Scene
+from scenes.defect_rates import Hidden, Theme
+from scenes.rules import RULES, true_verdict
+from scenes.scene import Scene, ScenePlan
 from scenes.tickets import TicketMix, draw_ticket
 from scenes.vocabulary import Brand as B
 from scenes.vocabulary import Fault, Fixing, Need, Sheath, bbu, fibre, fixing, shield, wire
@@ -28,7 +28,7 @@ SMALL = (256, 192)
 @pytest.fixture
 def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tickets whose photos are plans: their labels without the cost of painting."""
-    monkeypatch.setattr(Plan, "painted", lambda self: self)
+    monkeypatch.setattr(ScenePlan, "paint", lambda self: self)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_rules_decide_and_the_reason_names_what_decided(
     mission: str, photos: list[list[str]], verdict: Verdict, reason: str | None
 ) -> None:
-    answer = judge(mission, photos)
+    answer = true_verdict(mission, photos)
     assert answer.verdict is verdict
     assert reason is None or answer.reason == reason
 
@@ -90,7 +90,7 @@ def test_labels_follow_the_rules(mission: str) -> None:
     for seed in range(60):
         ticket = draw_ticket(seed, mission)
         descs = [[item.desc for item in photo.objects] for photo in ticket.photos]
-        assert judge(mission, descs) == VerdictAnswer(verdict=ticket.true_label, reason=ticket.reason)
+        assert true_verdict(mission, descs) == VerdictAnswer(verdict=ticket.true_label, reason=ticket.reason)
         assert ticket.label is ticket.true_label
         assert not ticket.noise
         assert not ticket.hidden
@@ -123,7 +123,7 @@ def test_hidden_failures_show_in_the_photo_and_in_no_summary(mission: str, monke
         assert ticket.reason.endswith(hidden.value)
         assert not any(hidden.value in render(photo.summary) for photo in ticket.photos)
         descs = [[item.desc for item in photo.objects] for photo in ticket.photos]
-        assert judge(mission, descs).verdict is Verdict.PASS
+        assert true_verdict(mission, descs).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_hidden_failures_show_in_the_photo_and_in_no_summary(mission: str, monke
 def test_a_hidden_flaw_changes_the_picture(theme: Theme, hidden: Hidden) -> None:
     for seed in range(3):
         plan = tickets.plan_scene(seed, theme=theme, hidden=hidden)
-        thing = next(t for t in plan.stage.things if t.label and t.label.desc.startswith(tickets.CARRIER[hidden]))
+        thing = next(t for t in plan.stage.items if t.label and t.label.desc.startswith(tickets.CARRIER[hidden]))
         flag = {
             Hidden.BROKEN_SHIELD: "broken",
             Hidden.UPSIDE_DOWN: "upside_down",

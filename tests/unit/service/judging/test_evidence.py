@@ -48,5 +48,5 @@ def test_an_item_that_is_not_required_lowers_nothing_by_being_unseen():
 @pytest.mark.parametrize("name", RULES)
 def test_what_breaks_a_drawn_ticket_violates_a_key_item(name):
     for desc in descs():
-        broken = any(breaks(desc) for breaks in RULES[name].broken.values())
+        broken = any(breaks(desc) for breaks in RULES[name].violations.values())
         assert (evidence(mission_named(name), [line(desc)]).verdict is Verdict.FAIL) is broken, desc

@@ -1,4 +1,4 @@
-"""What a photo is of, and how often things in it are wrong."""
+"""What a photo shows, and how often each defect occurs in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Theme(StrEnum):
-    """What a photo is of."""
+    """The subject of a photo."""
 
     RACK = "rack"
     PORTS = "ports"
@@ -19,7 +19,7 @@ class Theme(StrEnum):
 
 
 class Hidden(StrEnum):
-    """Flaws that the photo shows but no description mentions; the value is what a reason calls it."""
+    """Defects that the photo shows but no description mentions; the value is their name in a verdict's reason."""
 
     BROKEN_SHIELD = "挡风板破损"
     UPSIDE_DOWN = "BBU设备倒装"
@@ -28,8 +28,8 @@ class Hidden(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Odds:
-    """Probability of each flaw, per thing that can have it."""
+class DefectRates:
+    """The probability of each defect, per object that can have it."""
 
     shield_missing: float = 0.0
     shield_wrong: float = 0.0
@@ -46,11 +46,11 @@ class Odds:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not 0 <= getattr(self, field.name) <= 1:
-                raise ValueError(f"{field.name} is a probability, not {getattr(self, field.name)!r}")
+                raise ValueError(f"{field.name} must be a probability, not {getattr(self, field.name)!r}")
 
 
-FLAWLESS = Odds()
-NATURAL = Odds(
+FLAWLESS = DefectRates()
+NATURAL = DefectRates(
     shield_missing=0.35,
     shield_wrong=0.35,
     bbu_screw=0.3,
@@ -62,4 +62,4 @@ NATURAL = Odds(
     rru_screw=0.3,
     bracket=0.3,
 )
-"""The mix that training data is drawn with."""
+"""The rates for training data."""
