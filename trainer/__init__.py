@@ -1,1 +1,1 @@
-"""."""
+"""Training: configuration, data, augmentation, model, objectives, the run, evaluation and export (``vqc-train``)."""

@@ -31,9 +31,9 @@ _EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClippedShape:
-    """What is left of a shape inside a window: never empty, ``coverage`` in (0, 1], exactly 1 when nothing was cut.
+    """The part of a shape inside a window: never empty. ``coverage`` is in (0, 1], exactly 1 when nothing was cut.
 
-    Coverage is the kept share of the area, of the length for a line (of the piece that is kept).
+    Coverage is the kept share of the area; for a line, the kept piece's share of the length.
     """
 
     shape: Shape
@@ -64,7 +64,7 @@ def scaling(sx: float, sy: float, centre: Point = (0.0, 0.0)) -> Affine:
 
 
 def rotation(degrees: float, centre: Point = (0.0, 0.0)) -> Affine:
-    """The map that turns clockwise on the screen about ``centre``.
+    """The map that rotates clockwise on the screen about ``centre``.
 
     >>> [round(v, 6) for v in move_shape(Shape(Kind.LINE, (0, 0, 10, 0)), rotation(90)).xy]
     [0.0, 0.0, 0.0, 10.0]
@@ -88,7 +88,7 @@ def vflip(height: float) -> Affine:
 
 
 def about(linear: Affine, centre: Point) -> Affine:
-    """A map that leaves the origin in place, made to leave ``centre`` in place instead."""
+    """The map that does about ``centre`` what ``linear`` does about the origin."""
     return translation(*centre) @ linear @ translation(-centre[0], -centre[1])
 
 
@@ -108,10 +108,9 @@ def move_points(points: Iterable[Point], matrix: Affine) -> tuple[Point, ...]:
 
 
 def move_shape(shape: Shape, matrix: Affine) -> Shape:
-    """The shape after the map, unclipped, in canonical form.
+    """The shape after the map, not clipped, in canonical form.
 
-    A box stays a box where the map keeps its sides upright (flips, scalings, quarter turns) and becomes a quad
-    elsewhere.
+    A box stays a box where the map keeps its sides upright (flips, scalings, quarter turns). Other maps make it a quad.
     """
     if shape.kind is not Kind.BBOX:
         return canonical(Shape.from_points(shape.kind, move_points(shape.points, matrix)))
@@ -124,11 +123,11 @@ def move_shape(shape: Shape, matrix: Affine) -> Shape:
 
 
 def clip_shape(shape: Shape, window: Window) -> ClippedShape | None:
-    """The part of a shape inside a window in canonical form; None when nothing (or only an edge) is inside.
+    """The part of a shape inside a window in canonical form; None when nothing, or only an edge, is inside.
 
-    A quad that is cut keeps its exact outline while that has at most four corners; otherwise it becomes the rectangle
-    of least area around it or four of its corners, whichever overlaps it best without leaving the window. A line
-    keeps its longest piece: pieces are never joined across the outside.
+    A cut quad keeps its exact outline if that has at most four corners. Otherwise it becomes the smallest rectangle
+    around it or four of its corners, whichever overlaps it best without leaving the window. A line keeps its longest
+    piece: pieces are never joined across the outside.
 
     >>> clip_shape(Shape(Kind.BBOX, (10, 10, 50, 50)), (30, 30, 70, 70))
     ClippedShape(shape=Shape(kind=<Kind.BBOX: 'bbox_2d'>, xy=(30, 30, 50, 50)), coverage=0.25)
@@ -144,7 +143,7 @@ def clip_shape(shape: Shape, window: Window) -> ClippedShape | None:
 
 
 def min_area_rectangle(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The four corners of the rectangle of least area around the points.
+    """The four corners of the smallest (rotated) rectangle around the points.
 
     >>> corners = move_points(((0, 0), (30, 0), (30, 10), (0, 10)), rotation(20))
     >>> round(polygon_area(min_area_rectangle(corners)), 6)
@@ -158,7 +157,7 @@ def min_area_rectangle(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def polygon_area(points: Sequence[Point]) -> float:
-    """Area in px² of a simple polygon, whichever way round.
+    """Area in px² of a simple polygon, clockwise or counter-clockwise.
 
     >>> polygon_area(((0, 0), (3, 0), (3, 2), (0, 2)))
     6.0
@@ -191,7 +190,7 @@ def line_pieces(points: Sequence[Point], window: Window) -> list[list[Point]]:
 
 
 def _clip_segment(start: Point, end: Point, window: Window) -> tuple[Point, Point] | None:
-    """The part of a segment inside the window (Liang and Barsky); None where it only touches a corner or misses."""
+    """The part of a segment inside the window (Liang and Barsky); None when it misses the window or touches a corner."""
     (x, y), dx, dy = start, end[0] - start[0], end[1] - start[1]
     first, last = 0.0, 1.0
     for step, room in ((-dx, x - window[0]), (dx, window[2] - x), (-dy, y - window[1]), (dy, window[3] - y)):
@@ -234,7 +233,7 @@ def _clip_box(shape: Shape, window: Window) -> ClippedShape | None:
 
 def _clip_quad(shape: Shape, window: Window) -> ClippedShape | None:
     polygon = shapely.Polygon(shape.points)
-    if not polygon.is_valid:  # sides that cross each other: what it encloses is its hull
+    if not polygon.is_valid:  # its sides cross: the convex hull is the area that it encloses
         polygon = polygon.convex_hull
     if not isinstance(polygon, shapely.Polygon) or polygon.area <= _EPSILON:
         return None
@@ -251,11 +250,11 @@ def _clip_quad(shape: Shape, window: Window) -> ClippedShape | None:
 
 
 def _four_corners(polygon: shapely.Polygon, window: Window) -> tuple[Point, ...]:
-    """Four corners for a clipped outline: exact up to four, else the quad that overlaps it best.
+    """Four corners for a clipped outline: exact if it has at most four, else the quad that overlaps it best.
 
-    Candidates are the rectangle of least area, if it stays in the window, and any four of the outline's corners.
+    Candidates are the smallest rectangle, if it stays in the window, and any four of the outline's corners.
     """
-    outline = polygon.simplify(1e-6)
+    outline = polygon.simplify(1e-6)  # the intersection leaves points on straight sides, which are no corners
     ring = outline.exterior.coords[:-1] if isinstance(outline, shapely.Polygon) else polygon.exterior.coords[:-1]
     points = tuple((float(x), float(y)) for x, y in ring)
     if len(points) == 4:
@@ -284,6 +283,6 @@ def _bounds(points: Sequence[Point]) -> Window:
 
 
 def _clamp(point: Point, window: Window, tolerance: float = 0.0) -> Point:
-    """The nearest point of the window; the point itself when it is within ``tolerance`` of the window."""
+    """The nearest point of the window; the point itself if it is within ``tolerance`` of the window."""
     x1, y1, x2, y2 = (window[0] - tolerance, window[1] - tolerance, window[2] + tolerance, window[3] + tolerance)
     return (min(max(point[0], x1), x2), min(max(point[1], y1), y2))

@@ -1,4 +1,4 @@
-"""Augmentation of photos and their labels: operations drawn first, applied purely, moved by one and the same map."""
+"""Augmentation of photos and their labels: all random choices first, then pure steps that move both by the same map."""
 
 from trainer.augmentation.pipeline import Pipeline
 from trainer.augmentation.plan import AugmentationPlan, Telemetry

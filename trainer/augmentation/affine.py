@@ -1,4 +1,4 @@
-"""Operations that are affine maps: the next barrier applies their product in one resampling."""
+"""Operations that are affine maps. The next barrier applies their product in one resampling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AffineOp = HFlipOp | VFlipOp | RotateOp | ScaleOp
 
 
 def sample_matrix(op: AffineOp, size_wh: SizeWH, rng: random.Random) -> Affine | None:
-    """The operation's map on a canvas of ``size_wh`` px; None when chance leaves it out."""
+    """The operation's map on a canvas of ``size_wh`` px; None when its probability skips it."""
     chance, amount = rng.random(), rng.random()
     if chance >= op.params.prob:
         return None

@@ -1,4 +1,4 @@
-"""The canvas that geometric operations change: its size, the labels on it, and the steps its pixels will take."""
+"""The canvas that geometric operations change: its size, its labels and the pixel steps that are still to run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from vqc.geometry import Kind, Point, SizeWH, rectangle_corners
 BarrierOp = ExpandOp | PadOp | ResizeOp | CropOp
 
 _ROUNDING = 1e-6
-"""px by which a computed size may exceed a whole number without needing another pixel."""
+"""Tolerance in px: a computed size that exceeds a whole number by less does not need another pixel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """The state between two operations. ``pending`` is the affine map that the pixels have not taken yet.
+    """The state between two operations. ``pending`` is the affine map that is not applied to the pixels yet.
 
-    ``outline`` are the corners of the area that shows photo (px, before ``pending``): convex, within the canvas.
+    ``outline`` holds the corners of the area that shows the photo (px, before ``pending``): convex, within the canvas.
     """
 
     size_wh: SizeWH
@@ -49,7 +49,7 @@ def new_canvas(size_wh: SizeWH, labels: tuple[Label, ...]) -> Canvas:
 
 
 def apply_pending(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
-    """The canvas with its pending map applied, on a canvas of ``size_wh`` px; labels are moved and cut to it."""
+    """Applies the pending map, on a canvas of ``size_wh`` px; moves the labels and cuts them to the canvas."""
     size_wh = size_wh or canvas.size_wh
     still = np.allclose(canvas.pending, identity(), atol=1e-12)
     if still and size_wh == canvas.size_wh:
@@ -66,8 +66,9 @@ def apply_pending(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
 
 
 def apply_barrier(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Canvas, str | None]:
-    """The canvas after a barrier and None, or the flushed canvas and the reason why the barrier was left out."""
+    """(canvas after the barrier, None), or (canvas with its pending map applied, why the barrier was skipped)."""
     match op:
+        # Expanding takes the map still pending: applied first, it would cut off what the new canvas is to hold.
         case ExpandOp():
             return _expand(canvas, op), None
         case PadOp():
@@ -79,7 +80,7 @@ def apply_barrier(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Ca
 
 
 def _expand(canvas: Canvas, op: ExpandOp) -> Canvas:
-    """The pending map with a canvas around all of it, or scaled down until that fits ``max_pixels``."""
+    """Applies the pending map on a canvas that holds all of the result, scaled down to at most ``max_pixels``."""
     corners = move_points(rectangle_corners(photo_window(canvas.size_wh)), canvas.pending)
     left, top = min(x for x, _ in corners), min(y for _, y in corners)
     range_w, range_h = max(x for x, _ in corners) - left, max(y for _, y in corners) - top
@@ -165,7 +166,7 @@ def _crop(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, str |
 
 
 def _sample_window(size_wh: SizeWH, op: CropOp, draws: tuple[float, ...]) -> tuple[int, int, int, int]:
-    """A window of whole px: a share of the area, a change of proportions, a place."""
+    """A random window in whole px: its share of the area, its proportions and its place."""
     (low, high), (narrow, wide) = op.params.scale, op.params.aspect
     side = math.sqrt(size_wh[0] * size_wh[1] * (low + draws[0] * (high - low)))
     stretch = math.sqrt((narrow + draws[1] * (wide - narrow)) * size_wh[0] / size_wh[1])

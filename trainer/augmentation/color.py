@@ -1,4 +1,4 @@
-"""Operations on colours: each draws its amounts and gives the step that applies them. Labels never change."""
+"""Colour operations: each samples its amounts and returns the step that applies them. Labels never change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ ColorOp = JitterOp | GammaOp | HsvOp | ClaheOp | AutoContrastOp | SolarizeOp | P
 
 
 def sample_step(op: ColorOp, rng: random.Random) -> PixelStep | None:
-    """The operation with its amounts drawn; None when chance leaves it out."""
+    """The operation with sampled amounts; None when its probability skips it."""
+    # Always the same number of draws, so that no operation or outcome shifts the numbers of a later one.
     chance, draws = rng.random(), tuple(rng.random() for _ in range(3))
     if chance >= op.params.prob:
         return None

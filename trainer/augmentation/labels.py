@@ -1,4 +1,4 @@
-"""Labels on their way through augmentation: moved, cut, dropped, and reworded where they are no longer complete."""
+"""Labels under augmentation: they are moved, cut, dropped, and reworded where an object is no longer fully visible."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COMPLETE = "显示完整"
 PARTIAL = "只显示部分"
 NOTE = "备注"
 MIN_VISIBLE = 0.1
-"""An object of which the canvas keeps less than this share is dropped (crops have a threshold of their own)."""
+"""Smallest visible share of an object that is kept on the canvas (crops have their own threshold)."""
 COMPLETENESS_THRESHOLD = 0.95
-"""Below this share an object that the canvas cuts is no longer complete."""
+"""Smallest visible share at which a cut object still counts as complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """An object of the record (``index`` there), where it is now, and the share of it that is still visible."""
+    """An object of the record: its position there (``index``), its current shape and the share still visible."""
 
     index: int
     shape: Shape
@@ -58,9 +58,9 @@ def cut_labels(
 
 
 def incomplete(desc: str) -> str:
-    """The description of an object that is only partly visible: its completeness attribute says so.
+    """The description of an object that is only partly visible: its completeness attribute becomes 只显示部分.
 
-    Only an attribute that is exactly 显示完整 changes; a remark (备注 and what follows) stays as written.
+    Only an attribute that is exactly 显示完整 changes. A remark (备注 and everything after it) stays as it is.
 
     >>> incomplete("BBU设备/华为,显示完整/备注:显示完整")
     'BBU设备/华为,只显示部分/备注:显示完整'

@@ -1,7 +1,7 @@
-"""A sequence of operations: draws first, as a ``AugmentationPlan``; pixels when the plan is applied.
+"""A sequence of operations: sampled first, as an ``AugmentationPlan``; the plan then changes the pixels.
 
-Affine operations multiply up and are applied in one resampling at the next barrier (expand, pad, resize, crop) or at
-the end; colours come last, in their own order. Geometry and colour draw from sources of their own, so adding a colour
+Affine operations are multiplied and applied in one resampling at the next barrier (expand, pad, resize, crop) or at the
+end. Colours come last, in their own order. Geometry and colour have separate random sources, so an added colour
 operation never moves a label.
 """
 
@@ -34,12 +34,12 @@ from vqc.geometry import SizeWH
 _AFFINE = (HFlipOp, VFlipOp, RotateOp, ScaleOp)
 _BARRIERS = (ExpandOp, PadOp, ResizeOp, CropOp)
 _CHANGE_LAYOUT = (HFlipOp, VFlipOp, RotateOp, ScaleOp, CropOp)
-"""Operations after which objects may be gone or in another reading order."""
+"""Operations that may drop objects or change their reading order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Operations in order; ``bypass_prob`` is the share of samples that are left as they are."""
+    """Operations in order. ``bypass_prob`` is the share of samples that stay unchanged."""
 
     ops: Sequence[OpConfig]
     bypass_prob: float = 0.0
@@ -52,10 +52,9 @@ class Pipeline:
         *,
         keep_layout: bool = False,
     ) -> AugmentationPlan:
-        """What will happen to a photo of ``size_wh`` px with these objects (px).
+        """Samples everything that will be done to a photo of ``size_wh`` px with these objects (px).
 
-        ``keep_layout`` leaves out every operation after which objects may be gone or in another order, for answers
-        that cannot be rewritten to follow.
+        ``keep_layout`` skips every operation that may drop or reorder objects, for answers that cannot be rewritten.
         """
         bypass, geometry, color = rng.random(), random.Random(rng.getrandbits(64)), random.Random(rng.getrandbits(64))
         labels = tuple(Label(index=n, shape=item.shape, desc=item.desc) for n, item in enumerate(objects))

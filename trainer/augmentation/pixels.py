@@ -1,6 +1,6 @@
 """Pure functions on pixels: RGB Pillow image in, RGB Pillow image out. Geometry first, colours below.
 
-Empty canvas is grey 128, which the processor's normalisation turns into about 0.
+Empty canvas is grey 128, which the image processor normalises to about 0.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ cv2.setNumThreads(1)  # samples are made in parallel by loader processes, not in
 
 FILL = (128, 128, 128)
 _COARSE = 0.75
-"""Below this scale a warp shrinks by area first, so that fine texture does not alias."""
+"""Scale below which a warp first shrinks by area averaging, so that fine texture does not alias."""
 
 Pixels = NDArray[np.uint8]
 
 
 def warp(image: Image.Image, matrix: Affine, size_wh: SizeWH) -> Image.Image:
-    """The image moved by an edge-convention map onto a canvas of ``size_wh`` px, bicubic."""
+    """The image under an affine map (edge convention) on a canvas of ``size_wh`` px, bicubic."""
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
     if scale < _COARSE:
         small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         matrix = matrix @ scaling(image.width / small[0], image.height / small[1])
         image = resize(image, small)
-    moved = cv2.warpAffine(
+    warped = cv2.warpAffine(
         np.asarray(image),
         on_pixel_indices(matrix)[:2],
         size_wh,
@@ -39,11 +39,11 @@ def warp(image: Image.Image, matrix: Affine, size_wh: SizeWH) -> Image.Image:
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=FILL,
     )
-    return Image.fromarray(moved)
+    return Image.fromarray(warped)
 
 
 def resize(image: Image.Image, size_wh: SizeWH) -> Image.Image:
-    """The image at another size: by area where it shrinks, bicubic where it grows."""
+    """The image at another size: area averaging where it shrinks, bicubic where it grows."""
     shrinks = size_wh[0] * size_wh[1] < image.width * image.height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return Image.fromarray(np.asarray(cv2.resize(np.asarray(image), size_wh, interpolation=method)))
@@ -62,20 +62,20 @@ def crop(image: Image.Image, window: tuple[int, int, int, int]) -> Image.Image:
 
 
 def jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
-    """Brightness, then contrast, then saturation, each by a factor."""
+    """Brightness, contrast and saturation, each multiplied by its factor, in this order."""
     image = ImageEnhance.Brightness(image).enhance(brightness)
     image = ImageEnhance.Contrast(image).enhance(contrast)
     return ImageEnhance.Color(image).enhance(saturation)
 
 
 def correct_gamma(image: Image.Image, gamma: float, gain: float) -> Image.Image:
-    """gain · value^gamma, values as 0..1."""
+    """gain · value^gamma on values of 0..1."""
     table = [min(max(round(255 * gain * (value / 255) ** gamma), 0), 255) for value in range(256)]
     return image.point(table * 3)
 
 
 def shift_hsv(image: Image.Image, hue_deg: float, saturation: float, value: float) -> Image.Image:
-    """Hue turned by degrees, saturation and value multiplied."""
+    """Hue shifted by degrees; saturation and value multiplied."""
     hsv = cv2.cvtColor(np.asarray(image, dtype=np.float32) / 255, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + hue_deg) % 360
     hsv[..., 1] = np.clip(hsv[..., 1] * saturation, 0, 1)
@@ -92,7 +92,7 @@ def equalise(image: Image.Image, clip_limit: float, tiles: tuple[int, int]) -> I
 
 
 def stretch_contrast(image: Image.Image, cutoff: float) -> Image.Image:
-    """Each channel stretched to 0..255, ``cutoff`` percent ignored at each end."""
+    """Each channel stretched to 0..255; ``cutoff`` percent of the pixels are ignored at each end."""
     return ImageOps.autocontrast(image, cutoff)
 
 
@@ -102,7 +102,7 @@ def solarize(image: Image.Image, threshold: int) -> Image.Image:
 
 
 def posterize(image: Image.Image, bits: int) -> Image.Image:
-    """The highest ``bits`` bits of each channel."""
+    """Only the highest ``bits`` bits of each channel."""
     return ImageOps.posterize(image, bits)
 
 

@@ -1,6 +1,6 @@
-"""What augmentation will do to one photo: the outcome of every draw, before any pixel is touched.
+"""What augmentation will do to one photo: every random choice is made before any pixel changes.
 
-A ``AugmentationPlan`` holds the pixel steps in order, the labels as they will be, and the telemetry. Applying it is pure.
+An ``AugmentationPlan`` holds the pixel steps in order, the resulting labels and the telemetry. Applying it is pure.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ PixelStep = Callable[[Image.Image], Image.Image]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """What happened to a sample.
+    """What was done to a sample.
 
-    ``kept_indices`` are the positions, in the record, of the objects that are left, ``coverages`` the share of each
-    that is still visible, in the same order. ``padding_ratio`` is the share of the picture that shows no photo.
-    ``skips`` counts operations that were drawn and left out, by reason.
+    ``kept_indices`` are the record's positions of the remaining objects, ``coverages`` the visible share of each, in the
+    same order. ``padding_ratio`` is the share of the picture that shows no photo. ``skips`` counts skipped operations by
+    reason.
     """
 
     bypassed: bool = False
@@ -36,7 +36,7 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationPlan:
-    """Steps for the pixels, and the labels and size in px that belong to the result. Objects are in reading order."""
+    """Pixel steps in order, and the objects (in reading order) and the size in px of the result."""
 
     steps: tuple[PixelStep, ...]
     objects: tuple[CaptionObject, ...]

@@ -1,7 +1,7 @@
 """The trainer's configuration: a strict, frozen schema that loads without torch.
 
-``load_config(path, base)`` reads YAML with ``extends``; ``resolved_yaml`` writes the result back; ``notes`` says what
-was accepted without effect; ``documented_keys`` lists every key for the documentation.
+``load_config(path, base)`` reads YAML with ``extends``; ``resolved_yaml`` writes the result back; ``notes`` lists keys
+that are accepted but have no effect; ``documented_keys`` lists every key for the documentation.
 """
 
 from trainer.config.augmentation import AugmentationSection, OpConfig

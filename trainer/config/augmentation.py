@@ -1,6 +1,6 @@
-"""Section ``custom.augmentation``: the operations and, for each, its typed parameters.
+"""Section ``custom.augmentation``: the operations and their typed parameters.
 
-The operations themselves are ``trainer.augmentation``'s. To add one: parameters and an entry here, its effect there.
+``trainer.augmentation`` implements the operations. A new one needs parameters and an entry here, and its effect there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class OpParams(Section):
-    """Parameters of an operation; every ``[low, high]`` among them is checked to be in order."""
+    """Parameters of an operation. Every ``[low, high]`` among them must have low <= high."""
 
     @model_validator(mode="after")
     def _ranges_in_order(self) -> Self:
@@ -23,6 +23,19 @@ class OpParams(Section):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) == 2 and value[0] > value[1]:
                 raise ValueError(f"{name} is {list(value)!r}; a range is [low, high] with low <= high")
+        return self
+
+
+class FactorParams(OpParams):
+    """Parameters of an operation with a random factor between ``lo`` and ``hi``."""
+
+    lo: PositiveFloat = Field(description="Smallest factor.")
+    hi: PositiveFloat = Field(description="Largest factor.")
+
+    @model_validator(mode="after")
+    def _lo_below_hi(self) -> Self:
+        if self.lo > self.hi:
+            raise ValueError(f"lo is {self.lo!r} and hi is {self.hi!r}; lo must not exceed hi")
         return self
 
 
@@ -39,34 +52,28 @@ class VFlipParams(OpParams):
 
 
 class RotateParams(OpParams):
-    """Turn about the centre."""
+    """Rotate about the centre."""
 
     max_deg: Annotated[float, Field(ge=0, le=180)] = Field(
-        default=10.0, description="Largest angle, degrees, both ways."
+        default=10.0, description="Largest angle in either direction, degrees."
     )
     prob: Probability = Field(default=0.5, description="Probability per sample.")
 
 
-class ScaleParams(OpParams):
+class ScaleParams(FactorParams):
     """Zoom about the centre on an unchanged canvas."""
 
     lo: PositiveFloat = Field(default=0.9, description="Smallest factor.")
-    hi: PositiveFloat = Field(default=1.1, description="Largest factor; above 1 cuts the border off.")
+    hi: PositiveFloat = Field(default=1.1, description="Largest factor; above 1 the border is cut off.")
     prob: Probability = Field(default=0.5, description="Probability per sample.")
-
-    @model_validator(mode="after")
-    def _lo_below_hi(self) -> Self:
-        if self.lo > self.hi:
-            raise ValueError(f"lo is {self.lo!r} and hi is {self.hi!r}; lo must not exceed hi")
-        return self
 
 
 class ExpandParams(OpParams):
-    """Enlarge the canvas so that nothing that was turned or zoomed is cut off."""
+    """Enlarge the canvas so that rotated or scaled content is not cut off."""
 
     multiple: Positive = Field(default=32, description="Width and height become multiples of this, px.")
     max_pixels: Positive = Field(
-        default=921_600, description="Most pixels of the canvas; above, everything is scaled down."
+        default=921_600, description="Largest canvas, pixels; above it everything is scaled down."
     )
 
 
@@ -76,41 +83,35 @@ class PadParams(OpParams):
     multiple: Positive = Field(default=32, description="Width and height become multiples of this, px.")
 
 
-class ResizeParams(OpParams):
+class ResizeParams(FactorParams):
     """Resize photo and labels."""
 
     lo: PositiveFloat = Field(default=0.8, description="Smallest factor.")
     hi: PositiveFloat = Field(default=1.2, description="Largest factor.")
     scales: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] | None = Field(
-        default=None, description="Factors to choose from, instead of lo and hi."
+        default=None, description="Factors to choose from; replaces lo and hi."
     )
     align_multiple: Positive | None = Field(
         default=32, description="Round width and height up to a multiple of this, px."
     )
     prob: Probability = Field(default=1.0, description="Probability per sample.")
 
-    @model_validator(mode="after")
-    def _lo_below_hi(self) -> Self:
-        if self.lo > self.hi:
-            raise ValueError(f"lo is {self.lo!r} and hi is {self.hi!r}; lo must not exceed hi")
-        return self
-
 
 class CropParams(OpParams):
-    """Cut a random window out and drop what is hardly visible in it."""
+    """Cut out a random window and drop objects that are hardly visible in it."""
 
     scale: Range = Field(default=(0.6, 1.0), description="Share of the photo's area.")
-    aspect: Range = Field(default=(0.8, 1.2), description="Factor on the photo's width over height.")
+    aspect: Range = Field(default=(0.8, 1.2), description="Factor on the photo's aspect ratio (width / height).")
     min_coverage: Probability = Field(
-        default=0.3, description="An object stays when at least this share of it is inside."
+        default=0.3, description="An object is kept when at least this share of it is inside the window."
     )
     completeness_threshold: Probability = Field(
         default=0.95, description="Below this share, 显示完整 becomes 只显示部分 in the object's description."
     )
     min_objects: Annotated[int, Field(ge=0)] = Field(
-        default=4, description="Crop only if at least this many objects stay (or all there are, if fewer)."
+        default=4, description="Crop only if at least this many objects are kept."
     )
-    skip_if_line: bool = Field(default=True, description="Do not crop when a line would be cut.")
+    skip_if_line: bool = Field(default=True, description="Do not crop when a line is inside the window.")
     prob: Probability = Field(default=1.0, description="Probability per sample.")
 
 
@@ -124,7 +125,7 @@ class JitterParams(OpParams):
 
 
 class GammaParams(OpParams):
-    """gain · value^gamma on values of 0 to 1."""
+    """gain · value^gamma, on values of 0 to 1."""
 
     gamma: Range = Field(default=(0.7, 1.4), description="Exponent.")
     gain: PositiveFloat = Field(default=1.0, description="Factor.")
@@ -297,12 +298,12 @@ OpConfig = (
 
 
 class AugmentationSection(Section):
-    """Training-time changes of photo and labels; validation data is never augmented."""
+    """Random changes of photo and labels during training; evaluation data is never augmented."""
 
     enabled: bool = Field(default=True, description="Whether the operations are applied.")
     bypass_prob: Probability | None = Field(
-        default=None, description="Probability that a sample is left as it is; default custom.bypass_prob."
+        default=None, description="Probability that a sample is not augmented; default custom.bypass_prob."
     )
     ops: Annotated[tuple[Annotated[OpConfig, Field(discriminator="name")], ...], Field(strict=False)] = Field(
-        default=(), description="Operations in order, each `{name: …, params: {…}}`; colour is always applied last."
+        default=(), description="Operations in order, each `{name: …, params: {…}}`; colours are always applied last."
     )

@@ -1,4 +1,4 @@
-"""Keys that contradict each other or that another key makes meaningless, each with advice."""
+"""Checks across keys: keys that contradict each other, or that another key leaves without effect. Each comes with advice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 
 Finding = tuple[str, str]
-"""Dotted key and what is wrong with it."""
+"""(dotted key, what is wrong with it and how to fix it)."""
 
 _OWN_KEYS = {
     "lora": ("lora_rank", "lora_alpha", "lora_dropout", "lora_bias", "use_dora", "use_rslora", "init_weights"),
@@ -22,7 +22,7 @@ _ADAPTER_KEYS = ("target_modules", "target_regex", "modules_to_save")
 
 
 def findings(config: TrainConfig) -> Iterator[Finding]:
-    """Everything inconsistent, as (dotted key, advice)."""
+    """Every inconsistency, as (dotted key, advice)."""
     yield from _length(config)
     yield from _tuner(config)
     yield from _optimizer(config)
@@ -34,15 +34,15 @@ def findings(config: TrainConfig) -> Iterator[Finding]:
 
 
 def notes(config: TrainConfig) -> tuple[str, ...]:
-    """What was accepted without effect, one sentence each, for the log."""
+    """Keys that are accepted but have no effect, one sentence each, for the log."""
     found = []
     for name in ("dataset", "val_dataset"):
         if getattr(config.data, name):
-            found.append(f"data.{name}: {list(getattr(config.data, name))!r} is a placeholder and was ignored")
+            found.append(f"data.{name}: {list(getattr(config.data, name))!r} is a placeholder and is ignored")
     if config.deepspeed.config and not config.deepspeed.enabled:
         found.append("deepspeed.config has no effect while deepspeed.enabled is false")
     if config.custom.trainer_variant and config.rlhf is None:
-        found.append("custom.trainer_variant: 'gkd_monitor' has nothing to watch without rlhf")
+        found.append("custom.trainer_variant: 'gkd_monitor' has no effect without rlhf")
     return tuple(found)
 
 
@@ -55,14 +55,14 @@ def _length(config: TrainConfig) -> Iterator[Finding]:
         )
     packing_length = config.training.packing_length
     if packing_length is not None and not config.training.packing:
-        yield "training.packing_length", "has no effect without packing: true; remove it or turn packing on"
+        yield "training.packing_length", "has no effect without packing: true; remove it or enable packing"
     elif packing_length is not None and packing_length < limit:
         yield (
             "training.packing_length",
-            f"{packing_length!r} is shorter than the longest sample, {limit!r}; make it at least that",
+            f"{packing_length!r} is shorter than the longest sample, {limit!r}; set it to at least {limit!r}",
         )
     if config.training.packing and config.training.group_by_length:
-        yield "training.group_by_length", "packing leaves no padding to save; remove one of the two"
+        yield "training.group_by_length", "has no effect with packing, which needs no padding; remove one of the two"
 
 
 def _tuner(config: TrainConfig) -> Iterator[Finding]:
@@ -91,7 +91,7 @@ def _tuner(config: TrainConfig) -> Iterator[Finding]:
         and not tuner.modules_to_save
         and (kind == "full" or tuner.target_modules == ("all-linear",))
     ):
-        yield "tuner.freeze_llm", "all three towers are frozen, so nothing would be trained; free one of them"
+        yield "tuner.freeze_llm", "all three towers are frozen, so nothing would be trained; unfreeze one of them"
     for name in tuner.modules_to_save:
         if name.endswith("deepstack_merger_list"):
             yield (
@@ -106,9 +106,9 @@ def _optimizer(config: TrainConfig) -> Iterator[Finding]:
         if getattr(training, key) is None:
             continue
         if training.optimizer == "adamw":
-            yield f"training.{key}", "needs optimizer: multimodal; 'adamw' has one rate for everything"
+            yield f"training.{key}", "needs optimizer: multimodal; 'adamw' has one rate for all towers"
         elif getattr(tuner, tower) and tuner.target_regex is None and not tuner.modules_to_save:
-            yield f"training.{key}", f"has no effect while tuner.{tower} is true; free the tower or set it to null"
+            yield f"training.{key}", f"has no effect while tuner.{tower} is true; unfreeze the tower or set it to null"
     kwargs = training.lr_scheduler_kwargs
     if training.lr_scheduler_type not in MIN_LR_SCHEDULERS:
         for key in _non_default_keys(kwargs):
@@ -117,14 +117,14 @@ def _optimizer(config: TrainConfig) -> Iterator[Finding]:
                 f"has no effect with {training.lr_scheduler_type!r}; use lr_scheduler_type: {MIN_LR_SCHEDULERS[0]}",
             )
     if kwargs.min_lr is not None and kwargs.min_lr_rate is not None:
-        yield "training.lr_scheduler_kwargs.min_lr_rate", "says the same as min_lr; keep one"
+        yield "training.lr_scheduler_kwargs.min_lr_rate", "sets the same as min_lr; keep one"
     if kwargs.min_lr is not None and kwargs.min_lr > training.learning_rate:
         yield (
             "training.lr_scheduler_kwargs.min_lr",
             f"{kwargs.min_lr!r} is above learning_rate {training.learning_rate!r}; the floor must be below the peak",
         )
     if training.warmup_ratio and training.warmup_steps:
-        yield "training.warmup_steps", "says the same as warmup_ratio; keep one"
+        yield "training.warmup_steps", "sets the same as warmup_ratio; keep one"
     if training.lr_scheduler_type == "constant" and (training.warmup_ratio or training.warmup_steps):
         key = "warmup_ratio" if training.warmup_ratio else "warmup_steps"
         yield f"training.{key}", "has no effect with 'constant'; use lr_scheduler_type: constant_with_warmup"
@@ -138,11 +138,11 @@ def _loop(config: TrainConfig) -> Iterator[Finding]:
         if name not in ("tensorboard", "none"):
             yield "training.report_to", f"{name!r} is not supported; valid: 'tensorboard', 'none'"
     if "none" in training.report_to and len(training.report_to) > 1:
-        yield "training.report_to", f"{list(training.report_to)!r} contradicts itself; 'none' stands alone"
+        yield "training.report_to", f"{list(training.report_to)!r} contradicts itself; 'none' must be the only entry"
     if training.torch_compile and training.use_liger_kernel:
         yield (
             "training.use_liger_kernel",
-            "cannot be compiled; beside torch_compile, which fuses the same, set it to false",
+            "cannot be compiled; with torch_compile, which fuses the same operations, set it to false",
         )
     if training.resume_only_model and training.resume_from_checkpoint is None:
         yield "training.resume_only_model", "has no effect without training.resume_from_checkpoint"
@@ -181,7 +181,7 @@ def _saving(config: TrainConfig) -> Iterator[Finding]:
     if training.greater_is_better is not None and training.metric_for_best_model is None:
         yield "training.greater_is_better", "has no effect without metric_for_best_model"
     if training.save_delay_steps is not None and training.save_delay_epochs is not None:
-        yield "training.save_delay_epochs", "says the same as save_delay_steps; keep one"
+        yield "training.save_delay_epochs", "sets the same as save_delay_steps; keep one"
     for key in ("save_delay_steps", "save_delay_epochs", "save_total_limit"):
         if getattr(training, key) is not None and training.save_strategy == "no":
             yield f"training.{key}", "has no effect with save_strategy 'no'; set it to null"
@@ -200,9 +200,12 @@ def _data(config: TrainConfig) -> Iterator[Finding]:
         given = "both are" if custom.scenes else "neither is"
         yield "custom.train_jsonl", f"exactly one of custom.train_jsonl and custom.scenes is needed; {given} given"
     if custom.scenes is not None and custom.val_jsonl is not None:
-        yield "custom.val_jsonl", "drawn data brings its own: use custom.scenes.val"
+        yield (
+            "custom.val_jsonl",
+            "contradicts custom.scenes, which draws its own evaluation data: use custom.scenes.val",
+        )
     if custom.use_summary and custom.summary_ratio is not None:
-        yield "custom.summary_ratio", "has no effect with use_summary: true, which learns summaries only; keep one"
+        yield "custom.summary_ratio", "has no effect with use_summary: true, which trains on summaries only; keep one"
     if custom.dump_conversation_path is not None and not custom.dump_conversation_text:
         yield "custom.dump_conversation_path", "has no effect without dump_conversation_text: true"
     if not custom.augmentation.enabled and custom.bypass_prob:
@@ -222,7 +225,7 @@ def _sharding(config: TrainConfig) -> Iterator[Finding]:
     if config.deepspeed.enabled and config.deepspeed.config is None:
         yield "deepspeed.config", "must be zero2 or zero3 when deepspeed is enabled"
     if config.deepspeed.enabled and config.training.fsdp:
-        yield "training.fsdp", "contradicts deepspeed.enabled; shard with one of the two"
+        yield "training.fsdp", "contradicts deepspeed.enabled; use only one of the two"
 
 
 def _vit_is_trained(config: TrainConfig) -> bool:
@@ -235,7 +238,7 @@ def _vit_is_trained(config: TrainConfig) -> bool:
 
 
 def _non_default_keys(section: object) -> list[str]:
-    """The keys that were given a value other than their default."""
+    """The keys that are set to another value than their default."""
     fields = type(section).model_fields  # type: ignore[attr-defined]
     given: set[str] = section.model_fields_set  # type: ignore[attr-defined]
     return [name for name in fields if name in given and getattr(section, name) != fields[name].get_default()]

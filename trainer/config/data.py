@@ -1,4 +1,4 @@
-"""Sections ``data``, ``custom``, ``prompts`` and ``deepspeed``: what is learnt from."""
+"""Sections ``data``, ``custom``, ``prompts`` and ``deepspeed``: the data set, its tasks, its prompts, and sharding."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from trainer.config.section import Positive, Probability, Section, Strings
 
 
 class DataSection(Section):
-    """Kept for files written for ms-swift; the data is named by ``custom``."""
+    """Accepted for files written for ms-swift; ``custom`` names the data."""
 
     dataset: Strings = Field(
-        default=(), description='`["dummy"]` is accepted and ignored; the data is custom.train_jsonl.'
+        default=(), description='`["dummy"]` is accepted and ignored; custom.train_jsonl names the data.'
     )
-    val_dataset: Strings = Field(default=(), description='`["dummy"]` is accepted and ignored; see custom.val_jsonl.')
+    val_dataset: Strings = Field(
+        default=(), description='`["dummy"]` is accepted and ignored; custom.val_jsonl names the data.'
+    )
 
 
 class SceneSet(Section):
@@ -26,10 +28,10 @@ class SceneSet(Section):
     seed: Annotated[int, Field(ge=0)] = Field(description="Seed of the set; sets of different seeds share no scene.")
     count: Positive = Field(description="Number of photos.")
     tickets: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Number of tickets beside the photos: by turns with summaries, with photos, with both."
+        default=0, description="Number of additional tickets, alternately with summaries, with photos and with both."
     )
     text_tickets: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Further tickets with summaries only, whose photos are never painted."
+        default=0, description="Number of additional tickets with summaries only; their photos are not drawn."
     )
 
 
@@ -42,7 +44,7 @@ class ScenesSection(Section):
         default=None, description="Width and height of a photo, px; default: the generator's."
     )
     domain: Literal["base", "shifted"] = Field(
-        default="base", description="`shifted` draws a new brand and a new item (for adaptation demos)."
+        default="base", description="`shifted` adds a new brand and a new item (for adaptation demos)."
     )
 
 
@@ -58,75 +60,75 @@ class CustomSection(Section):
     )
     root_image_dir: str | None = Field(
         default=None,
-        description="Directory that relative image paths start from; default: the environment's ROOT_IMAGE_DIR, else "
+        description="Base directory of relative image paths; default: the environment variable ROOT_IMAGE_DIR, else "
         "the JSONL file's own directory.",
     )
     max_image_bytes: Positive = Field(
-        default=20 * 2**20, description="Largest image file, bytes; the service's default."
+        default=20 * 2**20, description="Largest image file, bytes; the default is the service's."
     )
     emit_norm: Literal["norm1000"] = Field(
         default="norm1000", description="Coordinate space of answers: integers 0..1000."
     )
     use_summary: bool = Field(
-        default=False, description="Learn the Stage-A line of every photo instead of its caption."
+        default=False, description="Train on the Stage-A line of every photo instead of its caption."
     )
     summary_ratio: Probability | None = Field(
         default=None,
-        description="Mixed mode: probability that a photo's line is learnt instead of its caption, drawn anew per "
+        description="Mixed mode: probability that a sample trains the photo's line instead of its caption, chosen per "
         "sample and epoch from the seed.",
     )
     augmentation: AugmentationSection = Field(
-        default=AugmentationSection(enabled=False), description="Changes of photo and labels while training."
+        default=AugmentationSection(enabled=False), description="Random changes of photo and labels during training."
     )
     bypass_prob: Probability = Field(default=0.0, description="Probability that a sample is not augmented.")
     visual_kd: VisualKdSection | None = Field(
         default=None, description="Keep the photos' features close to the teacher's."
     )
     trainer_variant: Literal["gkd_monitor"] | None = Field(
-        default=None, description="Accepted without effect: distillation always logs its parts."
+        default=None, description="Accepted without effect: distillation always logs its terms."
     )
     sample_limit: Positive | None = Field(default=None, description="Use only the first N records of each file.")
     train_sample_limit: Positive | None = Field(
-        default=None, description="The same for training; wins over sample_limit."
+        default=None, description="Use only the first N training records; overrides sample_limit."
     )
     val_sample_limit: Positive | None = Field(
-        default=None, description="The same for evaluation; wins over sample_limit."
+        default=None, description="Use only the first N evaluation records; overrides sample_limit."
     )
     dump_conversation_text: bool = Field(
-        default=False, description="Write the first conversation as text before training."
+        default=False, description="Write the first conversation to a text file before training."
     )
     dump_conversation_path: str | None = Field(
-        default=None, description="Where it is written; default conversation_text.txt in the run directory."
+        default=None, description="Path of that file; default conversation_text.txt in the run directory."
     )
 
     @property
     def train_limit(self) -> int | None:
-        """Most training records; None: all."""
+        """Number of training records to use; None: all."""
         return self.train_sample_limit or self.sample_limit
 
     @property
     def val_limit(self) -> int | None:
-        """Most evaluation records; None: all."""
+        """Number of evaluation records to use; None: all."""
         return self.val_sample_limit or self.sample_limit
 
     @property
     def summary_share(self) -> float:
-        """Probability that a photo's sample is a summary: 0 dense, 1 summary, between: mixed."""
+        """Probability that a photo's sample trains its summary: 0 dense mode, 1 summary mode, between: mixed mode."""
         return 1.0 if self.use_summary else (self.summary_ratio or 0.0)
 
     @property
     def bypass_share(self) -> float:
-        """Probability that a sample is left as it is; the augmentation's own value wins."""
+        """Probability that a sample is not augmented; ``augmentation.bypass_prob`` overrides ``bypass_prob``."""
         own = self.augmentation.bypass_prob
         return self.bypass_prob if own is None else own
 
 
 class PromptsSection(Section):
-    """Which prompts are used. Their words are ``vqc/prompts.yaml``'s, shared with the service."""
+    """Which prompts are used. Their text is in ``vqc/prompts.yaml``, which the service uses too."""
 
     missions: Strings = Field(
         default=(),
-        description="Missions to draw from for Stage-A records that name none (per seed, epoch and index); "
+        description="Missions to choose from for Stage-A records that name none (by seed, epoch and index); "
         "default: all of vqc/missions.yaml.",
     )
 
@@ -136,5 +138,5 @@ class DeepspeedSection(Section):
 
     enabled: bool = Field(description="Whether DeepSpeed is used.")
     config: Literal["zero2", "zero3"] | None = Field(
-        default=None, description="zero2 shards optimizer and gradients, zero3 the parameters too."
+        default=None, description="zero2 shards optimizer states and gradients; zero3 shards the parameters too."
     )

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from trainer.config.augmentation import AugmentationSection
 from trainer.config.root import TrainConfig
+from trainer.config.section import models_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDoc:
-    """One key: its dotted path, type in words, default as text (``required`` when there is none) and description."""
+    """One key: dotted path, type in words, default as text (``required`` when there is none) and description."""
 
     key: str
     type: str
@@ -23,7 +24,7 @@ class KeyDoc:
 
 
 def documented_keys() -> tuple[KeyDoc, ...]:
-    """Every key of every section, parameters of augmentation operations included, in the schema's order.
+    """Every key of every section and every parameter of the augmentation operations, in the schema's order.
 
     >>> documented_keys()[0].key
     'global_max_length'
@@ -34,24 +35,18 @@ def documented_keys() -> tuple[KeyDoc, ...]:
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[KeyDoc]:
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        below = _models_in(field.annotation)
+        below = models_in(field.annotation)
         if model is AugmentationSection and name == "ops":
             yield KeyDoc(key=key, type="list of operations", default="[]", description=field.description or "")
             for op in below:
                 (op_name,) = get_args(op.model_fields["name"].annotation)
-                for params in _models_in(op.model_fields["params"].annotation):
+                for params in models_in(op.model_fields["params"].annotation):
                     yield from _keys(params, f"{key}[{op_name}].params.")
         elif below:
             yield from _keys(below[0], f"{key}.")
         else:
             default = "required" if field.is_required() else _text(field.get_default(call_default_factory=False))
             yield KeyDoc(key=key, type=_type(field.annotation), default=default, description=field.description or "")
-
-
-def _models_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: every problem at once, each with its file, line, key and advice."""
+"""Errors of a configuration: every problem at once, each with its file, line, key and advice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vqc.errors import VqcError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigProblem:
-    """One thing to correct: where it was written (``file:line``), the dotted key, and a sentence with what is valid."""
+    """One thing to fix: its place (``file:line``), the dotted key, and a sentence that names what is valid."""
 
     where: str
     key: str
@@ -21,7 +21,7 @@ class ConfigProblem:
 
 
 class ConfigError(VqcError):
-    """A configuration that cannot be used. ``problems`` holds every problem found, in file order."""
+    """A configuration that cannot be used. ``problems`` holds every problem, in file order."""
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(problems)

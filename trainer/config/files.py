@@ -1,8 +1,8 @@
-"""Reading YAML files into one merged mapping that remembers where each key was written.
+"""Reads YAML files into one merged mapping that knows the file and line of each key.
 
-``extends`` names one base or a list, relative to the file that says so. Bases are merged left to right and the file on
-top; mappings merge key by key, lists and scalars replace. ``null`` takes back what a base said: the key returns to its
-default. Numbers and booleans follow YAML 1.2: ``1e-4`` is a number, ``no`` is text.
+``extends`` names one base file or a list, relative to the extending file. Bases are merged from left to right, the file
+itself last: mappings merge key by key, lists and scalars replace. ``null`` removes a base's value, so the key has its
+default again. Numbers and booleans follow YAML 1.2: ``1e-4`` is a number, ``no`` is text.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Tree = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A merged mapping and, for each path in it, the ``file:line`` that said it last."""
+    """A merged mapping and, for each path in it, the ``file:line`` that set it last."""
 
     tree: Tree = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str:
-        """The ``file:line`` of a key, or of the nearest one above it that was written."""
+        """The ``file:line`` of a key, or of its nearest parent that a file contains."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.origins:
                 return self.origins[path[:end]]
@@ -38,10 +38,10 @@ class Source:
 
 
 def parse_yaml(text: str) -> object:
-    """The values of a YAML 1.2 (or JSON) text, where ``1e-4`` is a number.
+    """The value of a YAML 1.2 (or JSON) text, in which ``1e-4`` is a number.
 
     Raises:
-        yaml.YAMLError: it is neither.
+        yaml.YAMLError: the text is neither.
     """
     loader = _Loader(text)
     try:
@@ -51,7 +51,7 @@ def parse_yaml(text: str) -> object:
 
 
 def dotted_key(path: KeyPath) -> str:
-    """The path as people write it.
+    """The path as users write it.
 
     >>> dotted_key(("custom", "augmentation", "ops", 0, "name"))
     'custom.augmentation.ops[0].name'
@@ -63,10 +63,10 @@ def dotted_key(path: KeyPath) -> str:
 
 
 def read_merged(path: Path, base: Path | None = None) -> Source:
-    """The mapping of a file over everything that it extends, all of it over ``base``.
+    """The mapping of a file merged over everything it extends, and over ``base`` when there is one.
 
     Raises:
-        ConfigError: a file that cannot be read or parsed, a cycle of ``extends``, a key given twice, a refused key.
+        ConfigError: a file that cannot be read or parsed, a cycle of ``extends``, a repeated key, a rejected key.
     """
     source = _with_bases(Path(path), ())
     return _over(_with_bases(Path(base), ()), source) if base is not None else source
@@ -76,7 +76,7 @@ def _with_bases(path: Path, chain: tuple[Path, ...]) -> Source:
     resolved = path.resolve()
     if resolved in chain:
         names = " -> ".join(str(p) for p in (*chain[chain.index(resolved) :], resolved))
-        raise _error(str(path), "extends", f"files extend each other in a circle: {names}")
+        raise _error(str(path), "extends", f"files extend each other in a cycle: {names}")
     own = _read(path, extended_by=chain[-1] if chain else None)
     merged = Source(origins={(): str(path)})
     for name in _base_names(own, path):
@@ -109,6 +109,7 @@ def _merge(into: Tree, top: Tree, path: KeyPath, origins: dict[KeyPath, str], to
             into[key] = merged = dict(below)
             _merge(merged, value, here, origins, top_origins)
             continue
+        # The key is replaced as a whole: what was written below it no longer applies, and must not be named in errors.
         for old in [old for old in origins if old[: len(here)] == here]:
             del origins[old]
         if value is None:
@@ -168,8 +169,8 @@ def _locate(node: yaml.Node, path: KeyPath, file: Path, origins: dict[KeyPath, s
 def _key_problems(
     node: yaml.Node, path: KeyPath, file: Path, above: tuple[yaml.Node, ...] = ()
 ) -> Iterator[ConfigProblem]:
-    """Keys written twice, keys that are not text, and anchors that contain themselves."""
-    if node in above:
+    """Repeated keys, keys that are not text, and anchors that contain themselves."""
+    if node in above:  # PyYAML would build the recursive value, and merging it would not end
         where = f"{file}:{node.start_mark.line + 1}"
         yield ConfigProblem(where=where, key=dotted_key(path), message="contains itself through an anchor")
         return
@@ -187,14 +188,18 @@ def _key_problems(
         here = (*path, name)
         if name in seen:
             yield ConfigProblem(
-                where=where, key=dotted_key(here), message=f"is written twice, first in line {seen[name]}"
+                where=where, key=dotted_key(here), message=f"is repeated; its first line is {seen[name]}"
             )
         seen[name] = key.start_mark.line + 1
         yield from _key_problems(value, here, file, (*above, node))
 
 
 def _with_schema_names(tree: Tree, origins: dict[KeyPath, str]) -> Source:
-    """The file's own mapping under the schema's names; refused keys are errors, keys are text."""
+    """The file's own mapping under the schema's names.
+
+    Raises:
+        ConfigError: a rejected key, or an old and a new name of one key with different values.
+    """
     problems: list[ConfigProblem] = []
     for name, reason in REFUSED.items():
         path = tuple(name.split("."))
@@ -210,7 +215,7 @@ def _with_schema_names(tree: Tree, origins: dict[KeyPath, str]) -> Source:
             continue
         taken, other = _get(tree, new_path)
         if taken and other != value:
-            message = f"{value!r} contradicts {new}: {other!r}; {old} is another name of {new}, keep one"
+            message = f"{value!r} contradicts {new}: {other!r}; {old} is another name of {new}; keep one"
             problems.append(ConfigProblem(where=_near(origins, old_path), key=old, message=message))
             continue
         _remove(tree, old_path)

@@ -1,4 +1,4 @@
-"""From YAML files to a ``TrainConfig``, and back to one resolved YAML text."""
+"""Loads YAML files into a ``TrainConfig``, and writes one as resolved YAML."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trainer.config.checks import findings
 from trainer.config.errors import ConfigError, ConfigProblem
 from trainer.config.files import KeyPath, Source, Tree, dotted_key, read_merged
 from trainer.config.root import TrainConfig
+from trainer.config.section import models_in
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -28,10 +29,10 @@ _EXPECTED = {
 
 
 def load_config(path: Path | str, base: Path | str | None = None) -> TrainConfig:
-    """The configuration of a YAML file, with everything it extends, over ``base`` when one is given.
+    """The configuration of a YAML file and everything it extends, merged over ``base`` when there is one.
 
     Raises:
-        ConfigError: naming every problem with its file, line, key and advice.
+        ConfigError: every problem, with its file, line, key and advice.
     """
     return config_from(read_merged(Path(path), Path(base) if base is not None else None))
 
@@ -40,7 +41,7 @@ def config_from(source: Source | Tree) -> TrainConfig:
     """The configuration of a merged mapping (schema names only, no ``extends``).
 
     Raises:
-        ConfigError: as ``load_config``; without files the places are empty.
+        ConfigError: as ``load_config``; without files, problems have no place.
     """
     source = source if isinstance(source, Source) else Source(tree=source)
     tree, problems = _with_length(source)
@@ -57,21 +58,21 @@ def config_from(source: Source | Tree) -> TrainConfig:
 
 
 def resolved_yaml(config: TrainConfig) -> str:
-    """The configuration as one YAML text, every default filled in; loading it gives an equal configuration."""
+    """The configuration as one YAML text with every default filled in; loading it returns an equal configuration."""
     return yaml.safe_dump(
         _without_nulls(config.model_dump(mode="json")), allow_unicode=True, sort_keys=False, width=120
     )
 
 
 def _with_length(source: Source) -> tuple[Tree, list[ConfigProblem]]:
-    """The tree with ``global_max_length`` carried to ``template.max_length``."""
+    """The tree with ``template.max_length`` set from ``global_max_length``."""
     tree, limit = dict(source.tree), source.tree.get("global_max_length")
     template = tree.get("template", {})
     if limit is None or not isinstance(template, dict):
         return tree, []
     own = template.get("max_length", limit)
     if own != limit:
-        message = f"{own!r} contradicts global_max_length {limit!r}, the one length knob; set it to null"
+        message = f"{own!r} contradicts global_max_length {limit!r}, the only length setting; set it to null"
         return tree, [_problem_at(source, ("template", "max_length"), message)]
     tree["template"] = {**template, "max_length": limit}
     return tree, []
@@ -94,7 +95,7 @@ def _problem(source: Source, tree: Tree, error: ErrorDetails) -> ConfigProblem:
             path = (*path, "name")
             message = f"unknown operation {str(context['tag'])!r}; {_nearest(str(context['tag']), tags)}"
         case "union_tag_not_found":
-            message = f"{value!r} names no operation; write {{name: …, params: {{…}}}}"
+            message = f"{value!r} is not an operation; write {{name: …, params: {{…}}}}"
         case "literal_error":
             message = f"{value!r} is not valid; valid: {context['expected'].replace(' or ', ', ')}"
         case "value_error":
@@ -116,7 +117,7 @@ def _hint(path: KeyPath) -> str:
 
 
 def _written_path(tree: Tree, location: KeyPath) -> KeyPath:
-    """Pydantic's location without the names it adds for the chosen member of a union."""
+    """Pydantic's location without the union tags that it inserts, which no file contains."""
     node: Any = tree  # JSON of any shape
     path: list[str | int] = []
     for index, part in enumerate(location):
@@ -140,16 +141,10 @@ def _keys_at(location: KeyPath) -> list[str]:
     for part in location:
         fields = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
         if fields:
-            models = [model for annotation in fields for model in _models_in(annotation)]
+            models = [model for annotation in fields for model in models_in(annotation)]
         elif isinstance(part, str):  # the tag of a union
             models = [m for m in models if part in get_args(m.model_fields["name"].annotation)]
     return [name for model in models for name in model.model_fields]
-
-
-def _models_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The page of every training key: ``python -m trainer.config.page > docs/training-keys.md``."""
+"""Generates the page of all training keys: ``python -m trainer.config.page > docs/training-keys.md``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trainer.config.document import documented_keys
 HEAD = """\
 # Training keys
 
-Made by `make docs` from the schema in `trainer/config/`.
+Every key of a training configuration. `make docs` generates this page from the schema in `trainer/config/`.
 
 | key | type | default | meaning |
 |---|---|---|---|

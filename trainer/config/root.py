@@ -13,27 +13,27 @@ from trainer.config.tuner import TunerSection
 
 
 class TrainConfig(Section):
-    """A training run, complete and consistent. Made by ``trainer.config.load_config``."""
+    """The complete and consistent configuration of a run, as ``trainer.config.load_config`` returns it."""
 
     global_max_length: Positive | None = Field(
-        default=None, description="Tokens. The one length knob: the longest sample, image tokens included."
+        default=None, description="Longest sample, tokens (image tokens included). The only length setting."
     )
     model: ModelSection = Field(description="The checkpoint to start from.")
     template: TemplateSection = Field(default=TemplateSection(), description="Chat template and length limit.")
-    tuner: TunerSection = Field(default=TunerSection(), description="What is trained and how.")
+    tuner: TunerSection = Field(default=TunerSection(), description="What is trained, and how.")
     training: TrainingSection = Field(description="The run.")
     rlhf: RlhfSection | None = Field(default=None, description="Distillation from a frozen teacher.")
-    data: DataSection = Field(default=DataSection(), description="Placeholders of old files.")
+    data: DataSection = Field(default=DataSection(), description="Placeholders in files written for ms-swift.")
     custom: CustomSection = Field(description="The data set.")
-    prompts: PromptsSection = Field(default=PromptsSection(), description="Which prompts.")
+    prompts: PromptsSection = Field(default=PromptsSection(), description="Which prompts are used.")
     deepspeed: DeepspeedSection = Field(default=DeepspeedSection(enabled=False), description="Sharding by DeepSpeed.")
 
     @property
     def max_length(self) -> int:
-        """Tokens of the longest sample."""
+        """Longest sample, tokens."""
         return self.template.max_length
 
     @property
     def packing_length(self) -> int:
-        """Tokens of a packed row."""
+        """Length of a packed row, tokens."""
         return self.training.packing_length or self.template.max_length

@@ -83,10 +83,10 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
                 "tuner": {"freeze_vit": False},
             },
             "rlhf.lmbda",
-            "learns nothing from",
+            "ignores generated answers",
         ),
         ({"rlhf": {**GKD, "seq_kd": True}, "training": {"fsdp": "fsdp2"}}, "rlhf.seq_kd", "sharded"),
-        ({"rlhf": SERVED, "tuner": {"tuner_type": "full"}}, "tuner.tuner_type", "cannot be refreshed"),
+        ({"rlhf": SERVED, "tuner": {"tuner_type": "full"}}, "tuner.tuner_type", "cannot be updated"),
         (
             {"rlhf": SERVED, "tuner": {"modules_to_save": ["model.visual.merger"]}},
             "tuner.modules_to_save",
@@ -96,9 +96,9 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
         (
             {"rlhf": GKD, "tuner": {"tuner_type": "full"}, "deepspeed": ZERO3},
             "deepspeed.config",
-            "a teacher of its own",
+            "a separate teacher",
         ),
-        ({"rlhf": SERVED, "tuner": {"lora_rank": 513}}, "tuner.lora_rank", "more than vLLM serves, 512"),
+        ({"rlhf": SERVED, "tuner": {"lora_rank": 513}}, "tuner.lora_rank", "above vLLM's limit, 512"),
         ({"rlhf": {**GKD, "lmbda": 0.5, "teacher_cache": {"path": "c"}}}, "rlhf.teacher_cache", "rlhf.lmbda"),
         (
             {"rlhf": {**GKD, "teacher_cache": {"path": "c"}}, "custom": {"augmentation": HFLIP}},
@@ -115,7 +115,11 @@ VAL: dict[str, object] = {"val_jsonl": "v.jsonl"}
             "custom.visual_kd",
             "rlhf_type: gkd",
         ),
-        ({"rlhf": GKD, "custom": {"visual_kd": {"weight": 0.1}}}, "custom.visual_kd", "cannot drift"),
+        (
+            {"rlhf": GKD, "custom": {"visual_kd": {"weight": 0.1}}},
+            "custom.visual_kd",
+            "vision encoder and aligner are frozen",
+        ),
         ({"rlhf": GKD, "custom": {"visual_kd": {"enabled": True}}}, "custom.visual_kd.weight", "above 0"),
         ({"rlhf": GKD, "custom": {"visual_kd": {"weight": 1.0, "targets": []}}}, "custom.visual_kd.targets", "empty"),
         (
@@ -167,7 +171,7 @@ def test_values_that_follow_from_others() -> None:
     assert made(custom={"sample_limit": 9, "val_sample_limit": 2}).custom.train_limit == 9
 
 
-def test_the_old_monitor_is_accepted_and_says_when_it_has_nothing_to_watch() -> None:
+def test_the_old_monitor_is_accepted_and_says_when_it_has_no_effect() -> None:
     monitor: dict[str, object] = {"trainer_variant": "gkd_monitor"}
     assert notes(made(rlhf=GKD, custom=monitor)) == ()
-    assert notes(made(custom=monitor)) == ("custom.trainer_variant: 'gkd_monitor' has nothing to watch without rlhf",)
+    assert notes(made(custom=monitor)) == ("custom.trainer_variant: 'gkd_monitor' has no effect without rlhf",)

@@ -139,7 +139,7 @@ def test_numbers_and_booleans_follow_yaml_1_2(tmp_path: Path) -> None:
         ("rlhf: {rlhf_type: gkd, use_vllm: true}", 1, "rlhf.use_vllm", "no effect with lmbda: 0.0"),
         ("rlhf: {rlhf_type: gkd, vllm_server_port: 1}", 1, "rlhf.vllm_server_port", "without use_vllm: true"),
         ("rlhf: {rlhf_type: gkd, vllm_mode: colocate}", 1, "rlhf.vllm_mode", "valid: 'server'"),
-        ("rlhf: {rlhf_type: gkd, vllm_max_lora_rank: 8}", 1, "rlhf.vllm_max_lora_rank", "the server's own flag"),
+        ("rlhf: {rlhf_type: gkd, vllm_max_lora_rank: 8}", 1, "rlhf.vllm_max_lora_rank", "an option of the vLLM server"),
         ("rlhf: {rlhf_type: gkd, gkd_logits_topk: 64}", 1, "rlhf.gkd_logits_topk", "rlhf.teacher_cache"),
         ("rlhf: {rlhf_type: gkd, lambda: 0.5}", 1, "rlhf.lambda", "did you mean 'lmbda'?"),
         (
@@ -174,9 +174,9 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     assert len(problems(path)) == 5
 
 
-def test_a_key_written_twice_is_an_error(tmp_path: Path) -> None:
+def test_a_repeated_key_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, main=HEAD + "tuner:\n  lora_rank: 3\n  lora_rank: 4")
-    assert problems(path) == [f"{tmp_path}/main.yaml:6: tuner.lora_rank: is written twice, first in line 5"]
+    assert problems(path) == [f"{tmp_path}/main.yaml:6: tuner.lora_rank: is repeated; its first line is 5"]
 
 
 def test_text_that_is_not_yaml_names_the_line(tmp_path: Path) -> None:
@@ -216,12 +216,12 @@ def test_old_names_are_accepted_and_a_child_may_override_them_by_the_new(tmp_pat
     assert config.custom.train_jsonl == "t"
     assert config.training.optimizer == "adamw"
     assert (config.training.save_delay_steps, config.training.dataloader_num_workers) == (6, 2)
-    assert notes(config) == ("data.dataset: ['dummy'] is a placeholder and was ignored",)
+    assert notes(config) == ("data.dataset: ['dummy'] is a placeholder and is ignored",)
 
 
 def test_two_names_of_one_key_must_agree(tmp_path: Path) -> None:
     path = write(tmp_path, main=HEAD + "tuner: {train_type: lora, tuner_type: full}")
-    assert "another name of tuner.tuner_type, keep one" in problems(path)[0]
+    assert "another name of tuner.tuner_type; keep one" in problems(path)[0]
 
 
 def test_global_max_length_is_the_one_length_knob() -> None:
