@@ -28,7 +28,7 @@ from engine.errors import (
 )
 from engine.process import EngineProcess
 from engine.profile import EngineSettings, vllm_command, vllm_environment
-from engine.protocol import Delta, GenerateRequest, Generation, Health, Sampling, StartPhase
+from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation, Health, StartPhase
 from engine.startup import WORDS, StartupLog
 
 CANARY_PRIORITY = -1000
@@ -369,7 +369,7 @@ def _canary(timeout_s: float) -> GenerateRequest:
         request_id="canary",
         system="",
         user=("1",),
-        sampling=Sampling(max_tokens=1),
+        decoding=DecodingParams(max_new_tokens=1),
         priority=CANARY_PRIORITY,
         timeout_s=timeout_s,
     )

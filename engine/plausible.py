@@ -69,9 +69,13 @@ def leaning(request: GenerateRequest) -> float:
 def voting(probability: Callable[[GenerateRequest], float]) -> Callable[[GenerateRequest, int], str]:
     """A script whose verdicts are 不通过 with a set probability for each request, each child drawn on its own.
 
-    >>> from engine.protocol import Sampling
+    >>> from engine.protocol import DecodingParams
     >>> asked = GenerateRequest(
-    ...     request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=64, temperature=1), grammar=VERDICT_GRAMMAR
+    ...     request_id="r",
+    ...     system="",
+    ...     user=("问",),
+    ...     decoding=DecodingParams(max_new_tokens=64, temperature=1),
+    ...     grammar=VERDICT_GRAMMAR,
     ... )
     >>> voting(lambda request: 1.0)(asked, 0).splitlines()[0]
     '不通过'
@@ -87,8 +91,8 @@ def voting(probability: Callable[[GenerateRequest], float]) -> Callable[[Generat
 
 
 def _child_seed(request: GenerateRequest, index: int) -> int:
-    sampling = request.sampling
-    return (sampling.seed or 0) + index if sampling.temperature else 0
+    decoding = request.decoding
+    return (decoding.seed or 0) + index if decoding.temperature else 0
 
 
 def _verdict(ticket: str, seed: int, fails: float) -> str:

@@ -6,12 +6,18 @@ Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from vqc.errors import InvalidValue
+
 FinishReason = Literal["stop", "length"]
+
+MAX_NEW_TOKENS = 8192
+"""The longest answer that a request may ask for, in tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,29 +33,48 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How tokens are drawn. ``temperature`` 0 is greedy; child i of ``n`` samples with ``seed + i``."""
+class DecodingParams:
+    """How an answer is decoded. The defaults are deterministic: ``temperature`` 0 is greedy.
 
-    max_tokens: int
+    ``max_new_tokens`` counts the tokens of the answer only.
+
+    Raises:
+        InvalidValue: a parameter outside its range, named with the range.
+    """
+
+    max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     seed: int | None = None
-    n: int = 1
+
+    def __post_init__(self) -> None:
+        tokens = f"1 to {MAX_NEW_TOKENS}"
+        _check("max_new_tokens", self.max_new_tokens, 1 <= self.max_new_tokens <= MAX_NEW_TOKENS, tokens)
+        _check("temperature", self.temperature, 0 <= self.temperature <= 2, "0 to 2")
+        _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0, at most 1")
+        _check("repetition_penalty", self.repetition_penalty, 0 < self.repetition_penalty <= 2, "above 0, at most 2")
+        _check("seed", self.seed, self.seed is None or 0 <= self.seed < 2**31, "0 to 2147483647")
+
+
+def _check(field: str, value: float | None, in_range: bool, valid: str) -> None:
+    if not in_range or (value is not None and not math.isfinite(value)):
+        raise InvalidValue(field, value, f"valid: {valid}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
     """One chat turn: a system text, then images and texts in the order given.
 
-    ``grammar`` is GBNF that every completion must follow. A lower ``priority`` is served earlier. ``timeout_s`` is the
-    caller's deadline for the whole answer.
+    ``n`` answers are written, answer i with the seed ``decoding.seed + i``. ``grammar`` is GBNF that every answer must
+    follow. A lower ``priority`` is served earlier. ``timeout_s`` is the deadline of the whole request.
     """
 
     request_id: str
     system: str
     user: tuple[Image | str, ...]
-    sampling: Sampling
+    decoding: DecodingParams
+    n: int = 1
     grammar: str | None = None
     priority: int = 0
     timeout_s: float = 60.0
@@ -57,7 +82,7 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One of the ``n`` answers. ``length`` means that it was cut at ``max_tokens``."""
+    """One of the ``n`` answers. ``length`` means that it was cut at ``max_new_tokens``."""
 
     index: int
     text: str

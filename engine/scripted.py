@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|.", re.DOTALL)
 
 
 class ScriptedEngine:
-    """Answers ``script(request, index)`` for completion ``index``, cut at ``max_tokens`` pieces.
+    """Answers ``script(request, index)`` for completion ``index``, cut at ``max_new_tokens`` pieces.
 
     ``latency_s`` passes before an answer, ``token_interval_s`` between the pieces of a streamed one. ``fail`` may name
     an error to raise instead. What happened is kept for tests: the last ``remember`` requests, how many are in flight,
@@ -47,7 +47,7 @@ class ScriptedEngine:
         """The complete answer after ``latency_s``."""
         with self._counted(request):
             await self._wait(request)
-            completions = tuple(self._completion(request, index) for index in range(request.sampling.n))
+            completions = tuple(self._completion(request, index) for index in range(request.n))
             return Generation(
                 completions=completions,
                 prompt_tokens=_prompt_tokens(request),
@@ -100,17 +100,17 @@ class ScriptedEngine:
             raise EngineUnavailable("the engine is closed")
         if error := self._fail(request):
             raise error
-        if request.sampling.n > 1 and not request.sampling.temperature:
-            raise EngineRefused(f"n must be 1 when using greedy sampling, got {request.sampling.n}.")
+        if request.n > 1 and not request.decoding.temperature:
+            raise EngineRefused(f"n must be 1 when using greedy sampling, got {request.n}.")
 
     def _completion(self, request: GenerateRequest, index: int) -> Completion:
         text = self._script(request, index)
         pieces = _TOKEN.findall(text)
-        cut = len(pieces) > request.sampling.max_tokens
+        cut = len(pieces) > request.decoding.max_new_tokens
         finish_reason: FinishReason = "length" if cut else "stop"
         return Completion(
             index=index,
-            text="".join(pieces[: request.sampling.max_tokens]) if cut else text,
+            text="".join(pieces[: request.decoding.max_new_tokens]) if cut else text,
             finish_reason=finish_reason,
         )
 

@@ -59,21 +59,21 @@ def _constraint(grammar: str) -> bytes:
 
 
 def _parameters(request: GenerateRequest, model: str, stream: bool, send_priority: bool) -> dict[str, object]:
-    """Everything but messages and grammar. Sampling is spelled out in full, so that no server-side default joins in."""
-    sampling = request.sampling
+    """Everything but messages and grammar. Decoding is spelled out in full, so that no server-side default joins in."""
+    decoding = request.decoding
     body: dict[str, object] = {
         "model": model,
         "request_id": request.request_id,
-        "max_completion_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
+        "max_completion_tokens": decoding.max_new_tokens,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
         "top_k": 0,
         "min_p": 0.0,
-        "repetition_penalty": sampling.repetition_penalty,
-        "n": sampling.n,
+        "repetition_penalty": decoding.repetition_penalty,
+        "n": request.n,
     }
-    if sampling.seed is not None:
-        body["seed"] = sampling.seed
+    if decoding.seed is not None:
+        body["seed"] = decoding.seed
     if request.priority and send_priority:
         body["priority"] = request.priority
     if stream:

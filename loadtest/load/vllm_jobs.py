@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from engine.wire import chat_body
 from loadtest.http.connection import Reply
 from loadtest.load.job import LoadJob
@@ -41,15 +41,17 @@ class RawJob(LoadJob[Load]):
     def generation(self, n: int) -> GenerateRequest:
         """What request ``n`` asks of the engine."""
         load = self.load
-        prompt, photos, sampling = self._prompt(n), self._photos(n), Sampling(max_tokens=load.max_new_tokens)
+        prompt, photos, answers = self._prompt(n), self._photos(n), 1
+        decoding = DecodingParams(max_new_tokens=load.max_new_tokens)
         if isinstance(load, StageBLoad):
-            sampling = Sampling(max_tokens=load.max_new_tokens, temperature=0.6, top_p=0.95, seed=142, n=load.samples)
+            decoding, answers = replace(decoding, temperature=0.6, top_p=0.95, seed=142), load.samples
         images = [Image(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest()) for photo in photos]
         return GenerateRequest(
             request_id=f"{self.supply.run}-{n}",
             system=prompt.system,
             user=(*filter(None, [prompt.before]), *images, prompt.after),
-            sampling=sampling,
+            decoding=decoding,
+            n=answers,
             grammar=_GRAMMARS[load.task] if self.constrained else None,
         )
 

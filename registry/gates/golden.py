@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from vqc import parser, summary
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
@@ -34,7 +34,7 @@ class GoldenQuestion:
             request_id=request_id,
             system=prompt.system,
             user=prompt.parts([Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)]),
-            sampling=Sampling(max_tokens=max_tokens),
+            decoding=DecodingParams(max_new_tokens=max_tokens),
             grammar=grammar if constrained else None,
             timeout_s=timeout_s,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from service.cli.options import chosen, engine_options, knob_options
+from service.cli.options import decoding_options, decoding_params, engine_options
 
 
 @click.command()
@@ -18,14 +18,14 @@ from service.cli.options import chosen, engine_options, knob_options
     "--overlay", type=click.Path(path_type=Path, file_okay=False), help="Also draw pictures into this folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@knob_options
+@decoding_options
 @engine_options
 def caption(
     photos: tuple[Path, ...],
     coordinates: str,
     overlay: Path | None,
     as_json: bool,
-    knobs: dict[str, Any],
+    decoding: dict[str, Any],
     **overrides: object,
 ) -> None:
     """Print what is in each PHOTO: every object with its box, quad or line.
@@ -37,12 +37,12 @@ def caption(
     from service.platform.settings import read_settings
 
     settings = read_settings(**overrides)
-    decoding = chosen(knobs, settings.caption_max_new_tokens)
+    params = decoding_params(decoding, settings.caption_max_new_tokens)
     if overlay is not None:
         overlay.mkdir(parents=True, exist_ok=True)
     answers = run_with_engine(
         settings,
-        lambda context: caption_files(context, photos, decoding, coordinates, overlay),  # type: ignore[arg-type]
+        lambda context: caption_files(context, photos, params, coordinates, overlay),  # type: ignore[arg-type]
     )
     if as_json:
         click.echo(json.dumps(answers, ensure_ascii=False, indent=2))

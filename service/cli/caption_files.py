@@ -9,18 +9,18 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+from engine.protocol import DecodingParams
 from service.app.context import Context
 from service.cli.progress import in_order
 from service.photos.answers import caption_out
 from service.photos.overlay import overlay_png
 from service.photos.schemas import Coordinates
-from service.platform.generation import Knobs
 from service.web.problems import problem_of
 from vqc.errors import VqcError
 
 
 async def caption_files(
-    context: Context, photos: Sequence[Path], knobs: Knobs, coordinates: Coordinates, overlay: Path | None
+    context: Context, photos: Sequence[Path], decoding: DecodingParams, coordinates: Coordinates, overlay: Path | None
 ) -> list[dict[str, Any]]:
     """The answers of ``POST /caption`` for each file, in the order given, each with its ``photo_file``."""
 
@@ -30,7 +30,7 @@ async def caption_files(
             result = await context.photos.caption(
                 await asyncio.to_thread(path.read_bytes),
                 request_id=request_id,
-                knobs=knobs,
+                decoding=decoding,
                 timeout_s=context.photos.defaults.timeout_s,
             )
         except VqcError as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from service.platform.generation import Knobs
+from engine.protocol import DecodingParams
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -27,9 +27,9 @@ def engine_options(command: _F) -> _F:
     )(command)
 
 
-def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The generation knobs, gathered into the argument ``knobs``; ``chosen`` makes them values."""
-    command = _gathered(command)
+def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The decoding options, passed as one argument ``decoding``; ``decoding_params`` makes values of them."""
+    command = _gather_decoding(command)
     command = click.option("--seed", type=int, help="Seed of sampling.")(command)
     command = click.option("--repetition-penalty", type=float, default=1.0, show_default=True)(command)
     command = click.option("--top-p", type=float, default=1.0, show_default=True)(command)
@@ -37,17 +37,17 @@ def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--max-new-tokens", type=int, help="Most tokens of an answer.")(command)
 
 
-def chosen(knobs: dict[str, Any], max_new_tokens: int) -> Knobs:
-    """The knobs as given, ``max_new_tokens`` where they leave it open. Raises ``InvalidValue``."""
-    given = {name: value for name, value in knobs.items() if value is not None}
-    return Knobs(**{"max_new_tokens": max_new_tokens, **given})
+def decoding_params(decoding: dict[str, Any], max_new_tokens: int) -> DecodingParams:
+    """The options as given, with ``max_new_tokens`` as the default for theirs. Raises ``InvalidValue``."""
+    given = {name: value for name, value in decoding.items() if value is not None}
+    return DecodingParams(**{"max_new_tokens": max_new_tokens, **given})
 
 
-def _gathered(command: Callable[..., Any]) -> Callable[..., Any]:
-    names = tuple(field.name for field in fields(Knobs))
+def _gather_decoding(command: Callable[..., Any]) -> Callable[..., Any]:
+    names = tuple(field.name for field in fields(DecodingParams))
 
     @wraps(command)
     def gathering(**given: Any) -> Any:
-        return command(knobs={name: given.pop(name) for name in names}, **given)
+        return command(decoding={name: given.pop(name) for name in names}, **given)
 
     return gathering

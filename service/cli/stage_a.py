@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from service.cli.options import chosen, engine_options, knob_options
+from service.cli.options import decoding_options, decoding_params, engine_options
 
 
 @click.command("stage-a")
@@ -17,14 +17,14 @@ from service.cli.options import chosen, engine_options, knob_options
     "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSONL to write or resume."
 )
 @click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Photos in flight.")
-@knob_options
+@decoding_options
 @engine_options
 def stage_a(
     directory: Path,
     mission: str,
     output: Path,
     concurrency: int,
-    knobs: dict[str, Any],
+    decoding: dict[str, Any],
     **overrides: object,
 ) -> None:
     """Write one line {"image_id": …, "summary": …} for each photo below DIRECTORY.
@@ -40,14 +40,14 @@ def stage_a(
 
     wanted = mission_named(mission)
     settings = read_settings(**overrides)
-    decoding = chosen(knobs, settings.stage_a_max_new_tokens)
+    params = decoding_params(decoding, settings.stage_a_max_new_tokens)
     photos = photos_below(directory)
     done = read_done(output)
     todo = {image_id: path for image_id, path in photos.items() if image_id not in done}
     failed: dict[str, str] = {}
     if todo:
         failed = run_with_engine(
-            settings, lambda context: write_summaries(context, todo, wanted, decoding, output, concurrency)
+            settings, lambda context: write_summaries(context, todo, wanted, params, output, concurrency)
         )
     written = len(todo) - len(failed)
     click.echo(

@@ -9,17 +9,22 @@ from pathlib import Path
 from uuid import uuid4
 
 from engine.errors import EngineRefused
+from engine.protocol import DecodingParams
 from service.app.context import Context
 from service.cli.progress import in_order
 from service.platform.errors import AnswerMalformed
-from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 from vqc.missions import Mission
 from vqc.summary import render
 
 
 async def write_summaries(
-    context: Context, photos: Mapping[str, Path], mission: Mission, knobs: Knobs, output: Path, concurrency: int
+    context: Context,
+    photos: Mapping[str, Path],
+    mission: Mission,
+    decoding: DecodingParams,
+    output: Path,
+    concurrency: int,
 ) -> dict[str, str]:
     """Appends a line per photo to ``output``, in order, as each is ready. Returns why which photos have none.
 
@@ -36,7 +41,7 @@ async def write_summaries(
                     engine=pinned.engine,
                     mission=mission,
                     request_id=request_id,
-                    knobs=knobs,
+                    decoding=decoding,
                     timeout_s=context.photos.defaults.timeout_s,
                 )
         except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:

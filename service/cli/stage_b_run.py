@@ -113,7 +113,7 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
                 timeout_s=config.runner.timeout_s,
                 patience_s=config.runner.patience_s,
             )
-            reflect = Reflect(pinned.engine, config.reflection.knobs, timeout_s=config.runner.timeout_s)
+            reflect = Reflect(pinned.engine, config.reflection.decoding, timeout_s=config.runner.timeout_s)
             rule = config.rule_of()
             improve = Improve(reflect, judge_all, rule=rule, seed=config.seed, journal=folder, artifacts=folder)
             loop = TrainingFreeLoop(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from engine.protocol import DecodingParams
 from service.console.explained import explained
 from service.console.looking import Filters, require_look
 from service.console.render import page
@@ -16,7 +17,6 @@ from service.console.sign import named
 from service.photos import answers
 from service.photos.services import photo_services
 from service.platform.errors import BlobMissing, ReviewConflict
-from service.platform.generation import Knobs
 from service.tickets.review_queue import place
 from service.tickets.services import ticket_services
 from service.tickets.ticket import Group, GroupPhoto
@@ -133,9 +133,9 @@ async def objects(request: Request, group_id: GroupId, digest: Digest) -> Respon
     started, photos = perf_counter(), photo_services(request)
     _photo_of(await ticket_services(request).store.get(group_id), digest)
     data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])
-    knobs = Knobs(max_new_tokens=photos.defaults.caption_max_new_tokens)
+    decoding = DecodingParams(max_new_tokens=photos.defaults.caption_max_new_tokens)
     with web_services(request).admission.admitted():
-        asked = photos.caption(data, request_id=request_id, knobs=knobs, timeout_s=photos.defaults.timeout_s)
+        asked = photos.caption(data, request_id=request_id, decoding=decoding, timeout_s=photos.defaults.timeout_s)
         result = await while_connected(request, asked)
     coordinates: Literal["norm1000"] = "norm1000"
     total_ms = (perf_counter() - started) * 1000

@@ -75,10 +75,10 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """A judgement for each rollout that parsed, in their order.
 
-    >>> from service.platform.generation import Knobs
+    >>> from engine.protocol import DecodingParams
     >>> from service.judging.rollouts import plan, rollout
     >>> from vqc.missions import mission_named
-    >>> entry, = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
+    >>> entry, = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
     >>> texts = ("不通过\\n理由: 挡风板安装方向错误", "通过\\n理由: 符合要求")
     >>> lines = ["BBU设备/华为,显示完整,无需安装×1"]
     >>> found = judge(mission_named("挡风板安装检查"), lines, [rollout(entry, i, t) for i, t in enumerate(texts)])

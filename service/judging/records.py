@@ -33,17 +33,17 @@ def trajectory_record(group_id: str, mission: str, epoch: int, rollout: Rollout,
 
     ``seed`` is its request's base; the candidate was drawn with the base plus its place in the request.
     """
-    answer, knobs = rollout.outcome.answer, rollout.knobs
+    answer, decoding = rollout.outcome.answer, rollout.decoding
     return {
         "group_id": group_id,
         "mission": mission,
         "epoch": epoch,
         "result": {
             "candidate_index": rollout.candidate_index,
-            "temperature": knobs.temperature,
-            "top_p": knobs.top_p,
-            "max_new_tokens": knobs.max_new_tokens,
-            "seed": knobs.seed,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "max_new_tokens": decoding.max_new_tokens,
+            "seed": decoding.seed,
             "text": rollout.text,
             "verdict": answer and str(answer.verdict),
             "reason": answer and answer.reason,

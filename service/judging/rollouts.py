@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.protocol import Sampling
-from service.platform.generation import Knobs
+from engine.protocol import DecodingParams
 from vqc.errors import InvalidValue
 from vqc.verdict import VerdictOutcome, parse
 
@@ -17,9 +16,12 @@ LARGEST_WAVE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEntry:
-    """One engine request: its decode settings, seed base set, and the ``n`` candidates that it brings."""
+    """One engine request: its decode settings, seed base set, and the ``n`` candidates that it brings.
 
-    knobs: Knobs
+    Candidate i of the request is drawn with ``seed + i``.
+    """
+
+    decoding: DecodingParams
     n: int
     first_candidate: int
 
@@ -28,22 +30,17 @@ class PlanEntry:
         """The candidate indices of the request's completions, in their order."""
         return range(self.first_candidate, self.first_candidate + self.n)
 
-    @property
-    def sampling(self) -> Sampling:
-        """The request's sampling; completion i is drawn with ``seed + i``."""
-        return self.knobs.sampling(self.n)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """One sampled answer and what was read of it; one that does not parse is data, not an error.
 
-    ``knobs`` are its request's, with the seed base: the answer itself was drawn with the seed of its place in the request.
+    ``decoding`` are its request's, with the seed base: the answer itself was drawn with the seed of its place in the request.
     ``created_at`` (UTC) is None for an answer that was made up in a test.
     """
 
     candidate_index: int
-    knobs: Knobs
+    decoding: DecodingParams
     text: str
     outcome: VerdictOutcome
     created_at: datetime | None = None
@@ -51,7 +48,7 @@ class Rollout:
     @property
     def temperature(self) -> float:
         """The temperature it was sampled at."""
-        return self.knobs.temperature
+        return self.decoding.temperature
 
     @property
     def record(self) -> dict[str, object]:
@@ -60,15 +57,15 @@ class Rollout:
         return {"candidate_index": self.candidate_index, "text": self.text, "created_at": made}
 
 
-def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple[PlanEntry, ...]:
+def plan(grid: Sequence[DecodingParams], samples_per_decode: int, seed: int = 0) -> tuple[PlanEntry, ...]:
     """The engine requests for one ticket, in grid order; candidates are numbered through.
 
     A seed base nearer than ``samples_per_decode`` to an earlier one moves up to the next free place, so that no two
     candidates share a seed; an entry without a seed starts at ``seed``. A greedy entry (temperature 0) has one sample:
     more would be the same answer counted as several votes.
 
-    >>> grid = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.2, 42), (0.6, 43), (0.9, None))]
-    >>> [(entry.knobs.seed, list(entry.candidates)) for entry in plan(grid, 2, seed=7)]
+    >>> grid = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.2, 42), (0.6, 43), (0.9, None))]
+    >>> [(entry.decoding.seed, list(entry.candidates)) for entry in plan(grid, 2, seed=7)]
     [(42, [0, 1]), (44, [2, 3]), (7, [4, 5])]
 
     Raises:
@@ -80,11 +77,11 @@ def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple
         raise InvalidValue("sampler.samples_per_decode", samples_per_decode, f"valid: 1 to {LARGEST_WAVE}")
     entries: list[PlanEntry] = []
     bases: list[int] = []
-    for knobs in grid:
-        base = _free_base(seed if knobs.seed is None else knobs.seed, bases, samples_per_decode)
-        n = samples_per_decode if knobs.temperature > 0 else 1
+    for decoding in grid:
+        base = _free_base(seed if decoding.seed is None else decoding.seed, bases, samples_per_decode)
+        n = samples_per_decode if decoding.temperature > 0 else 1
         first = entries[-1].candidates.stop if entries else 0
-        entries.append(PlanEntry(knobs=replace(knobs, seed=base), n=n, first_candidate=first))
+        entries.append(PlanEntry(decoding=replace(decoding, seed=base), n=n, first_candidate=first))
         bases.append(base)
     return tuple(entries)
 
@@ -92,13 +89,13 @@ def plan(grid: Sequence[Knobs], samples_per_decode: int, seed: int = 0) -> tuple
 def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None = None) -> Rollout:
     """The rollout that completion ``index`` of an entry's request wrote.
 
-    >>> entry, = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
+    >>> entry, = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
     >>> rollout(entry, 1, "通过\\n理由: 挡风板安装方向正确").candidate_index
     1
     """
     return Rollout(
         candidate_index=entry.candidates[index],
-        knobs=entry.knobs,
+        decoding=entry.decoding,
         text=text,
         outcome=parse(text),
         created_at=created_at,
@@ -108,7 +105,7 @@ def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None
 def restored(entries: Sequence[PlanEntry], record: Mapping[str, object]) -> Rollout:
     """The rollout of the same plan whose ``record`` was kept.
 
-    >>> entries = plan([Knobs(max_new_tokens=64, temperature=0.6)], 2)
+    >>> entries = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
     >>> kept = rollout(entries[0], 1, "建议复核")
     >>> restored(entries, kept.record) == kept
     True

@@ -33,9 +33,9 @@ class Sampler:
     """One wave is one engine request (``rollouts.plan``). ``adaptive`` is the certainty of the majority, 0.5 to 1, above
     which a ticket's remaining waves are left out; None samples the whole plan.
 
-    >>> from service.platform.generation import Knobs
+    >>> from engine.protocol import DecodingParams
     >>> from service.judging.rollouts import plan
-    >>> Sampler(waves=plan([Knobs(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).planned
+    >>> Sampler(waves=plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).planned
     8
 
     Raises:
@@ -60,4 +60,7 @@ class Sampler:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything that decides how a ticket is sampled: a calibration holds for one sampler only."""
-        return digest(asdict(self))
+        fields = asdict(self)
+        for wave in fields["waves"]:
+            wave["knobs"] = wave.pop("decoding")  # the name that the digests of stored calibrations were made with
+        return digest(fields)

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from engine.protocol import DecodingParams
 from service.guidance.gate import GateRule
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
 from service.learning.improve import ReflectionRule
 from service.learning.loop import LoopPlan
-from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 
 Paths = Annotated[tuple[Path, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
@@ -58,9 +58,11 @@ class DecodeSection(_Section):
     seed: int | None = None
 
     @property
-    def knobs(self) -> Knobs:
-        """The same as knobs. Raises ``InvalidValue``."""
-        return Knobs(max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p, seed=self.seed)
+    def decoding(self) -> DecodingParams:
+        """The entry as parameters of a request. Raises ``InvalidValue``."""
+        return DecodingParams(
+            max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p, seed=self.seed
+        )
 
 
 class SamplerSection(_Section):
@@ -94,9 +96,9 @@ class ReflectionSection(_Section):
     gate: GateSection = GateSection()
 
     @property
-    def knobs(self) -> Knobs:
+    def decoding(self) -> DecodingParams:
         """How reflection is decoded, but for the seed. Raises ``InvalidValue``."""
-        return Knobs(max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p)
+        return DecodingParams(max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p)
 
 
 class EvaluationSection(_Section):
@@ -144,7 +146,7 @@ class StageBConfig(_Section):
 
     def sampler_of(self) -> Sampler:
         """How tickets are sampled. Raises ``InvalidValue``."""
-        grid = [entry.knobs for entry in self.sampler.grid]
+        grid = [entry.decoding for entry in self.sampler.grid]
         waves = plan(grid, self.sampler.samples_per_decode, self.seed)
         return Sampler(waves=waves, evidence=self.evidence, adaptive=self.sampler.adaptive)
 
@@ -186,7 +188,7 @@ def load_config(path: Path, output: Path | None = None) -> StageBConfig:
         raise InvalidValue(str(path), tree, "must be a mapping of keys")
     try:
         config = StageBConfig.model_validate(tree)
-        _ = config.sampler_of(), config.rule_of(), config.reflection.knobs
+        _ = config.sampler_of(), config.rule_of(), config.reflection.decoding
     except ValidationError as error:
         raise _problem(path, error) from error
     if output is not None:

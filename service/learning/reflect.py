@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.protocol import Engine, GenerateRequest
+from engine.protocol import DecodingParams, Engine, GenerateRequest
 from service.guidance.guidance import Guidance
 from service.learning.reflection import Case, reflection_prompt
-from service.platform.generation import Knobs
 from vqc.contract import digest, prompt_digest
 from vqc.missions import Mission
 
@@ -18,14 +17,16 @@ PRIORITY = 10
 class Reflect:
     """Asks one engine for operations on guidance; ``reflection.read_proposal`` reads the answer."""
 
-    def __init__(self, engine: Engine, knobs: Knobs, *, timeout_s: float) -> None:
+    def __init__(self, engine: Engine, decoding: DecodingParams, *, timeout_s: float) -> None:
         self._engine = engine
-        self._knobs = knobs
+        self._decoding = decoding
         self._timeout_s = timeout_s
 
     def key(self, mission: Mission, guidance: Guidance, cases: Sequence[Case]) -> str:
         """What the answer depends on, as a digest: equal questions have equal keys."""
-        return digest([prompt_digest(reflection_prompt(mission, guidance, cases)), repr(self._knobs)])
+        # "Knobs" is the name that the keys of stored reflections were made with: an interrupted run finds them by it.
+        decoding = repr(self._decoding).replace(type(self._decoding).__name__, "Knobs", 1)
+        return digest([prompt_digest(reflection_prompt(mission, guidance, cases)), decoding])
 
     async def __call__(self, mission: Mission, guidance: Guidance, cases: Sequence[Case]) -> str:
         """The answer as written. Raises ``EngineError``."""
@@ -34,7 +35,7 @@ class Reflect:
             request_id=f"reflect-{self.key(mission, guidance, cases)[:16]}",
             system=prompt.system,
             user=(prompt.after,),
-            sampling=self._knobs.sampling(),
+            decoding=self._decoding,
             priority=PRIORITY,
             timeout_s=self._timeout_s,
         )

@@ -71,11 +71,11 @@ class Repeats:
 
     def question(self, request: GenerateRequest, model_digest: str) -> Question | None:
         """The request as a question whose answer may be kept; None for one whose answer may be another next time."""
-        sampling = request.sampling
-        if sampling.temperature or sampling.n > 1 or request.grammar not in _READERS:
+        decoding = request.decoding
+        if decoding.temperature or request.n > 1 or request.grammar not in _READERS:
             return None
         words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
-        asked = [request.system, words, _once(request.grammar), sampling.max_tokens, sampling.repetition_penalty]
+        asked = [request.system, words, _once(request.grammar), decoding.max_new_tokens, decoding.repetition_penalty]
         key = digest([model_digest, self._served_as, contract_digests(), asked])
         return Question(key=key, request=request, model_digest=model_digest)
 

@@ -50,7 +50,7 @@ class Shadow:
         """What compares an answer with that of ``shadow``. Sampled answers are not compared: they differ by chance."""
 
         def compare(request: GenerateRequest, answer: str) -> None:
-            if request.sampling.temperature or request.sampling.n > 1:
+            if request.decoding.temperature or request.n > 1:
                 return
             if len(self._tasks) >= MOST_AT_ONCE:
                 self._tell(Agreement.SKIPPED)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.adapter import read_adapter
 from engine.profile import EngineSettings
-from engine.protocol import Engine, GenerateRequest, Sampling
+from engine.protocol import DecodingParams, Engine, GenerateRequest
 from service.models.answer_cache import AnswerStore, Repeats
 from service.models.capacity import has_room
 from service.models.catalogue import ModelCatalogue
@@ -170,7 +170,11 @@ def _endpoint(url: str) -> str | Path:
 
 def _grammar_warmup(grammar: str) -> GenerateRequest:
     """One token under a grammar: the engine compiles it before it counts as ready, not for the first caller."""
-    sampling = Sampling(max_tokens=1)
     return GenerateRequest(
-        request_id="warmup", system="", user=("1",), sampling=sampling, grammar=grammar, timeout_s=120
+        request_id="warmup",
+        system="",
+        user=("1",),
+        decoding=DecodingParams(max_new_tokens=1),
+        grammar=grammar,
+        timeout_s=120,
     )

@@ -6,10 +6,9 @@ from time import perf_counter
 
 from opentelemetry.trace import get_tracer
 
-from engine.protocol import Delta, GenerateRequest, Generation, Image
+from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation, Image
 from service.models.observe import Observer, Task
 from service.photos.reader import PhotoReader
-from service.platform.generation import Knobs
 from vqc.errors import PhotoRejected
 from vqc.image import CanonicalPhoto
 from vqc.parser import Status
@@ -37,7 +36,7 @@ def photo_request(
     prompt: Prompt,
     *,
     request_id: str,
-    knobs: Knobs,
+    decoding: DecodingParams,
     grammar: str,
     priority: int,
     timeout_s: float,
@@ -48,7 +47,7 @@ def photo_request(
         request_id=request_id,
         system=prompt.system,
         user=(*filter(None, [prompt.before]), image, prompt.after),
-        sampling=knobs.sampling(),
+        decoding=decoding,
         grammar=grammar,
         priority=priority,
         timeout_s=timeout_s,

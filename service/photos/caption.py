@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 
-from engine.protocol import Delta, GenerateRequest, Generation
+from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation
 from service.models.observe import Observer
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
@@ -14,7 +14,6 @@ from service.photos.ask import answered, photo_request, read_photo
 from service.photos.reader import PhotoReader
 from service.photos.results import CaptionBegun, CaptionResult, Timings
 from service.platform.errors import AnswerMalformed
-from service.platform.generation import Knobs
 from vqc.caption import CaptionObject
 from vqc.contract import prompt_digest
 from vqc.grammar import CAPTION_GRAMMAR
@@ -36,7 +35,9 @@ class CaptionPhoto:
         self._prompt = dense_prompt()
         self._prompt_digest = prompt_digest(self._prompt)
 
-    async def __call__(self, data: bytes, *, request_id: str, knobs: Knobs, timeout_s: float) -> CaptionResult:
+    async def __call__(
+        self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
+    ) -> CaptionResult:
         """The caption of an encoded photo.
 
         Raises:
@@ -47,7 +48,7 @@ class CaptionPhoto:
         photo, photo_ms = await read_photo(self._reader, data, self._observer)
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
             started = perf_counter()
-            request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
+            request = self._request(photo, request_id, decoding, timeout_s - pinned.waited_s)
             generation = await pinned.engine.generate(request)
         return self._result(
             pinned.model,
@@ -59,7 +60,7 @@ class CaptionPhoto:
         )
 
     async def stream(
-        self, data: bytes, *, request_id: str, knobs: Knobs, timeout_s: float
+        self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
     ) -> AsyncGenerator[CaptionBegun | CaptionObject | CaptionResult, None]:
         """Photo and model, each object as soon as it is complete, then the whole result. Raises as the call does.
 
@@ -69,7 +70,7 @@ class CaptionPhoto:
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
             yield CaptionBegun(model=pinned.model, photo=photo)
             started, reader, last, seen = perf_counter(), CaptionReader(), Delta(text=""), False
-            request = self._request(photo, request_id, knobs, timeout_s - pinned.waited_s)
+            request = self._request(photo, request_id, decoding, timeout_s - pinned.waited_s)
             async with aclosing(pinned.engine.stream(request)) as deltas:
                 async for last in deltas:
                     if not reader.text and not last.cached:
@@ -88,12 +89,14 @@ class CaptionPhoto:
             cost=last,
         )
 
-    def _request(self, photo: CanonicalPhoto, request_id: str, knobs: Knobs, timeout_s: float) -> GenerateRequest:
+    def _request(
+        self, photo: CanonicalPhoto, request_id: str, decoding: DecodingParams, timeout_s: float
+    ) -> GenerateRequest:
         return photo_request(
             photo,
             self._prompt,
             request_id=request_id,
-            knobs=knobs,
+            decoding=decoding,
             grammar=CAPTION_GRAMMAR,
             priority=PRIORITY,
             timeout_s=timeout_s,

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from engine.protocol import DecodingParams
 from service.photos import answers
 from service.photos.bodies import caption_photo, stage_a_photos
 from service.photos.overlay import overlay_png
 from service.photos.results import CaptionBegun, CaptionResult
 from service.photos.schemas import CaptionOut, CaptionQuery, StageAOut
 from service.photos.services import PhotoServices, photo_services
-from service.platform.generation import Knobs
 from service.web.auth import Scope, require
 from service.web.disconnect import while_connected
 from service.web.problems import problem_of
-from service.web.schemas import KnobsIn
+from service.web.schemas import DecodingIn
 from service.web.sse import event, event_stream
 from vqc.caption import CaptionObject
 from vqc.errors import InvalidValue, VqcError
@@ -43,17 +43,17 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed and query.render == "overlay":
         raise InvalidValue("render", "overlay", "an event stream carries JSON; drop render or the Accept header")
-    knobs, timeout_s = _decoding(query, services, services.defaults.caption_max_new_tokens)
+    decoding, timeout_s = _decoding(query, services, services.defaults.caption_max_new_tokens)
     request_id: str = request.scope["vqc_request_id"]
     data = await caption_photo(request, services.fetch)
     if streamed:
-        parts = services.caption.stream(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        parts = services.caption.stream(data, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
         begun = cast(CaptionBegun, await while_connected(request, anext(parts)))
         first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
         events = _caption_events(request_id, query, started, begun.photo, first, parts)
         return event_stream(request, events, answers.model_header(begun.model))
     result = await while_connected(
-        request, services.caption(data, request_id=request_id, knobs=knobs, timeout_s=timeout_s)
+        request, services.caption(data, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
     )
     total_ms = _ms_since(started)
     timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
@@ -72,14 +72,14 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
 
 
 @router.post("/stage-a", summary="One line per photo", tags=["inspection"], response_model=StageAOut)
-async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Response:
+async def stage_a(request: Request, query: Annotated[DecodingIn, Query()]) -> Response:
     """One Chinese line for each of 1 to 16 photos of a mission, in the order given.
 
     A photo that is itself at fault gets a ``problem`` in its place; the others get their lines.
     """
     started, services = perf_counter(), photo_services(request)
     require(request, Scope.STAGE_A)
-    knobs, timeout_s = _decoding(query, services, services.defaults.stage_a_max_new_tokens)
+    decoding, timeout_s = _decoding(query, services, services.defaults.stage_a_max_new_tokens)
     name, photos = await stage_a_photos(request, services.fetch)
     mission, request_id = mission_named(name), request.scope["vqc_request_id"]
     result = await while_connected(
@@ -88,7 +88,7 @@ async def stage_a(request: Request, query: Annotated[KnobsIn, Query()]) -> Respo
             [source for _, source in photos],
             mission=mission,
             request_id=request_id,
-            knobs=knobs,
+            decoding=decoding,
             timeout_s=timeout_s,
         ),
     )
@@ -135,15 +135,15 @@ async def _caption_events(
         await rest.aclose()
 
 
-def _decoding(query: KnobsIn, services: PhotoServices, max_new_tokens: int) -> tuple[Knobs, float]:
-    knobs = Knobs(
+def _decoding(query: DecodingIn, services: PhotoServices, max_new_tokens: int) -> tuple[DecodingParams, float]:
+    decoding = DecodingParams(
         max_new_tokens=query.max_new_tokens or max_new_tokens,
         temperature=query.temperature,
         top_p=query.top_p,
         repetition_penalty=query.repetition_penalty,
         seed=query.seed,
     )
-    return knobs, min(query.timeout_s or services.defaults.timeout_s, services.defaults.timeout_s)
+    return decoding, min(query.timeout_s or services.defaults.timeout_s, services.defaults.timeout_s)
 
 
 def _json(body: BaseModel, headers: dict[str, str]) -> Response:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service.photos.stage_a import MAX_PHOTOS
 from service.web.problems import Problem
-from service.web.schemas import KnobsIn, ModelOut, PhotoIn, Wire
+from service.web.schemas import DecodingIn, ModelOut, PhotoIn, Wire
 from vqc.caption import MAX_OBJECTS
 
 Coordinates = Literal["norm1000", "pixel"]
@@ -29,7 +29,7 @@ class StageAIn(Wire):
     photos: list[PhotoIn] = Field(min_length=1, max_length=MAX_PHOTOS)
 
 
-class CaptionQuery(KnobsIn):
+class CaptionQuery(DecodingIn):
     """The query of ``POST /caption``."""
 
     coordinates: Coordinates = "norm1000"

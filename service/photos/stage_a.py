@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from engine.errors import EngineRefused
-from engine.protocol import Engine
+from engine.protocol import DecodingParams, Engine
 from service.models.observe import Observer
 from service.models.router import ModelRouter
 from service.photos.ask import answered, photo_request, read_photo
 from service.photos.reader import PhotoReader, PhotoSource
 from service.photos.results import PhotoFailure, StageAResult, SummaryResult, Timings
 from service.platform.errors import AnswerMalformed, FetchFailed
-from service.platform.generation import Knobs
 from service.platform.mission_words import subject
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
@@ -39,7 +38,13 @@ class SummarisePhotos:
         self._observer = observer
 
     async def __call__(
-        self, sources: Sequence[PhotoSource], *, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
+        self,
+        sources: Sequence[PhotoSource],
+        *,
+        mission: Mission,
+        request_id: str,
+        decoding: DecodingParams,
+        timeout_s: float,
     ) -> StageAResult:
         """One line per photo, concurrently, order kept. A photo that is itself at fault fails alone.
 
@@ -59,7 +64,7 @@ class SummarisePhotos:
                         engine=pinned.engine,
                         mission=mission,
                         request_id=f"{request_id}-{position}",
-                        knobs=knobs,
+                        decoding=decoding,
                         timeout_s=timeout_s - pinned.waited_s,
                     )
                 except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
@@ -74,7 +79,14 @@ class SummarisePhotos:
         return StageAResult(model=pinned.model, photos=photos, prompt_digest=prompt_digest(stage_a_prompt(mission)))
 
     async def line(
-        self, data: bytes, *, engine: Engine, mission: Mission, request_id: str, knobs: Knobs, timeout_s: float
+        self,
+        data: bytes,
+        *,
+        engine: Engine,
+        mission: Mission,
+        request_id: str,
+        decoding: DecodingParams,
+        timeout_s: float,
     ) -> SummaryResult:
         """The line of one photo by a pinned engine. Raises ``PhotoRejected``, ``EngineError`` or ``AnswerMalformed``."""
         photo, photo_ms = await read_photo(self._reader, data, self._observer)
@@ -84,7 +96,7 @@ class SummarisePhotos:
                 photo,
                 stage_a_prompt(mission),
                 request_id=request_id,
-                knobs=knobs,
+                decoding=decoding,
                 grammar=SUMMARY_GRAMMAR,
                 priority=PRIORITY,
                 timeout_s=timeout_s,

@@ -14,6 +14,7 @@ from docket import Docket
 from redis.asyncio import Redis
 
 from engine.profile import hardware_of
+from engine.protocol import DecodingParams
 from service.guidance.edit import GuidanceBook
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
@@ -25,7 +26,6 @@ from service.photos.reader import PhotoReader
 from service.photos.services import PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import Intake
-from service.platform.generation import Knobs
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from service.platform.server import beside
@@ -50,7 +50,7 @@ from service.tickets.worker_app import create_worker_app
 
 _log = structlog.get_logger("vqc")
 _GRID = tuple(
-    Knobs(max_new_tokens=128, temperature=temperature, top_p=top_p, seed=seed)
+    DecodingParams(max_new_tokens=128, temperature=temperature, top_p=top_p, seed=seed)
     for temperature, top_p, seed in ((0.3, 0.9, 42), (0.6, 0.95, 142), (0.9, 1.0, 242))
 )
 _SAMPLES, _ADAPTIVE, _SEED = 4, 0.95, 17
@@ -219,7 +219,7 @@ def group_worker(
         thresholds=Thresholds(settings.guidance_root),
         judging=Judging(
             samplers=sampling_of(settings)[0],
-            stage_a=Knobs(max_new_tokens=settings.stage_a_max_new_tokens),
+            stage_a=DecodingParams(max_new_tokens=settings.stage_a_max_new_tokens),
             timeout_s=settings.timeout_s,
         ),
         observer=parts.metrics,

@@ -14,7 +14,7 @@ from time import perf_counter
 from opentelemetry.trace import get_tracer
 
 from engine.errors import EngineRefused
-from engine.protocol import Engine, Image
+from engine.protocol import DecodingParams, Engine, Image
 from service.guidance.guidance import Guidance
 from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restored
@@ -24,7 +24,6 @@ from service.models.router import ModelRouter
 from service.photos.stage_a import SummarisePhotos
 from service.platform.errors import AnswerMalformed, BlobMissing
 from service.platform.gather import together
-from service.platform.generation import Knobs
 from service.tickets.blobs import BlobStore
 from service.tickets.manage import finished_event
 from service.tickets.outcome import outcome_of
@@ -46,7 +45,7 @@ class Judging:
     """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, deadlines in seconds."""
 
     samplers: Mapping[EvidenceKind, Sampler]
-    stage_a: Knobs
+    stage_a: DecodingParams
     timeout_s: float
 
 
@@ -133,7 +132,7 @@ class WorkOnGroup:
                 engine=engine,
                 mission=mission,
                 request_id=f"{group.job_id}-{photo.image_id}",
-                knobs=self._judging.stage_a,
+                decoding=self._judging.stage_a,
                 timeout_s=self._judging.timeout_s,
             )
         except (InvalidValue, EngineRefused, AnswerMalformed, BlobMissing) as error:

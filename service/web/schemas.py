@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.platform.generation import LARGEST_ANSWER
+from engine.protocol import MAX_NEW_TOKENS
 
 
 class Wire(BaseModel):
@@ -29,10 +29,10 @@ class PhotoIn(Wire):
         return self
 
 
-class KnobsIn(Wire):
+class DecodingIn(Wire):
     """How the answer is decoded; the defaults are deterministic."""
 
-    max_new_tokens: int | None = Field(None, ge=1, le=LARGEST_ANSWER, description="Most tokens of the answer.")
+    max_new_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS, description="Most tokens of the answer.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
     top_p: float = Field(1.0, gt=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0, le=2)

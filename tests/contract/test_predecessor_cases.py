@@ -45,10 +45,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.protocol import DecodingParams
 from service.cli.stage_a_files import photos_below
 from service.guidance.guidance import Add, Merge, Remove, Update, applied, seeded
 from service.platform.files import write_json
-from service.platform.generation import Knobs
 from trainer.augmentation.labels import Label, cut_labels
 from trainer.config import ConfigError, TrainConfig, config_from
 from trainer.evaluation.overlap import overlap
@@ -98,7 +98,7 @@ def test_geo_completeness(share: float, before: str, after: str):
 
 def test_sa_config():
     with pytest.raises(InvalidValue, match="top_p"):
-        Knobs(max_new_tokens=100, top_p=1.5)
+        DecodingParams(max_new_tokens=100, top_p=1.5)
     assert mission_named("BBU安装方式检查（正装）").name == "BBU安装方式检查（正装）"
 
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import pytest
 
 from engine.plausible import voting
+from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import seeded
 from service.judging.calibration import ScoredTicket, calibrate
 from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan
 from service.judging.sampler import Sampler
-from service.platform.generation import Knobs
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
 MISSION = mission_named("挡风板安装检查")
-GRID = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
+GRID = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
 WHOLE = Sampler(waves=plan(GRID, 4))
 
 

@@ -41,7 +41,7 @@ class Gauge:
         return await self._sum(GUESSED)
 
     async def _sum(self, name: str) -> int:
-        await self._engine.generate(asked("1", max_tokens=1))
+        await self._engine.generate(asked("1", max_new_tokens=1))
         self._pokes += 1
         samples = re.findall(rf"^{name} (\S+)$", await self._engine.metrics(), re.MULTILINE)
         return sum(int(float(value)) for value in samples)
@@ -113,8 +113,8 @@ def _engine_core(parent: int) -> int:
 
 async def test_guessing_ahead_changes_no_answer(managed_engine: ManagedEngine) -> None:
     """An engine that has seen an answer guesses it: what it says alone, together and under a seed stays the same."""
-    greedy = [asked(f"第{n}张", grammar="root ::= [甲乙丙丁] root", max_tokens=120) for n in range(6)]
-    sampled = [replace(one, sampling=replace(one.sampling, temperature=0.8, seed=n)) for n, one in enumerate(greedy)]
+    greedy = [asked(f"第{n}张", grammar="root ::= [甲乙丙丁] root", max_new_tokens=120) for n in range(6)]
+    sampled = [replace(one, decoding=replace(one.decoding, temperature=0.8, seed=n)) for n, one in enumerate(greedy)]
 
     async def said(requests: Sequence[GenerateRequest]) -> list[str]:
         return [one.completions[0].text for one in await asyncio.gather(*map(managed_engine.generate, requests))]
@@ -129,7 +129,7 @@ async def test_guessing_ahead_changes_no_answer(managed_engine: ManagedEngine) -
 async def test_seeded_samples_survive_prompts_that_are_read_in_pieces(managed_engine: ManagedEngine) -> None:
     """vLLM would end a CPU engine here; see ``engine.cpu_server``."""
     texts = [f"{n}：" + "光纤有保护措施。" * 150 for n in range(32)]  # no two begin alike: none is read from the cache
-    requests = [asked(text, f"{n}", max_tokens=4, temperature=0.7, seed=n) for n, text in enumerate(texts)]
+    requests = [asked(text, f"{n}", max_new_tokens=4, temperature=0.7, seed=n) for n, text in enumerate(texts)]
     answers = await asyncio.gather(*map(managed_engine.generate, requests))
     assert [len(answer.completions) for answer in answers] == [1] * 32
     again = await managed_engine.generate(requests[0])

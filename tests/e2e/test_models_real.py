@@ -22,7 +22,7 @@ from engine.adapter import read_adapter
 from engine.client import VllmClient
 from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from tests.support import photos, tiny
 from trainer.config import config_from
 from trainer.model.collate import pad_samples
@@ -101,7 +101,7 @@ async def test_an_adapter_of_the_vision_tower_is_served_unmerged(development_eng
         request_id="r",
         system="",
         user=(Image(data=photos.jpeg((320, 248)), media_type="image/jpeg", digest="0" * 64), "1"),
-        sampling=Sampling(max_tokens=24),
+        decoding=DecodingParams(max_new_tokens=24),
     )
     base = VllmClient(socket_of(development_engine), "dev-base")
     adapted, plain = (await development_engine.generate(request)), (await base.generate(request))

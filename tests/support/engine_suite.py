@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from engine.errors import EngineRefused, EngineTimeout
 from engine.plausible import plausible_answer
-from engine.protocol import Delta, Engine, GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, Delta, Engine, GenerateRequest, Image
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.parser import Status
@@ -35,18 +35,21 @@ def photo(color: str = "gray") -> Image:
     return Image(data=data.getvalue(), media_type="image/png", digest=sha256(data.getvalue()).hexdigest())
 
 
-def asked(*user: Image | str, grammar: str | None = None, timeout_s: float = 120, **sampling: float) -> GenerateRequest:
+def asked(
+    *user: Image | str, grammar: str | None = None, timeout_s: float = 120, n: int = 1, **decoding: float
+) -> GenerateRequest:
     return GenerateRequest(
         request_id="suite",
         system="你是质检助手。",
         user=user or ("请描述图片。",),
-        sampling=Sampling(**{"max_tokens": 24, **sampling}),  # pyright: ignore[reportArgumentType]
+        decoding=DecodingParams(**{"max_new_tokens": 24, **decoding}),  # pyright: ignore[reportArgumentType]
+        n=n,
         grammar=grammar,
         timeout_s=timeout_s,
     )
 
 
-LONG = asked("请写一篇长文。", grammar='root ::= "长" root', max_tokens=6000)
+LONG = asked("请写一篇长文。", grammar='root ::= "长" root', max_new_tokens=6000)
 """A request whose answer only ends at its last token."""
 
 
@@ -68,7 +71,7 @@ class EngineSuite:
 
     async def test_sixteen_photos_fit_one_turn(self, subject: Subject) -> None:
         photos = [photo(f"rgb({n}, 0, 0)") for n in range(16)]
-        assert (await subject.engine.generate(asked("任务", *photos, "请给出结论。", max_tokens=2))).completions
+        assert (await subject.engine.generate(asked("任务", *photos, "请给出结论。", max_new_tokens=2))).completions
 
     async def test_a_greedy_answer_repeats_itself(self, subject: Subject) -> None:
         request = asked(photo(), "请描述图片。", grammar=SUMMARY_GRAMMAR)
@@ -87,27 +90,27 @@ class EngineSuite:
             await subject.engine.generate(asked(n=2))
 
     async def test_a_caption_follows_its_grammar(self, subject: Subject) -> None:
-        request = asked(photo(), "请描述图片。", grammar=CAPTION_GRAMMAR, max_tokens=4000)
+        request = asked(photo(), "请描述图片。", grammar=CAPTION_GRAMMAR, max_new_tokens=4000)
         (answer,) = (await subject.engine.generate(request)).completions
         assert answer.finish_reason == "stop"
         assert parser.parse(answer.text).status is not Status.MALFORMED
 
     async def test_a_line_follows_its_grammar(self, subject: Subject) -> None:
-        request = asked(grammar=SUMMARY_GRAMMAR, max_tokens=4000, temperature=1.0, seed=3)
+        request = asked(grammar=SUMMARY_GRAMMAR, max_new_tokens=4000, temperature=1.0, seed=3)
         (answer,) = (await subject.engine.generate(request)).completions
         assert summary.parse(answer.text).status is Status.PARSED
 
     async def test_verdicts_follow_their_grammar(self, subject: Subject) -> None:
-        request = asked(grammar=VERDICT_GRAMMAR, max_tokens=4000, n=4, temperature=1.0, seed=7)
+        request = asked(grammar=VERDICT_GRAMMAR, max_new_tokens=4000, n=4, temperature=1.0, seed=7)
         for answer in (await subject.engine.generate(request)).completions:
             assert verdict.parse(answer.text).status is not Status.MALFORMED
 
     async def test_an_answer_that_is_too_long_is_cut(self, subject: Subject) -> None:
-        (answer,) = (await subject.engine.generate(asked(grammar=VERDICT_GRAMMAR, max_tokens=3))).completions
+        (answer,) = (await subject.engine.generate(asked(grammar=VERDICT_GRAMMAR, max_new_tokens=3))).completions
         assert answer.finish_reason == "length"
 
     async def test_a_stream_says_what_the_whole_answer_says(self, subject: Subject) -> None:
-        request = asked(photo(), "请描述图片。", grammar=CAPTION_GRAMMAR, max_tokens=4000)
+        request = asked(photo(), "请描述图片。", grammar=CAPTION_GRAMMAR, max_new_tokens=4000)
         deltas = [delta async for delta in subject.engine.stream(request)]
         whole = await subject.engine.generate(request)
         assert "".join(delta.text for delta in deltas) == whole.completions[0].text
@@ -117,7 +120,7 @@ class EngineSuite:
         assert deltas[-1].completion_tokens == whole.completion_tokens
 
     async def test_a_stream_is_cut_as_a_whole_answer_is(self, subject: Subject) -> None:
-        deltas = [delta async for delta in subject.engine.stream(asked(grammar=VERDICT_GRAMMAR, max_tokens=3))]
+        deltas = [delta async for delta in subject.engine.stream(asked(grammar=VERDICT_GRAMMAR, max_new_tokens=3))]
         assert deltas[-1].finish_reason == "length"
 
     async def test_the_deadline_ends_an_answer(self, subject: Subject) -> None:

@@ -29,7 +29,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engine.errors import EngineRefused
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from engine.scripted import ScriptedEngine
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -165,14 +165,14 @@ def request_of(asked: dict[str, Any]) -> GenerateRequest:
         request_id=asked["request_id"],
         system=system[0]["content"] if system else "",
         user=tuple(_part(part) for part in user["content"]),
-        sampling=Sampling(
-            max_tokens=asked["max_completion_tokens"],
+        decoding=DecodingParams(
+            max_new_tokens=asked["max_completion_tokens"],
             temperature=asked["temperature"],
             top_p=asked["top_p"],
             repetition_penalty=asked["repetition_penalty"],
             seed=asked.get("seed"),
-            n=asked["n"],
         ),
+        n=asked["n"],
         grammar=asked.get("structured_outputs", {}).get("grammar"),
         priority=asked.get("priority", 0),
     )

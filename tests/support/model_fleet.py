@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.protocol import GenerateRequest, Health, Sampling, StartPhase
+from engine.protocol import DecodingParams, GenerateRequest, Health, StartPhase
 from engine.scripted import ScriptedEngine
 from service.models.exchange import Exchange
 from service.models.observe import Observer
@@ -132,9 +132,13 @@ class Fleet:
         await self.swaps.aclose()
 
 
-def asked(request_id: str = "r", **sampling) -> GenerateRequest:
+def asked(request_id: str = "r", **decoding) -> GenerateRequest:
     return GenerateRequest(
-        request_id=request_id, system="", user=("1",), sampling=Sampling(max_tokens=64, **sampling), timeout_s=5
+        request_id=request_id,
+        system="",
+        user=("1",),
+        decoding=DecodingParams(max_new_tokens=64, **decoding),
+        timeout_s=5,
     )
 
 

@@ -12,11 +12,13 @@ import pytest
 
 from engine.client import VllmClient
 from engine.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
-from engine.protocol import Delta, GenerateRequest, Sampling
+from engine.protocol import DecodingParams, Delta, GenerateRequest
 from engine.scripted import ScriptedEngine
 from tests.support.fake_vllm import FakeVllm, Reply, vllm_error
 
-ASKED = GenerateRequest(request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=100), timeout_s=30)
+ASKED = GenerateRequest(
+    request_id="r", system="", user=("问",), decoding=DecodingParams(max_new_tokens=100), timeout_s=30
+)
 SEPARATORS = "一\u2028二\x85三\x0b四\n五\r\n六"
 
 
@@ -120,7 +122,7 @@ async def test_the_deadline_holds_for_both_attempts_together(fake: FakeVllm, cli
     fake.before = lambda body: None
     with pytest.raises(EngineTimeout):
         await client.generate(
-            GenerateRequest(request_id="r", system="", user=("问",), sampling=ASKED.sampling, timeout_s=0.1)
+            GenerateRequest(request_id="r", system="", user=("问",), decoding=ASKED.decoding, timeout_s=0.1)
         )
     assert len(fake.bodies) == 1
 

@@ -16,12 +16,14 @@ import pytest
 from engine.errors import EngineTimeout, EngineUnavailable
 from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
-from engine.protocol import GenerateRequest, Sampling, StartPhase
+from engine.protocol import DecodingParams, GenerateRequest, StartPhase
 from engine.shared_memory import shared_memory_of
 from tests.support.managed_engines import QUICK, alive, fake_command, managed, members
 
 ROOT = Path(__file__).parents[3]
-ASKED = GenerateRequest(request_id="r", system="", user=("问",), sampling=Sampling(max_tokens=100), timeout_s=30)
+ASKED = GenerateRequest(
+    request_id="r", system="", user=("问",), decoding=DecodingParams(max_new_tokens=100), timeout_s=30
+)
 DIE, FREEZE = replace(ASKED, user=("die",)), replace(ASKED, user=("freeze",))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import EngineOverloaded, EngineUnavailable
 from engine.plausible import plausible_answer, voting
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from engine.scripted import ScriptedEngine
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
@@ -22,7 +22,7 @@ ASKED = GenerateRequest(
     request_id="r",
     system="",
     user=(Image(data=b"", media_type="image/jpeg", digest="0" * 64), "问"),
-    sampling=Sampling(max_tokens=4000),
+    decoding=DecodingParams(max_new_tokens=4000),
 )
 
 
@@ -38,7 +38,7 @@ def test_made_up_answers_are_valid_and_vary(grammar: str, parse) -> None:
 
 
 def test_an_answer_depends_on_photo_text_and_seed() -> None:
-    sampled = replace(ASKED, grammar=CAPTION_GRAMMAR, sampling=Sampling(max_tokens=9, temperature=1, seed=1))
+    sampled = replace(ASKED, grammar=CAPTION_GRAMMAR, decoding=DecodingParams(max_new_tokens=9, temperature=1, seed=1))
     answer = plausible_answer(sampled, 0)
     other_photo = replace(sampled, user=(replace(ASKED.user[0], digest="1" * 64), "问"))  # pyright: ignore
     others = [other_photo, replace(sampled, user=(ASKED.user[0], "别")), replace(sampled, system="别")]
@@ -90,8 +90,8 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
 
 
 def asking(text: str) -> GenerateRequest:
-    sampling = Sampling(max_tokens=400, temperature=1, seed=1)
-    return replace(ASKED, user=(text,), grammar=VERDICT_GRAMMAR, sampling=sampling)
+    decoding = DecodingParams(max_new_tokens=400, temperature=1, seed=1)
+    return replace(ASKED, user=(text,), grammar=VERDICT_GRAMMAR, decoding=decoding)
 
 
 def test_votes_have_the_probability_that_was_set() -> None:

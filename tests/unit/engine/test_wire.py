@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from engine.wire import chat_body, failure_of, generation_of
 
 PHOTO = Image(data=b"\xff\xd8\x00", media_type="image/jpeg", digest="ab" * 32)
 
 
 def body_of(**request: Any) -> dict[str, Any]:
-    defaults = {"request_id": "r-1", "system": "系统", "user": ("看图",), "sampling": Sampling(max_tokens=5)}
+    defaults = {"request_id": "r-1", "system": "系统", "user": ("看图",), "decoding": DecodingParams(max_new_tokens=5)}
     stream, priority = request.pop("stream", False), request.pop("send_priority", True)
     return json.loads(
         chat_body(GenerateRequest(**{**defaults, **request}), "qc", stream=stream, send_priority=priority)
@@ -43,7 +43,9 @@ def test_parts_keep_their_order_and_photos_carry_their_digest() -> None:
 
 
 def test_sampling_is_spelled_out_so_that_no_server_default_joins_in() -> None:
-    body = body_of(sampling=Sampling(max_tokens=5, temperature=0.7, top_p=0.9, repetition_penalty=1.1, seed=3, n=4))
+    body = body_of(
+        decoding=DecodingParams(max_new_tokens=5, temperature=0.7, top_p=0.9, repetition_penalty=1.1, seed=3), n=4
+    )
     del body["messages"]
     assert body == {
         "model": "qc",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.client import VllmClient
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from loadtest.against import PairPlan, PairRow, compare, stub_engine
 from loadtest.cli import main
 from loadtest.errors import BenchFailed
@@ -19,10 +19,10 @@ from vqc.parser import Status, parse
 from vqc.summary import parse as parse_summary
 
 
-def request(max_tokens: int) -> GenerateRequest:
+def request(max_new_tokens: int) -> GenerateRequest:
     image = Image(data=b"x" * 200_000, media_type="image/jpeg", digest="d")
-    sampling = Sampling(max_tokens=max_tokens)
-    return GenerateRequest(request_id="r", system="s", user=(image, "t"), sampling=sampling, grammar=CAPTION_GRAMMAR)
+    decoding = DecodingParams(max_new_tokens=max_new_tokens)
+    return GenerateRequest(request_id="r", system="s", user=(image, "t"), decoding=decoding, grammar=CAPTION_GRAMMAR)
 
 
 async def test_the_stand_in_answers_as_vllm_does_whole_and_streamed() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from loadtest.http.connection import Reply
 from loadtest.http.requests import Target
@@ -23,7 +24,6 @@ from service.models.router import ModelRouter
 from service.photos.caption import CaptionPhoto
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
-from service.platform.generation import Knobs
 from vqc.image import PhotoLimits, canonical_photo
 from vqc.missions import mission_named
 
@@ -69,11 +69,11 @@ async def test_raw_vllm_is_asked_what_our_service_asks(supply: Supply) -> None:
     async def source() -> bytes:
         return photo
 
-    knobs = Knobs(max_new_tokens=64)
-    await CaptionPhoto(models, reader, observer)(photo, request_id="r", knobs=knobs, timeout_s=9)
+    decoding = DecodingParams(max_new_tokens=64)
+    await CaptionPhoto(models, reader, observer)(photo, request_id="r", decoding=decoding, timeout_s=9)
     mission = mission_named("挡风板安装检查")
     summarise = SummarisePhotos(models, reader, observer)
-    await summarise([source], mission=mission, request_id="r", knobs=knobs, timeout_s=9)
+    await summarise([source], mission=mission, request_id="r", decoding=decoding, timeout_s=9)
     reader.close()
     loads: list[Load] = [CaptionLoad(max_new_tokens=64), StageALoad(max_new_tokens=64)]
     for load, asked in zip(loads, engine.requests, strict=True):

@@ -49,7 +49,9 @@ async def test_the_engine_is_asked_freely_and_under_the_services_grammar() -> No
     answers = await engine_answers(engine, QUESTIONS[:2], 8, 5.0)
     assert answers == [EngineAnswer(text="[]", finished=True, constrained="{}")] * 2
     assert {request.grammar for request in engine.requests} == {None, CAPTION_GRAMMAR, SUMMARY_GRAMMAR}
-    assert {(request.sampling.temperature, request.sampling.max_tokens) for request in engine.requests} == {(0.0, 8)}
+    assert {(request.decoding.temperature, request.decoding.max_new_tokens) for request in engine.requests} == {
+        (0.0, 8)
+    }
     assert len({request.request_id for request in engine.requests}) == 4
 
 

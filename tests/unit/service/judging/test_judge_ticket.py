@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import EngineFailed
 from engine.plausible import voting
-from engine.protocol import Image
+from engine.protocol import DecodingParams, Image
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import Add, applied, seeded
 from service.judging.calibration import Calibration
@@ -15,7 +15,6 @@ from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan, restored
 from service.judging.sampler import EvidenceKind, Sampler
 from service.photos.caption import PRIORITY as CAPTION_PRIORITY
-from service.platform.generation import Knobs
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
@@ -24,7 +23,7 @@ MISSION = mission_named("挡风板安装检查")
 MET = "BBU设备/华为,显示完整,无需安装×1"
 TICKET = TicketInput(group_id="QC-0001", mission=MISSION, summaries=(MET,))
 PHOTO = Image(data=b"jpeg", media_type="image/jpeg", digest="0" * 64)
-GRID = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
+GRID = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
 WHOLE = Sampler(waves=plan(GRID, 4))
 ADAPTIVE = replace(WHOLE, adaptive=0.95)
 NOON = datetime(2025, 11, 3, 12, tzinfo=UTC)
@@ -44,7 +43,7 @@ def failing(share):
 async def test_a_ticket_is_one_request_per_entry_of_the_grid():
     engine = failing(1.0)
     found = await judged(engine)
-    assert [(one.sampling.n, one.sampling.seed, one.sampling.temperature) for one in engine.requests] == [
+    assert [(one.n, one.decoding.seed, one.decoding.temperature) for one in engine.requests] == [
         (4, 0, 0.3),
         (4, 100, 0.6),
         (4, 200, 0.9),
@@ -148,7 +147,7 @@ async def test_waves_are_told_of_with_how_far_the_ticket_is():
 
 async def test_an_engine_that_fails_ends_the_ticket_with_its_own_error():
     failure = EngineFailed("out of memory")
-    engine = ScriptedEngine(fail=lambda request: failure if request.sampling.seed == 100 else None, latency_s=0)
+    engine = ScriptedEngine(fail=lambda request: failure if request.decoding.seed == 100 else None, latency_s=0)
     with pytest.raises(EngineFailed, match="out of memory"):
         await judged(engine)
 

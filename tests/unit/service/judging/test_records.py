@@ -1,9 +1,9 @@
 from datetime import UTC, datetime
 
+from engine.protocol import DecodingParams
 from service.judging.judge import judge
 from service.judging.records import trajectory_record
 from service.judging.rollouts import plan, rollout
-from service.platform.generation import Knobs
 from tests.support.trajectory import DOCUMENTED
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
@@ -12,7 +12,7 @@ MISSION = mission_named("挡风板安装检查")
 FAIL, PASS = "不通过\n理由: 挡风板缺失", "通过\n理由: BBU设备无需安装挡风板"
 NOW = datetime(2025, 11, 3, 8, 55, 12, 483920, tzinfo=UTC)
 GRID = [
-    Knobs(max_new_tokens=512, temperature=0.6, top_p=0.95, seed=41 + 2 * n) for n in range(25)
+    DecodingParams(max_new_tokens=512, temperature=0.6, top_p=0.95, seed=41 + 2 * n) for n in range(25)
 ]  # two samples each: candidate 3 is the second of seed 43
 
 

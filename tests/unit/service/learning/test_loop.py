@@ -7,6 +7,7 @@ import pytest
 
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.plausible import voting
+from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.console.words import catalogue
 from service.guidance.guidance import seeded
@@ -20,7 +21,6 @@ from service.learning.loop import LoopPlan, TrainingFreeLoop
 from service.learning.order import part_of
 from service.learning.reflect import Reflect
 from service.learning.ticket_pass import TicketPass
-from service.platform.generation import Knobs
 from tests.unit.service.learning.memory_run import MemoryRun
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
@@ -38,7 +38,7 @@ TICKETS = [
     )
     for n in range(120)
 ]
-KNOBS = [Knobs(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.7, 100))]
+DECODING = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.7, 100))]
 
 
 def blind(request):
@@ -58,7 +58,7 @@ def proposing(text):
 
 
 def loop(engine, run, *, epochs=1, reflects=True, evidence=EvidenceKind.SUMMARIES, patience_s=0.0, photos=None):
-    sampler = Sampler(waves=plan(KNOBS, 3), evidence=evidence)
+    sampler = Sampler(waves=plan(DECODING, 3), evidence=evidence)
 
     async def no_photos(record):
         raise InvalidValue("photos", record.group_id, "must be there")
@@ -72,7 +72,7 @@ def loop(engine, run, *, epochs=1, reflects=True, evidence=EvidenceKind.SUMMARIE
         timeout_s=5,
         patience_s=patience_s,
     )
-    reflect = Reflect(engine, Knobs(max_new_tokens=200), timeout_s=5)
+    reflect = Reflect(engine, DecodingParams(max_new_tokens=200), timeout_s=5)
     rule = ReflectionRule(batch_size=4, max_batches_per_epoch=2)
     improve = Improve(reflect, judge_all, rule=rule, seed=17, journal=run, artifacts=run)
     steps = LoopPlan(seed=17, epochs=epochs, holdout=0.4, calibrate=0.1, planned=sampler.planned)

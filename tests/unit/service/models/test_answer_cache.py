@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from engine.errors import EngineFailed, EngineTimeout
-from engine.protocol import GenerateRequest, Image, Sampling
+from engine.protocol import DecodingParams, GenerateRequest, Image
 from engine.scripted import ScriptedEngine
 from service.models import answer_cache as module
 from service.models.answer_cache import Repeats
@@ -29,7 +29,7 @@ REQUEST = GenerateRequest(
     request_id="r",
     system="system",
     user=(PHOTO, "what is it?"),
-    sampling=Sampling(max_tokens=200),
+    decoding=DecodingParams(max_new_tokens=200),
     grammar=CAPTION_GRAMMAR,
     timeout_s=5,
 )
@@ -80,10 +80,10 @@ async def test_a_repeat_is_answered_without_the_engine(repeats, lookups):
         replace(REQUEST, user=(PHOTO, "what else is it?")),
         replace(REQUEST, system="another system"),
         replace(REQUEST, grammar=SUMMARY_GRAMMAR),
-        replace(REQUEST, sampling=Sampling(max_tokens=201)),
-        replace(REQUEST, sampling=Sampling(max_tokens=200, repetition_penalty=1.1)),
+        replace(REQUEST, decoding=DecodingParams(max_new_tokens=201)),
+        replace(REQUEST, decoding=DecodingParams(max_new_tokens=200, repetition_penalty=1.1)),
     ],
-    ids=["photo", "words", "system", "task", "max_tokens", "repetition_penalty"],
+    ids=["photo", "words", "system", "task", "max_new_tokens", "repetition_penalty"],
 )
 async def test_whatever_else_is_asked_is_asked(repeats, other):
     inner = scripted("BBU设备×1") if other.grammar == SUMMARY_GRAMMAR else scripted()
@@ -102,8 +102,8 @@ async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
 @pytest.mark.parametrize(
     "request_",
     [
-        replace(REQUEST, sampling=Sampling(max_tokens=200, temperature=0.1, seed=7)),
-        replace(REQUEST, sampling=Sampling(max_tokens=200, temperature=0.1, n=2)),
+        replace(REQUEST, decoding=DecodingParams(max_new_tokens=200, temperature=0.1, seed=7)),
+        replace(REQUEST, decoding=DecodingParams(max_new_tokens=200, temperature=0.1), n=2),
         replace(REQUEST, grammar=VERDICT_GRAMMAR),
         replace(REQUEST, grammar=None),
     ],
@@ -113,13 +113,13 @@ async def test_what_may_come_out_otherwise_is_not_looked_for(repeats, lookups, r
     inner = scripted()
     for _ in range(2):
         await repeats.of(inner, "m").generate(request_)
-        await streamed(repeats.of(inner, "m"), replace(request_, sampling=replace(request_.sampling, n=1)))
+        await streamed(repeats.of(inner, "m"), replace(request_, n=1))
     assert inner.answered == 4
     assert lookups.seen == []
 
 
 @pytest.mark.parametrize(
-    ("text", "grammar", "max_tokens"),
+    ("text", "grammar", "max_new_tokens"),
     [
         (CAPTION, CAPTION_GRAMMAR, 20),
         (CAPTION[:-2], CAPTION_GRAMMAR, 200),
@@ -129,8 +129,11 @@ async def test_what_may_come_out_otherwise_is_not_looked_for(repeats, lookups, r
     ],
     ids=["cut caption", "caption without an end", "no caption", "no line", "cut line"],
 )
-async def test_what_is_not_whole_is_not_kept(repeats, lookups, text, grammar, max_tokens):
-    inner, request = scripted(text), replace(REQUEST, grammar=grammar, sampling=Sampling(max_tokens=max_tokens))
+async def test_what_is_not_whole_is_not_kept(repeats, lookups, text, grammar, max_new_tokens):
+    inner, request = (
+        scripted(text),
+        replace(REQUEST, grammar=grammar, decoding=DecodingParams(max_new_tokens=max_new_tokens)),
+    )
     await repeats.of(inner, "m").generate(request)
     await streamed(repeats.of(inner, "m"), request)
     await repeats.of(inner, "m").generate(request)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from PIL import Image as Pillow
 
+from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.store import GuidanceStore
 from service.judging.rollouts import plan
@@ -22,7 +23,6 @@ from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
-from service.platform.generation import Knobs
 from service.tickets.blob_store import FsspecBlobStore
 from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
 from service.tickets.ports import GroupObserver
@@ -37,7 +37,7 @@ MISSION = "挡风板安装检查"
 GOOD = "BBU设备/华为,显示完整,机柜空间充足需要安装×1，挡风板/华为,显示完整,安装方向正确×1"
 PASS = "通过\n理由: 挡风板安装方向正确"
 FAIL = "不通过\n理由: 挡风板缺失"
-WAVES = plan([Knobs(max_new_tokens=64, temperature=t) for t in (0.2, 0.6, 0.9)], 4, 17)
+WAVES = plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6, 0.9)], 4, 17)
 
 
 def verdicts(answer: str = PASS):
@@ -88,7 +88,7 @@ class Bench:
             blobs=self.blobs,
             guidance=self.guidance,
             thresholds=Thresholds(self.root),
-            judging=Judging(samplers=samplers, stage_a=Knobs(max_new_tokens=128), timeout_s=5),
+            judging=Judging(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=5),
             observer=self.watcher,
         )
         return ProcessGroup(

@@ -91,7 +91,7 @@ async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
     died = asyncio.Event()
 
     def fail(request):
-        verdict = request.grammar == VERDICT_GRAMMAR and request.sampling.temperature == 0.9
+        verdict = request.grammar == VERDICT_GRAMMAR and request.decoding.temperature == 0.9
         return EngineFailed("died here") if verdict and not died.is_set() else None
 
     bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
@@ -106,7 +106,7 @@ async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
     done = await bench.store.get(group.id)
     assert (done.state, done.attempts, len(done.rollouts)) == (State.DECIDED, 2, 12)
     assert all(request.grammar == VERDICT_GRAMMAR for request in bench.engine.requests)
-    assert sum(request.sampling.n for request in bench.engine.requests) == 12 - saved
+    assert sum(request.n for request in bench.engine.requests) == 12 - saved
 
 
 async def test_an_engine_that_is_away_is_waited_for_and_costs_no_attempt(bench):
@@ -207,7 +207,7 @@ async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
 
     class Slow(ScriptedEngine):
         async def generate(self, request):
-            if slow.is_set() and request.sampling.temperature > 0.5:
+            if slow.is_set() and request.decoding.temperature > 0.5:
                 await asyncio.sleep(30)
             return await super().generate(request)
 
@@ -282,7 +282,7 @@ async def test_a_group_that_a_living_worker_has_is_left_to_it(bench):
 async def test_another_model_begins_the_ticket_again(bench):
     bench.adaptive = None
     died = asyncio.Event()
-    fail = lambda r: EngineFailed("x") if r.sampling.temperature == 0.9 and not died.is_set() else None  # noqa: E731
+    fail = lambda r: EngineFailed("x") if r.decoding.temperature == 0.9 and not died.is_set() else None  # noqa: E731
     bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
     group = await bench.accept(await bench.photo(1))
     await bench.deliver(group, bench.process(model="a" * 64))
