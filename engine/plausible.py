@@ -13,11 +13,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
-from engine.protocol import GenerateRequest, Image
+from engine.protocol import GenerateRequest
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render as render_caption
 from vqc.geometry import NORM, Kind, Shape
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.missions import missions
 from vqc.summary import render as render_summary
 from vqc.summary import summarise
@@ -49,7 +50,7 @@ def plausible_answer(request: GenerateRequest, index: int) -> str:
     """The answer of child ``index``: a function of photos, texts and the child's own seed (none when greedy)."""
     digest = sha256(request.system.encode())
     for part in request.user:
-        digest.update((part.digest if isinstance(part, Image) else part).encode())
+        digest.update((part.digest if isinstance(part, EncodedPhoto) else part).encode())
         digest.update(b"\0")
     asked, seed = digest.hexdigest(), _child_seed(request, index)
     if request.grammar == VERDICT_GRAMMAR:
@@ -84,7 +85,7 @@ def voting(probability: Callable[[GenerateRequest], float]) -> Callable[[Generat
     def script(request: GenerateRequest, index: int) -> str:
         if request.grammar != VERDICT_GRAMMAR:
             return plausible_answer(request, index)
-        texts = "\0".join(part.digest if isinstance(part, Image) else part for part in request.user)
+        texts = "\0".join(part.digest if isinstance(part, EncodedPhoto) else part for part in request.user)
         return _verdict(sha256(texts.encode()).hexdigest(), _child_seed(request, index), probability(request))
 
     return script

@@ -13,23 +13,12 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from vqc.errors import InvalidValue
+from vqc.image import EncodedPhoto
 
 FinishReason = Literal["stop", "length"]
 
 MAX_NEW_TOKENS = 8192
 """The longest answer that a request may ask for, in tokens."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """One encoded photo, sent to the engine byte for byte.
-
-    ``digest`` is the SHA-256 (hex) of the canonical photo: the engine's multimodal cache is keyed by it.
-    """
-
-    data: bytes
-    media_type: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +53,9 @@ def _check(field: str, value: float | None, in_range: bool, valid: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
-    """One chat turn: a system text, then images and texts in the order given.
+    """One chat turn: a system text, then photos and texts in the order given.
+
+    A photo goes to the engine byte for byte; its digest is the key of the engine's multimodal cache.
 
     ``n`` answers are written, answer i with the seed ``decoding.seed + i``. ``grammar`` is GBNF that every answer must
     follow. A lower ``priority`` is served earlier. ``timeout_s`` is the deadline of the whole request.
@@ -72,7 +63,7 @@ class GenerateRequest:
 
     request_id: str
     system: str
-    user: tuple[Image | str, ...]
+    user: tuple[EncodedPhoto | str, ...]
     decoding: DecodingParams
     n: int = 1
     grammar: str | None = None

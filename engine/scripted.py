@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from engine.errors import EngineError, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.plausible import plausible_answer
-from engine.protocol import Completion, Delta, FinishReason, GenerateRequest, Generation, Health, Image
+from engine.protocol import Completion, Delta, FinishReason, GenerateRequest, Generation, Health
+from vqc.image import EncodedPhoto
 
 PROMPT_TOKENS_PER_IMAGE = 256
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|.", re.DOTALL)
@@ -125,4 +126,4 @@ async def _pause(seconds: float, request: GenerateRequest, deadline: float) -> N
 
 def _prompt_tokens(request: GenerateRequest) -> int:
     texts = (request.system, *request.user)
-    return sum(PROMPT_TOKENS_PER_IMAGE if isinstance(text, Image) else 1 + len(text) // 2 for text in texts)
+    return sum(PROMPT_TOKENS_PER_IMAGE if isinstance(text, EncodedPhoto) else 1 + len(text) // 2 for text in texts)

@@ -15,7 +15,8 @@ from engine.errors import (
     EngineRefused,
     EngineUnavailable,
 )
-from engine.protocol import Completion, FinishReason, GenerateRequest, Generation, Image
+from engine.protocol import Completion, FinishReason, GenerateRequest, Generation
+from vqc.image import EncodedPhoto
 
 RETRY_AFTER_S = 2.0
 
@@ -44,7 +45,7 @@ def chat_body(request: GenerateRequest, model: str, *, stream: bool, send_priori
     return b"".join(chunks)
 
 
-def _part(part: Image | str) -> list[bytes]:
+def _part(part: EncodedPhoto | str) -> list[bytes]:
     if isinstance(part, str):
         return [_dumps({"type": "text", "text": part})]
     head = _dumps({"type": "image_url", "uuid": part.digest})[:-1]

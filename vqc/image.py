@@ -56,13 +56,22 @@ class PhotoLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CanonicalPhoto:
-    """A photo whose bytes decode to the canonical image. ``digest`` is the SHA-256 (hex) of ``data``."""
+class EncodedPhoto:
+    """The bytes of a canonical photo. ``digest`` is the SHA-256 (hex) of ``data``."""
 
     data: bytes
     media_type: str
-    size_wh: SizeWH
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonicalPhoto(EncodedPhoto):
+    """A photo that was checked: its bytes decode to the canonical image of ``size_wh``.
+
+    ``passed_through``: the bytes are those that were given.
+    """
+
+    size_wh: SizeWH
     passed_through: bool
 
     def decode(self) -> Image.Image:

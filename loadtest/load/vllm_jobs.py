@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from engine.wire import chat_body
 from loadtest.http.connection import Reply
 from loadtest.load.job import LoadJob
@@ -15,6 +15,7 @@ from loadtest.load.reading import Reading, events, refused
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.missions import mission_named
 from vqc.parser import CaptionReader, Status
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
@@ -45,11 +46,13 @@ class RawJob(LoadJob[Load]):
         decoding = DecodingParams(max_new_tokens=load.max_new_tokens)
         if isinstance(load, StageBLoad):
             decoding, answers = replace(decoding, temperature=0.6, top_p=0.95, seed=142), load.samples
-        images = [Image(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest()) for photo in photos]
+        images = [
+            EncodedPhoto(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest()) for photo in photos
+        ]
         return GenerateRequest(
             request_id=f"{self.supply.run}-{n}",
             system=prompt.system,
-            user=(*filter(None, [prompt.before]), *images, prompt.after),
+            user=prompt.parts(images),
             decoding=decoding,
             n=answers,
             grammar=_GRAMMARS[load.task] if self.constrained else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from vqc import parser, summary
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
@@ -28,12 +28,12 @@ class GoldenQuestion:
 
     def request(self, request_id: str, max_tokens: int, timeout_s: float, *, constrained: bool) -> GenerateRequest:
         """The greedy engine request, with the service's grammar if ``constrained``."""
-        photo, prompt = self.canonical, self.prompt
+        prompt = self.prompt
         grammar = CAPTION_GRAMMAR if self.task == "caption" else SUMMARY_GRAMMAR
         return GenerateRequest(
             request_id=request_id,
             system=prompt.system,
-            user=prompt.parts([Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)]),
+            user=prompt.parts([self.canonical]),
             decoding=DecodingParams(max_new_tokens=max_tokens),
             grammar=grammar if constrained else None,
             timeout_s=timeout_s,

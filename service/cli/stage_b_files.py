@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from engine.protocol import Image
 from service.learning.config import StageBConfig
 from service.learning.labelled_tickets import IngestResult, LabelledTicket, ingest
 from service.learning.ports import LoadPhotos
 from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue
+from vqc.image import EncodedPhoto
 from vqc.missions import Mission, load_missions, missions
 
 _SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
@@ -60,17 +60,16 @@ def by_mission(tickets: Sequence[LabelledTicket]) -> Iterator[tuple[Mission, lis
 def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
     """What brings a ticket's photos: from ``photos_root``, else from the folder of the file that names the ticket."""
 
-    async def image(record: LabelledTicket, name: str) -> Image:
+    async def image(record: LabelledTicket, name: str) -> EncodedPhoto:
         root = config.photos_root or Path(record.place.rpartition(":")[0]).parent
         path = next((found for suffix in _SUFFIXES if (found := root / f"{name}{suffix}").is_file()), None)
         if path is None:
             raise InvalidValue(
                 "photos", str(root / name), f"must be a photo; {record.place} names it (see photos_root)"
             )
-        photo = await reader(await asyncio.to_thread(path.read_bytes))
-        return Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)
+        return await reader(await asyncio.to_thread(path.read_bytes))
 
-    async def load(record: LabelledTicket) -> tuple[Image, ...]:
+    async def load(record: LabelledTicket) -> tuple[EncodedPhoto, ...]:
         return tuple([await image(record, name) for name in record.photos])
 
     return load

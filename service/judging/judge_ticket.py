@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 
-from engine.protocol import Engine, GenerateRequest, Generation, Image
+from engine.protocol import Engine, GenerateRequest, Generation
 from service.guidance.guidance import Guidance
 from service.judging.adaptive import enough
 from service.judging.calibration import Calibration
@@ -24,6 +24,7 @@ from service.judging.selection import Selection, select
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
 from vqc.grammar import VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.missions import Mission
 from vqc.prompts import Prompt, stage_b_prompt
 from vqc.verdict import Verdict
@@ -47,7 +48,7 @@ class TicketInput:
     group_id: str
     mission: Mission
     summaries: tuple[str, ...] = ()
-    photos: tuple[Image, ...] = ()
+    photos: tuple[EncodedPhoto, ...] = ()
     label: Verdict | None = None
 
 
@@ -128,7 +129,7 @@ class JudgeTicket:
             request = GenerateRequest(
                 request_id=f"{request_id}-{index}",
                 system=prompt.system,
-                user=(*filter(None, [prompt.before]), *images, prompt.after),
+                user=prompt.parts(images),
                 decoding=entry.decoding,
                 n=entry.n,
                 grammar=VERDICT_GRAMMAR,
@@ -198,7 +199,7 @@ class _Run:
         )
 
 
-def _shown(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[Image, ...]]:
+def _shown(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[EncodedPhoto, ...]]:
     """What the model is shown: the prompt and the photos."""
     if kind.shows_summaries and not ticket.summaries:
         raise InvalidValue("summaries", ticket.summaries, f"evidence {kind.value!r} needs a line per photo")

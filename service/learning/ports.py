@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from engine.protocol import Image
 from service.guidance.guidance import Guidance
 from service.judging.records import Record
 from service.learning.labelled_tickets import LabelledTicket
+from vqc.image import EncodedPhoto
 from vqc.missions import Mission
 
-LoadPhotos = Callable[[LabelledTicket], Awaitable[tuple[Image, ...]]]
+LoadPhotos = Callable[[LabelledTicket], Awaitable[tuple[EncodedPhoto, ...]]]
 """Brings a ticket's photos, canonical. Raises ``InvalidValue`` for one that cannot be used."""
 
 Progress = Callable[[str, int, int], None]

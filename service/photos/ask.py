@@ -6,7 +6,7 @@ from time import perf_counter
 
 from opentelemetry.trace import get_tracer
 
-from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation, Image
+from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation
 from service.models.observe import Observer, Task
 from service.photos.reader import PhotoReader
 from vqc.errors import PhotoRejected
@@ -42,11 +42,10 @@ def photo_request(
     timeout_s: float,
 ) -> GenerateRequest:
     """The engine request that shows one photo with its prompt."""
-    image = Image(data=photo.data, media_type=photo.media_type, digest=photo.digest)
     return GenerateRequest(
         request_id=request_id,
         system=prompt.system,
-        user=(*filter(None, [prompt.before]), image, prompt.after),
+        user=prompt.parts([photo]),
         decoding=decoding,
         grammar=grammar,
         priority=priority,

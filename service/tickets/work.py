@@ -14,7 +14,7 @@ from time import perf_counter
 from opentelemetry.trace import get_tracer
 
 from engine.errors import EngineRefused
-from engine.protocol import DecodingParams, Engine, Image
+from engine.protocol import DecodingParams, Engine
 from service.guidance.guidance import Guidance
 from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restored
@@ -32,6 +32,7 @@ from service.tickets.store import Change, Event
 from service.tickets.ticket import Group, GroupPhoto, Pinned
 from vqc import summary
 from vqc.errors import InvalidValue
+from vqc.image import EncodedPhoto
 from vqc.missions import Mission, mission_named
 
 _tracer = get_tracer("vqc.groups")
@@ -186,12 +187,12 @@ class WorkOnGroup:
         self._observer.judged(group.mission, outcome)
         return saved
 
-    async def _images(self, photos: Sequence[GroupPhoto]) -> tuple[Image, ...]:
-        async def image(photo: GroupPhoto) -> Image:
+    async def _images(self, photos: Sequence[GroupPhoto]) -> tuple[EncodedPhoto, ...]:
+        async def image(photo: GroupPhoto) -> EncodedPhoto:
             if photo.digest is None or photo.media_type is None:
                 raise InvalidValue("photos", photo.image_id, "must be there itself where images are evidence")
             data = await self._blobs.get(photo.digest)
-            return Image(data=data, media_type=photo.media_type, digest=photo.digest)
+            return EncodedPhoto(data=data, media_type=photo.media_type, digest=photo.digest)
 
         return tuple(await together(map(image, photos)))
 

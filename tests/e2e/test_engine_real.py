@@ -13,8 +13,9 @@ import pytest
 
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.managed import ManagedEngine
-from engine.protocol import GenerateRequest, Image
+from engine.protocol import GenerateRequest
 from tests.support.engine_suite import LONG, EngineSuite, Subject, asked
+from vqc.image import EncodedPhoto
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -59,7 +60,9 @@ class TestManagedEngine(EngineSuite):
 
 async def test_an_image_that_it_cannot_decode_is_refused(managed_engine: ManagedEngine) -> None:
     with pytest.raises(EngineRefused):
-        await managed_engine.generate(asked(Image(data=b"no photo", media_type="image/jpeg", digest="0" * 64), "看图"))
+        await managed_engine.generate(
+            asked(EncodedPhoto(data=b"no photo", media_type="image/jpeg", digest="0" * 64), "看图")
+        )
 
 
 async def test_a_prompt_that_is_too_long_is_refused(managed_engine: ManagedEngine) -> None:

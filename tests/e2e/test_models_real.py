@@ -22,7 +22,7 @@ from engine.adapter import read_adapter
 from engine.client import VllmClient
 from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from tests.support import photos, tiny
 from trainer.config import config_from
 from trainer.model.collate import pad_samples
@@ -33,6 +33,7 @@ from trainer.training import distillation
 from trainer.training.run import run
 from trainer.training.served_student import ServedStudent
 from trainer.training.student_server import ServedAdapter, StudentAnswer, StudentRequest, StudentServer
+from vqc.image import EncodedPhoto
 
 pytestmark = pytest.mark.engine
 
@@ -100,7 +101,7 @@ async def test_an_adapter_of_the_vision_tower_is_served_unmerged(development_eng
     request = GenerateRequest(
         request_id="r",
         system="",
-        user=(Image(data=photos.jpeg((320, 248)), media_type="image/jpeg", digest="0" * 64), "1"),
+        user=(EncodedPhoto(data=photos.jpeg((320, 248)), media_type="image/jpeg", digest="0" * 64), "1"),
         decoding=DecodingParams(max_new_tokens=24),
     )
     base = VllmClient(socket_of(development_engine), "dev-base")

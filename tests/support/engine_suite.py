@@ -14,9 +14,10 @@ from PIL import Image as Pillow
 
 from engine.errors import EngineRefused, EngineTimeout
 from engine.plausible import plausible_answer
-from engine.protocol import DecodingParams, Delta, Engine, GenerateRequest, Image
+from engine.protocol import DecodingParams, Delta, Engine, GenerateRequest
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.parser import Status
 
 
@@ -29,14 +30,14 @@ class Subject:
     completed: Callable[[], Awaitable[int]]
 
 
-def photo(color: str = "gray") -> Image:
+def photo(color: str = "gray") -> EncodedPhoto:
     data = io.BytesIO()
     Pillow.new("RGB", (320, 256), color).save(data, "PNG")
-    return Image(data=data.getvalue(), media_type="image/png", digest=sha256(data.getvalue()).hexdigest())
+    return EncodedPhoto(data=data.getvalue(), media_type="image/png", digest=sha256(data.getvalue()).hexdigest())
 
 
 def asked(
-    *user: Image | str, grammar: str | None = None, timeout_s: float = 120, n: int = 1, **decoding: float
+    *user: EncodedPhoto | str, grammar: str | None = None, timeout_s: float = 120, n: int = 1, **decoding: float
 ) -> GenerateRequest:
     return GenerateRequest(
         request_id="suite",

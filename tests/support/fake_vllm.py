@@ -29,8 +29,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engine.errors import EngineRefused
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from engine.scripted import ScriptedEngine
+from vqc.image import EncodedPhoto
 
 Reply = tuple[int, dict[str, str], bytes]
 """Status, further headers, body."""
@@ -178,11 +179,13 @@ def request_of(asked: dict[str, Any]) -> GenerateRequest:
     )
 
 
-def _part(part: dict[str, Any]) -> Image | str:
+def _part(part: dict[str, Any]) -> EncodedPhoto | str:
     if part["type"] == "text":
         return part["text"]
     scheme, _, data = part["image_url"]["url"].partition(";base64,")
-    image = Image(data=b64decode(data, validate=True), media_type=scheme.removeprefix("data:"), digest=part["uuid"])
+    image = EncodedPhoto(
+        data=b64decode(data, validate=True), media_type=scheme.removeprefix("data:"), digest=part["uuid"]
+    )
     assert image.digest == sha256(image.data).hexdigest()
     return image
 

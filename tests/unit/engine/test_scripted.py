@@ -12,16 +12,17 @@ import pytest
 
 from engine.errors import EngineOverloaded, EngineUnavailable
 from engine.plausible import plausible_answer, voting
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from engine.scripted import ScriptedEngine
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.parser import Status
 
 ASKED = GenerateRequest(
     request_id="r",
     system="",
-    user=(Image(data=b"", media_type="image/jpeg", digest="0" * 64), "问"),
+    user=(EncodedPhoto(data=b"", media_type="image/jpeg", digest="0" * 64), "问"),
     decoding=DecodingParams(max_new_tokens=4000),
 )
 

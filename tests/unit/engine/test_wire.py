@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from engine.wire import chat_body, failure_of, generation_of
+from vqc.image import EncodedPhoto
 
-PHOTO = Image(data=b"\xff\xd8\x00", media_type="image/jpeg", digest="ab" * 32)
+PHOTO = EncodedPhoto(data=b"\xff\xd8\x00", media_type="image/jpeg", digest="ab" * 32)
 
 
 def body_of(**request: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.client import VllmClient
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from loadtest.against import PairPlan, PairRow, compare, stub_engine
 from loadtest.cli import main
 from loadtest.errors import BenchFailed
@@ -15,12 +15,13 @@ from loadtest.http.requests import Body
 from loadtest.report import pair_table
 from loadtest.targets.stub_engine import ANSWER, LINE
 from vqc.grammar import CAPTION_GRAMMAR
+from vqc.image import EncodedPhoto
 from vqc.parser import Status, parse
 from vqc.summary import parse as parse_summary
 
 
 def request(max_new_tokens: int) -> GenerateRequest:
-    image = Image(data=b"x" * 200_000, media_type="image/jpeg", digest="d")
+    image = EncodedPhoto(data=b"x" * 200_000, media_type="image/jpeg", digest="d")
     decoding = DecodingParams(max_new_tokens=max_new_tokens)
     return GenerateRequest(request_id="r", system="s", user=(image, "t"), decoding=decoding, grammar=CAPTION_GRAMMAR)
 

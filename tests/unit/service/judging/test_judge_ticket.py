@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import EngineFailed
 from engine.plausible import voting
-from engine.protocol import DecodingParams, Image
+from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import Add, applied, seeded
 from service.judging.calibration import Calibration
@@ -16,13 +16,14 @@ from service.judging.rollouts import plan, restored
 from service.judging.sampler import EvidenceKind, Sampler
 from service.photos.caption import PRIORITY as CAPTION_PRIORITY
 from vqc.errors import InvalidValue
+from vqc.image import EncodedPhoto
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
 MISSION = mission_named("挡风板安装检查")
 MET = "BBU设备/华为,显示完整,无需安装×1"
 TICKET = TicketInput(group_id="QC-0001", mission=MISSION, summaries=(MET,))
-PHOTO = Image(data=b"jpeg", media_type="image/jpeg", digest="0" * 64)
+PHOTO = EncodedPhoto(data=b"jpeg", media_type="image/jpeg", digest="0" * 64)
 GRID = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.3, 0), (0.6, 100), (0.9, 200))]
 WHOLE = Sampler(waves=plan(GRID, 4))
 ADAPTIVE = replace(WHOLE, adaptive=0.95)
@@ -71,7 +72,7 @@ async def test_evidence_is_what_the_model_is_shown(evidence, images, shows_line)
     sampler = replace(WHOLE, evidence=EvidenceKind(evidence))
     await judged(engine, replace(TICKET, photos=(PHOTO,)), sampler)
     user = engine.requests[0].user
-    assert sum(isinstance(part, Image) for part in user) == images
+    assert sum(isinstance(part, EncodedPhoto) for part in user) == images
     assert any(isinstance(part, str) and MET in part for part in user) is shows_line
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from engine.errors import EngineFailed, EngineTimeout
-from engine.protocol import DecodingParams, GenerateRequest, Image
+from engine.protocol import DecodingParams, GenerateRequest
 from engine.scripted import ScriptedEngine
 from service.models import answer_cache as module
 from service.models.answer_cache import Repeats
@@ -22,9 +22,10 @@ from service.platform.shares import Role
 from tests.support import photos
 from tests.support.service_context import client_of, context_with
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.image import EncodedPhoto
 
 CAPTION = '{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}'
-PHOTO = Image(data=b"photo", media_type="image/jpeg", digest="a" * 64)
+PHOTO = EncodedPhoto(data=b"photo", media_type="image/jpeg", digest="a" * 64)
 REQUEST = GenerateRequest(
     request_id="r",
     system="system",
