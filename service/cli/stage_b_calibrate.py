@@ -11,7 +11,7 @@ import click
 
 from service.cli.stage_b_folder import finished_missions, guidance_in_force
 from service.guidance.guidance import Guidance
-from service.judging.calibration import Calibration, ScoredTicket, applied, calibrate
+from service.judging.calibration import Calibration, ScoredTicket, calibrate, threshold_effect
 from service.judging.records import Part
 from service.judging.thresholds import Thresholds
 from service.learning.report import render_report
@@ -69,7 +69,7 @@ def checked(found: Calibration, tickets: Sequence[ScoredTicket]) -> str:
     """What a threshold does to tickets that it was not found on, in a line."""
     failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
     false = sum(ticket.label is Verdict.FAIL and ticket.verdict is Verdict.PASS for ticket in tickets)
-    point = applied(found, tickets)
+    point = threshold_effect(found, tickets)
     return (
         f"on {len(tickets)} other tickets, {failed} of them failed: false release {false / max(failed, 1):.3f} without the "
         f"threshold, {point.risk:.3f} with it, coverage {point.coverage:.3f}"

@@ -1,1 +1,1 @@
-"""Judging one ticket: rollouts, evidence, scores, selection, early stop and the release threshold."""
+"""Judges one ticket: rollouts, evidence, scores, selection, early stop and the release threshold."""

@@ -1,4 +1,4 @@
-"""When a ticket has been sampled enough: its majority is all but certain, or can no longer change."""
+"""Adaptive stop: sampling of a ticket ends when its majority is almost certain or can no longer change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def incomplete_beta(a: int, b: int, x: Fraction) -> Fraction:
 
 
 def majority_certainty(passes: int, fails: int) -> float:
-    """The probability, votes seen and prior uniform, that the leading verdict is the more likely one per sample.
+    """The posterior probability that the leading verdict is the model's more likely answer, under a uniform prior.
 
     The share of the leading verdict is Beta(lead + 1, rest + 1); this is its mass above one half.
 
@@ -37,11 +37,11 @@ def majority_certainty(passes: int, fails: int) -> float:
     return float(1 - incomplete_beta(lead + 1, rest + 1, Fraction(1, 2)))
 
 
-def enough(passes: int, fails: int, *, threshold: float, remaining: int) -> bool:
-    """Whether the rest of the plan can be left out: the majority's certainty exceeds ``threshold``, or no ``remaining``
-    votes can change it (a tie is 不通过).
+def can_stop(passes: int, fails: int, *, threshold: float, remaining: int) -> bool:
+    """Whether the rest of the plan can be skipped: the majority's certainty exceeds ``threshold``, or the ``remaining``
+    votes cannot change the majority (a tie is 不通过).
 
-    >>> enough(4, 0, threshold=0.95, remaining=8), enough(2, 1, threshold=0.95, remaining=3)
+    >>> can_stop(4, 0, threshold=0.95, remaining=8), can_stop(2, 1, threshold=0.95, remaining=3)
     (True, False)
 
     Raises:
@@ -51,5 +51,6 @@ def enough(passes: int, fails: int, *, threshold: float, remaining: int) -> bool
         raise InvalidValue("(passes, fails, remaining)", (passes, fails, remaining), "must not be negative")
     if not 0.5 <= threshold < 1:
         raise InvalidValue("sampler.adaptive", threshold, "valid: 0.5 up to but not including 1")
+    # 通过 needs a strict majority, so an open vote can settle on 不通过 one vote earlier than on 通过.
     settled = passes > fails + remaining or fails >= passes + remaining
-    return remaining == 0 or (settled and passes + fails > 0) or majority_certainty(passes, fails) > threshold
+    return settled or majority_certainty(passes, fails) > threshold

@@ -1,12 +1,11 @@
-"""From which score on a 通过 is released, so that few failed tickets are: learn-then-test on one risk.
+"""The release threshold: the lowest score at which a 通过 is released without review (learn-then-test on one risk).
 
     risk(t) = P(the verdict is 通过 and its score is at least t | the ticket truly failed)
 
-It is the share of failed tickets released as 通过; one that was given 不通过 is never released. Candidate thresholds are
-tested from strict to lax, each with the exact binomial tail p(t) = P(Bin(failed, budget) ≤ released(t)), and the last one
-before the first p(t) > delta is taken. risk(t) only grows as t falls, so this fixed sequence needs no correction and may
-use the scores of the sample itself: with probability at least 1 - delta over the calibration tickets (independent, drawn
-as those to come) the risk at the threshold is within the budget, whatever the scores mean.
+The risk is the share of failed tickets that are released. Candidate thresholds are tested from strict to lax, each with
+the exact binomial tail p(t) = P(Bin(failed, budget) ≤ released(t)); the last one before the first p(t) > delta is chosen.
+With probability at least 1 - delta over the calibration tickets, the risk at this threshold is within the budget. This
+holds for any meaning of the scores, if calibration tickets and future tickets are independent draws of one distribution.
 Source: Angelopoulos et al., Learn then Test, 2021 (arXiv:2110.01052).
 """
 
@@ -22,7 +21,7 @@ from vqc.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredTicket:
-    """A selected verdict, the score of its rollout and what the ticket truly was."""
+    """A selected verdict, the score of its rollout, and the ticket's label."""
 
     verdict: Verdict
     score: float
@@ -35,10 +34,10 @@ class ScoredTicket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What one threshold would do to the sample. ``threshold`` None releases nothing.
+    """The effect of one threshold on the sample. ``threshold`` None releases nothing.
 
-    ``coverage`` is the share of all tickets that get a verdict (every 不通过 and each released 通过), ``risk`` the share
-    of the failed ones that are released.
+    ``coverage`` is the share of all tickets that need no review (every 不通过 and each released 通过); ``risk`` is the
+    share of the failed tickets that are released.
     """
 
     threshold: float | None
@@ -48,7 +47,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A threshold and what it rests on. ``threshold`` None: no threshold is certified, so no 通过 is released.
+    """A threshold and the sample that certified it. ``threshold`` None: none is certified, so no 通过 is released.
 
     ``risk_bound`` is the Clopper-Pearson upper bound on the risk at confidence 1 - ``delta`` for this threshold alone.
     """
@@ -62,14 +61,14 @@ class Calibration:
     risk_bound: float
 
     def releases(self, verdict: Verdict, score: float) -> bool:
-        """Whether a ticket keeps its verdict; otherwise it needs review. 不通过 always stays."""
+        """Whether the verdict may leave without review. 不通过 always may."""
         return verdict is Verdict.FAIL or (self.threshold is not None and score >= self.threshold)
 
 
 def calibrate(tickets: Sequence[ScoredTicket], *, budget: float = 0.05, delta: float = 0.1) -> Calibration:
-    """The laxest threshold that keeps the share of failed tickets released within ``budget``, wrong at most ``delta``.
+    """The laxest threshold that keeps the risk within ``budget``; the chance that it does not is at most ``delta``.
 
-    With no failed ticket released, ``budget`` 0.05 and ``delta`` 0.1 need at least 45 failed tickets.
+    Even if no failed ticket is released, ``budget`` 0.05 and ``delta`` 0.1 need at least 45 failed tickets.
 
     >>> failed = [ScoredTicket(verdict=Verdict.PASS, score=0.5, label=Verdict.FAIL)] * 45
     >>> passed = [ScoredTicket(verdict=Verdict.PASS, score=s, label=Verdict.PASS) for s in (0.4, 0.6, 0.8)]
@@ -86,8 +85,11 @@ def calibrate(tickets: Sequence[ScoredTicket], *, budget: float = 0.05, delta: f
         if not 0 < value < 1:
             raise InvalidValue(field, value, "valid: between 0 and 1, both excluded")
     failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
-    chosen, released_failed = risk_coverage(tickets)[0], 0
-    for point in risk_coverage(tickets)[1:]:
+    nothing_released, *candidates = risk_coverage(tickets)
+    chosen, released_failed = nothing_released, 0
+    # The risk only grows as the threshold falls, so the null hypotheses are nested: testing strict to lax and stopping at
+    # the first one that is not rejected needs no correction for multiple tests, and may take its candidates from the sample.
+    for point in candidates:
         released = round(point.risk * failed)
         if binomial_tail(released, failed, budget) > delta:
             break
@@ -104,7 +106,7 @@ def calibrate(tickets: Sequence[ScoredTicket], *, budget: float = 0.05, delta: f
 
 
 def risk_coverage(tickets: Sequence[ScoredTicket]) -> tuple[CurvePoint, ...]:
-    """A point for releasing nothing, then one for each distinct score of a 通过, from strict to lax.
+    """The point that releases nothing, then one for each distinct score of a 通过, from strict to lax.
 
     >>> ticket = ScoredTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.PASS)
     >>> [(point.threshold, point.coverage, point.risk) for point in risk_coverage([ticket])]
@@ -118,26 +120,27 @@ def risk_coverage(tickets: Sequence[ScoredTicket]) -> tuple[CurvePoint, ...]:
     for place, ticket in enumerate(passing, start=1):
         covered += 1
         false += ticket.label is Verdict.FAIL
+        # Tickets with equal scores are released together: only the last of them makes a point.
         if place == len(passing) or passing[place].score < ticket.score:
             risk = false / failed if failed else 0.0
             points.append(CurvePoint(threshold=ticket.score, coverage=covered / len(tickets), risk=risk))
     return tuple(points)
 
 
-def applied(calibration: Calibration, tickets: Sequence[ScoredTicket]) -> CurvePoint:
-    """What a threshold does to tickets that it was not found on.
+def threshold_effect(calibration: Calibration, tickets: Sequence[ScoredTicket]) -> CurvePoint:
+    """The effect of a calibrated threshold on tickets that it was not calibrated on.
 
     >>> ticket = ScoredTicket(verdict=Verdict.PASS, score=0.7, label=Verdict.FAIL)
-    >>> point = applied(calibrate([ticket]), [ticket])
+    >>> point = threshold_effect(calibrate([ticket]), [ticket])
     >>> point.threshold, point.coverage, point.risk
     (None, 0.0, 0.0)
     """
     failed = sum(ticket.label is Verdict.FAIL for ticket in tickets)
-    kept = [ticket for ticket in tickets if calibration.releases(ticket.verdict, ticket.score)]
-    false = sum(ticket.verdict is Verdict.PASS and ticket.label is Verdict.FAIL for ticket in kept)
+    unreviewed = [ticket for ticket in tickets if calibration.releases(ticket.verdict, ticket.score)]
+    false = sum(ticket.verdict is Verdict.PASS and ticket.label is Verdict.FAIL for ticket in unreviewed)
     return CurvePoint(
         threshold=calibration.threshold,
-        coverage=len(kept) / max(len(tickets), 1),
+        coverage=len(unreviewed) / max(len(tickets), 1),
         risk=false / failed if failed else 0.0,
     )
 
@@ -150,6 +153,7 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     """
     if k >= n:
         return 1.0
+    # Through logarithms: the binomial coefficients of a few thousand tickets overflow a float.
     terms = (lgamma(n + 1) - lgamma(j + 1) - lgamma(n - j + 1) + j * log(p) + (n - j) * log1p(-p) for j in range(k + 1))
     return min(1.0, fsum(map(exp, terms)))
 
@@ -162,6 +166,7 @@ def upper_bound(k: int, n: int, delta: float) -> float:
     """
     if k >= n:
         return 1.0
+    # The tail falls as p grows; 60 halvings reach the resolution of a float.
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Whether a selected verdict is given or a person has to look: abstention, with every reason named."""
+"""Decides whether a selected verdict is released or goes to a person (abstention), with every reason named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vqc.verdict import Verdict
 
 
 class ReviewReason(StrEnum):
-    """Why a person has to look."""
+    """Why a ticket needs review."""
 
     NO_VERDICT = "no_verdict"
     SUMMARIES_UNCLEAR = "summaries_unclear"
@@ -23,22 +23,22 @@ class ReviewReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictDecision:
-    """``verdict`` is what is given; None exactly when there are ``reasons`` for a person to look."""
+    """``verdict`` is the released verdict; it is None exactly when there are ``reasons`` for a review."""
 
     verdict: Verdict | None
     reasons: tuple[ReviewReason, ...]
 
     @property
     def needs_review(self) -> bool:
-        """Whether a person has to look."""
+        """Whether a person has to decide."""
         return bool(self.reasons)
 
 
 def decide(mission: Mission, chosen: Judgement | None, calibration: Calibration | None) -> VerdictDecision:
-    """The decision for a ticket's chosen judgement. No label is read: label-noise candidates are the loop's business.
+    """The decision for a ticket's chosen judgement (None: no rollout parsed). It reads no label.
 
-    不通过 releases nothing: it is held back only by a divided vote. Without a calibration a 通过 is released whatever its
-    score.
+    A 不通过 releases nothing, so only a divided vote sends it to review. Without a calibration a 通过 is released
+    whatever its score.
 
     >>> from vqc.missions import mission_named
     >>> decide(mission_named("挡风板安装检查"), None, None)

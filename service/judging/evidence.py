@@ -1,4 +1,4 @@
-"""What a ticket's Stage-A lines say about each key item of its mission, and how far they can be relied on."""
+"""Reads what a ticket's Stage-A lines say about each key item of its mission, and how reliable they are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vqc.missions import KeyItem, Mission
 from vqc.verdict import Verdict
 
 PARTIAL = ("只显示部分", "无法判断", "无法识别", "看不清", "模糊")
-"""Says in a description that the thing cannot be fully seen."""
+"""Words of a description that mean the object cannot be fully seen."""
 
 
 class Polarity(StrEnum):
-    """What the summaries show of one key item."""
+    """What the lines show of one key item."""
 
     MET = "met"
     VIOLATED = "violated"
@@ -26,7 +26,7 @@ class Polarity(StrEnum):
 
 
 class SummaryConfidence(StrEnum):
-    """How far the summaries of a ticket can be relied on."""
+    """How reliable the lines of a ticket are."""
 
     HIGH = "high"
     LOW = "low"
@@ -35,7 +35,7 @@ class SummaryConfidence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemEvidence:
-    """One key item and what the summaries show of it."""
+    """One key item and what the lines show of it."""
 
     name: str
     required: bool
@@ -44,14 +44,14 @@ class ItemEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A ticket's key items in the mission's order. ``relevant`` is False when no photo shows anything."""
+    """A ticket's key items in the mission's order. ``relevant`` is False when no line describes an object."""
 
     items: tuple[ItemEvidence, ...]
     relevant: bool
 
     @property
     def confidence(self) -> SummaryConfidence:
-        """The design's ``summary_confidence``; an item that is not required lowers it only by contradicting itself."""
+        """The ``summary_confidence`` of the records. An optional item lowers it only by a contradiction."""
         if not self.relevant or any(item.polarity is Polarity.BOTH for item in self.items):
             return SummaryConfidence.NEEDS_REVIEW
         unseen = (Polarity.MISSING, Polarity.PARTLY_VISIBLE)
@@ -61,7 +61,10 @@ class Evidence:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict that the summaries alone support: 不通过 with an item plainly violated, 通过 with all required met."""
+        """The verdict that the lines alone support, if any.
+
+        不通过: an item is violated and nowhere met. 通过: every required item is met and none is contradicted.
+        """
         if any(item.polarity is Polarity.VIOLATED for item in self.items):
             return Verdict.FAIL
         met = all(item.polarity is Polarity.MET for item in self.items if item.required)
@@ -70,15 +73,13 @@ class Evidence:
 
     @property
     def lacking(self) -> frozenset[str]:
-        """The names of the items that the summaries show violated (if only somewhere) or do not show."""
+        """The names of the items that some line shows violated, or that no line shows."""
         lacking = (Polarity.VIOLATED, Polarity.BOTH, Polarity.MISSING)
         return frozenset(item.name for item in self.items if item.polarity in lacking)
 
 
 def evidence(mission: Mission, summaries: Sequence[str]) -> Evidence:
-    """What the Stage-A lines of a ticket's photos show; a line that cannot be read counts as empty.
-
-    Within one description a violation outweighs what else is met. A note can violate an item, never meet it.
+    """What the Stage-A lines of a ticket's photos show; a line that does not parse counts as empty.
 
     >>> from vqc.missions import mission_named
     >>> mission = mission_named("挡风板安装检查")
@@ -91,6 +92,7 @@ def evidence(mission: Mission, summaries: Sequence[str]) -> Evidence:
     """
     read = [outcome.summary for outcome in map(summary.parse, summaries) if outcome.summary is not None]
     descs = [desc for photo in read for desc, _ in photo.items]
+    # A note is free text about the whole photo: it can violate an item but never meet it.
     noted = frozenset[str]().union(*(complaints(mission, photo.note) for photo in read if photo.note))
     items = tuple(
         ItemEvidence(
@@ -102,24 +104,31 @@ def evidence(mission: Mission, summaries: Sequence[str]) -> Evidence:
 
 
 def _polarity(mission: Mission, item: KeyItem, descs: Sequence[str], noted: bool) -> Polarity:
-    said = {_said(item, subject(mission, desc), desc) for desc in descs} - {None}
-    violated = noted or Polarity.VIOLATED in said
-    if violated:
-        return Polarity.BOTH if Polarity.MET in said else Polarity.VIOLATED
-    if not said:
+    shown = {_description_polarity(item, subject(mission, desc), desc) for desc in descs} - {None}
+    if noted or Polarity.VIOLATED in shown:
+        return Polarity.BOTH if Polarity.MET in shown else Polarity.VIOLATED
+    if not shown:
         return Polarity.MISSING
-    return Polarity.MET if Polarity.MET in said else Polarity.PARTLY_VISIBLE
+    # One clear photo is enough: the same item is often cut off at the edge of another.
+    return Polarity.MET if Polarity.MET in shown else Polarity.PARTLY_VISIBLE
 
 
-def _said(item: KeyItem, about: str | None, desc: str) -> Polarity | None:
-    """What one description says of the item: met, violated, seen without telling, or nothing."""
-    own = about in item.words
-    if not own and about not in item.seen_on:
+def _description_polarity(item: KeyItem, described: str | None, desc: str) -> Polarity | None:
+    """What one description shows of the item: met, violated, visible without a clear state, or nothing.
+
+    ``described`` is the word for the object that the description is about.
+    """
+    is_item = described in item.words
+    if not is_item and described not in item.seen_on:
         return None
     tokens = polarities(item, desc)
+    # Within one description a violation outweighs everything else: 显示完整,安装方向错误 is one faulty part.
     if False in tokens:
         return Polarity.VIOLATED
-    if not own:
+    if not is_item:
+        # Another object, such as the cabinet that says 无需安装, can meet the item only in explicit words.
         return Polarity.MET if tokens else None
-    told = bool(tokens) or not item.positive
-    return Polarity.MET if told and not any(word in desc for word in PARTIAL) else Polarity.PARTLY_VISIBLE
+    # An item that has good words must show one of them; for one without, being fully visible is all there is to meet.
+    state_is_clear = bool(tokens) or not item.positive
+    partial = any(word in desc for word in PARTIAL)
+    return Polarity.MET if state_is_clear and not partial else Polarity.PARTLY_VISIBLE

@@ -1,6 +1,6 @@
-"""Scores every rollout of a ticket: first its merit, which no label can touch, then how it compares to a label.
+"""Scores every rollout of a ticket: first its merit, which is independent of any label, then how it compares to a label.
 
-Definitions: the table of the Stage-B design. Weights are 0.35, 0.35, 0.20 and 0.10.
+The scores are defined in ``docs/stage-b.md``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from vqc.missions import Mission
 from vqc.verdict import REASON_LENGTH, Verdict, VerdictAnswer
 
 UNDETERMINED = 0.6
-"""The heuristic score of a verdict that the summaries neither support nor contradict."""
+"""The heuristic score of a verdict that the lines neither support nor contradict."""
 THIRD_STATE = ("可能", "疑似", "复核", "不确定", "无法判断", "无法确认", "待确认", "人工")
-"""Wordings of a reason that does not stand by its verdict."""
+"""Words of a reason that hedges instead of supporting its verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merit:
-    """What a rollout is worth without any label; every score is 0 to 1."""
+    """The scores of a rollout that need no label, each 0 to 1."""
 
     focus_consistency: float
     heuristic_score: float
@@ -33,11 +33,12 @@ class Merit:
 
     @property
     def semantic_advantage(self) -> float:
-        """The weighted sum of the four, to six decimals.
+        """The weighted sum of the four scores, rounded to six decimals.
 
         >>> Merit(focus_consistency=1, heuristic_score=0.6, rationale_quality=1, vote_share=0.62).semantic_advantage
         0.822
         """
+        # Rounded, so that scores that are equal by definition compare equal: in ties of selection, and >= at a threshold.
         return round(
             0.35 * self.focus_consistency
             + 0.35 * self.heuristic_score
@@ -61,7 +62,7 @@ class Judgement:
 
     @property
     def candidate(self) -> Candidate:
-        """What selection may know of it."""
+        """The part that selection may see: everything but the label."""
         return Candidate(
             candidate_index=self.rollout.candidate_index,
             verdict=self.answer.verdict,
@@ -88,8 +89,9 @@ def judge(
     parsed = [(rollout, rollout.outcome.answer) for rollout in rollouts if rollout.outcome.answer is not None]
     votes = Counter(answer.verdict for _, answer in parsed)
     shown = evidence(mission, summaries)
+    # Shares are of the parsed rollouts: one that cannot be read votes for neither verdict.
     return tuple(
-        _judged(mission, shown, rollout, answer, votes[answer.verdict] / len(parsed), label)
+        _judgement(mission, shown, rollout, answer, votes[answer.verdict] / len(parsed), label)
         for rollout, answer in parsed
     )
 
@@ -97,36 +99,37 @@ def judge(
 def focus_consistency(mission: Mission, shown: Evidence, answer: VerdictAnswer) -> float:
     """The share of the mission's key items that the reason cites.
 
-    For 不通过 one item is enough (1.0) when the summaries show it violated or not at all, or the reason says so.
+    It is 1.0 for a 不通过 that cites an item which the lines show violated or not at all, or which the reason calls faulty.
     """
     named = cited(mission, answer.reason)
+    # A 通过 claims that every item is fine and should name them all; one defect is reason enough for a 不通过.
     if answer.verdict is Verdict.FAIL and (named & shown.lacking or complaints(mission, answer.reason)):
         return 1.0
     return len(named) / len(mission.key_items)
 
 
 def heuristic_score(shown: Evidence, verdict: Verdict) -> float:
-    """1 when the summaries alone support the verdict, 0 when they support the other one, 0.6 when neither."""
+    """1 when the lines alone support the verdict, 0 when they support the other one, 0.6 when they support neither."""
     return UNDETERMINED if shown.verdict is None else float(shown.verdict is verdict)
 
 
 def rationale_quality(mission: Mission, reason: str) -> float:
-    """1.0 less 0.3 for each miss: empty, cites no key item, third-state wording, over 200 characters. Never below 0.
+    """1.0 less 0.3 for each defect: empty, cites no key item, hedges, over 200 characters. Never below 0.
 
     >>> from vqc.missions import mission_named
     >>> rationale_quality(mission_named("挡风板安装检查"), "可能符合要求")
     0.4
     """
-    misses = (
+    defects = (
         not reason.strip(),
         not cited(mission, reason),
         any(word in reason for word in THIRD_STATE),
         len(reason) > REASON_LENGTH,
     )
-    return max(0.0, round(1.0 - 0.3 * sum(misses), 1))
+    return max(0.0, round(1.0 - 0.3 * sum(defects), 1))
 
 
-def _judged(
+def _judgement(
     mission: Mission, shown: Evidence, rollout: Rollout, answer: VerdictAnswer, vote_share: float, label: Verdict | None
 ) -> Judgement:
     merit = Merit(
@@ -136,6 +139,7 @@ def _judged(
         vote_share=vote_share,
     )
     match = None if label is None else answer.verdict is label
+    # The lines do not speak against the verdict but the label does: more likely a wrong label than a wrong verdict.
     contradiction = match is False and merit.heuristic_score >= UNDETERMINED
     unsure = shown.confidence is SummaryConfidence.NEEDS_REVIEW or vote_share < mission.vote_threshold
     return Judgement(

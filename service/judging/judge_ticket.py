@@ -1,11 +1,10 @@
-"""Use case: the verdict of one ticket, from many sampled ones. The online path and the training-free loop share it.
+"""Use case: judges one ticket by many sampled answers. Online judging and the training-free loop share it.
 
-Owns the requests to the engine and when to stop asking; scores and selection are ``service.domain.stage_b``'s.
+It owns the requests to the engine and the adaptive stop; ``judge``, ``selection`` and ``decision`` own the rules.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from time import perf_counter
 
 from engine.protocol import Engine, GenerateRequest, Generation
 from service.guidance.guidance import Guidance
-from service.judging.adaptive import enough
+from service.judging.adaptive import can_stop
 from service.judging.calibration import Calibration
 from service.judging.decision import VerdictDecision, decide
 from service.judging.evidence import SummaryConfidence, evidence
@@ -21,6 +20,7 @@ from service.judging.judge import Judgement, judge
 from service.judging.rollouts import PlanEntry, Rollout, rollout
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.selection import Selection, select
+from service.platform.gather import together
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
 from vqc.grammar import VERDICT_GRAMMAR
@@ -38,11 +38,11 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketInput:
-    """A group of photos to be judged for one mission.
+    """The input of one judging: a ticket's lines, photos and mission.
 
-    ``summaries`` are the Stage-A lines, one per photo, and what every rollout is scored against; a photo without one
-    has an empty line. ``photos`` are needed only where the sampler shows images. ``label`` is the verdict that people
-    filed, if known: it is compared, never used to select.
+    ``summaries`` are the Stage-A lines, one per photo (empty for a photo without one); every rollout is scored against
+    them. ``photos`` are needed only where the sampler shows images. ``label`` is the verdict of people, if known: it is
+    compared with the rollouts and never used to select one.
     """
 
     group_id: str
@@ -54,7 +54,7 @@ class TicketInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """One engine request has been answered: its new rollouts, what they took, and how far the ticket is."""
+    """An answered engine request: its rollouts and cost, and the ticket's votes so far."""
 
     index: int
     rollouts: tuple[Rollout, ...]
@@ -68,15 +68,15 @@ class Wave:
 
 
 OnWave = Callable[[Wave], Awaitable[None]]
-"""Hears of each wave as it completes and may keep its rollouts; an error that it raises ends the ticket's judging."""
+"""Called with each completed wave, for example to save its rollouts. An error that it raises ends the judging."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedTicket:
-    """What came of a ticket. ``rollouts`` are all, by candidate index; ``judgements`` those that parsed.
+    """The result of a judging. ``rollouts`` are ordered by candidate index; ``judgements`` are of those that parsed.
 
-    ``selection`` says which of them speaks for the ticket, ``chosen`` is its judgement (None without a parsed one) and
-    ``decision`` what to do: give the verdict, or have a person look. ``planned`` counts the samples of the whole plan.
+    ``chosen`` is the judgement of the selected rollout (None if none parsed). ``planned`` counts the samples of the
+    whole plan, including those that the adaptive stop skipped.
     """
 
     ticket: TicketInput
@@ -92,7 +92,7 @@ class JudgedTicket:
 
 
 class JudgeTicket:
-    """Judges tickets with one engine, which the caller has pinned. Cheap to make; holds no state."""
+    """Judges tickets with one engine, which the caller has pinned. It holds no state between calls."""
 
     def __init__(self, engine: Engine, *, priority: int = PRIORITY, clock: Clock = lambda: datetime.now(UTC)) -> None:
         self._engine = engine
@@ -111,18 +111,18 @@ class JudgeTicket:
         finished: Sequence[Rollout] = (),
         on_wave: OnWave | None = None,
     ) -> JudgedTicket:
-        """The judged ticket, after as many waves as it takes.
+        """Judges the ticket.
 
-        With ``sampler.adaptive`` the waves run one after the other until the majority is clear, else all at once. A wave
-        whose rollouts are all in ``finished`` (of an earlier, interrupted call) is not asked again; the result is the
-        same as without the interruption. ``calibration`` None releases every 通过 that needs no recheck. Cancelling the
-        call aborts what is being generated. ``timeout_s`` is the deadline of each engine request.
+        With ``sampler.adaptive`` the waves run in sequence until the majority is clear, otherwise all at once.
+        ``finished`` are rollouts of an earlier, interrupted call: a wave that is complete in them is not requested again,
+        and the result equals that of an uninterrupted call. ``calibration`` None releases a 通过 whatever its score.
+        Cancelling the call aborts the generation. ``timeout_s`` is the deadline of each engine request.
 
         Raises:
-            InvalidValue: a ticket without the evidence that the sampler shows.
-            EngineError: no answer; what ``on_wave`` was told stays valid.
+            InvalidValue: the ticket lacks the evidence that the sampler shows.
+            EngineError: the engine did not answer; waves that ``on_wave`` received stay valid.
         """
-        prompt, images = _shown(ticket, guidance, sampler.evidence)
+        prompt, images = _prompt_and_photos(ticket, guidance, sampler.evidence)
         run = _Run(sampler, finished)
 
         async def wave(index: int, entry: PlanEntry) -> None:
@@ -145,24 +145,26 @@ class JudgeTicket:
                 await on_wave(run.progress(index, new, generation, seconds))
 
         if sampler.adaptive is None:
-            await _together([wave(index, entry) for index, entry in enumerate(sampler.waves) if not run.has(entry)])
+            await together(wave(index, entry) for index, entry in enumerate(sampler.waves) if not run.has(entry))
         else:
+            # The stop is checked before every wave, finished ones included, and only on the votes of earlier waves. So a
+            # resumed ticket stops where an uninterrupted one would have, even if rollouts of later waves were saved.
             for index, entry in enumerate(sampler.waves):
-                if run.enough_before(entry):
+                if run.can_stop_before(entry):
                     break
                 if not run.has(entry):
                     await wave(index, entry)
-        return _judged(ticket, guidance, sampler, run.rollouts, calibration, prompt_digest(prompt))
+        return _judged_ticket(ticket, guidance, sampler, run.rollouts, calibration, prompt_digest(prompt))
 
 
 class _Run:
-    """The rollouts that one ticket has so far."""
+    """The rollouts of one ticket so far."""
 
     def __init__(self, sampler: Sampler, finished: Sequence[Rollout]) -> None:
         self._sampler = sampler
         self._by_candidate = {one.candidate_index: one for one in finished}
         for entry in sampler.waves:
-            if not self.has(entry):  # half a wave is asked again as a whole
+            if not self.has(entry):  # an incomplete wave is requested again as a whole: its seeds belong to one request
                 for candidate in entry.candidates:
                     self._by_candidate.pop(candidate, None)
 
@@ -176,13 +178,13 @@ class _Run:
     def add(self, rollouts: Sequence[Rollout]) -> None:
         self._by_candidate |= {one.candidate_index: one for one in rollouts}
 
-    def enough_before(self, entry: PlanEntry) -> bool:
-        """Whether the votes of the waves before this one settle the ticket, whatever later waves have brought."""
+    def can_stop_before(self, entry: PlanEntry) -> bool:
+        """Whether the votes of the waves before this one settle the ticket; votes of later waves are ignored."""
         threshold = self._sampler.adaptive
         before = [one for one in self.rollouts if one.candidate_index < entry.first_candidate]
         passes, fails = _votes(before)
-        remaining = self._sampler.planned - entry.first_candidate
-        return threshold is not None and enough(passes, fails, threshold=threshold, remaining=remaining)
+        remaining = self._sampler.sample_count - entry.first_candidate
+        return threshold is not None and can_stop(passes, fails, threshold=threshold, remaining=remaining)
 
     def progress(self, index: int, new: tuple[Rollout, ...], generation: Generation, seconds: float) -> Wave:
         passes, fails = _votes(self.rollouts)
@@ -195,12 +197,12 @@ class _Run:
             passes=passes,
             fails=fails,
             sampled=len(self._by_candidate),
-            planned=self._sampler.planned,
+            planned=self._sampler.sample_count,
         )
 
 
-def _shown(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[EncodedPhoto, ...]]:
-    """What the model is shown: the prompt and the photos."""
+def _prompt_and_photos(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[EncodedPhoto, ...]]:
+    """What the model sees. Raises ``InvalidValue`` where the ticket lacks that evidence."""
     if kind.shows_summaries and not ticket.summaries:
         raise InvalidValue("summaries", ticket.summaries, f"evidence {kind.value!r} needs a line per photo")
     if kind.shows_images and not ticket.photos:
@@ -211,7 +213,7 @@ def _shown(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple
     return prompt, ticket.photos if kind.shows_images else ()
 
 
-def _judged(
+def _judged_ticket(
     ticket: TicketInput,
     guidance: Guidance,
     sampler: Sampler,
@@ -231,7 +233,7 @@ def _judged(
         chosen=chosen,
         decision=decide(ticket.mission, chosen, calibration),
         summary_confidence=evidence(ticket.mission, ticket.summaries).confidence,
-        planned=sampler.planned,
+        planned=sampler.sample_count,
         prompt_digest=digest,
     )
 
@@ -239,17 +241,3 @@ def _judged(
 def _votes(rollouts: Sequence[Rollout]) -> tuple[int, int]:
     verdicts = [one.outcome.answer.verdict for one in rollouts if one.outcome.answer is not None]
     return verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL)
-
-
-async def _together(waves: Sequence[Awaitable[None]]) -> None:
-    """All waves at once; the first error cancels the others and is raised as it is."""
-
-    async def awaited(wave: Awaitable[None]) -> None:
-        await wave
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for wave in waves:
-                group.create_task(awaited(wave))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures

@@ -18,20 +18,20 @@ Record = dict[str, object]
 
 
 class Part(StrEnum):
-    """What a ticket is for."""
+    """The purpose of a labelled ticket in a run."""
 
     LEARN = "learn"
     """Reflection reads it."""
     HOLDOUT = "holdout"
-    """A proposed change of guidance must improve on it."""
+    """The gate measures changes of guidance on it."""
     CALIBRATE = "calibrate"
-    """Neither: a threshold may be calibrated on it, whatever was learned."""
+    """Neither; so a threshold may be calibrated on it after the guidance has changed."""
 
 
 def trajectory_record(group_id: str, mission: str, epoch: int, rollout: Rollout, judgement: Judgement | None) -> Record:
-    """One candidate of one ticket; ``judgement`` is None for a rollout that did not parse: no verdict and no scores.
+    """One candidate of one ticket; ``judgement`` is None for a rollout that did not parse.
 
-    ``seed`` is its request's base; the candidate was drawn with the base plus its place in the request.
+    ``seed`` is the base of its request; the candidate was drawn with the base plus its place in the request.
     """
     answer, decoding = rollout.outcome.answer, rollout.decoding
     return {
@@ -85,7 +85,7 @@ def selection_record(
     planned: int,
     error: str | None = None,
 ) -> Record:
-    """What was selected for one ticket. ``error`` says why the engine refused a ticket that has no rollouts."""
+    """The selection of one ticket. ``error`` is why a ticket has no rollouts."""
     return {
         "group_id": group_id,
         "mission": mission,

@@ -1,4 +1,4 @@
-"""Which verdicts are sampled for a ticket, in which order, and what one of them is."""
+"""The plan of the engine requests for a ticket, and the rollouts that come back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vqc.errors import InvalidValue
 from vqc.verdict import VerdictOutcome, parse
 
 LARGEST_WAVE = 64
-"""Most samples of one engine request."""
+"""The most samples of one engine request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """One sampled answer and what was read of it; one that does not parse is data, not an error.
+    """One sampled answer and its parsed outcome; an answer that does not parse is data, not an error.
 
     ``decoding`` are its request's, with the seed base: the answer itself was drawn with the seed of its place in the request.
-    ``created_at`` (UTC) is None for an answer that was made up in a test.
+    ``created_at`` is in UTC; None in tests.
     """
 
     candidate_index: int
@@ -52,17 +52,16 @@ class Rollout:
 
     @property
     def record(self) -> dict[str, object]:
-        """What to keep so that ``restored`` gives it back: JSON values only."""
-        made = self.created_at and self.created_at.isoformat()
-        return {"candidate_index": self.candidate_index, "text": self.text, "created_at": made}
+        """The JSON value from which ``restore_rollout`` makes the same rollout."""
+        created_at = self.created_at and self.created_at.isoformat()
+        return {"candidate_index": self.candidate_index, "text": self.text, "created_at": created_at}
 
 
 def plan(grid: Sequence[DecodingParams], samples_per_decode: int, seed: int = 0) -> tuple[PlanEntry, ...]:
     """The engine requests for one ticket, in grid order; candidates are numbered through.
 
-    A seed base nearer than ``samples_per_decode`` to an earlier one moves up to the next free place, so that no two
-    candidates share a seed; an entry without a seed starts at ``seed``. A greedy entry (temperature 0) has one sample:
-    more would be the same answer counted as several votes.
+    A seed base closer than ``samples_per_decode`` to an earlier one moves up to the next free place, so that no two
+    candidates share a seed; an entry without a seed starts at ``seed``. A greedy entry (temperature 0) has one sample.
 
     >>> grid = [DecodingParams(max_new_tokens=64, temperature=t, seed=s) for t, s in ((0.2, 42), (0.6, 43), (0.9, None))]
     >>> [(entry.decoding.seed, list(entry.candidates)) for entry in plan(grid, 2, seed=7)]
@@ -79,6 +78,7 @@ def plan(grid: Sequence[DecodingParams], samples_per_decode: int, seed: int = 0)
     bases: list[int] = []
     for decoding in grid:
         base = _free_base(seed if decoding.seed is None else decoding.seed, bases, samples_per_decode)
+        # Greedy decoding gives one answer however often it is sampled; counted as several votes it would win every ticket.
         n = samples_per_decode if decoding.temperature > 0 else 1
         first = entries[-1].candidates.stop if entries else 0
         entries.append(PlanEntry(decoding=replace(decoding, seed=base), n=n, first_candidate=first))
@@ -87,7 +87,7 @@ def plan(grid: Sequence[DecodingParams], samples_per_decode: int, seed: int = 0)
 
 
 def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None = None) -> Rollout:
-    """The rollout that completion ``index`` of an entry's request wrote.
+    """The rollout of completion ``index`` of an entry's request.
 
     >>> entry, = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
     >>> rollout(entry, 1, "通过\\n理由: 挡风板安装方向正确").candidate_index
@@ -102,27 +102,28 @@ def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None
     )
 
 
-def restored(entries: Sequence[PlanEntry], record: Mapping[str, object]) -> Rollout:
-    """The rollout of the same plan whose ``record`` was kept.
+def restore_rollout(entries: Sequence[PlanEntry], record: Mapping[str, object]) -> Rollout:
+    """The rollout of this plan from its saved ``record``.
 
     >>> entries = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
-    >>> kept = rollout(entries[0], 1, "建议复核")
-    >>> restored(entries, kept.record) == kept
+    >>> before = rollout(entries[0], 1, "建议复核")
+    >>> restore_rollout(entries, before.record) == before
     True
 
     Raises:
-        InvalidValue: a record that no rollout of this plan has written.
+        InvalidValue: the record is not of a rollout of this plan.
     """
     match record:
-        case {"candidate_index": int(index), "text": str(text), "created_at": None | str() as made}:
+        case {"candidate_index": int(index), "text": str(text), "created_at": None | str() as created_at}:
             for entry in entries:
                 if index in entry.candidates:
-                    when = None if made is None else datetime.fromisoformat(made)
+                    when = None if created_at is None else datetime.fromisoformat(created_at)
                     return rollout(entry, index - entry.first_candidate, text, when)
     raise InvalidValue("rollout", dict(record), "must be the record of a rollout of this plan")
 
 
 def _free_base(wanted: int, taken: Sequence[int], spacing: int) -> int:
+    # Ascending, so that moving up past one base can only run into the next.
     base = wanted
     for other in sorted(taken):
         if abs(base - other) < spacing:

@@ -1,4 +1,4 @@
-"""How tickets are sampled: what the model is shown, in which waves, and when to stop early."""
+"""How tickets are sampled: the evidence that the model sees, the waves, and the adaptive stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vqc.errors import InvalidValue
 
 
 class EvidenceKind(StrEnum):
-    """What of a ticket the model is shown."""
+    """The evidence of a ticket that the model sees."""
 
     SUMMARIES = "summaries"
     IMAGES = "images"
@@ -31,15 +31,15 @@ class EvidenceKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
     """One wave is one engine request (``rollouts.plan``). ``adaptive`` is the certainty of the majority, 0.5 to 1, above
-    which a ticket's remaining waves are left out; None samples the whole plan.
+    which a ticket's remaining waves are skipped; None samples the whole plan.
 
     >>> from engine.protocol import DecodingParams
     >>> from service.judging.rollouts import plan
-    >>> Sampler(waves=plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).planned
+    >>> Sampler(waves=plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).sample_count
     8
 
     Raises:
-        InvalidValue: no wave, or a certainty that no majority exceeds or every one does.
+        InvalidValue: no wave, or a certainty outside 0.5 to 1.
     """
 
     waves: tuple[PlanEntry, ...]
@@ -53,13 +53,13 @@ class Sampler:
             raise InvalidValue("sampler.adaptive", self.adaptive, "valid: 0.5 up to but not including 1")
 
     @property
-    def planned(self) -> int:
-        """Samples of the whole plan."""
+    def sample_count(self) -> int:
+        """The samples of the whole plan."""
         return sum(wave.n for wave in self.waves)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides how a ticket is sampled: a calibration holds for one sampler only."""
+        """SHA-256 (hex) of the fields; a calibration is valid for one sampler only."""
         fields = asdict(self)
         for wave in fields["waves"]:
             wave["knobs"] = wave.pop("decoding")  # the name that the digests of stored calibrations were made with

@@ -1,4 +1,4 @@
-"""Which rollout speaks for its ticket. Nothing here can be given a label."""
+"""Selects the rollout that represents its ticket. Its input has no field for a label."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vqc.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A parsed rollout as selection sees it."""
+    """The part of a parsed rollout that selection sees."""
 
     candidate_index: int
     verdict: Verdict
@@ -22,7 +22,7 @@ class Candidate:
 class Selection:
     """The majority's verdict, its best rollout and the share of the parsed rollouts that agree.
 
-    Without a parsed rollout ``verdict`` and ``candidate_index`` are None: a person has to look.
+    If no rollout parsed, ``verdict`` and ``candidate_index`` are None and a person has to decide.
     """
 
     verdict: Verdict | None
@@ -31,7 +31,7 @@ class Selection:
 
     @property
     def needs_review(self) -> bool:
-        """Whether there is no verdict to give."""
+        """Whether there is no verdict."""
         return self.verdict is None
 
 
@@ -45,7 +45,7 @@ def majority(passes: int, fails: int) -> Verdict:
 
 
 def select(candidates: Sequence[Candidate]) -> Selection:
-    """The majority verdict, then its highest semantic advantage, then lower temperature, then candidate index.
+    """Selects the majority verdict, then its best rollout by score, lower temperature and candidate index.
 
     >>> def voted(index, verdict, advantage):
     ...     return Candidate(candidate_index=index, verdict=verdict, temperature=0.6, semantic_advantage=advantage)
@@ -59,5 +59,7 @@ def select(candidates: Sequence[Candidate]) -> Selection:
     passes = sum(candidate.verdict is Verdict.PASS for candidate in candidates)
     verdict = majority(passes, len(candidates) - passes)
     agreeing = [candidate for candidate in candidates if candidate.verdict is verdict]
+    # Scores often tie. The colder answer is the more typical one; the index makes the order total, so that a resumed or
+    # repeated run selects the same rollout.
     best = min(agreeing, key=lambda one: (-one.semantic_advantage, one.temperature, one.candidate_index))
     return Selection(verdict=verdict, candidate_index=best.candidate_index, vote_share=len(agreeing) / len(candidates))

@@ -1,8 +1,8 @@
-"""From which score on a 通过 is released: calibrations as files beside the guidance they were made under.
+"""Stores calibrations as files beside the guidance that they were made under.
 
     ROOT/MISSION/thresholds/<key>.json
 
-A calibration holds for one mission, model, guidance version and sampler (by their digests); the key is that of the four.
+A calibration is valid for one mission, model, guidance version and sampler; the key is the digest of the four.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class _Record(BaseModel):
 
 
 class Thresholds:
-    """The calibrations below ``root``, the guidance store's."""
+    """The calibrations below ``root``, the folder of the guidance store."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def find(self, guidance: Guidance, *, model: str, sampler: str) -> Calibration | None:
-        """The calibration made for exactly these, or None: then no 通过 is held back by its score.
+        """The calibration for exactly these, or None; without one, no score sends a 通过 to review.
 
         Raises:
-            InvalidValue: a file that somebody has damaged.
+            InvalidValue: the file is damaged.
         """
         path = self._path(guidance, model, sampler)
         if not path.exists():
@@ -52,7 +52,7 @@ class Thresholds:
             ) from error
 
     def put(self, calibration: Calibration, guidance: Guidance, *, model: str, sampler: str) -> Path:
-        """Stores a calibration in place of an earlier one; its path comes back."""
+        """Stores a calibration, replacing an earlier one, and returns its path."""
         path = self._path(guidance, model, sampler)
         write_json(path, {**_key(guidance, model, sampler), "calibration": asdict(calibration)})
         return path

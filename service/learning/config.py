@@ -157,7 +157,7 @@ class StageBConfig(_Section):
             epochs=self.runner.epochs,
             holdout=self.evaluation.holdout,
             calibrate=self.evaluation.calibrate,
-            planned=self.sampler_of().planned,
+            planned=self.sampler_of().sample_count,
         )
 
     def rule_of(self) -> ReflectionRule:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
 from service.guidance.guidance import Guidance
 from service.judging.judge_ticket import JudgedTicket, JudgeTicket, TicketInput, Wave
-from service.judging.rollouts import restored
+from service.judging.rollouts import restore_rollout
 from service.judging.sampler import Sampler
 from service.learning.labelled_tickets import LabelledTicket
 from service.learning.ports import Journal, LoadPhotos
@@ -114,6 +114,6 @@ class TicketPass:
             sampler=self._sampler,
             request_id=f"stage-b-{key}",
             timeout_s=self._timeout_s,
-            finished=[restored(self._sampler.waves, one) for one in self._journal.rollouts(key)],
+            finished=[restore_rollout(self._sampler.waves, one) for one in self._journal.rollouts(key)],
             on_wave=keep,
         )

@@ -17,7 +17,7 @@ from engine.errors import EngineRefused
 from engine.protocol import DecodingParams, Engine
 from service.guidance.guidance import Guidance
 from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
-from service.judging.rollouts import restored
+from service.judging.rollouts import restore_rollout
 from service.judging.sampler import EvidenceKind, Sampler
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
@@ -169,7 +169,7 @@ class WorkOnGroup:
             request_id=group.job_id,
             timeout_s=self._judging.timeout_s,
             calibration=calibration,
-            finished=[restored(sampler.waves, record) for record in group.rollouts],
+            finished=[restore_rollout(sampler.waves, record) for record in group.rollouts],
             on_wave=on_wave,
         )
         self._observer.samples(len(judged.rollouts), judged.planned)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.judging.adaptive import enough, incomplete_beta, majority_certainty
+from service.judging.adaptive import can_stop, incomplete_beta, majority_certainty
 from service.judging.selection import majority
 from vqc.errors import InvalidValue
 
@@ -34,21 +34,21 @@ def test_agreement_has_a_closed_form(n):
 
 @given(COUNT, COUNT, st.integers(0, 10))
 def test_a_vote_that_can_still_turn_is_not_called_settled(passes, fails, remaining):
-    settled = enough(passes, fails, threshold=1 - 1e-15, remaining=remaining)
+    settled = can_stop(passes, fails, threshold=1 - 1e-15, remaining=remaining)
     turns = {majority(passes + more, fails + remaining - more) for more in range(remaining + 1)}
     certain = majority_certainty(passes, fails) > 1 - 1e-15
     assert settled is (len(turns) == 1 and passes + fails > 0) or remaining == 0 or certain
 
 
 def test_nothing_seen_is_never_enough():
-    assert not enough(0, 0, threshold=0.5, remaining=4)
+    assert not can_stop(0, 0, threshold=0.5, remaining=4)
 
 
 @pytest.mark.parametrize("arguments", [(-1, 0, 0.9, 1), (0, 0, 1.0, 1), (0, 0, 0.2, 1)])
 def test_impossible_counts_and_thresholds_are_refused(arguments):
     passes, fails, threshold, remaining = arguments
     with pytest.raises(InvalidValue):
-        enough(passes, fails, threshold=threshold, remaining=remaining)
+        can_stop(passes, fails, threshold=threshold, remaining=remaining)
 
 
 def test_a_beta_needs_whole_positive_parameters():

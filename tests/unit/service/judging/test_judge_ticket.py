@@ -12,7 +12,7 @@ from service.guidance.guidance import Add, applied, seeded
 from service.judging.calibration import Calibration
 from service.judging.decision import ReviewReason
 from service.judging.judge_ticket import JudgeTicket, TicketInput
-from service.judging.rollouts import plan, restored
+from service.judging.rollouts import plan, restore_rollout
 from service.judging.sampler import EvidenceKind, Sampler
 from service.photos.caption import PRIORITY as CAPTION_PRIORITY
 from vqc.errors import InvalidValue
@@ -124,7 +124,7 @@ async def test_an_interrupted_ticket_goes_on_without_asking_again(sampler, waves
     whole = await judged(ScriptedEngine(alternating), sampler=sampler)
     kept = [one.record for one in whole.rollouts][: 4 * waves]
     engine = ScriptedEngine(alternating)
-    found = await judged(engine, sampler=sampler, finished=[restored(sampler.waves, one) for one in kept])
+    found = await judged(engine, sampler=sampler, finished=[restore_rollout(sampler.waves, one) for one in kept])
     assert found == whole
     assert engine.answered == 3 - waves
 

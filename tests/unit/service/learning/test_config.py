@@ -14,7 +14,7 @@ def test_the_shipped_configuration_loads_and_names_files_that_are_there():
     config = load_config(SHIPPED, Path("elsewhere"))
     assert config.output.folder == Path("elsewhere/demo")
     assert config.stage_a_paths[0].is_file()
-    assert config.sampler_of().planned == 12
+    assert config.sampler_of().sample_count == 12
     assert config.plan_of().epochs == 2
 
 

@@ -75,7 +75,7 @@ def loop(engine, run, *, epochs=1, reflects=True, evidence=EvidenceKind.SUMMARIE
     reflect = Reflect(engine, DecodingParams(max_new_tokens=200), timeout_s=5)
     rule = ReflectionRule(batch_size=4, max_batches_per_epoch=2)
     improve = Improve(reflect, judge_all, rule=rule, seed=17, journal=run, artifacts=run)
-    steps = LoopPlan(seed=17, epochs=epochs, holdout=0.4, calibrate=0.1, planned=sampler.planned)
+    steps = LoopPlan(seed=17, epochs=epochs, holdout=0.4, calibrate=0.1, planned=sampler.sample_count)
     return TrainingFreeLoop(judge_all, improve if reflects else None, plan=steps, artifacts=run)
 
 
