@@ -1,4 +1,4 @@
-"""``vqc stage-b``: verdicts for tickets. The group, and the training-free loop's commands."""
+"""``vqc stage-b``: verdicts for tickets. The command group, and the commands of the training-free loop."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _RUN = click.Path(path_type=Path, exists=True, file_okay=False)
 
 @click.group("stage-b")
 def stage_b() -> None:
-    """Judge tickets: the training-free loop over labelled ones, thresholds, results."""
+    """Judge tickets: the training-free loop over labelled tickets, thresholds, results."""
 
 
 @stage_b.command("run")
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Instead of the configuration's output.root."
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Replaces output.root of the configuration."
 )
-@click.option("--fresh", is_flag=True, help="Start over: delete what an earlier run left in the run's folder.")
+@click.option("--fresh", is_flag=True, help="Start over: delete the folder of an earlier run first.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "logging", "warning", "error"]),
     default="warning",
     show_default=True,
-    help="Least severe log line written; `logging` is another name of info.",
+    help="The least severe log line to write; `logging` means info.",
 )
 @engine_options
 def run(config: Path, output: Path | None, fresh: bool, log_level: str, **overrides: object) -> None:
-    """Judge the labelled tickets that CONFIG names, learn guidance from them, write artifacts and a report.
+    """Judge the labelled tickets of CONFIG, learn guidance from them, and write artifacts and a report.
 
-    An interrupted run goes on where it was when called again.
+    Called again, an interrupted run continues where it stopped.
     """
     from service.cli.stage_b_run import run_loop
 
@@ -46,17 +46,23 @@ def run(config: Path, output: Path | None, fresh: bool, log_level: str, **overri
 @stage_b.command("calibrate")
 @click.argument("run", type=_RUN)
 @click.option(
-    "--budget", type=float, default=0.05, show_default=True, help="Most of the failed tickets released as 通过."
+    "--budget",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="The largest share of failed tickets to release as 通过.",
 )
 @click.option(
-    "--delta", type=float, default=0.1, show_default=True, help="Chance that the budget is exceeded after all."
+    "--delta", type=float, default=0.1, show_default=True, help="The probability that the budget is exceeded."
 )
 @click.option(
-    "--store", type=click.Path(path_type=Path, file_okay=False), help="Store the thresholds in this guidance store too."
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also store the thresholds in this guidance store.",
 )
-@click.option("--check", type=_RUN, help="A finished run over other tickets: print what the thresholds do there.")
+@click.option("--check", type=_RUN, help="A finished run over other tickets: print the effect of the thresholds there.")
 def calibrate(run: Path, budget: float, delta: float, store: Path | None, check: Path | None) -> None:
-    """Find, for each mission of a finished RUN, the score from which a 通过 is released."""
+    """Calibrate, for each mission of a finished RUN, the score from which a 通过 is released."""
     from service.cli.stage_b_calibrate import calibrate_run
 
     calibrate_run(run, budget=budget, delta=delta, store=store, check=check)
@@ -66,7 +72,7 @@ def calibrate(run: Path, budget: float, delta: float, store: Path | None, check:
 @click.argument("run", type=_RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(run: Path, as_json: bool) -> None:
-    """Print what a RUN's tickets came to, its guidance and where the report is."""
+    """Print the metrics of a finished RUN, its guidance and the path of its report."""
     from service.cli.stage_b_show import show_run
 
     show_run(run, as_json=as_json)
@@ -78,12 +84,12 @@ def show(run: Path, as_json: bool) -> None:
 @click.option(
     "--store",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A guidance store; default: the service's own [VQC_GUIDANCE_DIR].",
+    help="The guidance store [default: that of the service, VQC_GUIDANCE_DIR].",
 )
-@click.option("--by", required=True, help="Who approves; kept in the store's history.")
-@click.option("--note", default="", help="Why.")
+@click.option("--by", required=True, help="Your name, for the history of the guidance.")
+@click.option("--note", default="", help="The reason, for the history of the guidance.")
 def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> None:
-    """Put the guidance that a RUN ended with in force where the service reads it, with its thresholds."""
+    """Make the guidance that a RUN learned the active one of a guidance store, with its threshold."""
     from service.cli.stage_b_approve import approve_run
     from service.platform.settings import read_settings
 
@@ -98,11 +104,11 @@ def approve(run: Path, mission: str, store: Path | None, by: str, note: str) -> 
 @click.option(
     "--store",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A guidance store; default: the service's own [VQC_GUIDANCE_DIR].",
+    help="The guidance store [default: that of the service, VQC_GUIDANCE_DIR].",
 )
-@click.option("--by", required=True, help="Who proposes; shown beside the proposal.")
+@click.option("--by", required=True, help="Your name, shown with the proposal.")
 def propose(run: Path, store: Path | None, by: str) -> None:
-    """Lay what a RUN has learned before whoever approves it, in the console; nothing comes into force by this."""
+    """Submit the guidance that a RUN learned for approval in the console. The active guidance does not change."""
     from service.cli.stage_b_propose import propose_run
     from service.platform.settings import read_settings
 

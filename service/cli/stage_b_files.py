@@ -1,4 +1,4 @@
-"""The files around a training-free run: the tickets it judges and their photos."""
+"""Reads the input files of a training-free run: its tickets and their photos."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import click
 
 from service.learning.config import StageBConfig
 from service.learning.labelled_tickets import IngestResult, LabelledTicket, ingest
-from service.learning.ports import LoadPhotos
+from service.learning.ticket_pass import LoadPhotos
 from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue
 from vqc.image import EncodedPhoto
 from vqc.missions import Mission, load_missions, missions
 
 _SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
-_SHOWN_REJECTS = 10
+_MAX_REJECTED_SHOWN = 10
 
 
 def read_tickets(config: StageBConfig) -> IngestResult:
-    """Every ticket of the configuration's files; what is left out is told on standard error.
+    """Reads the tickets of the configuration's files, and prints rejected lines to standard error.
 
     Raises:
-        InvalidValue: a file that cannot be read, or no ticket at all.
+        InvalidValue: a file cannot be read, or there is no usable ticket.
     """
     known = missions() | (load_missions(config.missions_path) if config.missions_path else {})
     read = ingest(_lines(config.stage_a_paths), known, config.mission)
-    for one in read.rejected[:_SHOWN_REJECTS]:
-        click.echo(f"left out: {one.place}: {one.reason}", err=True)
-    if (more := len(read.rejected) - _SHOWN_REJECTS) > 0:
-        click.echo(f"left out: {more} more lines", err=True)
+    for one in read.rejected[:_MAX_REJECTED_SHOWN]:
+        click.echo(f"rejected: {one.place}: {one.reason}", err=True)
+    if (more := len(read.rejected) - _MAX_REJECTED_SHOWN) > 0:
+        click.echo(f"rejected: {more} more lines", err=True)
     if not read.tickets:
         raise InvalidValue(
             "stage_a_paths", [str(one) for one in config.stage_a_paths], "must hold at least one usable ticket"
@@ -50,15 +50,15 @@ def _lines(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 
 def by_mission(tickets: Sequence[LabelledTicket]) -> Iterator[tuple[Mission, list[LabelledTicket]]]:
-    """The tickets of each mission, missions by name."""
+    """The tickets of each mission, ordered by the name of the mission."""
     ordered = sorted(tickets, key=lambda one: one.mission.name)
-    for _, group in groupby(ordered, key=lambda one: one.mission.name):
-        found = list(group)
+    for _, same_mission in groupby(ordered, key=lambda one: one.mission.name):
+        found = list(same_mission)
         yield found[0].mission, found
 
 
 def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
-    """What brings a ticket's photos: from ``photos_root``, else from the folder of the file that names the ticket."""
+    """Loads a ticket's photos from ``photos_root``, or from the folder of the file that names the ticket."""
 
     async def image(record: LabelledTicket, name: str) -> EncodedPhoto:
         root = config.photos_root or Path(record.place.rpartition(":")[0]).parent

@@ -1,4 +1,4 @@
-"""Reading the folder of a finished run."""
+"""Reads the folder of a finished run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def finished_missions(run: Path) -> list[Path]:
     """The folders of the run's missions, by name.
 
     Raises:
-        InvalidValue: not the folder of a run, or of one that is not complete.
+        InvalidValue: not the folder of a run, or the run is not complete.
     """
     if not (run / "run.json").is_file():
-        raise InvalidValue("run", str(run), "must be the folder of a run (with run.json), as output/stage_b/demo")
+        raise InvalidValue("run", str(run), "must be the folder of a run (with run.json), such as output/stage_b/demo")
     if not (run / "report.html").is_file():
-        raise InvalidValue("run", str(run), "is not complete; `vqc stage-b run` with its configuration goes on with it")
+        raise InvalidValue("run", str(run), "is not complete; continue it with `vqc stage-b run` and its configuration")
     return sorted(path.parent for path in run.glob("*/metrics.json"))
 
 
-def guidance_in_force(run: Path, folder: Path) -> Guidance:
-    """The guidance that a mission ended with. Raises ``InvalidValue``."""
+def last_guidance(folder: Path) -> Guidance:
+    """The guidance that a mission ended with, from its folder. Raises ``InvalidValue``."""
     return guidance_of(read_json(folder / "guidance.json"))
 
 
 def mission_of(identity: Any, name: str) -> Mission:
-    """The mission of this name, by the definitions that the run (its ``run.json``) was made with."""
+    """The mission of this name, from the definitions that the run used (``identity`` is its ``run.json``)."""
     own = identity["config"]["missions_path"]
     return {**missions(), **(load_missions(Path(own)) if own else {})}[name]

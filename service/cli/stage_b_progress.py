@@ -1,4 +1,4 @@
-"""A progress bar for work that tells what it does, how much is done and of how much."""
+"""A progress bar for work in several steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.cli.session import console
 
 
 class StepBar:
-    """Shows the step that was told of last; a context manager that gives the callable to tell."""
+    """Shows the current step. A context manager; it returns the function to report (title, done, total)."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -19,12 +19,12 @@ class StepBar:
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         self._progress.start()
-        return self._tell
+        return self._report
 
     def __exit__(self, *ignored: object) -> None:
         self._progress.stop()
 
-    def _tell(self, title: str, done: int, total: int) -> None:
+    def _report(self, title: str, done: int, total: int) -> None:
         if self._task is None or self._task[0] != title:
             if self._task:
                 self._progress.remove_task(self._task[1])

@@ -1,4 +1,4 @@
-"""Lays before a person what a run has learned: a pending proposal where the service and its console read it."""
+"""Submits what a run learned for approval: a pending proposal in the guidance store of the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter
 
-from service.cli.stage_b_folder import finished_missions, guidance_in_force, mission_of
+from service.cli.stage_b_folder import finished_missions, last_guidance, mission_of
 from service.guidance.guidance import Guidance
 from service.guidance.proposal import EvidenceTicket, GuidanceProposal, Reflected
 from service.guidance.proposal_store import ProposalStore
@@ -22,28 +22,28 @@ from vqc.verdict import Verdict
 
 
 def propose_run(run: Path, store: Path, *, by: str) -> None:
-    """Proposes the guidance of every mission whose rules the run has changed; says of each what was done.
+    """Proposes the guidance of every mission whose rules the run has changed, and prints a line for each mission.
 
     Raises:
-        InvalidValue: not the folder of a finished run, or one whose first version is no longer kept.
-        ProposalDecided: somebody has decided on the same version already.
+        InvalidValue: not the folder of a finished run, or its first version is no longer kept.
+        ProposalDecided: the same version has already been approved or rejected.
     """
     identity: Any = read_json(run / "run.json")
     for folder in finished_missions(run):
-        mission, after = mission_of(identity, folder.name), guidance_in_force(run, folder)
+        mission, after = mission_of(identity, folder.name), last_guidance(folder)
         reflections = _reflections(folder)
         if after.digest == identity["guidance"][mission.name]:
-            refused = sum(not one.applied for one in reflections)
-            click.echo(f"{mission.name}: nothing to propose; {refused} reflections, none passed the gate")
+            rejected = sum(not one.applied for one in reflections)
+            click.echo(f"{mission.name}: nothing to propose; {rejected} reflections, none passed the gate")
             continue
         proposal = _proposal(run, mission, identity["guidance"][mission.name], after, reflections, by)
         if ProposalStore(store).put(mission, proposal):
-            for version in _learned(run, mission, proposal):
+            for version in _versions_since_base(run, mission, proposal):
                 GuidanceStore(store).propose(mission, version, by=by, run=run.name)
         calibration = Thresholds(run).find(after, model=identity["model"], sampler=identity["sampler"])
         if calibration:
             Thresholds(store).put(calibration, after, model=identity["model"], sampler=identity["sampler"])
-        click.echo(f"{mission.name}: proposed {proposal.id} (step {after.step}) for {store}")
+        click.echo(f"{mission.name}: proposed {proposal.id} (step {after.step}) to {store}")
 
 
 def _proposal(
@@ -60,8 +60,8 @@ def _proposal(
     )
 
 
-def _learned(run: Path, mission: Mission, proposal: GuidanceProposal) -> list[Guidance]:
-    """The versions that lead from the base to what is proposed, so that the store can tell what each of them changed."""
+def _versions_since_base(run: Path, mission: Mission, proposal: GuidanceProposal) -> list[Guidance]:
+    """The versions from the base to the proposed one, so that the store can show what each of them changed."""
     kept = {one.digest: one for one in GuidanceStore(run).versions(mission)}
     chain, digest = [], proposal.guidance.digest
     while digest in kept and digest != proposal.base.digest:
@@ -71,7 +71,7 @@ def _learned(run: Path, mission: Mission, proposal: GuidanceProposal) -> list[Gu
 
 
 def _reflections(folder: Path) -> tuple[Reflected, ...]:
-    """Those of the run that proposed something."""
+    """The reflections of the run that proposed an operation."""
     found = [line["reflection"] for line in _lines(folder / "reflections.jsonl")]
     return tuple(
         TypeAdapter(Reflected).validate_python(
@@ -89,7 +89,7 @@ def _reflections(folder: Path) -> tuple[Reflected, ...]:
 
 
 def _tickets(folder: Path, reflections: tuple[Reflected, ...]) -> tuple[EvidenceTicket, ...]:
-    """The tickets that applied operations name, as the run's first pass judged them."""
+    """The tickets that applied operations name as evidence, as the first pass of the run judged them."""
     named = {
         ticket for one in reflections if one.applied for operation in one.operations for ticket in operation.evidence
     }

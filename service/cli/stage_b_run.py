@@ -37,20 +37,20 @@ from vqc.errors import InvalidValue
 from vqc.image import PhotoLimits
 from vqc.missions import Mission
 
-_UNDECISIVE: dict[str, Any] = {
+_NOT_IDENTITY: dict[str, Any] = {
     "output": True,
     "model": True,
     "guidance": True,
     "runner": {"concurrency", "timeout_s", "patience_s"},
 }
-"""What of a configuration may change between the parts of an interrupted run."""
+"""The keys of a configuration that may change when a run is resumed."""
 
 
 def run_loop(path: Path, output: Path | None, *, fresh: bool, log_level: str, overrides: Mapping[str, object]) -> None:
-    """Runs, or goes on with, the run that the configuration names.
+    """Starts or resumes the run of the configuration.
 
     Raises:
-        VqcError: one sentence; what was written stays, and the same command goes on from there.
+        VqcError: the run failed; the same command resumes it.
     """
     config = load_config(path, output)
     settings = _settings(config, overrides)
@@ -59,20 +59,20 @@ def run_loop(path: Path, output: Path | None, *, fresh: bool, log_level: str, ov
     if fresh and folder.exists():
         shutil.rmtree(folder)
     if (folder / "report.html").exists():
-        click.echo(f"complete already: {folder / 'report.html'} (--fresh starts over)")
+        click.echo(f"already complete: {folder / 'report.html'} (--fresh starts over)")
         return
     run_with_engine(settings, lambda context: _run(context, settings, config, read, log_level))
     click.echo(f"report: {folder / 'report.html'}")
 
 
-def start_of(config: StageBConfig, mission: Mission) -> Guidance:
-    """The guidance that the run starts from: what is in force in ``guidance.path``, else the mission's own focus."""
+def first_guidance(config: StageBConfig, mission: Mission) -> Guidance:
+    """The guidance that the run starts from: the active one of ``guidance.path``, or the mission's own focus."""
     return GuidanceStore(config.guidance.path).in_force(mission) if config.guidance.path else seeded(mission)
 
 
 def clock_of(engine: str) -> Callable[[], datetime]:
-    """The clock that answers are stamped by. ``SOURCE_DATE_EPOCH`` (seconds) stops it, as the scripted engine does (at 0):
-    its answers happen at no time, and the same run gives the same bytes.
+    """The clock for the times of answers. ``SOURCE_DATE_EPOCH`` (seconds) stops it; with the scripted engine it always
+    stands at 0, so that the same run gives the same bytes.
     """
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "0" if engine == "scripted" else "")
     if not fixed:
@@ -80,7 +80,7 @@ def clock_of(engine: str) -> Callable[[], datetime]:
     try:
         moment = datetime.fromtimestamp(int(fixed), UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidValue("SOURCE_DATE_EPOCH", fixed, "must be seconds since 1970") from error
+        raise InvalidValue("SOURCE_DATE_EPOCH", fixed, "must be whole seconds since 1970") from error
     return lambda: moment
 
 
@@ -91,9 +91,9 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
     )
     clock = clock_of(settings.engine)
     async with context.models.router.pin("stage-b-run") as pinned:
-        starts = {mission.name: start_of(config, mission) for mission, _ in by_mission(read.tickets)}
+        starts = {mission.name: first_guidance(config, mission) for mission, _ in by_mission(read.tickets)}
         identity = {
-            "config": config.model_dump(mode="json", exclude=_UNDECISIVE),
+            "config": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
             "guidance": {name: one.digest for name, one in starts.items()},
             "tickets": digest(
                 [[*one.key, one.summaries, one.photos, one.label, one.true_label] for one in read.tickets]
@@ -103,11 +103,11 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
             "contract": contract_digests(),
         }
         folder = RunFolder(config.output.folder, identity, retention=config.guidance.retention, clock=clock)
-        with folder, StepBar() as tell:
+        with folder, StepBar() as report_progress:
             judge_all = TicketPass(
                 JudgeTicket(pinned.engine, clock=clock),
                 config.sampler_of(),
-                journal=folder,
+                journal=folder.journal,
                 load_photos=photo_loader(config, reader),
                 concurrency=config.runner.concurrency,
                 timeout_s=config.runner.timeout_s,
@@ -115,13 +115,13 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
             )
             reflect = Reflect(pinned.engine, config.reflection.decoding, timeout_s=config.runner.timeout_s)
             rule = config.rule_of()
-            improve = Improve(reflect, judge_all, rule=rule, seed=config.seed, journal=folder, artifacts=folder)
+            improve = Improve(reflect, judge_all, rule=rule, seed=config.seed, run=folder)
             loop = TrainingFreeLoop(
                 judge_all,
                 improve if config.reflection.enabled else None,
                 plan=config.plan_of(),
-                artifacts=folder,
-                progress=tell,
+                run=folder,
+                progress=report_progress,
             )
             write_json(
                 folder.path / "ingest.json",
@@ -132,18 +132,18 @@ async def _run(context: Context, settings: Settings, config: StageBConfig, read:
             )
             for mission, tickets in by_mission(read.tickets):
                 first = starts[mission.name]
-                folder.begin(mission, first)
+                folder.reset_guidance(mission, first)
                 epochs, last = await loop(mission, tickets, first)
                 measured = mission_metrics(mission, epochs, first, last, model=pinned.model.digest)
-                folder.metrics(mission, measured)
+                folder.write_metrics(mission, measured)
                 console.print(f"{mission.name}: {headline(measured['epochs'][-1])}", highlight=False, soft_wrap=True)
             write_text(folder.path / "report.html", render_report(folder.path))
-            folder.finish()
+            folder.delete_journal()
     reader.close()
 
 
 def _settings(config: StageBConfig, overrides: Mapping[str, object]) -> Settings:
-    """The settings; the configuration's model where neither an option nor the environment names one."""
+    """The settings, with the configuration's model if neither an option nor the environment names one."""
     named = overrides.get("model") or overrides.get("engine_url") or {"VQC_MODEL", "VQC_ENGINE_URL"} & os.environ.keys()
     model = None if named else config.model.model_name_or_path
     return read_settings(**{**overrides, **({"model": model} if model else {})})

@@ -1,4 +1,4 @@
-"""Prints what a run came to."""
+"""Prints the results of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.platform.files import read_json
 
 
 def show_run(run: Path, *, as_json: bool) -> None:
-    """The measures of a run's last passes. Raises ``InvalidValue`` for a run that is not complete."""
+    """Prints the metrics of a run's last passes. Raises ``InvalidValue`` if the run is not complete."""
     found: dict[str, Any] = {}
     for folder in finished_missions(run):
         metrics: Any = read_json(folder / "metrics.json")

@@ -201,7 +201,9 @@ class _Run:
         )
 
 
-def _prompt_and_photos(ticket: TicketInput, guidance: Guidance, kind: EvidenceKind) -> tuple[Prompt, tuple[EncodedPhoto, ...]]:
+def _prompt_and_photos(
+    ticket: TicketInput, guidance: Guidance, kind: EvidenceKind
+) -> tuple[Prompt, tuple[EncodedPhoto, ...]]:
     """What the model sees. Raises ``InvalidValue`` where the ticket lacks that evidence."""
     if kind.shows_summaries and not ticket.summaries:
         raise InvalidValue("summaries", ticket.summaries, f"evidence {kind.value!r} needs a line per photo")

@@ -35,7 +35,8 @@ class Sampler:
 
     >>> from engine.protocol import DecodingParams
     >>> from service.judging.rollouts import plan
-    >>> Sampler(waves=plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4), adaptive=0.95).sample_count
+    >>> waves = plan([DecodingParams(max_new_tokens=64, temperature=t) for t in (0.2, 0.6)], 4)
+    >>> Sampler(waves=waves, adaptive=0.95).sample_count
     8
 
     Raises:

@@ -1,4 +1,4 @@
-"""The configuration of a training-free run: a strict YAML file, every key checked before anything loads."""
+"""The configuration of a training-free run: a strict YAML file, checked before anything else is loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.learning.improve import ReflectionRule
 from service.learning.loop import LoopPlan
 from vqc.errors import InvalidValue
 
-Paths = Annotated[tuple[Path, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class _Section(BaseModel):
@@ -25,20 +25,20 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """Which checkpoint is asked where neither ``--model`` nor ``VQC_MODEL`` nor an engine's URL says."""
+    """The checkpoint, unless ``--model``, ``VQC_MODEL`` or an engine's URL names one."""
 
     model_name_or_path: str | None = None
 
 
 class GuidanceSection(_Section):
-    """``path`` is a guidance store to start from (null: the missions' focus); ``retention`` counts kept snapshots."""
+    """``path`` is a guidance store to start from (null: the missions' own focus); ``retention`` counts the versions kept."""
 
     path: Path | None = None
     retention: int = Field(default=5, ge=1)
 
 
 class OutputSection(_Section):
-    """Everything is written below ``root/run_name``."""
+    """A run writes below ``root/run_name``."""
 
     root: Path = Path("output/stage_b")
     run_name: str = Field(default="run", pattern=r"^[^/\s.][^/\s]*$")
@@ -66,7 +66,7 @@ class DecodeSection(_Section):
 
 
 class SamplerSection(_Section):
-    """``adaptive`` is the certainty of the majority above which a ticket's sampling stops; null samples everything."""
+    """``adaptive`` is the certainty of the majority above which sampling of a ticket stops; null samples the whole plan."""
 
     samples_per_decode: int = 4
     grid: tuple[DecodeSection, ...]
@@ -74,7 +74,7 @@ class SamplerSection(_Section):
 
 
 class GateSection(_Section):
-    """What a change of guidance must show on the held-out tickets."""
+    """The requirements on a change of guidance, measured on the held-out tickets."""
 
     min_rer: float = 0.1
     min_share: float = 0.8
@@ -83,7 +83,7 @@ class GateSection(_Section):
 
 
 class ReflectionSection(_Section):
-    """``enabled`` false only judges. ``batch_size`` cases are shown at once."""
+    """With ``enabled`` false the run only judges. ``batch_size`` is the number of cases in one prompt."""
 
     enabled: bool = True
     batch_size: int = Field(default=8, ge=1)
@@ -102,21 +102,21 @@ class ReflectionSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """Shares of the tickets that reflection never reads: to test its proposals on, and to calibrate thresholds on."""
+    """The shares of tickets that reflection never reads: for the gate, and for calibration."""
 
     holdout: float = Field(default=0.3, ge=0, le=1)
     calibrate: float = Field(default=0.2, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _leave_some(self) -> EvaluationSection:
+    def _check_sum(self) -> EvaluationSection:
         if self.holdout + self.calibrate > 1:
             raise ValueError(f"holdout {self.holdout:g} and calibrate {self.calibrate:g} together exceed 1")
         return self
 
 
 class RunnerSection(_Section):
-    """``concurrency`` tickets are judged at once; ``timeout_s`` is the deadline of an engine request, and an engine that is
-    away is waited for ``patience_s``.
+    """``concurrency`` tickets are judged at once. ``timeout_s`` is the deadline of an engine request; ``patience_s`` is how
+    long a ticket waits for an unavailable engine.
     """
 
     epochs: int = Field(default=1, ge=1)
@@ -126,8 +126,8 @@ class RunnerSection(_Section):
 
 
 class StageBConfig(_Section):
-    """A run. ``mission`` holds for per-photo lines that name none; ``photos_root`` is where photo names start (default: the
-    folder of the file that names them); ``missions_path`` adds missions of one's own.
+    """A run. ``mission`` applies to photo lines that name none. Photo names are relative to ``photos_root`` (default: the
+    folder of the file that names them). ``missions_path`` adds your own missions.
     """
 
     stage_a_paths: Paths = Field(min_length=1)
@@ -151,7 +151,7 @@ class StageBConfig(_Section):
         return Sampler(waves=waves, evidence=self.evidence, adaptive=self.sampler.adaptive)
 
     def plan_of(self) -> LoopPlan:
-        """The loop's own numbers."""
+        """The numbers of the loop."""
         return LoopPlan(
             seed=self.seed,
             epochs=self.runner.epochs,
@@ -161,14 +161,14 @@ class StageBConfig(_Section):
         )
 
     def rule_of(self) -> ReflectionRule:
-        """What reflection may do. Raises ``InvalidValue``."""
-        given = self.reflection
+        """The limits of reflection. Raises ``InvalidValue``."""
+        section = self.reflection
         return ReflectionRule(
-            batch_size=given.batch_size,
-            max_batches_per_epoch=given.max_batches_per_epoch,
-            max_operations=given.max_operations,
-            change_cap_per_epoch=given.change_cap_per_epoch,
-            gate=GateRule(**given.gate.model_dump()),
+            batch_size=section.batch_size,
+            max_batches_per_epoch=section.max_batches_per_epoch,
+            max_operations=section.max_operations,
+            change_cap_per_epoch=section.change_cap_per_epoch,
+            gate=GateRule(**section.gate.model_dump()),
         )
 
 
@@ -176,7 +176,7 @@ def load_config(path: Path, output: Path | None = None) -> StageBConfig:
     """The configuration of a YAML file; ``output`` replaces ``output.root``. Relative paths start in the working directory.
 
     Raises:
-        InvalidValue: a file that cannot be read, an unknown key (with the nearest), a value out of its range.
+        InvalidValue: an unreadable file, an unknown key (named with the nearest valid one), a value out of range.
     """
     try:
         tree = yaml.safe_load(path.read_text("utf-8"))
@@ -190,13 +190,13 @@ def load_config(path: Path, output: Path | None = None) -> StageBConfig:
         config = StageBConfig.model_validate(tree)
         _ = config.sampler_of(), config.rule_of(), config.reflection.decoding
     except ValidationError as error:
-        raise _problem(path, error) from error
+        raise _invalid_value(path, error) from error
     if output is not None:
         config = config.model_copy(update={"output": config.output.model_copy(update={"root": output})})
     return config
 
 
-def _problem(path: Path, error: ValidationError) -> InvalidValue:
+def _invalid_value(path: Path, error: ValidationError) -> InvalidValue:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] != "extra_forbidden":

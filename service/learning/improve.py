@@ -1,4 +1,4 @@
-"""Reflection over one epoch: the model proposes changes of the rules, the gate lets through what held-out tickets confirm."""
+"""Reflection over one epoch: the model proposes changes of the rules; the gate accepts those that held-out tickets confirm."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engine.errors import EngineFailed, EngineRefused, EngineTimeout
 from service.guidance.gate import Compared, GateResult, GateRule, gate, too_few
 from service.guidance.guidance import Guidance, applied
 from service.judging.records import Record
-from service.learning.ports import Artifacts, Journal
 from service.learning.reflect import Reflect
-from service.learning.reflection import Case, Proposal, operation_record, read_proposal
+from service.learning.reflection import ReflectionAnswer, ReflectionCase, operation_record, parse_reflection
+from service.learning.run_folder import RunFolder
 from service.learning.ticket_pass import TicketPass, TicketResult
 from service.platform.messages import Remark
 from vqc.contract import digest
@@ -22,7 +22,7 @@ from vqc.missions import Mission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReflectionRule:
-    """How much reflection may do: ``batch_size`` cases a question, so many questions and operations an epoch."""
+    """The limits of reflection. ``batch_size`` is the number of cases in one prompt."""
 
     batch_size: int = 8
     max_batches_per_epoch: int = 4
@@ -33,8 +33,9 @@ class ReflectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """A proposal that was tried: the guidance it makes, what the gate measured, why it is refused (nothing: it is not),
-    and the held-out tickets under it.
+    """A proposed change after its test: the new guidance, the gate's measurement and the held-out tickets under it.
+
+    ``reasons`` say why it is rejected; an accepted one has none.
     """
 
     after: Guidance
@@ -44,7 +45,7 @@ class _Trial:
 
 
 class Improve:
-    """Reflects on the outcomes of an epoch. ``seed`` is that of the gate's bootstrap."""
+    """Reflects on the results of an epoch. ``seed`` is for the gate's bootstrap."""
 
     def __init__(
         self,
@@ -53,15 +54,13 @@ class Improve:
         *,
         rule: ReflectionRule,
         seed: int,
-        journal: Journal,
-        artifacts: Artifacts,
+        run: RunFolder,
     ) -> None:
         self._reflect = reflect
         self._judge_all = judge_all
         self._rule = rule
         self._seed = seed
-        self._journal = journal
-        self._artifacts = artifacts
+        self._run = run
 
     async def __call__(
         self,
@@ -73,14 +72,11 @@ class Improve:
         epoch: int,
         progress: Callable[[int, int], None],
     ) -> Guidance:
-        """The guidance after the epoch's reflections; wrong majorities are shown before divided ones.
-
-        Raises:
-            EngineUnavailable: the engine does not answer.
-        """
-        cases = [case for one in learn if (case := _case(one)) and case.instructive]
-        cases.sort(key=lambda case: not case.wrong)
-        measured = [one for one in held_out if one.record.label]
+        """Returns the guidance after the epoch's reflections. Raises ``EngineUnavailable``."""
+        cases = [case for one in learn if (case := _case(one)) and case.is_instructive]
+        # Batches are limited: wrong majorities teach more than divided right ones, so they come first.
+        cases.sort(key=lambda case: not case.is_wrong)
+        measured = [one for one in held_out if one.ticket.label]
         size, changed = self._rule.batch_size, 0
         batches = [cases[start : start + size] for start in range(0, len(cases), size)]
         batches = batches[: self._rule.max_batches_per_epoch]
@@ -89,73 +85,78 @@ class Improve:
             most = min(self._rule.max_operations, self._rule.change_cap_per_epoch - changed)
             if most <= 0:
                 break
-            proposal = await self._proposal(mission, guidance, batch, most)
-            trial = await self._tried(guidance, proposal, measured)
+            answer = await self._reflect_on(mission, guidance, batch, most)
+            trial = await self._try_operations(guidance, answer, measured)
             name = digest([epoch, [case.group_id for case in batch], guidance.digest])[:12]
-            self._artifacts.reflection(mission, _record(mission, epoch, name, batch, proposal, guidance, trial))
+            self._run.write_reflection(mission, _record(mission, epoch, name, batch, answer, guidance, trial))
             if not trial.reasons:
-                self._artifacts.guidance(mission, guidance, trial.after, f"reflection {name}")
-                guidance, measured, changed = trial.after, list(trial.held_out), changed + len(proposal.operations)
+                self._run.activate_guidance(mission, guidance, trial.after, f"reflection {name}")
+                # The next change must improve on this one, so its trial is the new baseline.
+                guidance, measured, changed = trial.after, list(trial.held_out), changed + len(answer.operations)
         return guidance
 
-    async def _proposal(self, mission: Mission, guidance: Guidance, batch: Sequence[Case], most: int) -> Proposal:
+    async def _reflect_on(
+        self, mission: Mission, guidance: Guidance, batch: Sequence[ReflectionCase], most: int
+    ) -> ReflectionAnswer:
         key = self._reflect.key(mission, guidance, batch)
-        text = self._journal.answer(key)
+        text = self._run.journal.answer(key)
         if text is None:
             try:
                 text = await self._reflect(mission, guidance, batch)
             except (EngineRefused, EngineTimeout, EngineFailed) as error:
-                return Proposal(operations=(), notes=(str(error),))
-            self._journal.keep_answer(key, text)
-        return read_proposal(text, batch, most=most)
+                return ReflectionAnswer(operations=(), notes=(str(error),))
+            self._run.journal.save_answer(key, text)
+        return parse_reflection(text, batch, most=most)
 
-    async def _tried(self, guidance: Guidance, proposal: Proposal, held_out: Sequence[TicketResult]) -> _Trial:
+    async def _try_operations(
+        self, guidance: Guidance, answer: ReflectionAnswer, held_out: Sequence[TicketResult]
+    ) -> _Trial:
         rule = self._rule.gate
-        if not proposal.operations:
+        if not answer.operations:
             return _Trial(after=guidance, reasons=(Remark.of("nothing_proposed", "nothing was proposed"),))
+        # Checked before the trial: the gate would reject it after judging every held-out ticket again.
         if len(held_out) < rule.min_tickets:
             return _Trial(after=guidance, reasons=(too_few(len(held_out), rule),))
         try:
-            after = applied(guidance, proposal.operations)
+            after = applied(guidance, answer.operations)
         except InvalidValue as error:
-            return _Trial(after=guidance, reasons=(_impossible(error),))
-        judged: list[TicketResult] = []
-        async with aclosing(self._judge_all([one.record for one in held_out], after)) as judging:
-            async for outcome in judging:
-                judged.append(outcome)
+            return _Trial(after=guidance, reasons=(_rejection(error),))
+        async with aclosing(self._judge_all([one.ticket for one in held_out], after)) as judging:
+            results = [result async for result in judging]
+        # Pairs of the same tickets under the same seeds: what differs between before and after is the guidance alone.
         compared = [
-            Compared(label=was.record.label, before=was.verdict, after=now.verdict)
-            for was, now in zip(held_out, judged, strict=True)
-            if was.record.label is not None
+            Compared(label=before.ticket.label, before=before.verdict, after=result.verdict)
+            for before, result in zip(held_out, results, strict=True)
+            if before.ticket.label is not None
         ]
-        result = gate(compared, rule, self._seed)
-        return _Trial(after=after, reasons=result.reasons, result=result, held_out=tuple(judged))
+        measured = gate(compared, rule, self._seed)
+        return _Trial(after=after, reasons=measured.reasons, result=measured, held_out=tuple(results))
 
 
-_IMPOSSIBLE = {
+_REJECTION_CODES = {
     "operation.id": "unknown_rule",
     "operation.ids": "merges_too_few",
     "operations": "changes_nothing",
     "rule.text": "rule_text",
     "guidance.rules": "rule_twice",
 }
-"""The code of each field that ``applied`` refuses in operations as an answer can name them."""
+"""The message code for each field of an operation that ``applied`` rejects."""
 
 
-def _impossible(error: InvalidValue) -> Remark:
-    return Remark(code=_IMPOSSIBLE.get(error.field, "other"), text=str(error), values={"why": str(error)})
+def _rejection(error: InvalidValue) -> Remark:
+    return Remark(code=_REJECTION_CODES.get(error.field, "other"), text=str(error), values={"why": str(error)})
 
 
-def _case(outcome: TicketResult) -> Case | None:
-    """What reflection may learn from; nothing without a label or a verdict."""
-    if outcome.judged is None or outcome.record.label is None or outcome.verdict is None:
+def _case(result: TicketResult) -> ReflectionCase | None:
+    """The case for reflection; None without a label or a verdict."""
+    if result.judged is None or result.ticket.label is None or result.verdict is None:
         return None
-    return Case(
-        group_id=outcome.record.group_id,
-        summaries=outcome.record.summaries,
-        label=outcome.record.label,
-        verdict=outcome.verdict,
-        judgements=outcome.judged.judgements,
+    return ReflectionCase(
+        group_id=result.ticket.group_id,
+        summaries=result.ticket.summaries,
+        label=result.ticket.label,
+        verdict=result.verdict,
+        judgements=result.judged.judgements,
     )
 
 
@@ -163,13 +164,13 @@ def _record(
     mission: Mission,
     epoch: int,
     name: str,
-    batch: Sequence[Case],
-    proposal: Proposal,
+    batch: Sequence[ReflectionCase],
+    answer: ReflectionAnswer,
     before: Guidance,
     trial: _Trial,
 ) -> Record:
     """The line of ``reflections.jsonl``."""
-    in_force = before if trial.reasons else trial.after
+    active = before if trial.reasons else trial.after
     measured = asdict(trial.result) if trial.result else None
     if measured:
         del measured["reasons"]
@@ -179,13 +180,13 @@ def _record(
         "reflection": {
             "reflection_id": name,
             "cases": [case.group_id for case in batch],
-            "operations": [operation_record(one) for one in proposal.operations],
-            "notes": list(proposal.notes),
+            "operations": [operation_record(one) for one in answer.operations],
+            "notes": list(answer.notes),
             "gate": measured,
             "applied": not trial.reasons,
             "reasons": [{"code": one.code, "text": one.text, "values": one.values} for one in trial.reasons],
             "guidance_before": before.digest,
-            "guidance_after": in_force.digest,
-            "guidance_step": in_force.step,
+            "guidance_after": active.digest,
+            "guidance_step": active.step,
         },
     }

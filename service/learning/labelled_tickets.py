@@ -1,9 +1,9 @@
-"""Tickets as Stage-A leaves them: JSON lines, one per ticket or one per photo, read without ever failing as a whole.
+"""Reads labelled tickets from JSON lines, one per ticket or one per photo. A bad line is rejected alone.
 
     {"mission": …, "group_id": …, "label": "pass", "per_image": {"image_1": …}}      a ticket; or "summaries": […]
-    {"image_id": "审核通过/QC-0001/1", "summary": …}                                  a photo; tickets are put together
+    {"image_id": "审核通过/QC-0001/1", "summary": …}                                  a photo of a ticket
 
-A photo's ticket, label and mission are read off its id's folders where the line does not name them.
+A photo's line may leave out ticket, label and mission if the folders in its id name them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ LABELS = {
     "不通过": Verdict.FAIL,
     "审核不通过": Verdict.FAIL,
 }
-"""How a label may be spelled, in a line or as a folder's name."""
+"""The spellings of a label, in a line or as the name of a folder."""
 _GROUP_ID = re.compile(r"QC-[A-Za-z]+-[0-9]{8}-[0-9]+")
 _LAST_NUMBER = re.compile(r"([0-9]+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledTicket:
-    """One ticket of an input file. ``photos`` are names as written, ``place`` is ``file:line``.
+    """One ticket of an input file. ``photos`` are names as written; ``place`` is ``file:line``.
 
-    ``true_label`` is what a drawn ticket really shows where noise was planted in ``label``; only reports read it.
+    ``true_label`` is the correct label of a drawn ticket whose ``label`` may be wrong on purpose; only reports read it.
     """
 
     mission: Mission
@@ -48,13 +48,13 @@ class LabelledTicket:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What no two tickets of a run share."""
+        """The identity of the ticket in a run."""
         return self.mission.name, self.group_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedLine:
-    """A line that holds no usable ticket, and why."""
+    """A line without a usable ticket, and the reason."""
 
     place: str
     reason: str
@@ -62,7 +62,7 @@ class RejectedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult:
-    """What was read: tickets in the order of their first lines, and the lines that were left out."""
+    """The tickets, in the order of their first lines, and the rejected lines."""
 
     tickets: tuple[LabelledTicket, ...]
     rejected: tuple[RejectedLine, ...]
@@ -84,13 +84,13 @@ class _Line(BaseModel):
 
 
 class _Unusable(Exception):
-    """Why a line cannot be used."""
+    """The reason for rejecting a line."""
 
 
 def ingest(
     lines: Iterable[tuple[str, str]], missions: Mapping[str, Mission], mission: str | None = None
 ) -> IngestResult:
-    """The tickets of ``(place, line)`` pairs; ``mission`` holds for photos whose mission nothing else tells.
+    """Reads the tickets of ``(place, line)`` pairs. ``mission`` applies to photos that name none.
 
     >>> from vqc.missions import missions
     >>> photo = '{"image_id": "审核不通过/QC-0001/%d", "summary": "无关图片"}'
@@ -99,6 +99,7 @@ def ingest(
     ([('QC-0001', 2, '不通过')], 'a:3')
     """
     found: dict[tuple[str, str], LabelledTicket] = {}
+    # Tickets that photo lines make: only these may grow. Two whole tickets of one id are a mistake, and so is a mixture.
     by_photo: set[tuple[str, str]] = set()
     rejected: list[RejectedLine] = []
     for place, text in lines:
@@ -109,14 +110,14 @@ def ingest(
             if line.image_id is None:
                 record = _ticket(line, place, missions)
                 if record.key in found:
-                    raise _Unusable(f"group_id: {record.group_id!r} stands at {found[record.key].place} already")
+                    raise _Unusable(f"group_id: {record.group_id!r} is already at {found[record.key].place}")
                 found[record.key] = record
             else:
                 record = _photo(line, place, missions, mission)
                 if record.key in found and record.key not in by_photo:
-                    raise _Unusable(f"group_id: {record.group_id!r} stands at {found[record.key].place} already")
+                    raise _Unusable(f"group_id: {record.group_id!r} is already at {found[record.key].place}")
                 by_photo.add(record.key)
-                found[record.key] = _joined(found[record.key], record) if record.key in found else record
+                found[record.key] = _with_photo(found[record.key], record) if record.key in found else record
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -126,27 +127,27 @@ def ingest(
     return IngestResult(tickets=tuple(found.values()), rejected=tuple(rejected))
 
 
-def _joined(first: LabelledTicket, photo: LabelledTicket) -> LabelledTicket:
+def _with_photo(first: LabelledTicket, photo: LabelledTicket) -> LabelledTicket:
     """A ticket with one more photo."""
     if photo.label is not first.label:
-        raise _Unusable(f"label: {_said(photo.label)} contradicts {_said(first.label)} at {first.place}")
+        raise _Unusable(f"label: {_label_text(photo.label)} contradicts {_label_text(first.label)} at {first.place}")
     return replace(first, summaries=(*first.summaries, *photo.summaries), photos=(*first.photos, *photo.photos))
 
 
 def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> LabelledTicket:
     if not line.group_id:
-        raise _Unusable("group_id: a ticket's line names it (a photo's line has an image_id)")
+        raise _Unusable("group_id: missing (the line of a photo has an image_id instead)")
     if line.per_image is not None:
         summaries = _by_number(line.per_image)
     elif line.summaries is not None:
         summaries = tuple(line.summaries)
     else:
-        raise _Unusable('per_image: a ticket\'s line has {"image_1": line, …}, or summaries: [line, …]')
+        raise _Unusable('per_image: missing; give {"image_1": line, …}, or summaries: [line, …]')
     if not summaries:
-        raise _Unusable("per_image: a ticket has at least one photo")
+        raise _Unusable("per_image: must have at least one photo")
     photos = tuple(line.photos or line.images or ())
     if photos and len(photos) != len(summaries):
-        raise _Unusable(f"photos: {len(photos)} names for {len(summaries)} lines; they must be as many")
+        raise _Unusable(f"photos: {len(photos)} names for {len(summaries)} lines; the numbers must be equal")
     return LabelledTicket(
         mission=_mission(line.mission, missions),
         group_id=line.group_id,
@@ -161,22 +162,23 @@ def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> Labelle
 def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: str | None) -> LabelledTicket:
     assert line.image_id is not None
     if line.summary is None:
-        raise _Unusable("summary: a photo's line has its Stage-A line")
+        raise _Unusable("summary: missing; give the Stage-A line of the photo")
     path = PurePosixPath(line.image_id)
     folders = path.parts[:-1]
-    named = next((part for part in folders if part in missions), None)
-    told = next((part for part in folders if part in LABELS), None)
-    own = _GROUP_ID.match(path.name)
-    inner = [part for part in folders if part not in LABELS and part not in missions]
-    group_id = line.group_id or (own[0] if own else inner[-1] if inner else None)
+    mission_folder = next((part for part in folders if part in missions), None)
+    label_folder = next((part for part in folders if part in LABELS), None)
+    other_folders = [part for part in folders if part not in LABELS and part not in missions]
+    # A ticket id in the file name wins over the folder: flat exports put photos of many tickets into one folder.
+    id_in_name = _GROUP_ID.match(path.name)
+    group_id = line.group_id or (id_in_name[0] if id_in_name else other_folders[-1] if other_folders else None)
     if group_id is None:
         raise _Unusable(f"image_id: {line.image_id!r} names no ticket; write folder/photo, or add a group_id")
     return LabelledTicket(
-        mission=_mission(line.mission or named or mission, missions),
+        mission=_mission(line.mission or mission_folder or mission, missions),
         group_id=group_id,
         summaries=(line.summary,),
         photos=(line.image_id,),
-        label=_label(line.label or told, "label"),
+        label=_label(line.label or label_folder, "label"),
         true_label=_label(line.true_label, "true_label"),
         place=place,
     )
@@ -184,9 +186,9 @@ def _photo(line: _Line, place: str, missions: Mapping[str, Mission], mission: st
 
 def _mission(name: str | None, missions: Mapping[str, Mission]) -> Mission:
     if name is None:
-        raise _Unusable("mission: nothing names it; add it to the line, or set `mission` in the configuration")
+        raise _Unusable("mission: missing; add it to the line, or set `mission` in the configuration")
     if name not in missions:
-        raise _Unusable(f"mission: {name!r} is not known; known: {', '.join(missions)}")
+        raise _Unusable(f"mission: {name!r} is unknown; known: {', '.join(missions)}")
     return missions[name]
 
 
@@ -197,7 +199,7 @@ def _label(text: str | None, name: str) -> Verdict | None:
 
 
 def _by_number(per_image: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines by the number at the end of their keys, else by position."""
+    """The lines, ordered by the number at the end of their keys, or by position."""
     numbered: dict[int, str] = {}
     for position, (key, line) in enumerate(per_image.items(), start=1):
         number = _LAST_NUMBER.search(key)
@@ -208,5 +210,5 @@ def _by_number(per_image: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(line for _, line in sorted(numbered.items()))
 
 
-def _said(label: Verdict | None) -> str:
+def _label_text(label: Verdict | None) -> str:
     return "no label" if label is None else str(label)

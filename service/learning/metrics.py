@@ -1,6 +1,6 @@
-"""What a run's selections amount to: agreement with the labels, releases, abstention, cost. Shares are 0 to 1.
+"""Metrics of a run's selections: agreement with the labels, false releases, coverage, cost.
 
-A share of nothing is None. "Released" counts a 通过 that is given without a person looking.
+Shares are 0 to 1, and None where the whole is empty.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ NO_VERDICT = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
-    """One selected ticket as its measures need it. ``planted`` is the true label of a drawn ticket, if it is known."""
+class SelectedTicket:
+    """The selection of one ticket, for the metrics. ``planted`` is the true label of a drawn ticket, if known."""
 
     group_id: str
     part: Part
@@ -35,8 +35,8 @@ class Selected:
     planted: Verdict | None = None
 
 
-def measures(tickets: Sequence[Selected]) -> dict[str, object]:
-    """The measures of one epoch of a mission, over all its tickets and by part."""
+def measures(tickets: Sequence[SelectedTicket]) -> dict[str, object]:
+    """The metrics of one epoch of a mission, over all its tickets and by part."""
     return {
         **_agreement(tickets),
         "parts": {str(part): _agreement([one for one in tickets if one.part is part]) for part in Part},
@@ -46,12 +46,12 @@ def measures(tickets: Sequence[Selected]) -> dict[str, object]:
         "format_ok": _share(sum(one.parsed for one in tickets), sum(one.sampled for one in tickets)),
         "samples": {"drawn": sum(one.sampled for one in tickets), "planned": sum(one.planned for one in tickets)},
         "label_noise_candidates": [one.group_id for one in tickets if one.label_contradiction],
-        "planted": _planted(tickets),
+        "planted": _planted_noise(tickets),
     }
 
 
-def confusion(tickets: Sequence[Selected]) -> dict[str, dict[str, int]]:
-    """How many tickets of each label (rows) got which verdict (columns).
+def confusion(tickets: Sequence[SelectedTicket]) -> dict[str, dict[str, int]]:
+    """The number of tickets by label (rows) and verdict (columns).
 
     >>> confusion([])
     {'通过': {'通过': 0, '不通过': 0, 'none': 0}, '不通过': {'通过': 0, '不通过': 0, 'none': 0}}
@@ -63,14 +63,14 @@ def confusion(tickets: Sequence[Selected]) -> dict[str, dict[str, int]]:
     }
 
 
-def curve(tickets: Sequence[Selected]) -> list[dict[str, float | None]]:
-    """Risk and coverage for every threshold on the score, over the labelled tickets with a verdict."""
-    points = risk_coverage(labelled(tickets))
+def curve(tickets: Sequence[SelectedTicket]) -> list[dict[str, float | None]]:
+    """Risk and coverage of every threshold on the score, over the labelled tickets."""
+    points = risk_coverage(scored_tickets(tickets))
     return [{"threshold": point.threshold, "coverage": point.coverage, "risk": point.risk} for point in points]
 
 
-def labelled(tickets: Sequence[Selected]) -> list[ScoredTicket]:
-    """The tickets that a threshold can be calibrated on. One without a verdict is never released: it counts as 不通过."""
+def scored_tickets(tickets: Sequence[SelectedTicket]) -> list[ScoredTicket]:
+    """The labelled tickets, for calibration. One without a verdict is never released, so it counts as 不通过."""
     return [
         ScoredTicket(verdict=one.verdict or Verdict.FAIL, score=one.score, label=one.label)
         for one in tickets
@@ -79,22 +79,23 @@ def labelled(tickets: Sequence[Selected]) -> list[ScoredTicket]:
 
 
 def headline(measured: Mapping[str, object]) -> str:
-    """One line for a person.
+    """The main metrics in one line.
 
     >>> headline({"labelled": 2, "accuracy": 0.5, "false_release": None, "coverage": 1.0})
     '2 labelled tickets: accuracy 0.500, false release -, coverage 1.000'
     """
     numbers = (
-        f"{name.replace('_', ' ')} {_said(measured[name])}" for name in ("accuracy", "false_release", "coverage")
+        f"{name.replace('_', ' ')} {_number(measured[name])}" for name in ("accuracy", "false_release", "coverage")
     )
     return f"{measured['labelled']} labelled tickets: {', '.join(numbers)}"
 
 
-def _agreement(tickets: Sequence[Selected]) -> dict[str, object]:
+def _agreement(tickets: Sequence[SelectedTicket]) -> dict[str, object]:
     known = [one for one in tickets if one.label is not None]
     failed = [one for one in known if one.label is Verdict.FAIL]
     passed = [one for one in known if one.label is Verdict.PASS]
     given = [one for one in known if not one.needs_review]
+    # Every selected 通过 of a failed ticket, reviewed or not: what would leave if no ticket were reviewed.
     released = [one for one in failed if one.verdict is Verdict.PASS]
     return {
         "tickets": len(tickets),
@@ -107,8 +108,8 @@ def _agreement(tickets: Sequence[Selected]) -> dict[str, object]:
     }
 
 
-def _planted(tickets: Sequence[Selected]) -> dict[str, object] | None:
-    """How the label-noise candidates compare with the noise that was planted, where the true labels are known."""
+def _planted_noise(tickets: Sequence[SelectedTicket]) -> dict[str, object] | None:
+    """The label-noise candidates against the planted noise; None without true labels."""
     known = [one for one in tickets if one.planted is not None]
     if not known:
         return None
@@ -126,5 +127,5 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
 
 
-def _said(value: object) -> str:
+def _number(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else "-"

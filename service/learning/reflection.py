@@ -1,6 +1,6 @@
-"""How the model is asked to improve a mission's rules, and what is read of its answer. Nothing is applied here.
+"""The reflection prompt, which asks the model to improve a mission's rules, and the parser of its answer.
 
-The words are not part of the prompt contract: no checkpoint is trained on them.
+The prompt is not part of the contract: no checkpoint is trained on it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vqc.prompts import Prompt
 from vqc.verdict import Verdict
 
 MOST_REASONS = 2
-"""Reasons shown of each verdict of a ticket."""
+"""The most reasons shown for each verdict of a ticket."""
 _SUMMARY_LENGTH = 200
 
 _SYSTEM = """\
@@ -30,8 +30,8 @@ _SYSTEM = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A labelled ticket that reflection may learn from: its lines, its label and how its rollouts voted and why."""
+class ReflectionCase:
+    """A labelled ticket that reflection may learn from: its lines, label, and the votes of its rollouts with reasons."""
 
     group_id: str
     summaries: tuple[str, ...]
@@ -40,26 +40,26 @@ class Case:
     judgements: tuple[Judgement, ...]
 
     @property
-    def instructive(self) -> bool:
+    def is_instructive(self) -> bool:
         """Whether the majority is wrong or the votes are mixed."""
-        return self.wrong or len({one.answer.verdict for one in self.judgements}) > 1
+        return self.is_wrong or len({one.answer.verdict for one in self.judgements}) > 1
 
     @property
-    def wrong(self) -> bool:
+    def is_wrong(self) -> bool:
         """Whether the selected verdict is not the label."""
         return self.verdict is not self.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """The operations that an answer holds, and what of it could not be read."""
+class ReflectionAnswer:
+    """The operations of an answer; ``notes`` describe the parts that did not parse."""
 
     operations: tuple[Operation, ...]
     notes: tuple[str, ...] = ()
 
 
-def reflection_prompt(mission: Mission, guidance: Guidance, cases: Sequence[Case]) -> Prompt:
-    """The prompt that shows the rules in force and the cases, as T1, T2, …"""
+def reflection_prompt(mission: Mission, guidance: Guidance, cases: Sequence[ReflectionCase]) -> Prompt:
+    """The prompt with the active rules and the cases, named T1, T2, …"""
     rules = [f"[{key}] {text}" for key, text in guidance.prompt_rules.items()] or ["（无）"]
     head = [
         f"任务：{mission.name}",
@@ -68,23 +68,24 @@ def reflection_prompt(mission: Mission, guidance: Guidance, cases: Sequence[Case
         "补充规则：",
         *rules,
     ]
-    shown = [line for number, case in enumerate(cases, start=1) for line in _shown(number, case)]
+    shown = [line for number, case in enumerate(cases, start=1) for line in _case_lines(number, case)]
     return Prompt(system=_SYSTEM, after="\n".join([*head, *shown, "请给出operations。"]))
 
 
-def read_proposal(text: str, cases: Sequence[Case], *, most: int) -> Proposal:
-    """The first ``most`` operations of an answer; total. Evidence must name cases that were shown.
+def parse_reflection(text: str, cases: Sequence[ReflectionCase], *, most: int) -> ReflectionAnswer:
+    """The first ``most`` operations of an answer. It never raises; evidence must name cases of the prompt.
 
-    >>> case = Case(group_id="QC-1", summaries=(), label=Verdict.FAIL, verdict=Verdict.PASS, judgements=())
+    >>> case = ReflectionCase(group_id="QC-1", summaries=(), label=Verdict.FAIL, verdict=Verdict.PASS, judgements=())
     >>> answer = '好的 {"operations": [{"op": "add", "text": "缺少螺丝则不通过", "evidence": ["T1"]}, {"op": "drop"}]}'
-    >>> read_proposal(answer, [case], most=3)
-    Proposal(operations=(Add(text='缺少螺丝则不通过', evidence=('QC-1',)),), notes=("not an operation: {'op': 'drop'}",))
-    >>> read_proposal("没有", [case], most=3).notes
+    >>> found = parse_reflection(answer, [case], most=3)
+    >>> found.operations, found.notes
+    ((Add(text='缺少螺丝则不通过', evidence=('QC-1',)),), ("not an operation: {'op': 'drop'}",))
+    >>> parse_reflection("没有", [case], most=3).notes
     ('no JSON object with operations in the answer',)
     """
     entries = next((listed for one in _objects(text) if isinstance(listed := one.get("operations"), list)), None)
     if entries is None:
-        return Proposal(operations=(), notes=("no JSON object with operations in the answer",))
+        return ReflectionAnswer(operations=(), notes=("no JSON object with operations in the answer",))
     ids = {f"T{number}": case.group_id for number, case in enumerate(cases, start=1)}
     operations: list[Operation] = []
     notes: list[str] = []
@@ -93,15 +94,15 @@ def read_proposal(text: str, cases: Sequence[Case], *, most: int) -> Proposal:
         if operation is None:
             notes.append(f"not an operation: {str(entry)[:80]}")
         elif len(operations) == most:
-            notes.append(f"more than {most} operations; the rest was left out")
+            notes.append(f"more than {most} operations; the rest was ignored")
             break
         else:
             operations.append(operation)
-    return Proposal(operations=tuple(operations), notes=tuple(notes))
+    return ReflectionAnswer(operations=tuple(operations), notes=tuple(notes))
 
 
 def operation_record(operation: Operation) -> dict[str, object]:
-    """An operation as ``reflections.jsonl`` carries it.
+    """An operation as a value of ``reflections.jsonl``.
 
     >>> operation_record(Remove(id="G0", evidence=("QC-1",)))
     {'op': 'remove', 'ids': ['G0'], 'text': None, 'evidence': ['QC-1']}
@@ -118,19 +119,20 @@ def operation_record(operation: Operation) -> dict[str, object]:
     return {"op": op, "ids": ids, "text": words, "evidence": list(operation.evidence)}
 
 
-def _shown(number: int, case: Case) -> Iterator[str]:
+def _case_lines(number: int, case: ReflectionCase) -> Iterator[str]:
     votes = [one.answer.verdict for one in case.judgements]
     yield f"【T{number}】人工结论：{case.label}；模型：通过{votes.count(Verdict.PASS)}票，不通过{votes.count(Verdict.FAIL)}票"
     for place, line in enumerate(case.summaries, start=1):
         yield f"摘要{place}. {line[:_SUMMARY_LENGTH]}"
     for verdict in Verdict:
-        given = (one.answer.reason for one in case.judgements if one.answer.verdict is verdict)
-        for reason in list(dict.fromkeys(given))[:MOST_REASONS]:
+        reasons = (one.answer.reason for one in case.judgements if one.answer.verdict is verdict)
+        for reason in list(dict.fromkeys(reasons))[:MOST_REASONS]:
             yield f"{verdict}的理由：{reason}"
 
 
 def _objects(text: str) -> Iterator[dict[str, object]]:
-    """Every JSON object that starts somewhere in a text."""
+    """Every JSON object in a text, wherever it starts."""
+    # Reflection is sampled without a grammar: models put prose or a code fence around the JSON.
     decoder = json.JSONDecoder()
     for start, character in enumerate(text):
         if character == "{":
@@ -160,5 +162,5 @@ def _operation(entry: object, ids: Mapping[str, str]) -> Operation | None:
 
 
 def _tickets(named: Iterable[object], ids: Mapping[str, str]) -> tuple[str, ...]:
-    """The group ids of the cases named, each once; what names none is left out."""
+    """The ids of the tickets that the evidence names, each once; other names are ignored."""
     return tuple(dict.fromkeys(ids[name] for name in named if isinstance(name, str) and name in ids))

@@ -1,4 +1,4 @@
-"""The report page of a run, made from the files of its folder alone."""
+"""The report page of a run, rendered from the files in its folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from service.platform.files import read_json
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _WIDTH, _HEIGHT, _MARGIN = 420, 260, 44
-_SHOWN = 50
-"""Most label-noise candidates of a mission."""
+_MAX_CANDIDATES = 50
+"""The most label-noise candidates listed for a mission."""
 
 
 def render_report(run: Path) -> str:
-    """The page as HTML: per mission the measures of each pass, confusion, risk-coverage curve, label-noise candidates,
-    reflections and what changed in the guidance.
+    """The page as HTML. For each mission it shows the metrics of each pass, the confusion matrix, the risk-coverage curve,
+    label-noise candidates, reflections and the changes of the guidance.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -40,15 +40,15 @@ def _mission(folder: Path) -> dict[str, Any]:
         "last": last,
         "curve": curve_points(metrics["risk_coverage"]),
         "plot": {"width": _WIDTH, "height": _HEIGHT, "margin": _MARGIN},
-        "candidates": candidates[:_SHOWN],
-        "more_candidates": max(0, len(candidates) - _SHOWN),
+        "candidates": candidates[:_MAX_CANDIDATES],
+        "more_candidates": max(0, len(candidates) - _MAX_CANDIDATES),
         "reflections": [line["reflection"] | {"epoch": line["epoch"]} for line in _lines(folder / "reflections.jsonl")],
         "thresholds": [read_json(path) for path in sorted((folder / "thresholds").glob("*.json"))],
     }
 
 
 def curve_points(curve: list[dict[str, Any]]) -> str:
-    """The curve as the points of an SVG line: coverage to the right, risk upwards, both 0 to 1.
+    """The ``points`` of an SVG polyline: coverage to the right, risk upwards, both 0 to 1.
 
     >>> curve_points([{"coverage": 0.0, "risk": 0.0}, {"coverage": 1.0, "risk": 0.5}])
     '44.0,216.0 376.0,130.0'

@@ -1,4 +1,4 @@
-"""``metrics.json`` of one mission: every pass, the risk-coverage curve of the last, and what became of the guidance."""
+"""``metrics.json`` of one mission: every pass, the risk-coverage curve of the last one, and the changes of the guidance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.guidance.guidance import Guidance, diff
-from service.learning.metrics import Selected, curve, measures
+from service.learning.metrics import SelectedTicket, curve, measures
 from vqc.missions import Mission
 
 
@@ -17,13 +17,13 @@ class EpochResult:
 
     epoch: int
     guidance: Guidance
-    selected: tuple[Selected, ...]
+    selected: tuple[SelectedTicket, ...]
 
 
 def mission_metrics(
     mission: Mission, epochs: Sequence[EpochResult], first: Guidance, last: Guidance, *, model: str
 ) -> dict[str, Any]:
-    """JSON values only; shares are 0 to 1, None where there is nothing to share."""
+    """The content of ``metrics.json``; shares are as in ``metrics``."""
     return {
         "mission": mission.name,
         "model": model,

@@ -20,15 +20,15 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
 KILLED_AFTER = """
 import os, signal, sys
-from service.learning.run_folder import KeptAnswers
-left, keep = int(sys.argv.pop(1)), KeptAnswers.keep
+from service.learning.journal import Journal
+left, append = int(sys.argv.pop(1)), Journal._append
 def failing(self, entry):
     global left
-    keep(self, entry)
+    append(self, entry)
     left -= 1
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
-KeptAnswers.keep = failing
+Journal._append = failing
 from service.cli import main
 main(sys.argv[1:])
 """
@@ -134,7 +134,7 @@ def test_a_complete_run_is_left_alone_another_configuration_is_refused_and_fresh
     shutil.copytree(whole, tmp_path / "demo")
     before = files_of(tmp_path / "demo")
     again = vqc("run", config, "--output", tmp_path)
-    assert (again.returncode, "complete already" in again.stdout) == (0, True)
+    assert (again.returncode, "already complete" in again.stdout) == (0, True)
     assert files_of(tmp_path / "demo") == before
     (tmp_path / "demo" / "report.html").unlink()
     tree = yaml.safe_load(config.read_text("utf-8"))
@@ -154,8 +154,8 @@ def test_bad_lines_are_told_of_and_do_not_end_the_run(config, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), "utf-8")
     ran = vqc("run", tmp_path / "c.yaml", "--output", tmp_path)
     assert ran.returncode == 0
-    assert f"left out: {tmp_path / 't.jsonl'}:7: " in ran.stderr
-    assert f"left out: {tmp_path / 't.jsonl'}:8: " in ran.stderr
+    assert f"rejected: {tmp_path / 't.jsonl'}:7: " in ran.stderr
+    assert f"rejected: {tmp_path / 't.jsonl'}:8: " in ran.stderr
     rejected = json.loads((tmp_path / "demo" / "ingest.json").read_text("utf-8"))
     assert (rejected["tickets"], len(rejected["rejected"])) == (6, 2)
     (tmp_path / "t.jsonl").write_text("{", "utf-8")
@@ -176,7 +176,7 @@ def test_calibrate_show_and_approve(whole, tmp_path):
     assert set(shown) == {"挡风板安装检查", "BBU接地线检查"}
     assert "200 labelled" not in vqc("show", run).stdout
     approved = vqc("approve", run, "--mission", "挡风板安装检查", "--store", store, "--by", "Li")
-    assert "is in force, with its threshold" in approved.stdout, approved.stderr
+    assert "is active, with its threshold" in approved.stdout, approved.stderr
     assert len(list((store / "挡风板安装检查" / "thresholds").iterdir())) == 1
     wrong = vqc("approve", run, "--mission", "塔灯检查", "--store", store, "--by", "Li")
     assert (wrong.returncode, "missions of the run" in wrong.stderr) == (2, True)
@@ -189,7 +189,7 @@ def test_calibrate_show_and_approve(whole, tmp_path):
     other = json.loads((run / "run.json").read_text("utf-8")) | {"sampler": "0" * 64}
     (run / "run.json").write_text(json.dumps(other), "utf-8")
     refused = vqc("calibrate", whole, "--check", run)
-    assert (refused.returncode, "another sampler was used" in refused.stderr) == (2, True)
+    assert (refused.returncode, "different: sampler" in refused.stderr) == (2, True)
 
 
 def test_the_script_takes_the_reference_documents_arguments(config, tmp_path):

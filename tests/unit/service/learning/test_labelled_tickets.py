@@ -65,7 +65,7 @@ GOOD = {"mission": SHIELD, "group_id": "QC-1", "label": "pass", "per_image": {"i
         ("{", "Invalid JSON"),
         ("[]", "an object"),
         (GOOD | {"mission": "挡风"}, "known: "),
-        (GOOD | {"mission": None}, "mission: nothing names it"),
+        (GOOD | {"mission": None}, "mission: missing"),
         (GOOD | {"label": "maybe"}, "label: 'maybe' is not a label"),
         (GOOD | {"per_image": {"image_1": 3}}, "per_image.image_1"),
         (GOOD | {"per_image": {}}, "at least one photo"),
@@ -91,5 +91,5 @@ def test_the_same_ticket_twice_and_a_contradicting_label_are_left_out():
     )
     assert [one.group_id for one in found.tickets] == ["QC-1", "QC-2"]
     assert [one.place for one in found.rejected] == ["a.jsonl:2", "a.jsonl:4", "a.jsonl:5"]
-    assert "stands at a.jsonl:1 already" in found.rejected[0].reason
+    assert "is already at a.jsonl:1" in found.rejected[0].reason
     assert "label: 不通过 contradicts 通过 at a.jsonl:3" in found.rejected[1].reason

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from service.judging.records import Part
-from service.learning.metrics import Selected, confusion, curve, headline, labelled, measures
+from service.learning.metrics import SelectedTicket, confusion, curve, headline, measures, scored_tickets
 from vqc.verdict import Verdict
 
 P, F = Verdict.PASS, Verdict.FAIL
-RIGHT = Selected(
+RIGHT = SelectedTicket(
     group_id="a",
     part=Part.LEARN,
     label=P,
@@ -53,5 +53,5 @@ def test_nothing_has_no_shares():
 
 
 def test_a_ticket_without_a_verdict_is_never_released():
-    assert [(one.verdict, one.label) for one in labelled([UNREAD, UNKNOWN])] == [(F, F)]
+    assert [(one.verdict, one.label) for one in scored_tickets([UNREAD, UNKNOWN])] == [(F, F)]
     assert curve([RIGHT, RELEASED, UNREAD])[-1] == {"threshold": 0.4, "coverage": 1.0, "risk": 0.5}

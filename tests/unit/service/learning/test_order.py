@@ -1,6 +1,6 @@
 from service.judging.records import Part
 from service.learning.labelled_tickets import LabelledTicket
-from service.learning.order import part_of, shuffled
+from service.learning.order import epoch_order, part_of
 from vqc.missions import mission_named
 
 MISSION = mission_named("挡风板安装检查")
@@ -8,10 +8,10 @@ TICKETS = [LabelledTicket(mission=MISSION, group_id=f"QC-{n}", summaries=("",)) 
 
 
 def test_an_epoch_has_every_ticket_once_in_an_order_of_its_own():
-    first, second = (shuffled(TICKETS, 17, epoch) for epoch in (1, 2))
+    first, second = (epoch_order(TICKETS, 17, epoch) for epoch in (1, 2))
     assert sorted(one.group_id for one in first) == sorted(one.group_id for one in TICKETS)
     assert first != second
-    assert shuffled(TICKETS, 18, 1) != first
+    assert epoch_order(TICKETS, 18, 1) != first
 
 
 def test_a_ticket_stays_in_its_part_when_others_go():

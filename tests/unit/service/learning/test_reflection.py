@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service.guidance.guidance import Add, Merge, Remove, Update, seeded
 from service.judging.judge import judge
-from service.learning.reflection import Case, operation_record, read_proposal, reflection_prompt
+from service.learning.reflection import ReflectionCase, operation_record, parse_reflection, reflection_prompt
 from tests.support.parsed_rollouts import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
@@ -15,9 +15,11 @@ MISSION = mission_named("挡风板安装检查")
 TEXTS = ["通过\n理由: 挡风板安装方向正确", "通过\n理由: 挡风板安装方向正确", "不通过\n理由: 挡风板缺失"]
 
 
-def case(group_id="QC-1", texts=TEXTS, label=Verdict.FAIL, verdict=Verdict.PASS) -> Case:
+def case(group_id="QC-1", texts=TEXTS, label=Verdict.FAIL, verdict=Verdict.PASS) -> ReflectionCase:
     judgements = judge(MISSION, ["无关图片"], rollouts(texts), label)
-    return Case(group_id=group_id, summaries=("无关图片",), label=label, verdict=verdict, judgements=judgements)
+    return ReflectionCase(
+        group_id=group_id, summaries=("无关图片",), label=label, verdict=verdict, judgements=judgements
+    )
 
 
 def test_the_prompt_shows_rules_cases_votes_and_each_reason_once():
@@ -38,7 +40,7 @@ def test_the_prompt_shows_rules_cases_votes_and_each_reason_once():
     ],
 )
 def test_only_wrong_or_divided_tickets_teach(texts, verdict, instructive):
-    assert case(texts=texts, verdict=verdict).instructive is instructive
+    assert case(texts=texts, verdict=verdict).is_instructive is instructive
 
 
 def test_every_operation_is_read_from_a_fenced_answer():
@@ -49,7 +51,7 @@ def test_every_operation_is_read_from_a_fenced_answer():
         {"op": "remove", "id": "G1", "evidence": ["T1"]},
     ]
     answer = f"分析{{如下}}\n```json\n{json.dumps({'operations': given})}\n```"
-    found = read_proposal(answer, [case(), case("QC-2")], most=4)
+    found = parse_reflection(answer, [case(), case("QC-2")], most=4)
     assert found.operations == (
         Add(text="甲", evidence=("QC-1",)),
         Update(id="G0", text="乙", evidence=("QC-2",)),
@@ -72,19 +74,19 @@ def test_every_operation_is_read_from_a_fenced_answer():
     ],
 )
 def test_what_is_no_operation_is_noted(entry):
-    found = read_proposal(json.dumps({"operations": [entry]}), [case()], most=3)
+    found = parse_reflection(json.dumps({"operations": [entry]}), [case()], most=3)
     assert found.operations == ()
     assert found.notes[0].startswith("not an operation")
 
 
 def test_no_more_operations_than_allowed():
     add = [{"op": "add", "text": text, "evidence": ["T1"]} for text in "甲乙丙"]
-    found = read_proposal(json.dumps({"operations": add}), [case()], most=2)
+    found = parse_reflection(json.dumps({"operations": add}), [case()], most=2)
     assert [one.text for one in found.operations if isinstance(one, Add)] == ["甲", "乙"]
     assert "more than 2" in found.notes[0]
 
 
 @given(st.text() | st.text('{}[]"operations:,T1G0 ', max_size=60))
 def test_any_text_gives_a_proposal(text):
-    found = read_proposal(text, [case()], most=3)
+    found = parse_reflection(text, [case()], most=3)
     assert len(found.operations) <= 3

@@ -7,7 +7,7 @@ import pytest
 
 from service.guidance.guidance import Add, applied, seeded
 from service.judging.records import Part
-from service.learning.metrics import Selected
+from service.learning.metrics import SelectedTicket
 from service.learning.report import render_report
 from service.learning.run_metrics import EpochResult, mission_metrics
 from service.platform.files import write_json
@@ -39,8 +39,8 @@ class Text(HTMLParser):
         self.words.append(data)
 
 
-def ticket(n, label, verdict, contradiction=False) -> Selected:
-    return Selected(
+def ticket(n, label, verdict, contradiction=False) -> SelectedTicket:
+    return SelectedTicket(
         group_id=f"QC-{n}",
         part=Part.LEARN,
         label=label,

@@ -5,7 +5,8 @@ import pytest
 
 from service.cli.stage_b_run import clock_of
 from service.guidance.guidance import Add, applied, seeded
-from service.learning.run_folder import KeptAnswers, ReplayedLines, RunFolder
+from service.learning.journal import Journal
+from service.learning.run_folder import ReplayedFile, RunFolder
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 
@@ -23,7 +24,7 @@ def test_a_run_goes_on_only_as_the_same_run(tmp_path):
     with folder(tmp_path):
         pass
     other = {"config": {"seed": 18}, "model": "m"}
-    with pytest.raises(InvalidValue, match=r"config\.seed: 18 .* begun with 17"), folder(tmp_path, other):
+    with pytest.raises(InvalidValue, match=r"config\.seed: 18 .* started with 17"), folder(tmp_path, other):
         pass
 
 
@@ -34,23 +35,23 @@ def test_one_process_at_a_time(tmp_path):
 
 def test_the_journal_brings_back_what_was_kept_but_a_line_that_was_cut(tmp_path):
     with folder(tmp_path) as run:
-        run.keep_rollouts("a", [{"n": 1}])
-        run.keep_rollouts("a", [{"n": 2}])
-        run.keep_answer("b", "答")
+        run.journal.save_rollouts("a", [{"n": 1}])
+        run.journal.save_rollouts("a", [{"n": 2}])
+        run.journal.save_answer("b", "答")
     path = tmp_path / "run" / "journal.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"key": "c", "ans')
     with folder(tmp_path) as run:
-        assert run.rollouts("a") == [{"n": 1}, {"n": 2}]
-        assert (run.answer("b"), run.answer("c"), run.rollouts("x")) == ("答", None, [])
+        assert run.journal.rollouts("a") == [{"n": 1}, {"n": 2}]
+        assert (run.journal.answer("b"), run.journal.answer("c"), run.journal.rollouts("x")) == ("答", None, [])
     assert path.read_bytes() == whole
     path.write_text('{"other": 1}\n')
-    with pytest.raises(InvalidValue, match=r"journal\.jsonl"), KeptAnswers(path):
+    with pytest.raises(InvalidValue, match=r"journal\.jsonl"), Journal(path):
         pass
 
 
 def written(path, records, *, complete):
-    lines = ReplayedLines(path)
+    lines = ReplayedFile(path)
     for record in records:
         lines.write(record)
     lines.close(complete=complete)
@@ -80,9 +81,9 @@ def test_a_run_that_begins_again_puts_its_guidance_back(tmp_path):
     second = applied(first, [Add(text="甲", evidence=("QC-1",))])
     for _ in range(2):
         with folder(tmp_path) as run:
-            run.begin(MISSION, first)
+            run.reset_guidance(MISSION, first)
             assert run.guidance_store.in_force(MISSION) == first
-            run.guidance(MISSION, first, second, "reflection")
+            run.activate_guidance(MISSION, first, second, "reflection")
             assert run.guidance_store.versions(MISSION) == (first, second)
             assert len(run.guidance_store.history(MISSION)) == 2
 
