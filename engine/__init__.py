@@ -1,1 +1,1 @@
-"""vLLM as a resource: hardware profile to flags, managed process, HTTP client, scripted double."""
+"""vLLM as a resource: flags of a hardware profile, managed process, HTTP client, scripted double."""

@@ -1,7 +1,7 @@
-"""What a LoRA adapter directory (peft) asks of an engine that serves it unmerged, on its base model.
+"""What a LoRA adapter directory (peft) requires of an engine that serves it unmerged, on its base model.
 
-For development: merged checkpoints are faster, and vLLM's adapters in the vision tower are experimental. Whatever vLLM would
-ignore or refuse is refused here, by name.
+For development: merged checkpoints are faster, and vLLM's adapters in the vision tower are experimental. Adapters that
+vLLM would ignore in part or reject are rejected here, with the reason.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from vqc.errors import InvalidValue
 
 CONFIG = "adapter_config.json"
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""The values of vLLM's ``--max-lora-rank``."""
+"""The valid values of vLLM's ``--max-lora-rank``."""
 
 _PLAIN_INITS = ("gaussian", "eva", "orthogonal", "lora_ga")
-"""Named initialisations that leave the base weights as they are."""
+"""Named initialisations that leave the base weights unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """A LoRA adapter that vLLM can serve. ``max_rank`` is what the engine must be told; ``base`` is what peft wrote down."""
+    """A LoRA adapter that vLLM can serve. ``max_rank`` is for the engine's flag; ``base`` is as peft recorded it."""
 
     directory: Path
     base: str
@@ -31,7 +31,7 @@ class Adapter:
 
 
 def is_adapter(directory: Path) -> bool:
-    """Whether a directory holds a peft adapter and not a whole model."""
+    """Whether a directory holds a peft adapter rather than a complete model."""
     return (directory / CONFIG).is_file()
 
 
@@ -39,7 +39,7 @@ def read_adapter(directory: Path) -> Adapter:
     """The adapter in a directory.
 
     Raises:
-        InvalidValue: its configuration cannot be read, or it must be merged before it can be served; says why.
+        InvalidValue: its configuration cannot be read, or it cannot be served unmerged; the message says why.
     """
     path = directory / CONFIG
     try:
@@ -49,13 +49,13 @@ def read_adapter(directory: Path) -> Adapter:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidValue("adapter", str(path), f"must be a LoRA adapter's configuration: {error!r}") from error
     if reason := _obstacle(config, rank):
-        merge = "merge it: vqc-train export CHECKPOINT OUT, and serve OUT"
+        merge = "merge it with `vqc-train export CHECKPOINT OUT` and serve OUT"
         raise InvalidValue("adapter", str(directory), f"cannot be served unmerged because {reason}; {merge}")
     return Adapter(directory=directory, base=base, max_rank=next(most for most in _RANKS if rank <= most))
 
 
 def _obstacle(config: dict[str, Any], rank: int) -> str | None:
-    """Why vLLM would not serve the adapter as it was trained."""
+    """Why vLLM would not serve the adapter as it was trained; None if it would."""
     init = config.get("init_lora_weights", True)
     if (kind := config.get("peft_type", "LORA")) != "LORA":
         return f"it is of the type {kind}"

@@ -1,8 +1,8 @@
-"""A table of what follows what, learnt while it is used: the next tokens of an answer, guessed from the last ones.
+"""A table of which token follows which, learnt from the answers while it is used: the source of draft tokens.
 
-Captions, Stage-A lines and verdicts are forms: much of an answer follows from the words before it, and only the numbers are
-new. So the table is blind for the figures of a number. It maps the last tokens of a text to the token that followed, with
-how sure that is; a few answers in, it knows the form, whichever it is, and costs 0.2 ms for 240 answers at once.
+Captions, Stage-A lines and verdicts are forms: much of an answer follows from the words before it, and only the numbers
+are new. So all numbers of one length count as the same context. The table maps the last tokens of a text to the token
+that followed, with a confidence; after a few answers it knows the form. It costs 0.2 ms for 240 answers at once.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORDERS = np.array([24, 8, 4])
-"""Tokens of context, the longest first: 24 hold the numbers of a box, 4 are enough inside a word."""
+"""Context lengths in tokens, the longest first: 24 cover the numbers of a box, 4 are enough inside a word."""
 _SLOTS = 1 << 20
-_SURE = 3
-"""So often more must a token have followed than another (which counts twice) before it is guessed."""
-_SUREST = 15
+_MIN_CONFIDENCE = 3
+"""The confidence from which a token is proposed: +1 for each time it followed, -2 for each time another one did."""
+_MAX_CONFIDENCE = 15
 
 
 class DraftTable:
-    """What has followed the last tokens so far. ``kinds`` (vocabulary,) is what a token counts as in a context."""
+    """What followed each context so far. ``kinds`` (vocabulary,) maps a token to its class in a context."""
 
     def __init__(self, kinds: NDArray[np.int32]) -> None:
         self._kinds = kinds
         self._tags = np.zeros(_SLOTS, np.uint32)
         self._tokens = np.zeros(_SLOTS, np.int32)
-        self._sure = np.zeros(_SLOTS, np.int8)
+        self._confidence = np.zeros(_SLOTS, np.int8)
 
-    def learn(self, tokens: NDArray[np.int32], ends: NDArray[np.int32], said: NDArray[np.int32]) -> None:
-        """Takes in the last ``said`` of the first ``ends`` tokens of each row; (rows,) both."""
-        _learn(tokens, ends, said, self._kinds, self._tags, self._tokens, self._sure)
+    def learn(self, tokens: NDArray[np.int32], ends: NDArray[np.int32], produced: NDArray[np.int32]) -> None:
+        """Learns the last ``produced`` of the first ``ends`` tokens of each row; both are (rows,)."""
+        _learn(tokens, ends, produced, self._kinds, self._tags, self._tokens, self._confidence)
 
-    def drafts(self, tokens: NDArray[np.int32], ends: NDArray[np.int32], room: NDArray[np.int32]) -> list[list[int]]:
-        """What is likely to follow the first ``ends`` tokens of each row, ``room`` tokens at most; (rows,) both."""
-        found = np.zeros((len(ends), max(1, int(room.max(initial=0)))), np.int32)
+    def drafts(self, tokens: NDArray[np.int32], ends: NDArray[np.int32], limits: NDArray[np.int32]) -> list[list[int]]:
+        """The likely continuation of the first ``ends`` tokens of each row, at most ``limits`` tokens; both are (rows,)."""
+        drafts = np.zeros((len(ends), max(1, int(limits.max(initial=0)))), np.int32)
         counts = np.zeros(len(ends), np.int32)
-        _draft(tokens, ends, room, self._kinds, self._tags, self._tokens, self._sure, found, counts)
-        return [row[:count] for row, count in zip(found.tolist(), counts.tolist(), strict=True)]
+        _draft(tokens, ends, limits, self._kinds, self._tags, self._tokens, self._confidence, drafts, counts)
+        return [row[:count] for row, count in zip(drafts.tolist(), counts.tolist(), strict=True)]
 
 
 def kinds_of(vocabulary: Mapping[str, int]) -> NDArray[np.int32]:
-    """What each token counts as in a context: itself, or any number with as many figures; (vocabulary,).
+    """The class of each token in a context: itself, or any number with as many digits; (vocabulary,).
 
     >>> kinds_of({"箱": 0, "7": 1, "8": 2, "12": 3}).tolist()
     [0, -1, -1, -2]
@@ -59,7 +59,9 @@ def kinds_of(vocabulary: Mapping[str, int]) -> NDArray[np.int32]:
 
 
 @njit
-def _slot(kinds, context, end, order):  # (index, tag) of the last ``order`` tokens before ``end``
+def _slot(
+    kinds, context, end, order
+):  # (index, tag): a hash of the classes of the last ``order`` tokens before ``end``
     mixed = np.uint64(order)
     for place in range(max(0, end - order), end):
         token = context[place]
@@ -70,34 +72,37 @@ def _slot(kinds, context, end, order):  # (index, tag) of the last ``order`` tok
 
 
 @njit
-def _learn(rows, ends, said, kinds, tags, tokens, sure):
+def _learn(rows, ends, produced, kinds, tags, tokens, confidence):
     for row in range(len(ends)):
-        for place in range(ends[row] - said[row], ends[row]):
+        for place in range(ends[row] - produced[row], ends[row]):
             token = rows[row, place]
             for order in _ORDERS:
                 slot, tag = _slot(kinds, rows[row], place, order)
+                # No chaining: contexts whose hashes share a slot compete for it, and a newcomer wears the old one down
+                # before it takes the slot. The cap lets a changed form replace the old one after a few answers.
                 if tags[slot] == tag and tokens[slot] == token:
-                    sure[slot] = min(_SUREST, sure[slot] + 1)
-                elif sure[slot] > 2:
-                    sure[slot] -= 2
+                    confidence[slot] = min(_MAX_CONFIDENCE, confidence[slot] + 1)
+                elif confidence[slot] > 2:
+                    confidence[slot] -= 2
                 else:
-                    tags[slot], tokens[slot], sure[slot] = tag, token, 1
+                    tags[slot], tokens[slot], confidence[slot] = tag, token, 1
 
 
 @njit
-def _draft(rows, ends, room, kinds, tags, tokens, sure, found, counts):
-    context = np.empty(_ORDERS[0] + found.shape[1], np.int32)
+def _draft(rows, ends, limits, kinds, tags, tokens, confidence, drafts, counts):
+    context = np.empty(_ORDERS[0] + drafts.shape[1], np.int32)
     for row in range(len(ends)):
         known = min(_ORDERS[0], ends[row])
         context[:known] = rows[row, ends[row] - known : ends[row]]
-        for place in range(room[row]):
+        for place in range(limits[row]):
             token = -1
-            for order in _ORDERS:
+            for order in _ORDERS:  # the longest context that is confident decides
                 slot, tag = _slot(kinds, context, known + place, order)
-                if tags[slot] == tag and sure[slot] >= _SURE:
+                if tags[slot] == tag and confidence[slot] >= _MIN_CONFIDENCE:
                     token = tokens[slot]
                     break
             if token < 0:
                 break
-            context[known + place] = found[row, place] = token
+            # A draft is the context of the next one; one wrong draft makes the rest of the row wrong too.
+            context[known + place] = drafts[row, place] = token
             counts[row] += 1

@@ -1,11 +1,11 @@
-"""What can go wrong between a caller and its engine; a branch of the tree in ``vqc.errors``.
+"""Errors of an engine; a branch of the tree in ``vqc.errors``.
 
 EngineError
 ├── EngineUnavailable   no engine answers: starting, restarting, dead, draining (``reason``); retry later
 ├── EngineOverloaded    the engine's queue is full; retry later
 ├── EngineTimeout       the deadline passed; the generation was aborted
-├── EngineRefused       the engine says the request itself is wrong (an image it cannot decode, too long a prompt)
-└── EngineFailed        the engine failed on this request and a retry did not help
+├── EngineRefused       the engine rejected the request itself (an undecodable image, a prompt that is too long)
+└── EngineFailed        the engine failed on this request, and again on the retry
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class EngineError(VqcError):
 
 
 class EngineUnavailable(EngineError):
-    """No engine answers at the moment. ``retry_after_s`` is a guess at when it will."""
+    """No engine answers at the moment. ``retry_after_s`` is an estimate of when one will."""
 
     def __init__(self, reason: str, retry_after_s: float = 5.0) -> None:
         self.retry_after_s = retry_after_s
@@ -30,7 +30,7 @@ class EngineUnavailable(EngineError):
 
 
 class EngineOverloaded(EngineUnavailable):
-    """The engine refused before any work because its queue is full."""
+    """The engine rejected the request before any work, because its queue is full."""
 
 
 class EngineTimeout(EngineError):
@@ -42,8 +42,8 @@ class EngineTimeout(EngineError):
 
 
 class EngineRefused(EngineError):
-    """The engine will never answer this request: its content is wrong."""
+    """The engine rejected the request's content; a retry cannot succeed."""
 
 
 class EngineFailed(EngineError):
-    """The engine failed on this request, and so did the one retry."""
+    """The engine failed on this request and on the retry."""

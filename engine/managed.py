@@ -1,7 +1,7 @@
-"""An engine that we run ourselves: vLLM in its own process group on a private Unix socket, watched and restarted.
+"""An engine that the service runs: vLLM in its own process group on a private Unix socket, monitored and restarted.
 
 Owns its life: start-up with progress, heartbeat, watchdog, restart with back-off, stop. Requests go through
-``engine.client``; while the engine is down they are refused at once, with the reason.
+``engine.client``; while the engine is down they are rejected at once, with the reason.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 import structlog
+from typing_extensions import override
 
 from engine.client import VllmClient
 from engine.errors import (
@@ -26,30 +27,30 @@ from engine.errors import (
     EngineTimeout,
     EngineUnavailable,
 )
+from engine.in_flight import InFlight
 from engine.process import EngineProcess
 from engine.profile import EngineSettings, vllm_command, vllm_environment
-from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation, Health, StartPhase
-from engine.startup import WORDS, StartupLog
+from engine.protocol import DecodingParams, Delta, Engine, GenerateRequest, Generation, Health, StartPhase
+from engine.startup import PHASE_TEXT, StartupLog
 
 CANARY_PRIORITY = -1000
-"""A canary is served before everything else."""
+"""Canary requests are served before all others."""
 
 MAX_SOCKET_PATH = 100
-"""Longest path that a Unix socket may have, with some room."""
+"""Longest path of a Unix socket, with some margin."""
 
 _POLL_S = 0.25
 _log = structlog.get_logger("engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long what may take, in seconds.
+class SupervisorTimeouts:
+    """Time limits of the supervisor, in seconds.
 
-    A start gets ``start_s``. Every ``heartbeat_s`` the engine is looked at; with requests in flight and no word for
-    ``stall_s`` or for one's whole deadline (or no answer to the heartbeat), a one-token canary gets ``canary_s``.
-    Between restarts ``backoff_s``, doubled each time up to ``backoff_max_s``, from the start again after ``healthy_s``
-    of service.
-    To stop, the engine gets ``stop_s`` before it is killed.
+    A start may take ``start_s``. The heartbeat runs every ``heartbeat_s``. If it fails, or if requests in flight got no
+    token for ``stall_s`` or for one request's whole deadline, a one-token canary request must be answered within
+    ``canary_s``. The pause before a restart is ``backoff_s``, doubled each time up to ``backoff_max_s``, and reset after
+    ``healthy_s`` of service. A stopping engine gets ``stop_s`` before it is killed.
     """
 
     start_s: float = 900.0
@@ -62,11 +63,11 @@ class Patience:
     stop_s: float = 30.0
 
 
-class ManagedEngine:
+class ManagedEngine(Engine):
     """Runs an engine between ``start`` and ``aclose`` (or as an async context, which waits until it is ready).
 
-    ``log_path`` receives the engine's own output. ``warmup`` is asked before the engine counts as ready, for example
-    to have grammars compiled. ``command`` builds the command line.
+    ``log_path`` receives the engine's own output. ``warmup`` requests must succeed before the engine counts as ready, for
+    example to compile grammars. ``command`` builds the command line.
     """
 
     def __init__(
@@ -74,34 +75,32 @@ class ManagedEngine:
         settings: EngineSettings,
         *,
         log_path: Path,
-        patience: Patience | None = None,
+        timeouts: SupervisorTimeouts | None = None,
         warmup: Sequence[GenerateRequest] = (),
         command: Callable[[EngineSettings, Path], list[str]] = vllm_command,
     ) -> None:
         self._settings = settings
         self._log_path = log_path.absolute()
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or SupervisorTimeouts()
         self._warmup = tuple(warmup)
         self._command = command
         self._supervisor: asyncio.Task[None] | None = None
         self._process: EngineProcess | None = None
         self._client: VllmClient | None = None
-        """Present exactly while requests are let through."""
+        """Set exactly while requests are accepted."""
         self._reason = "not started"
         self._phase: StartPhase | None = None
         self._phase_since: float | None = None
         self._retry_after_s = 5.0
         self._restarts = 0
         self._failed_starts = 0
-        self._changed = asyncio.Condition()
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._state_changed = asyncio.Condition()
+        self._in_flight = InFlight()
         self._progress_at = 0.0
-        self._suspected = False
-        """Set by a request that ran into its deadline while nobody got an answer."""
-        self._doubted = asyncio.Event()
-        """Set by a request that got no answer: the supervisor need not wait for its next heartbeat."""
+        self._stall_suspected = False
+        """Set by a request that timed out while no other request got a token either."""
+        self._check_requested = asyncio.Event()
+        """Set by a request that got no answer: the supervisor checks the engine before its next heartbeat."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -116,82 +115,82 @@ class ManagedEngine:
         await self.aclose()
 
     async def start(self) -> None:
-        """Begins to start the engine and returns; ``health`` says how far it is."""
+        """Starts the supervisor and returns; ``health`` reports the progress."""
         if self._supervisor is None:
             self._reason = "starting"
             self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
 
     async def wait_until_ready(self) -> None:
-        """Returns when the engine answers.
+        """Waits until the engine answers.
 
         Raises:
             EngineUnavailable: a start failed (another one follows), or the engine is not being run.
         """
         failed = self._failed_starts
         while True:
-            async with self._changed:
-                await self._changed.wait_for(
+            async with self._state_changed:
+                await self._state_changed.wait_for(
                     lambda: self._client is not None or self._failed_starts > failed or self._supervisor is None
                 )
             if self._client is None:
                 raise self._unavailable()
             if (await self._client.health()).ready:
                 return
-            await asyncio.sleep(_POLL_S)  # it has just died, and the supervisor is about to notice
+            await asyncio.sleep(_POLL_S)  # it has just died, and the supervisor has not noticed yet
 
+    @override
     async def generate(self, request: GenerateRequest) -> Generation:
-        """The complete answer."""
-        with self._passage() as client:
+        with self._track_request() as client:
             return await client.generate(request)
 
+    @override
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The answer piece by piece."""
-        with self._passage() as client:
+        with self._track_request() as client:
             async with aclosing(client.stream(request)) as deltas:
                 async for delta in deltas:
                     self._progress_at = _now()
                     yield delta
 
+    @override
     async def health(self) -> Health:
-        """Whether the engine answers now, else what it is doing and for how long."""
         client = self._client
         if client is None:
-            return Health(ready=False, reason=self._state(), restarts=self._restarts, phase=self._phase)
+            return Health(ready=False, reason=self._describe_state(), restarts=self._restarts, phase=self._phase)
         health = await client.health()
         return Health(ready=health.ready, reason=health.reason, restarts=self._restarts)
 
     async def metrics(self) -> str:
-        """The engine's own metrics in Prometheus' text format. Raises ``EngineUnavailable``."""
+        """The engine's own metrics in Prometheus text format. Raises ``EngineUnavailable``."""
         if self._client is None:
             raise self._unavailable()
         return await self._client.metrics()
 
     @property
     def pid(self) -> int | None:
-        """Of the engine's first process, while there is one."""
+        """The engine's first process; None while there is none."""
         return self._process.pid if self._process else None
 
+    @override
     async def aclose(self) -> None:
-        """Stops the engine: new requests are refused, those in flight get ``stop_s``. Nothing is left afterwards."""
-        self._shut("stopping")
-        await self._drained(self._patience.stop_s)
+        """Stops the engine: new requests are rejected, those in flight get ``stop_s``. No process is left afterwards."""
+        self._stop_accepting("stopping")
+        await self._in_flight.drain(self._timeouts.stop_s)
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
             with suppress(asyncio.CancelledError):
                 await supervisor
-        await self._say("stopped")
+        await self._set_state("stopped")
 
     @contextmanager
-    def _passage(self) -> Iterator[VllmClient]:
-        """Lets one request through to the engine and counts it; an engine lost on the way is what the caller hears of."""
+    def _track_request(self) -> Iterator[VllmClient]:
+        """Counts one request and provides the client; a failure is raised as what it says about the engine."""
         client = self._client
         if client is None:
             raise self._unavailable()
-        if not self._in_flight:
+        if not self._in_flight.count:  # the first request after a pause: silence during the pause was no stall
             self._progress_at = _now()
-        self._in_flight += 1
-        self._idle.clear()
+        self._in_flight.acquire()
         began = _now()
         try:
             yield client
@@ -200,48 +199,48 @@ class ManagedEngine:
             self._progress_at = _now()
             raise
         except EngineTimeout:
-            if self._progress_at <= began:  # nobody got a word all the while
-                self._suspected = True
-                self._doubted.set()
+            # A slow request among others that progress is its own problem; silence for all is the engine's.
+            if self._progress_at <= began:
+                self._stall_suspected = True
+                self._check_requested.set()
             raise
         except (EngineUnavailable, EngineFailed) as error:
-            ended = self._process.ended if self._process else None
-            if self._client is client and ended:  # the supervisor is about to notice
-                self._shut(f"the engine {ended}; restarting")
+            # The process may be dead before the supervisor notices: later requests must not run into the same error.
+            exit_reason = self._process.exit_reason if self._process else None
+            if self._client is client and exit_reason:
+                self._stop_accepting(f"the engine {exit_reason}; restarting")
             if self._client is client:
                 if not isinstance(error, EngineOverloaded):
-                    self._doubted.set()
+                    self._check_requested.set()
                 raise
-            raise self._unavailable() from error
+            raise self._unavailable() from error  # this engine is being replaced: say so, with the time to retry after
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+            self._in_flight.release()
 
     async def _supervise(self) -> None:
         """Runs the engine again and again until cancelled."""
         failures = 0
         while True:
-            ready_at, ended = await self._run_once()
-            if ready_at is not None and _now() - ready_at >= self._patience.healthy_s:
+            ready_at, reason = await self._run_once()
+            if ready_at is not None and _now() - ready_at >= self._timeouts.healthy_s:
                 failures = 0
-            delay_s = min(self._patience.backoff_s * 2 ** min(failures, 16), self._patience.backoff_max_s)
+            delay_s = min(self._timeouts.backoff_s * 2 ** min(failures, 16), self._timeouts.backoff_max_s)
             failures += 1
             self._restarts += 1
             self._failed_starts += ready_at is None
             self._retry_after_s = delay_s + 5
-            _log.warning("engine_down", reason=ended, restart_in_s=delay_s, attempt=failures)
-            await self._say(f"{ended}; restarting in {delay_s:g} s, attempt {failures}")
+            _log.warning("engine_down", reason=reason, restart_in_s=delay_s, attempt=failures)
+            await self._set_state(f"{reason}; restarting in {delay_s:g} s, attempt {failures}")
             await asyncio.sleep(delay_s)
-            await self._say(f"{ended}; restarting, attempt {failures}", ongoing=True)
+            await self._set_state(f"{reason}; restarting, attempt {failures}", ongoing=True)
 
     async def _run_once(self) -> tuple[float | None, str]:
-        """One life of the engine: when it became ready, if it did, and how it ended."""
-        ready_at, stop_s = None, self._patience.stop_s
+        """One life of the engine: when it became ready (None: never), and why it ended."""
+        ready_at, stop_s = None, self._timeouts.stop_s
         before = f"{self._reason}: " if self._restarts else ""
         directory, client = None, None
         try:
-            directory = Path(tempfile.mkdtemp(prefix="vqc-engine-", dir=_socket_root()))  # mode 0700
+            directory = Path(tempfile.mkdtemp(prefix="vqc-engine-", dir=_socket_root()))  # 0700: only we can connect
             uds = directory / "engine.sock"
             process = self._process = await EngineProcess.start(
                 self._command(self._settings, uds),
@@ -250,36 +249,38 @@ class ManagedEngine:
                 log_path=self._log_path,
             )
             _log.info("engine_starting", pid=process.pid, profile=self._settings.hardware, log=str(self._log_path))
-            client = VllmClient(uds, self._settings.served_name, known_down=lambda: process.ended)
+            client = VllmClient(uds, self._settings.served_name, down_reason=lambda: process.exit_reason)
             exited = asyncio.create_task(process.wait())
-            failed = await self._start_up(StartupLog(self._log_path, process.log_start), client, exited, before)
+            failed = await self._wait_for_start(StartupLog(self._log_path, process.log_start), client, exited, before)
             if failed is not None:
                 return None, failed
             ready_at = _now()
-            process.note_shared_memory()
+            process.note_shared_memory()  # now, because a process that dies later takes its mappings with it
             _log.info("engine_ready", pid=process.pid)
-            ended = await self._watch(client, exited)
-            stop_s = 0.0
-            self._shut(f"{ended}; restarting")
-            return ready_at, ended
-        except Exception as error:  # whatever it is, the engine is tried again and the reason is shown
-            return ready_at, f"the engine cannot be run: {_words(error)}"
+            reason = await self._watch(client, exited)
+            stop_s = 0.0  # it is dead or stuck: a grace period would only delay the restart
+            self._stop_accepting(f"{reason}; restarting")
+            return ready_at, reason
+        except Exception as error:  # the supervisor must survive everything: restart, and show the reason
+            return ready_at, f"the engine cannot be run: {_message(error)}"
         finally:
-            self._shut("stopping")
+            self._stop_accepting("stopping")
             if self._process is not None:
                 await self._process.stop(stop_s)
                 self._process = None
             if client is not None:
-                await self._drained(1.0)  # they see that the engine is gone
+                await self._in_flight.drain(
+                    1.0
+                )  # their connections are broken: they fail by themselves, with the right error
                 await client.aclose()
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
 
-    async def _start_up(
+    async def _wait_for_start(
         self, log: StartupLog, client: VllmClient, exited: asyncio.Task[str], before: str
     ) -> str | None:
-        """Waits until the engine answers and is warm, then lets requests through. Else says why it did not start."""
-        deadline = _now() + self._patience.start_s
+        """Waits until the engine answers and is warm, then accepts requests. Else returns why it did not start."""
+        deadline = _now() + self._timeouts.start_s
         self._phase_since = _now()
         while not (await client.health()).ready:
             await asyncio.wait({exited}, timeout=_POLL_S)
@@ -287,9 +288,9 @@ class ManagedEngine:
             if exited.done():
                 return f"the engine {exited.result()} while {phase}: {log.last_error() or 'see its log'}"
             if _now() > deadline:
-                return f"the engine did not start within {self._patience.start_s:g} s; it was {phase}"
+                return f"the engine did not start within {self._timeouts.start_s:g} s; it was {phase}"
             self._reason = f"{before}{phase}"
-        self._phase, self._reason = StartPhase.WARMING_UP, f"{before}{WORDS[StartPhase.WARMING_UP]}"
+        self._phase, self._reason = StartPhase.WARMING_UP, f"{before}{PHASE_TEXT[StartPhase.WARMING_UP]}"
         try:
             for request in (_canary(max(deadline - _now(), 1.0)), *self._warmup):
                 await client.generate(request)
@@ -298,17 +299,19 @@ class ManagedEngine:
         self._progress_at = _now()
         self._client = client
         self._retry_after_s = 5.0
-        await self._say("ready")
+        await self._set_state("ready")
         return None
 
     async def _watch(self, client: VllmClient, exited: asyncio.Task[str]) -> str:
-        """Returns, with the reason, once the engine has exited or no longer works."""
+        """Waits until the engine has exited or no longer works; returns the reason."""
         while True:
             await self._heartbeat(exited)
             if exited.done():
                 return f"the engine {exited.result()}"
-            stalled = self._in_flight and _now() - self._progress_at >= self._patience.stall_s
-            suspected, self._suspected = self._suspected, False
+            stalled = self._in_flight.count and _now() - self._progress_at >= self._timeouts.stall_s
+            suspected, self._stall_suspected = self._stall_suspected, False
+            # vLLM's /health only knows errors, so a stuck engine looks healthy: only an answered request proves that it
+            # works.
             if suspected or stalled or not (await client.health()).ready:
                 canary = asyncio.create_task(self._survives_canary(client))
                 try:
@@ -319,49 +322,44 @@ class ManagedEngine:
                     canary.cancel()
 
     async def _heartbeat(self, exited: asyncio.Task[str]) -> None:
-        """Returns after ``heartbeat_s``, when the engine exits, or soon after a request got no answer."""
-        await asyncio.wait({exited}, timeout=min(_POLL_S, self._patience.heartbeat_s))
-        doubted = asyncio.create_task(self._doubted.wait())
-        await asyncio.wait({exited, doubted}, timeout=self._patience.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+        """Waits ``heartbeat_s``, or less if the engine exits or a request got no answer."""
+        # The first wait bounds the rate: without it, failing requests would make the heartbeat a busy loop.
+        await asyncio.wait({exited}, timeout=min(_POLL_S, self._timeouts.heartbeat_s))
+        doubted = asyncio.create_task(self._check_requested.wait())
+        await asyncio.wait({exited, doubted}, timeout=self._timeouts.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
         doubted.cancel()
-        self._doubted.clear()
+        self._check_requested.clear()
 
     async def _survives_canary(self, client: VllmClient) -> bool:
-        """Whether the engine answers one token, or anybody got a word from it meanwhile."""
+        """Whether the engine answers one token, or any other request got a token meanwhile."""
         before = self._progress_at
         try:
-            await client.generate(_canary(self._patience.canary_s))
+            await client.generate(_canary(self._timeouts.canary_s))
         except (EngineRefused, EngineOverloaded):
-            pass  # an answer too
+            pass  # a rejection is an answer too
         except EngineError:
             return self._progress_at > before
         self._progress_at = _now()
         return True
 
-    async def _drained(self, limit_s: float) -> None:
-        """Returns when no request is in flight any more, or after ``limit_s``."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self._idle.wait()
-
-    def _shut(self, reason: str) -> None:
-        """Lets no more requests through, for this reason."""
+    def _stop_accepting(self, reason: str) -> None:
+        """Rejects new requests from now on, with this reason."""
         if self._client is not None:
             self._client, self._reason = None, reason
 
-    async def _say(self, reason: str, *, ongoing: bool = False) -> None:
-        """Changes what ``health`` says and wakes whoever waits for a change."""
+    async def _set_state(self, reason: str, *, ongoing: bool = False) -> None:
+        """Changes what ``health`` reports, and wakes ``wait_until_ready``."""
         self._reason, self._phase = reason, None
         self._phase_since = _now() if ongoing else None
-        async with self._changed:
-            self._changed.notify_all()
+        async with self._state_changed:
+            self._state_changed.notify_all()
 
-    def _state(self) -> str:
-        """The reason, with the seconds that a phase has taken so far."""
+    def _describe_state(self) -> str:
+        """The reason, with the duration of the current phase in seconds."""
         return self._reason if self._phase_since is None else f"{self._reason} ({_now() - self._phase_since:.0f} s)"
 
     def _unavailable(self) -> EngineUnavailable:
-        return EngineUnavailable(self._state(), self._retry_after_s)
+        return EngineUnavailable(self._describe_state(), self._retry_after_s)
 
 
 def _canary(timeout_s: float) -> GenerateRequest:
@@ -376,12 +374,12 @@ def _canary(timeout_s: float) -> GenerateRequest:
 
 
 def _socket_root() -> str | None:
-    """A directory short enough for a Unix socket below it: None for the usual temporary one."""
+    """A directory that is short enough for a Unix socket below it; None for the default temporary one."""
     room = MAX_SOCKET_PATH - len("/vqc-engine-12345678/engine.sock")
     return None if len(tempfile.gettempdir()) <= room else "/tmp"
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return error.reason if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 

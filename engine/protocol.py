@@ -1,6 +1,6 @@
-"""The port to a language-vision engine: what a caller asks and what comes back.
+"""The port to a vision-language engine: requests, answers, health.
 
-Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers without any model. One behaviour suite
+Values only; ``engine.client`` speaks HTTP to vLLM, ``engine.scripted`` answers without a model. One behaviour suite
 (``tests/support/engine_suite.py``) runs over every adapter.
 """
 
@@ -53,12 +53,12 @@ def _check(field: str, value: float | None, in_range: bool, valid: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
-    """One chat turn: a system text, then photos and texts in the order given.
+    """One chat turn: a system text, then photos and texts in the given order.
 
-    A photo goes to the engine byte for byte; its digest is the key of the engine's multimodal cache.
+    A photo is sent to the engine byte for byte; its digest is the key of the engine's multimodal cache.
 
-    ``n`` answers are written, answer i with the seed ``decoding.seed + i``. ``grammar`` is GBNF that every answer must
-    follow. A lower ``priority`` is served earlier. ``timeout_s`` is the deadline of the whole request.
+    The engine generates ``n`` answers, answer i with the seed ``decoding.seed + i``. ``grammar`` is the GBNF that every
+    answer must follow. A lower ``priority`` is served earlier. ``timeout_s`` is the deadline for the whole request.
     """
 
     request_id: str
@@ -73,7 +73,7 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One of the ``n`` answers. ``length`` means that it was cut at ``max_new_tokens``."""
+    """One of the ``n`` answers. ``length`` means that it was truncated at ``max_new_tokens``."""
 
     index: int
     text: str
@@ -82,9 +82,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """All ``n`` completions, ordered by index, and the tokens they cost.
+    """All ``n`` completions, ordered by index, and the tokens used.
 
-    ``model`` is what the server calls itself in its answer. ``cached``: the answer was written for another request.
+    ``model`` is the server's name for itself. ``cached`` means that the answer was generated for another request.
     """
 
     completions: tuple[Completion, ...]
@@ -96,7 +96,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of a streamed answer (of completion 0). The last one carries ``finish_reason``, token counts and ``model``."""
+    """A piece of a streamed answer (completion 0). The last one has ``finish_reason``, token counts and ``model``."""
 
     text: str
     finish_reason: FinishReason | None = None
@@ -107,7 +107,7 @@ class Delta:
 
 
 class StartPhase(StrEnum):
-    """What an engine that is being started does."""
+    """What a starting engine is doing."""
 
     STARTING = "starting"
     CORE = "core"
@@ -119,7 +119,7 @@ class StartPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the engine answers now; ``reason`` says in a sentence why not, or how far start-up is (``phase``)."""
+    """Whether the engine answers now; ``reason`` explains why not, or how far the start-up is (``phase``)."""
 
     ready: bool
     reason: str
@@ -128,9 +128,9 @@ class Health:
 
 
 class Engine(Protocol):
-    """An engine that is cancelled by cancelling the awaiting task: the generation is then aborted and its slot freed.
+    """A vision-language engine. Cancelling the awaiting task aborts the generation and frees its slot.
 
-    Both calls raise the errors of ``engine.errors``; retryable ones have been retried once (a stream only before its
+    Both calls raise the errors of ``engine.errors``, after one retry where a retry may help (for a stream only before its
     first delta).
     """
 
@@ -139,13 +139,13 @@ class Engine(Protocol):
         ...
 
     def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The answer piece by piece; closing the generator aborts the rest."""
+        """The answer in pieces; closing the generator aborts the generation."""
         ...
 
     async def health(self) -> Health:
-        """Whether a request would be answered now; asks the engine itself."""
+        """Whether a request would be answered now, according to the engine itself."""
         ...
 
     async def aclose(self) -> None:
-        """Lets go of the engine; a managed one is stopped."""
+        """Closes the connections; a managed engine is stopped."""
         ...

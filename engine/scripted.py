@@ -1,4 +1,4 @@
-"""An engine without a model: deterministic answers, delays and failures on demand. For dry runs, tests and load tests."""
+"""An engine without a model: deterministic answers, delays and failures. For dry runs, tests and load tests."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
+from typing_extensions import override
+
 from engine.errors import EngineError, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.plausible import plausible_answer
-from engine.protocol import Completion, Delta, FinishReason, GenerateRequest, Generation, Health
+from engine.protocol import Completion, Delta, Engine, FinishReason, GenerateRequest, Generation, Health
 from vqc.image import EncodedPhoto
 
 PROMPT_TOKENS_PER_IMAGE = 256
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|.", re.DOTALL)
 
 
-class ScriptedEngine:
-    """Answers ``script(request, index)`` for completion ``index``, cut at ``max_new_tokens`` pieces.
+class ScriptedEngine(Engine):
+    """Answers ``script(request, index)`` for completion ``index``, truncated at ``max_new_tokens`` pieces.
 
-    ``latency_s`` passes before an answer, ``token_interval_s`` between the pieces of a streamed one. ``fail`` may name
-    an error to raise instead. What happened is kept for tests: the last ``remember`` requests, how many are in flight,
-    how many were ``aborted`` (cancelled or closed by the caller).
+    ``latency_s`` passes before an answer, ``token_interval_s`` between the pieces of a streamed one. ``fail`` may return an
+    error to raise instead. For tests it records the last ``remember`` requests, how many are in flight and how many were
+    ``aborted`` (cancelled or closed by the caller).
     """
 
     def __init__(
@@ -44,9 +46,9 @@ class ScriptedEngine:
         self.in_flight = 0
         self.aborted = 0
 
+    @override
     async def generate(self, request: GenerateRequest) -> Generation:
-        """The complete answer after ``latency_s``."""
-        with self._counted(request):
+        with self._track(request):
             await self._wait(request)
             completions = tuple(self._completion(request, index) for index in range(request.n))
             return Generation(
@@ -55,9 +57,9 @@ class ScriptedEngine:
                 completion_tokens=sum(len(_TOKEN.findall(completion.text)) for completion in completions),
             )
 
+    @override
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The pieces of completion 0, ``token_interval_s`` apart."""
-        with self._counted(request):
+        with self._track(request):
             deadline = asyncio.get_running_loop().time() + request.timeout_s
             await self._wait(request)
             completion = self._completion(request, 0)
@@ -72,16 +74,16 @@ class ScriptedEngine:
                 completion_tokens=len(pieces),
             )
 
+    @override
     async def health(self) -> Health:
-        """Ready until closed."""
         return Health(ready=not self._closed, reason="closed" if self._closed else "ready")
 
+    @override
     async def aclose(self) -> None:
-        """From now on every request is refused as by an engine that is gone."""
         self._closed = True
 
     @contextmanager
-    def _counted(self, request: GenerateRequest) -> Iterator[None]:
+    def _track(self, request: GenerateRequest) -> Iterator[None]:
         self.requests.append(request)
         self.in_flight += 1
         try:
@@ -95,7 +97,7 @@ class ScriptedEngine:
             self.in_flight -= 1
 
     async def _wait(self, request: GenerateRequest) -> None:
-        """Passes the latency, then raises what a real engine or the script of failures would."""
+        """Waits for the latency, then raises what a real engine or ``fail`` would."""
         await _pause(self._latency_s, request, asyncio.get_running_loop().time() + request.timeout_s)
         if self._closed:
             raise EngineUnavailable("the engine is closed")
@@ -117,7 +119,7 @@ class ScriptedEngine:
 
 
 async def _pause(seconds: float, request: GenerateRequest, deadline: float) -> None:
-    """Lets others run for ``seconds``; raises ``EngineTimeout`` at the deadline."""
+    """Sleeps for ``seconds``; raises ``EngineTimeout`` at the deadline."""
     left = deadline - asyncio.get_running_loop().time()
     await asyncio.sleep(max(min(seconds, left), 0))
     if seconds >= left:

@@ -1,4 +1,4 @@
-"""The processes of a session, as /proc tells; an engine and all that it starts are one session."""
+"""The processes of a session, from /proc; an engine and its children form one session."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def members(session: int) -> Iterator[Path]:
-    """The directory in /proc of every living process of a session; none where there is no /proc."""
+    """The /proc directories of the living processes of a session; none without /proc."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # gone meanwhile
+            continue  # it ended since the directory was listed
         if fields[3] == str(session) and fields[0] not in "ZX":
             yield stat.parent

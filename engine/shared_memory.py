@@ -1,4 +1,4 @@
-"""What an engine leaves in /dev/shm: vLLM's queues between its processes, which a killed engine cannot remove itself."""
+"""What an engine leaves in /dev/shm: vLLM's queues between its processes, which a killed engine cannot delete."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _SHM = "/dev/shm/"
 
 
 def shared_memory_of(session: int) -> frozenset[Path]:
-    """The files in /dev/shm that processes of this session have mapped; none where /proc does not tell."""
-    return frozenset(path for process in members(session) for path in _mapped(process))
+    """The files in /dev/shm that processes of this session have mapped; none without /proc."""
+    return frozenset(path for process in members(session) for path in _mapped_files(process))
 
 
-def _mapped(process: Path) -> Iterator[Path]:
+def _mapped_files(process: Path) -> Iterator[Path]:
     try:
         lines = (process / "maps").read_text(errors="replace").splitlines()
     except OSError:

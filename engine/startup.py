@@ -1,4 +1,4 @@
-"""How far an engine's start is, and why it failed, read from the log that vLLM writes."""
+"""The progress of an engine's start, and the cause of a failed one, parsed from vLLM's log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PHASES = (
     (re.compile(r"Loading weights took"), StartPhase.COMPILING),
     (re.compile(r"init engine \("), StartPhase.SERVER),
 )
-WORDS = {
+PHASE_TEXT = {
     StartPhase.STARTING: "starting",
     StartPhase.CORE: "starting the engine core",
     StartPhase.LOADING: "loading weights",
@@ -22,14 +22,14 @@ WORDS = {
     StartPhase.SERVER: "starting the server",
     StartPhase.WARMING_UP: "warming up",
 }
-"""Each phase in words."""
+"""The description of each phase."""
 _ERROR = re.compile(r"\b\w*(?:Error|Exception)\b: \S.*")
 _SECONDARY = "See root cause above"
 _TAIL_BYTES = 256 * 1024
 
 
 class StartupLog:
-    """The part of a log file from byte ``start`` on, read as it grows."""
+    """The part of a log file from byte ``start`` on, parsed as it grows."""
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path
@@ -38,18 +38,18 @@ class StartupLog:
         self._phase, self._percent = StartPhase.STARTING, ""
 
     def phase(self) -> tuple[StartPhase, str]:
-        """What the engine is doing by what it last wrote, and that in words: ``loading weights (40 %)``."""
+        """The current phase, according to the last log lines, and its description: ``loading weights (40 %)``."""
         with self._path.open("rb") as log:
             log.seek(self._offset)
-            # A line that is not complete yet is read again next time. Progress bars end theirs with a carriage return.
+            # An incomplete line is read again next time. Progress bars end a line with a carriage return.
             complete, newline, _ = log.read().rpartition(b"\n")
         self._offset += len(complete) + len(newline)
         for line in re.split(r"[\r\n]", complete.decode(errors="replace")):
             self._phase, self._percent = _phase_of(line) or (self._phase, self._percent)
-        return self._phase, WORDS[self._phase] + self._percent
+        return self._phase, PHASE_TEXT[self._phase] + self._percent
 
     def last_error(self) -> str | None:
-        """The error that ended the engine, as far as its log tells: the last one that names a cause."""
+        """The last error in the log that states a cause; None if there is none."""
         with self._path.open("rb") as log:
             log.seek(max(self._start, self._path.stat().st_size - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
@@ -58,7 +58,7 @@ class StartupLog:
 
 
 def _phase_of(line: str) -> tuple[StartPhase, str] | None:
-    """The phase that a log line begins, and how much of it is done if the line says so.
+    """The phase that a log line begins, with the percentage if the line has one.
 
     >>> _phase_of("Loading safetensors checkpoint shards:  40% Completed | 2/5 [00:03<00:05]")
     (<StartPhase.LOADING: 'loading'>, ' (40 %)')

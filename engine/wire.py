@@ -1,4 +1,4 @@
-"""What goes over the wire to vLLM's chat endpoint and how its answers read; no input or output happens here."""
+"""The messages of vLLM's chat endpoint: request bodies, answers, errors. No input or output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RETRY_AFTER_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A request that did not work out: the error for the caller, and whether trying again may help."""
+    """A failed request: the error for the caller, and whether a retry may help."""
 
     error: EngineError
     retryable: bool
 
 
 def chat_body(request: GenerateRequest, model: str, *, stream: bool, send_priority: bool = True) -> bytes:
-    """The JSON body of a chat completion. Each photo's base64 text is copied once more, into the body."""
+    """The JSON body of a chat completion, assembled from bytes: each photo's base64 text is copied only once more."""
     chunks = [b'{"messages":[']
     if request.system:
         chunks += [_dumps({"role": "system", "content": request.system}), b","]
@@ -55,12 +55,12 @@ def _part(part: EncodedPhoto | str) -> list[bytes]:
 
 @lru_cache(maxsize=8)
 def _constraint(grammar: str) -> bytes:
-    """The field that holds the grammar: a few constants of up to 54 kB, so each is encoded once."""
+    """The JSON field with the grammar. There are a few grammars of up to 54 kB, so each is encoded once."""
     return _dumps({"structured_outputs": {"grammar": grammar}})[1:-1] + b","
 
 
 def _parameters(request: GenerateRequest, model: str, stream: bool, send_priority: bool) -> dict[str, object]:
-    """Everything but messages and grammar. Decoding is spelled out in full, so that no server-side default joins in."""
+    """Everything except messages and grammar. All decoding parameters are explicit, so that no server default applies."""
     decoding = request.decoding
     body: dict[str, object] = {
         "model": model,
@@ -87,7 +87,7 @@ def generation_of(answer: dict[str, Any]) -> Generation:
 
     Raises:
         EngineUnavailable: the engine aborted a completion (it is shutting down).
-        EngineFailed: the answer is not what vLLM answers.
+        EngineFailed: the answer does not have vLLM's format.
     """
     try:
         completions = sorted(
@@ -109,20 +109,20 @@ def generation_of(answer: dict[str, Any]) -> Generation:
             model=answer.get("model") or "",
         )
     except (KeyError, TypeError) as error:
-        raise EngineFailed(f"the engine's answer lacks {error}") from error
+        raise EngineFailed(f"the engine's answer has no field {error}") from error
 
 
 def finish_reason_of(reason: str | None) -> FinishReason:
-    """The finish reason as the port knows it. Raises as ``generation_of`` does."""
+    """The finish reason as the port defines it. Raises as ``generation_of`` does."""
     if reason in ("stop", "length"):
         return reason
     if reason == "abort":
         raise EngineUnavailable("the engine aborted the generation; it is shutting down or restarting", RETRY_AFTER_S)
-    raise EngineFailed(f"the generation ended for an unknown reason {reason!r}")
+    raise EngineFailed(f"the generation ended for the unknown reason {reason!r}")
 
 
 def failure_of(status: int, body: bytes, retry_after: str | None = None) -> Failure:
-    """What a response with an error status (or an error inside a stream, by its code) means.
+    """The meaning of an error response, or of an error inside a stream (by its code).
 
     >>> failure_of(400, b'{"error": {"message": "too long"}}').error
     EngineRefused('too long')
@@ -134,17 +134,19 @@ def failure_of(status: int, body: bytes, retry_after: str | None = None) -> Fail
     wait_s = _seconds(retry_after)
     if status in (400, 413, 415, 422):
         return Failure(error=EngineRefused(message), retryable=False)
-    if status == 429 or (status == 503 and kind == "Service Unavailable"):  # vLLM's spelling of a full queue
+    if status == 429 or (status == 503 and kind == "Service Unavailable"):  # vLLM's response when its queue is full
         return Failure(error=EngineOverloaded(message, wait_s), retryable=False)
     if status in (502, 503, 504):
         return Failure(error=EngineUnavailable(message, wait_s), retryable=True)
     if status >= 500:
         return Failure(error=EngineFailed(message), retryable=True)
-    return Failure(error=EngineUnavailable(f"the engine refuses us (HTTP {status}): {message}", 60.0), retryable=False)
+    return Failure(
+        error=EngineUnavailable(f"the engine rejects this client (HTTP {status}): {message}", 60.0), retryable=False
+    )
 
 
 def _error_of(body: bytes) -> tuple[str, str]:
-    """The type and message of vLLM's error body; empty where a proxy answered something else."""
+    """The type and message of vLLM's error body; empty if another server, such as a proxy, answered."""
     try:
         answer = json.loads(body)
     except ValueError:

@@ -83,8 +83,8 @@ async def raw_engine(
         )
 
         def check_alive() -> None:
-            if process.ended:
-                raise BenchFailed(f"vLLM {process.ended}; its log ends:\n{tail(log)}")
+            if process.exit_reason:
+                raise BenchFailed(f"vLLM {process.exit_reason}; its log ends:\n{tail(log)}")
 
         client = VllmClient(uds, settings.served_name)
         try:

@@ -153,8 +153,8 @@ async def _until_up(url: str, process: EngineProcess | None, log: Path) -> None:
     try:
         async with asyncio.timeout(_START_S):
             while await _look(url) != "up":
-                if process and process.ended:
-                    raise QueueUnavailable(f"the embedded Redis {process.ended}; its log is {log}")
+                if process and process.exit_reason:
+                    raise QueueUnavailable(f"the embedded Redis {process.exit_reason}; its log is {log}")
                 await asyncio.sleep(0.02)
     except TimeoutError as error:
         raise QueueUnavailable(f"the embedded Redis is not up after {_START_S:g} s; its log is {log}") from error

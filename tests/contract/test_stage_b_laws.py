@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.plausible import voting
+from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import seeded
@@ -34,7 +34,7 @@ def probability(request):
 
 
 async def verdicts(cases, sampler):
-    judge = JudgeTicket(ScriptedEngine(voting(probability)))
+    judge = JudgeTicket(ScriptedEngine(verdict_script(probability)))
     found = []
     for case in cases:
         found.append(

@@ -16,14 +16,14 @@ def collector():
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def managed_engine(tiny_checkpoint, tmp_path_factory, collector):
-    from engine.managed import ManagedEngine, Patience
+    from engine.managed import ManagedEngine, SupervisorTimeouts
     from engine.profile import EngineSettings
 
     settings = EngineSettings(
         model=tiny_checkpoint, served_name="tiny", profile="cpu", max_model_len=8192, traces=collector.url
     )
     log = tmp_path_factory.mktemp("engine") / "engine.log"
-    async with ManagedEngine(settings, log_path=log, patience=Patience()) as engine:
+    async with ManagedEngine(settings, log_path=log, timeouts=SupervisorTimeouts()) as engine:
         yield engine
         session = engine.pid
     assert session

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.managed import ManagedEngine, Patience
+from engine.managed import ManagedEngine, SupervisorTimeouts
 from engine.profile import EngineSettings
 
 ROOT = Path(__file__).parents[2]
 FAKE = ROOT / "tests" / "support" / "fake_vllm.py"
-QUICK = Patience(heartbeat_s=0.05, backoff_s=0.05, backoff_max_s=0.2, canary_s=1.0, stall_s=0.5, stop_s=5.0)
+QUICK = SupervisorTimeouts(heartbeat_s=0.05, backoff_s=0.05, backoff_max_s=0.2, canary_s=1.0, stall_s=0.5, stop_s=5.0)
 
 
 def fake_command(*options: str) -> Callable[[EngineSettings, Path], list[str]]:
@@ -20,11 +20,11 @@ def fake_command(*options: str) -> Callable[[EngineSettings, Path], list[str]]:
 
 
 @asynccontextmanager
-async def managed(tmp_path: Path, *options: str, patience: Patience = QUICK) -> AsyncIterator[ManagedEngine]:
+async def managed(tmp_path: Path, *options: str, timeouts: SupervisorTimeouts = QUICK) -> AsyncIterator[ManagedEngine]:
     engine = ManagedEngine(
         EngineSettings(model=tmp_path, profile="cpu"),
         log_path=tmp_path / "logs" / "engine.log",
-        patience=patience,
+        timeouts=timeouts,
         command=fake_command(*options),
     )
     async with engine:

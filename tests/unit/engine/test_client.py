@@ -111,7 +111,7 @@ async def test_what_cannot_pass_is_not_tried_again(
 
 async def test_an_engine_known_to_be_down_is_not_tried_again(fake: FakeVllm, tmp_path: Path) -> None:
     fake.before = lambda body: None
-    client = VllmClient(tmp_path / "s", "fake", known_down=lambda: "it exited")
+    client = VllmClient(tmp_path / "s", "fake", down_reason=lambda: "it exited")
     with pytest.raises(EngineUnavailable):
         await client.generate(ASKED)
     assert len(fake.bodies) == 1
@@ -181,7 +181,7 @@ async def test_the_last_delta_holds_the_text_that_came_with_the_finish_reason(
 
 async def test_an_answer_that_is_no_json_is_a_failure(fake: FakeVllm, client: VllmClient) -> None:
     fake.before = lambda body: (200, {}, b"<html>")
-    with pytest.raises(EngineFailed, match="no JSON"):
+    with pytest.raises(EngineFailed, match="not JSON"):
         await client.generate(ASKED)
 
 

@@ -63,7 +63,7 @@ async def test_health_tells_how_far_the_start_is(tmp_path: Path) -> None:
     boot.write_text("Starting to load model\n")
     never = [sys.executable, "-c", f"import time; print(open({str(boot)!r}).read(), flush=True); time.sleep(60)"]
     engine = ManagedEngine(
-        EngineSettings(model=tmp_path), log_path=tmp_path / "log", patience=QUICK, command=lambda settings, uds: never
+        EngineSettings(model=tmp_path), log_path=tmp_path / "log", timeouts=QUICK, command=lambda settings, uds: never
     )
     await engine.start()
     reasons = set()
@@ -81,7 +81,7 @@ async def test_health_tells_how_far_the_start_is(tmp_path: Path) -> None:
 async def test_a_start_that_fails_tells_the_cause_and_is_tried_again(tmp_path: Path) -> None:
     fails = [sys.executable, "-c", "raise ValueError('no room for the cache')"]
     engine = ManagedEngine(
-        EngineSettings(model=tmp_path), log_path=tmp_path / "log", patience=QUICK, command=lambda settings, uds: fails
+        EngineSettings(model=tmp_path), log_path=tmp_path / "log", timeouts=QUICK, command=lambda settings, uds: fails
     )
     with pytest.raises(EngineUnavailable, match="exited with code 1 while starting: ValueError: no room for the cache"):
         async with engine:
@@ -106,7 +106,7 @@ async def test_a_start_has_a_limit(tmp_path: Path) -> None:
     engine = ManagedEngine(
         EngineSettings(model=tmp_path),
         log_path=tmp_path / "log",
-        patience=replace(QUICK, start_s=0.2, stop_s=1),
+        timeouts=replace(QUICK, start_s=0.2, stop_s=1),
         command=lambda settings, uds: never,
     )
     with pytest.raises(EngineUnavailable, match=r"did not start within 0\.2 s; it was starting"):
@@ -117,7 +117,7 @@ async def test_a_start_has_a_limit(tmp_path: Path) -> None:
 async def test_killed_under_load_it_fails_what_is_in_flight_and_comes_back(tmp_path: Path) -> None:
     async with managed(tmp_path) as engine:
         tasks = [asyncio.create_task(engine.generate(replace(ASKED, user=(str(n),)))) for n in range(8)]
-        await eventually(lambda: engine._in_flight == 8)
+        await eventually(lambda: engine._in_flight.count == 8)
         assert engine.pid
         os.kill(engine.pid, signal.SIGKILL)
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
@@ -148,7 +148,7 @@ async def test_an_engine_that_no_longer_answers_is_replaced(tmp_path: Path) -> N
 
 
 async def test_a_deadline_that_passes_without_a_word_raises_suspicion(tmp_path: Path) -> None:
-    async with managed(tmp_path, patience=replace(QUICK, stall_s=3600, heartbeat_s=1)) as engine:
+    async with managed(tmp_path, timeouts=replace(QUICK, stall_s=3600, heartbeat_s=1)) as engine:
         first = engine.pid
         with pytest.raises(EngineTimeout):
             await engine.generate(replace(FREEZE, timeout_s=0.2))
@@ -169,7 +169,7 @@ async def test_a_deadline_that_is_too_short_is_no_reason_to_restart(tmp_path: Pa
 
 
 async def test_a_slow_answer_is_no_reason_to_restart(tmp_path: Path) -> None:
-    async with managed(tmp_path, patience=replace(QUICK, stall_s=0.01)) as engine:
+    async with managed(tmp_path, timeouts=replace(QUICK, stall_s=0.01)) as engine:
         first = engine.pid
         for _ in range(10):
             await engine.generate(ASKED)
@@ -179,7 +179,7 @@ async def test_a_slow_answer_is_no_reason_to_restart(tmp_path: Path) -> None:
 async def test_stopping_lets_requests_finish(tmp_path: Path) -> None:
     async with managed(tmp_path) as engine:
         task = asyncio.create_task(engine.generate(ASKED))
-        await eventually(lambda: engine._in_flight == 1)
+        await eventually(lambda: engine._in_flight.count == 1)
         closing = asyncio.create_task(engine.aclose())
         await asyncio.sleep(0)
         with pytest.raises(EngineUnavailable, match="stopping"):

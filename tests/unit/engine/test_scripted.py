@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import EngineOverloaded, EngineUnavailable
-from engine.plausible import plausible_answer, voting
+from engine.plausible import plausible_answer, verdict_script
 from engine.protocol import DecodingParams, GenerateRequest
 from engine.scripted import ScriptedEngine
 from vqc import parser, summary, verdict
@@ -96,7 +96,7 @@ def asking(text: str) -> GenerateRequest:
 
 
 def test_votes_have_the_probability_that_was_set() -> None:
-    script = voting(lambda request: 0.3)
+    script = verdict_script(lambda request: 0.3)
     fails = sum(script(asking("工单"), index).startswith("不通过") for index in range(2000))
     assert 0.27 < fails / 2000 < 0.33
     assert script(replace(asking("工单"), grammar=None), 0) == plausible_answer(

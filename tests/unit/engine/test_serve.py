@@ -36,4 +36,4 @@ def test_answers_name_the_digest_that_it_is_told(tmp_path: Path, monkeypatch: py
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         serve.main([str(tmp_path)])
-    assert f"{str(tmp_path)!r} is no checkpoint" in capsys.readouterr().err
+    assert f"{str(tmp_path)!r} is not a checkpoint" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.errors import EngineFailed
-from engine.plausible import voting
+from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import Add, applied, seeded
@@ -38,7 +38,7 @@ async def judged(engine, ticket=TICKET, sampler=WHOLE, guidance=None, **more):
 
 
 def failing(share):
-    return ScriptedEngine(voting(lambda request: share))
+    return ScriptedEngine(verdict_script(lambda request: share))
 
 
 async def test_a_ticket_is_one_request_per_entry_of_the_grid():

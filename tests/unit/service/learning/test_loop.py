@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.errors import EngineRefused, EngineUnavailable
-from engine.plausible import voting
+from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.console.words import catalogue
@@ -52,7 +52,7 @@ def blind(request):
 
 def answering(reflection):
     """The blind inspector, whose reflection always answers the same."""
-    judging = voting(blind)
+    judging = verdict_script(blind)
     return lambda request, index: judging(request, index) if request.grammar else reflection
 
 
