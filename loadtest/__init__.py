@@ -1,1 +1,1 @@
-"""Measures the product from outside: starts or finds what is measured, loads it, prints a table or JSON."""
+"""Load generator and benchmarks: start or find a server, send load to it, print a table or JSON."""

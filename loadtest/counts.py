@@ -1,4 +1,4 @@
-"""A list of counts as an option of the command line."""
+"""A list of counts as a command-line option."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import click
 
 
 class Counts(click.ParamType):
-    """Positive whole numbers, separated by commas."""
+    """Positive whole numbers separated by commas."""
 
     name = "N,N,…"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers in the order given."""
+        """The numbers, in their order."""
         try:
             counts = tuple(int(part) for part in str(value).split(","))
         except ValueError:

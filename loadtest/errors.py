@@ -1,7 +1,7 @@
-"""What can stop a measurement; a branch of the tree in ``vqc.errors``.
+"""The error of a measurement; a branch of the tree in ``vqc.errors``.
 
 VqcError
-└── BenchFailed   what is measured did not start, went away or does not speak as it should
+└── BenchFailed   the measured process did not start, died, or returned something unexpected
 """
 
 from __future__ import annotations
@@ -10,4 +10,4 @@ from vqc.errors import VqcError
 
 
 class BenchFailed(VqcError):
-    """A measurement that could not be made. The message is for a person."""
+    """A measurement failed. The message is for a person."""

@@ -1,4 +1,4 @@
-"""Runs a measurement on uvloop; SIGINT and SIGTERM cancel it, so that whatever it started is stopped."""
+"""Runs a measurement on uvloop; SIGINT and SIGTERM cancel it, so that everything it started is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process and its children have used, from /proc (Linux)."""
+"""CPU time and memory of a process and its children, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from loadtest.errors import BenchFailed
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
-_NOW = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
+_CURRENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """CPU seconds of a process tree, user and system, and the resident memory of its root in MiB: most so far, and now."""
+class ProcessUsage:
+    """CPU seconds of a process tree (user and system), and resident memory of its root in MiB: the peak and the current one."""
 
     cpu_s: float
     peak_rss_mb: float
     rss_mb: float
 
 
-def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
-    """What the tree under ``pid`` has used so far, children that ended included.
+def tree_usage(pid: int, proc: Path = Path("/proc")) -> ProcessUsage:
+    """The usage of the tree under ``pid`` since its start, ended children included.
 
     Raises:
         BenchFailed: no such process, or no /proc.
@@ -36,7 +36,7 @@ def tree_usage(pid: int, proc: Path = Path("/proc")) -> Usage:
         raise BenchFailed(f"no process {pid} to measure")
     ticks = sum(stats[member][1] for member in tree_in(stats, pid))
     peak_rss_mb, rss_mb = _memory_mb(proc / str(pid) / "status")
-    return Usage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=peak_rss_mb, rss_mb=rss_mb)
+    return ProcessUsage(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), peak_rss_mb=peak_rss_mb, rss_mb=rss_mb)
 
 
 def parse_stat(text: str) -> tuple[int, int]:
@@ -62,7 +62,7 @@ def stats_in(proc: Path) -> dict[int, tuple[int, int]]:
 
 
 def tree_in(stats: Mapping[int, tuple[int, int]], pid: int) -> set[int]:
-    """The process and all under it, of ``stats_in``'s."""
+    """``pid`` and its descendants; ``stats`` as ``stats_in`` returns them."""
     members = {pid}
     while found := {child for child, (parent, _) in stats.items() if parent in members} - members:
         members |= found
@@ -73,6 +73,8 @@ def _memory_mb(path: Path) -> tuple[float, float]:
     try:
         text = path.read_text("utf-8", "replace")
     except OSError as error:
-        raise BenchFailed(f"the measured process is gone: {error}") from error
-    peak, now = (round(int(found[1]) / 1024, 1) if (found := size.search(text)) else 0.0 for size in (_PEAK, _NOW))
-    return peak, now
+        raise BenchFailed(f"the measured process has ended: {error}") from error
+    peak, current = (
+        round(int(found[1]) / 1024, 1) if (found := size.search(text)) else 0.0 for size in (_PEAK, _CURRENT)
+    )
+    return peak, current

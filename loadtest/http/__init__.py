@@ -1,1 +1,1 @@
-"""HTTP/1.1 as the load generator speaks it: requests and connections."""
+"""HTTP/1.1 of the load generator: requests as ready bytes, and connections."""

@@ -1,6 +1,7 @@
-"""HTTP/1.1 over one keep-alive connection, answers of known length and streams alike, and a pool of such connections.
+"""HTTP/1.1 over one keep-alive connection, and a pool of such connections.
 
-Parsing is ``httptools``'. Times are ``perf_counter`` seconds, which all processes of a Linux machine share.
+``httptools`` parses the responses, of known length and streamed alike. Times are ``perf_counter`` seconds, a clock that all
+processes of a Linux machine share.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from time import perf_counter
 from typing import cast
 
 import httptools
+from typing_extensions import override
 
 from loadtest.http.requests import Target
 
 
 class ConnectionLost(Exception):
-    """The connection ended before the answer was complete. ``unanswered``: not a byte of it had come."""
+    """The connection ended before the response was complete. ``unanswered``: not one byte of it had arrived."""
 
     def __init__(self, reason: str, *, unanswered: bool) -> None:
         self.unanswered = unanswered
@@ -25,15 +27,15 @@ class ConnectionLost(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """An answer. ``arrivals`` has, for each piece of the body, when it came and where in the body it ends."""
+    """A response. ``arrivals`` holds, for each piece of the body, its time of arrival and the body's length then."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     arrivals: list[tuple[float, int]] = field(default_factory=list)
 
-    def arrived(self, end: int) -> float:
-        """When the byte before ``end`` came."""
+    def time_of_byte(self, end: int) -> float:
+        """When the byte before ``end`` arrived."""
         return next(at for at, ends in self.arrivals if ends >= end)
 
 
@@ -43,23 +45,28 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.open = False
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Reply] | None = None
+        self._waiting: asyncio.Future[Reply] | None = None
         self._reply = Reply()
 
     async def exchange(self, request: bytes) -> Reply:
-        """The complete answer. Cancelling it closes the connection. Raises ``ConnectionLost``."""
+        """Sends a request and returns the complete response. Cancelling it closes the connection.
+
+        Raises:
+            ConnectionLost: the connection ended first, or the response is not HTTP.
+        """
         assert self._transport is not None
         self._reply = Reply()
         self._parser = httptools.HttpResponseParser(self)
-        self._answer = asyncio.get_running_loop().create_future()
+        self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
-            return await self._answer
+            return await self._waiting
         except asyncio.CancelledError:
+            # The rest of this response is still on its way: the next request would get it as its own.
             self.close()
             raise
         finally:
-            self._answer = None
+            self._waiting = None
 
     def close(self) -> None:
         """Closes at once."""
@@ -67,25 +74,25 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         self._transport, self.open = cast(asyncio.Transport, transport), True
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """See ``asyncio.Protocol``."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(f"what came is no HTTP: {error}")
+            self._fail(f"the response is not HTTP: {error}")
             self.close()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """See ``asyncio.Protocol``."""
         self.open = False
-        self._fail(f"the connection closed before the answer was complete: {exc or 'end of stream'}")
+        self._fail(f"the connection closed before the response was complete: {exc or 'end of stream'}")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser, as are those below."""
+        """A callback of the parser, as are those below."""
         self._reply.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -98,38 +105,39 @@ class Connection(asyncio.Protocol):
         self._reply.arrivals.append((perf_counter(), len(self._reply.body)))
 
     def on_message_complete(self) -> None:
-        """The answer is complete."""
+        """The response is complete."""
         if not self._parser.should_keep_alive():
             self.close()
-        if self._answer and not self._answer.done():
-            self._answer.set_result(self._reply)
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(self._reply)
 
     def _fail(self, reason: str) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(ConnectionLost(reason, unanswered=not self._reply.status))
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_exception(ConnectionLost(reason, unanswered=not self._reply.status))
 
 
 class Pool:
-    """As many connections to one server as there are requests in flight; idle ones are used again."""
+    """One connection per request in flight to one server; idle connections are reused."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._idle: list[Connection] = []
 
     async def exchange(self, request: bytes) -> Reply:
-        """The answer. A connection that the server closed while it was idle is replaced, once.
+        """Sends a request and returns the response.
 
         Raises:
-            ConnectionLost, OSError: no complete answer.
+            ConnectionLost, OSError: no complete response.
         """
-        idle = self._take()
-        connection = idle or await self._opened()
+        idle = self._take_idle()
+        connection = idle or await self._connect()
         try:
             reply = await connection.exchange(request)
         except ConnectionLost as error:
+            # A server may close an idle connection just as the request leaves. It did not process that request: send it again.
             if idle is None or not error.unanswered:
                 raise
-            connection = await self._opened()
+            connection = await self._connect()
             reply = await connection.exchange(request)
         if connection.open:
             self._idle.append(connection)
@@ -141,13 +149,13 @@ class Pool:
             connection.close()
         self._idle.clear()
 
-    def _take(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         while self._idle:
             if (connection := self._idle.pop()).open:
                 return connection
         return None
 
-    async def _opened(self) -> Connection:
+    async def _connect(self) -> Connection:
         loop, target = asyncio.get_running_loop(), self._target
         if target.uds is not None:
             return (await loop.create_unix_connection(Connection, target.uds))[1]

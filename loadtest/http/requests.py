@@ -1,22 +1,18 @@
-"""HTTP/1.1 as the load generator needs it: where to send, requests as ready bytes, answers read with least work."""
+"""Where requests go, requests as ready bytes, and the check of a caption response."""
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from loadtest.errors import BenchFailed
 from vqc.errors import InvalidValue
 
 _BOUNDARY: Final = b"vqc-bench-5f0c2a7d"
-_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 
 
 class Body(StrEnum):
@@ -28,7 +24,7 @@ class Body(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The server that is measured, at host and port or on the Unix socket ``uds``; ``api_key`` None where it asks for none."""
+    """The measured server, at host and port or on the Unix socket ``uds``; ``api_key`` is None if it needs none."""
 
     host: str
     port: int
@@ -58,7 +54,7 @@ class Target:
         return cls(host=parts.hostname, port=port, api_key=api_key)
 
     def head(self, method: str, path: str, **headers: str | int) -> bytes:
-        """The head of a request up to and with its empty line. ``Content_Type=…`` names the header Content-Type."""
+        """The head of a request, with its empty line. ``Content_Type=…`` sets the header Content-Type."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
         if self.api_key:
             lines.append(f"Authorization: Bearer {self.api_key}")
@@ -66,16 +62,16 @@ class Target:
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
     def post_json(self, path: str, document: object, accept: str = "application/json") -> bytes:
-        """A whole POST of a JSON document."""
+        """A POST of a JSON document."""
         return self._post(path, json.dumps(document, ensure_ascii=False).encode(), "application/json", accept)
 
-    def post(self, path: str, parts: Sequence[bytes], accept: str = "application/json") -> bytes:
-        """A whole multipart POST; each part with its own head."""
+    def post_multipart(self, path: str, parts: Sequence[bytes], accept: str = "application/json") -> bytes:
+        """A multipart POST; each part has its own head."""
         content = b"".join([*(b"--%b\r\n%b\r\n" % (_BOUNDARY, part) for part in parts), b"--%b--\r\n" % _BOUNDARY])
         return self._post(path, content, f"multipart/form-data; boundary={_BOUNDARY.decode()}", accept)
 
     def post_bytes(self, path: str, document: bytes) -> bytes:
-        """A whole POST of JSON that is bytes already."""
+        """A POST of encoded JSON."""
         return self._post(path, document, "application/json", "application/json")
 
     def _post(self, path: str, content: bytes, content_type: str, accept: str) -> bytes:
@@ -83,7 +79,7 @@ class Target:
         return head + content
 
 
-def form(name: str, value: str) -> bytes:
+def form_field(name: str, value: str) -> bytes:
     """A text field of a multipart body."""
     return f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
 
@@ -97,69 +93,15 @@ def file_part(name: str, filename: str, jpeg: bytes) -> bytes:
 def caption_request(
     target: Target, jpeg: bytes, body: Body, *, accept: str = "application/json", max_new_tokens: int | None = None
 ) -> bytes:
-    """One whole ``POST /caption`` with the photo in it."""
+    """A ``POST /caption`` with its photo."""
     path = "/caption" if max_new_tokens is None else f"/caption?max_new_tokens={max_new_tokens}"
     if body is Body.JSON:
         return target.post_json(path, {"photo": {"base64": base64.b64encode(jpeg).decode("ascii")}}, accept)
-    return target.post(path, [file_part("photo", "photo.jpg", jpeg)], accept)
+    return target.post_multipart(path, [file_part("photo", "photo.jpg", jpeg)], accept)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A complete answer."""
-
-    status: int
-    body: bytes
-
-
-class AnswerReader:
-    """Reads answers off one connection, one at a time, from status line and Content-Length alone."""
-
-    def __init__(self) -> None:
-        self._received = bytearray()
-        self._status = 0
-        self._body_at = 0
-        self._end = 0
-
-    def feed(self, data: bytes) -> Answer | None:
-        """The answer that ``data`` completes.
-
-        >>> reader = AnswerReader()
-        >>> reader.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n")
-        >>> reader.feed(b"hi")
-        Answer(status=200, body=b'hi')
-
-        Raises:
-            BenchFailed: no HTTP, no Content-Length, or more than one answer.
-        """
-        self._received += data
-        if not self._end and not self._read_head():
-            return None
-        if len(self._received) < self._end:
-            return None
-        if len(self._received) > self._end:
-            raise BenchFailed(f"{len(self._received) - self._end} bytes came after the end of an answer")
-        answer = Answer(status=self._status, body=bytes(memoryview(self._received)[self._body_at :]))
-        self._received, self._end = bytearray(), 0
-        return answer
-
-    def _read_head(self) -> bool:
-        head_ends = self._received.find(b"\r\n\r\n")
-        if head_ends < 0:
-            return False
-        status = _STATUS.match(self._received)
-        length = _LENGTH.search(self._received, 0, head_ends + 2)
-        if not status or not length:
-            head = bytes(self._received[: min(head_ends, 200)])
-            raise BenchFailed(f"an answer must be HTTP/1.1 with a Content-Length; got {head!r}")
-        self._status = int(status[1])
-        self._body_at = head_ends + 4
-        self._end = self._body_at + int(length[1])
-        return True
-
-
-def caption_fault(body: bytes) -> str | None:
-    """Why an answer's body is no valid caption; None when it is one."""
+def caption_problem(body: bytes) -> str | None:
+    """Why a response body is not a valid caption; None if it is."""
     from vqc.parser import parse
 
     try:

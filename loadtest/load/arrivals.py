@@ -1,4 +1,4 @@
-"""When requests are due: pure functions of rate, time and seed."""
+"""Due times of requests: pure functions of rate, time and seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 
 def poisson(rate_per_s: float, seconds: float, seed: int) -> list[float]:
-    """The moments of a Poisson process in ``seconds``, ascending, from 0; independent users make such arrivals.
+    """The arrivals of a Poisson process within ``seconds``, ascending from 0, as of independent users.
 
     >>> [round(at, 2) for at in poisson(2.0, 2.0, seed=1)]
     [0.07, 1.01, 1.73, 1.88]
@@ -18,7 +18,7 @@ def poisson(rate_per_s: float, seconds: float, seed: int) -> list[float]:
 
 
 def even(rate_per_s: float, seconds: float) -> list[float]:
-    """Moments at equal distances, from 0.
+    """Arrivals at equal intervals, from 0.
 
     >>> even(2.0, 1.5)
     [0.0, 0.5, 1.0]

@@ -1,4 +1,4 @@
-"""From a scenario and the command's options to a report: starts what is measured, sends the load, stops everything."""
+"""From a scenario and a command's options to a report: starts the server, sends the load, stops everything."""
 
 from __future__ import annotations
 
@@ -8,69 +8,70 @@ from contextlib import asynccontextmanager
 
 from engine.profile import EngineSettings
 from loadtest.http.requests import Target
-from loadtest.load.options import Given
-from loadtest.load.payloads import supply_of
+from loadtest.load.options import LoadOptions
+from loadtest.load.payloads import draw_payloads
 from loadtest.load.scenario import Scenario
 from loadtest.load.search import LoadReport, perform
-from loadtest.load.workers import Crew, Door
+from loadtest.load.workers import Backend, WorkerPool
 from loadtest.loop import run
-from loadtest.targets.service import Served, our_service, raw_engine
+from loadtest.targets.server import RunningServer
+from loadtest.targets.service import our_service, raw_engine
 
 MAX_MODEL_LEN = 8192
 
 
-def measured(scenario: Scenario, given: Given) -> LoadReport:
-    """The report, progress on the terminal meanwhile.
+def measure_scenario(scenario: Scenario, options: LoadOptions) -> LoadReport:
+    """The report; the terminal shows the progress meanwhile.
 
     Raises:
-        BenchFailed: what is measured does not start or goes away.
+        BenchFailed: the server does not start, or dies.
     """
     from rich.console import Console
 
     with Console(stderr=True).status("drawing photos") as status:
-        supply = supply_of(scenario.photos, os.urandom(4).hex())
+        payloads = draw_payloads(scenario.photos, os.urandom(4).hex())
 
         async def work() -> LoadReport:
-            status.update("starting what is measured")
-            async with served(scenario, given) as server:
-                door = Door(target=server.target, model=given.served_name, constrained=given.constrained)
-                with Crew(scenario, supply, door, given.processes) as crew:
+            status.update("starting the server")
+            async with running_server(scenario, options) as server:
+                backend = Backend(target=server.target, model=options.served_name, constrained=options.constrained)
+                with WorkerPool(scenario, payloads, backend, options.processes) as workers:
                     return await perform(
                         scenario,
-                        crew,
+                        workers,
                         usage=server.usage,
                         check_alive=server.check_alive,
-                        malformed_too=not given.random_weights and given.model is not None,
-                        starting=status.update,
+                        malformed_too=not options.random_weights and options.model is not None,
+                        progress=status.update,
                     )
 
         return run(work())
 
 
 @asynccontextmanager
-async def served(scenario: Scenario, given: Given) -> AsyncGenerator[Served, None]:
-    """What the load is sent to, running."""
-    if given.url is not None:
-        yield Served(target=Target.from_url(given.url, given.api_key), pid=given.pid)
-    elif given.served_name is not None:
-        assert given.model is not None  # the options see to it
+async def running_server(scenario: Scenario, options: LoadOptions) -> AsyncGenerator[RunningServer, None]:
+    """The server that the options describe: a running one, a vLLM, or our service."""
+    if options.url is not None:
+        yield RunningServer(target=Target.from_url(options.url, options.api_key), pid=options.pid)
+    elif options.served_name is not None:
+        assert options.model is not None  # LoadOptions.for_vllm requires --url or --model
         settings = EngineSettings(
-            model=given.model,
-            served_name=given.served_name,
+            model=options.model,
+            served_name=options.served_name,
             max_model_len=MAX_MODEL_LEN,
-            extra_args=given.extra_args,
+            extra_args=options.extra_args,
         )
-        async with raw_engine(settings, as_it_comes=given.as_it_comes) as engine:
+        async with raw_engine(settings, as_it_comes=options.as_it_comes) as engine:
             yield engine
     else:
-        settings_of_ours: dict[str, str] = {}
-        if given.model is not None:
-            settings_of_ours = {
+        service_settings: dict[str, str] = {}
+        if options.model is not None:
+            service_settings = {
                 "VQC_ENGINE": "managed",
-                "VQC_MODEL": str(given.model.absolute()),
-                "VQC_ENGINE_ARGS": " ".join(given.extra_args),
+                "VQC_MODEL": str(options.model.absolute()),
+                "VQC_ENGINE_ARGS": " ".join(options.extra_args),
                 "VQC_MAX_MODEL_LEN": str(MAX_MODEL_LEN),
             }
-        tickets = any(load.task == "stage-b" for load in scenario.mix)
-        async with our_service(settings_of_ours, tickets=tickets) as service:
+        has_tickets = any(load.task == "stage-b" for load in scenario.mix)
+        async with our_service(service_settings, tickets=has_tickets) as service:
             yield service

@@ -1,4 +1,4 @@
-"""What became of each request, and the figures of many."""
+"""The outcome of each request, and figures over many outcomes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from loadtest.quantiles import quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """One exchange. Times are moments (``perf_counter``): when it was due, was sent, its first object, its end."""
+class RequestOutcome:
+    """One exchange. ``due``, ``sent``, ``first_object`` and ``ended`` are moments (``perf_counter``).
+
+    ``is_complete`` is false if the response did not arrive whole: the connection was lost, or the time was up.
+    """
 
     label: str
     due: float
@@ -22,15 +25,16 @@ class Outcome:
     problem: str | None = None
     malformed: bool = False
     completion_tokens: int = 0
+    is_complete: bool = True
 
     @property
-    def failed(self) -> bool:
-        """Whether it counts as never answered. An unreadable text of the model is an answer."""
+    def has_failed(self) -> bool:
+        """Whether it counts as unanswered. A model's text that does not parse is an answer."""
         return self.problem is not None and not self.malformed
 
-    def took(self, slo: Slo) -> float:
-        """The milliseconds that ``slo`` limits; infinite for a request that failed, or that has no first object."""
-        if self.failed:
+    def limited_ms(self, slo: Slo) -> float:
+        """The milliseconds that ``slo`` limits; infinite if the request failed or has no first object."""
+        if self.has_failed:
             return inf
         moment = self.ended if slo.of == "answer" else self.first_object
         return inf if moment is None else (moment - self.due) * 1000
@@ -38,10 +42,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Figures of one kind of request in one step. Milliseconds count from when a request was due; failed ones are left out.
+    """Figures of one kind of request in one step. Milliseconds count from the due time; failed requests are left out.
 
-    ``per_s`` counts answers from the step's beginning to the last of them. ``lag_p99_ms`` is how late the generator sent:
-    where it is not small beside the latencies, the generator was the limit.
+    ``per_s`` counts answers from the step's start to its last answer. ``lag_p99_ms`` is how late the generator sent:
+    if it is not small against the latencies, the generator was the bottleneck.
     """
 
     label: str
@@ -58,10 +62,10 @@ class Figures:
     lag_p99_ms: float
 
 
-def figures(label: str, outcomes: Sequence[Outcome], began: float) -> Figures:
-    """The figures of at least one outcome."""
-    answered = [one for one in outcomes if not one.failed]
-    took = sorted((one.ended - one.due) * 1000 for one in answered)
+def figures(label: str, outcomes: Sequence[RequestOutcome], began: float) -> Figures:
+    """The figures of one or more outcomes."""
+    answered = [one for one in outcomes if not one.has_failed]
+    latencies = sorted((one.ended - one.due) * 1000 for one in answered)
     first = sorted((one.first_object - one.due) * 1000 for one in answered if one.first_object is not None)
     lag = sorted((one.sent - one.due) * 1000 for one in outcomes)
     seconds = max(max(one.ended for one in outcomes) - began, 1e-9)
@@ -72,20 +76,26 @@ def figures(label: str, outcomes: Sequence[Outcome], began: float) -> Figures:
         malformed=sum(one.malformed for one in outcomes),
         per_s=round(len(answered) / seconds, 3),
         tokens_per_s=round(sum(one.completion_tokens for one in answered) / seconds, 1),
-        p50_ms=_at(took, 0.5),
-        p95_ms=_at(took, 0.95),
-        p99_ms=_at(took, 0.99),
-        first_p50_ms=_at(first, 0.5),
-        first_p95_ms=_at(first, 0.95),
+        p50_ms=_quantile_ms(latencies, 0.5),
+        p95_ms=_quantile_ms(latencies, 0.95),
+        p99_ms=_quantile_ms(latencies, 0.99),
+        first_p50_ms=_quantile_ms(first, 0.5),
+        first_p95_ms=_quantile_ms(first, 0.95),
         lag_p99_ms=round(quantile(lag, 0.99), 2),
     )
 
 
-def met(slo: Slo, outcomes: Sequence[Outcome]) -> bool:
-    """Whether at least the share ``slo.quantile`` of the outcomes took no longer than it says. True of none."""
-    fast = sum(one.took(slo) <= slo.ms for one in outcomes)
+def meets_slo(slo: Slo, outcomes: Sequence[RequestOutcome]) -> bool:
+    """Whether at least the share ``slo.quantile`` of the outcomes took ``slo.ms`` or less. True of no outcomes."""
+    fast = sum(one.limited_ms(slo) <= slo.ms for one in outcomes)
     return fast >= slo.quantile * len(outcomes)
 
 
-def _at(ascending: Sequence[float], q: float) -> float | None:
+def distinct_problems(outcomes: Sequence[RequestOutcome], *, malformed_too: bool) -> list[str]:
+    """The problems of the outcomes, each once, in order of first appearance."""
+    found = [one.problem for one in outcomes if one.problem and (malformed_too or not one.malformed)]
+    return [*dict.fromkeys(found)]
+
+
+def _quantile_ms(ascending: Sequence[float], q: float) -> float | None:
     return round(quantile(ascending, q), 2) if ascending else None

@@ -1,4 +1,4 @@
-"""The photos that load is made of: drawn scenes, encoded as a phone would."""
+"""The photos of the load: drawn scenes, JPEG-encoded as a phone does."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def jpeg_photos(count: int, size_wh: SizeWH) -> list[bytes]:
     return [_jpeg(draw_scene(seed, size_wh=size_wh).image) for seed in range(count)]
 
 
-def stamped(jpeg: bytes, stamp: str) -> bytes:
-    """The same picture as a file of its own: a comment segment makes its bytes, and so its digest, another's.
+def stamp_photo(jpeg: bytes, stamp: str) -> bytes:
+    """The photo with a JPEG comment segment: the same pixels, but other bytes and so another digest.
 
-    No cache of the service or the engine takes two stamps for one photo, and drawing one costs nothing.
+    Caches of the service and the engine see a new photo, without the cost of drawing one.
     """
     comment = stamp.encode("ascii")
     return b"".join([jpeg[:2], b"\xff\xfe", (len(comment) + 2).to_bytes(2, "big"), comment, jpeg[2:]])

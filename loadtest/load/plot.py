@@ -1,11 +1,11 @@
-"""A load report as a picture (SVG): latency over the offered rate, or over time where the rate stays the same."""
+"""A load report as a picture (SVG): latency over the offered rate, or over time if all steps have one rate."""
 
 from __future__ import annotations
 
 from html import escape
 from math import ceil, floor, log10
 
-from loadtest.load.search import LoadReport, Step
+from loadtest.load.search import LoadReport, LoadStep
 
 _W, _H = 920, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 256, 44, 56
@@ -15,8 +15,8 @@ _FONT = 'font-family="sans-serif" font-size="12" fill="#222"'
 
 
 def svg(report: LoadReport, title: str) -> str:
-    """The picture. Both axes are in the units written beside them; milliseconds are logarithmic."""
-    steps = _ordered(report)
+    """The picture. The units are at the axes; the axis of milliseconds is logarithmic."""
+    steps = _by_rate(report)
     rates = [step.rate_per_s for step in steps]
     over_time = len(set(rates)) == 1 and len(steps) > 1
     xs = [(n + 1) * step.seconds / 60 for n, step in enumerate(steps)] if over_time else rates
@@ -62,11 +62,11 @@ def svg(report: LoadReport, title: str) -> str:
 _END, _MIDDLE = 'text-anchor="end"', 'text-anchor="middle"'
 
 
-def _ordered(report: LoadReport) -> list[Step]:
+def _by_rate(report: LoadReport) -> list[LoadStep]:
     return sorted(report.steps, key=lambda step: step.rate_per_s)  # stable: steps of one rate keep their order
 
 
-def _curves(steps: list[Step], xs: list[float]) -> list[tuple[str, str, str, str, list[tuple[float, float]]]]:
+def _curves(steps: list[LoadStep], xs: list[float]) -> list[tuple[str, str, str, str, list[tuple[float, float]]]]:
     labels = [*dict.fromkeys(kind.label for step in steps for kind in step.kinds)]
     return [
         (

@@ -7,7 +7,8 @@ import json
 import click
 
 from loadtest.load.outcome import Figures
-from loadtest.load.search import LoadReport, Step
+from loadtest.load.search import LoadReport, LoadStep
+from loadtest.report import cell, table
 
 _KIND = {
     "label": "request",
@@ -24,8 +25,8 @@ _KIND = {
     "lag_p99_ms": "lag p99",
 }
 _LEGEND = (
-    "Times count from when a request was due. 1st: the first object of a stream. lag: how late the generator sent.\n"
-    "unread: texts of the model that do not parse. CPU ms per answer, cores and RSS (MB, at the end) are the server's."
+    "Latencies count from the due time. 1st: the first object of a stream. lag: how late the generator sent.\n"
+    "unread: texts of the model that do not parse. CPU ms per answer, cores and RSS (MB, at the end) are of the server."
 )
 
 
@@ -34,36 +35,26 @@ def print_report(report: LoadReport, *, as_document: bool) -> None:
     if as_document:
         click.echo(json.dumps(report.document(), indent=2, ensure_ascii=False))
         return
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), caption=_LEGEND)
-    for n, heading in enumerate(["rate", *_KIND.values(), "CPU ms", "cores", "RSS", "SLO"]):
-        table.add_column(heading, justify="left" if n == 1 else "right", no_wrap=True)
+    rows = table(["rate", *_KIND.values(), "CPU ms", "cores", "RSS", "SLO"], left=["request"], caption=_LEGEND)
     for step in report.steps:
         for n, kind in enumerate(step.kinds):
-            table.add_row(
+            rows.add_row(
                 f"{step.rate_per_s:g}" if n == 0 else "", *_cells(kind), *(_of_step(step) if n == 0 else [""] * 4)
             )
     console = Console()
-    console.width = max(console.width, 150)  # a row broken in two cannot be compared
-    console.print(table)
+    console.width = max(console.width, 150)  # a wrapped row cannot be compared with another
+    console.print(rows)
     if report.scenario.find:
         best = report.highest_met_per_s
         console.print("no rate meets the SLO" if best is None else f"meets the SLO up to {best:g} requests a second")
 
 
 def _cells(kind: Figures) -> list[str]:
-    return [_shown(getattr(kind, name)) for name in _KIND]
+    return [cell(getattr(kind, name), ",.4g") for name in _KIND]
 
 
-def _of_step(step: Step) -> list[str]:
+def _of_step(step: LoadStep) -> list[str]:
     slo = "–" if step.met is None else "met" if step.met else "missed"
-    return [_shown(step.cpu_ms), _shown(step.cores), _shown(step.rss_mb), slo]
-
-
-def _shown(value: float | str | None) -> str:
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return [*(cell(value, ",.4g") for value in (step.cpu_ms, step.cores, step.rss_mb)), slo]

@@ -1,4 +1,4 @@
-"""A scenario: which requests, how many a second, and what is fast enough; a strict YAML file, or a command's options."""
+"""A scenario: the requests, their rates and their SLOs; from a strict YAML file or from command-line options."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Section(BaseModel):
 
 
 class Slo(_Section):
-    """Met when the share ``quantile`` of all requests, failed ones among them as never answered, took ``ms`` at most.
+    """Met if the share ``quantile`` of all requests took ``ms`` or less; a failed request counts as infinitely slow.
 
-    ``of`` is the whole answer or, for a stream, its first object. Time counts from when the request was due.
+    ``of`` is the whole answer or, for a stream, its first object. Time counts from the due time.
     """
 
     quantile: float = Field(default=0.95, gt=0, lt=1)
@@ -35,7 +35,7 @@ class _Load(_Section):
 
 
 class CaptionLoad(_Load):
-    """``POST /caption``; ``sse`` is multipart, answered object by object."""
+    """``POST /caption``; ``sse`` sends multipart and receives a stream of objects."""
 
     task: Literal["caption"] = "caption"
     body: Literal["json", "multipart", "sse"] = "multipart"
@@ -43,7 +43,7 @@ class CaptionLoad(_Load):
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return f"caption {self.body}"
 
 
@@ -52,7 +52,7 @@ class _MissionLoad(_Load):
 
     @field_validator("mission")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _check_mission(cls, name: str) -> str:
         try:
             return mission_named(name).name
         except InvalidValue as error:
@@ -60,7 +60,7 @@ class _MissionLoad(_Load):
 
 
 class StageALoad(_MissionLoad):
-    """``POST /stage-a`` with so many photos."""
+    """``POST /stage-a`` with ``photos`` photos."""
 
     task: Literal["stage-a"] = "stage-a"
     photos: int = Field(default=1, ge=1, le=16)
@@ -68,29 +68,31 @@ class StageALoad(_MissionLoad):
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return f"stage-a ×{self.photos}"
 
 
 class StageBLoad(_MissionLoad):
-    """``POST /stage-b/groups``, then its events until the verdict. ``lines``: given with the ticket, or written by Stage-A."""
+    """``POST /stage-b/groups``, then its events until the verdict. ``lines``: sent with the ticket, or written by Stage-A."""
 
     task: Literal["stage-b"] = "stage-b"
     photos: int = Field(default=3, ge=1, le=16)
     lines: Literal["given", "written"] = "written"
     evidence: Literal["summaries", "images", "both"] = "summaries"
     max_new_tokens: int = Field(
-        default=128, ge=1, description="Of the raw engine's samples; the service has its own setting."
+        default=128, ge=1, description="Limit of a sample of raw vLLM; the service has its own setting."
     )
-    samples: int = Field(default=4, ge=1, le=64, description="Of one raw request; the service has its own setting.")
+    samples: int = Field(
+        default=4, ge=1, le=64, description="Samples per request to raw vLLM; the service has its own."
+    )
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return f"stage-b ×{self.photos}"
 
     @model_validator(mode="after")
-    def _slo_of_the_verdict(self) -> Self:
+    def _check_slo(self) -> Self:
         if self.slo and self.slo.of != "answer":
             raise ValueError("a ticket has no first object: slo.of must be answer")
         return self
@@ -100,7 +102,7 @@ Load = Annotated[CaptionLoad | StageALoad | StageBLoad, Field(discriminator="tas
 
 
 class Photos(_Section):
-    """The photos: ``drawn`` distinct scenes, each request's made its own; ``repeated`` is the share that is not."""
+    """The photos: ``drawn`` distinct scenes, made unique for each request, except the share ``repeated``."""
 
     width: int = Field(default=1024, ge=256, le=8192)
     height: int = Field(default=768, ge=192, le=8192)
@@ -109,9 +111,9 @@ class Photos(_Section):
 
 
 class Scenario(_Section):
-    """What is sent. ``rates_per_s`` are steps of ``seconds`` each, over all of ``mix``; each ends with its last answer.
+    """The load. Each of ``rates_per_s`` is a step of ``seconds`` over the whole ``mix``; a step ends with its last answer.
 
-    With ``find`` the rates are tried upwards from the first instead, until the highest that meets every SLO is known.
+    With ``find``, a search from the first rate for the highest rate that meets every SLO replaces the steps.
     """
 
     seed: int = 17
@@ -124,7 +126,7 @@ class Scenario(_Section):
     find: bool = False
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_mix(self) -> Self:
         if self.find and not any(load.slo for load in self.mix):
             raise ValueError("find needs an slo in the mix")
         if len({load.label for load in self.mix}) < len(self.mix):
@@ -146,7 +148,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def scenario_of(document: object, source: str) -> Scenario:
-    """The scenario that a document describes. Raises ``InvalidValue``."""
+    """The scenario of a parsed document. Raises ``InvalidValue``."""
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Requests to our own API, and what its answers must look like."""
+"""Requests to our own API, and the checks of its responses."""
 
 from __future__ import annotations
 
@@ -7,88 +7,91 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from loadtest.http.connection import Reply
-from loadtest.http.requests import Body, Target, caption_fault, caption_request, file_part, form
-from loadtest.load.job import LoadJob
-from loadtest.load.payloads import Supply
-from loadtest.load.reading import Job, Reading, events, refused
+from loadtest.http.requests import Body, Target, caption_problem, caption_request, file_part, form_field
+from loadtest.load.job import Job, LoadJob, Reading, describe_rejection, server_sent_events
+from loadtest.load.payloads import Payloads
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
 from vqc.parser import Status
 from vqc.summary import parse as parse_summary
 
 _MALFORMED = 502
-"""The status that we give a model's unreadable answer."""
+"""The API's status for a model's text that does not parse."""
 
 
-def job_of(load: Load, target: Target, supply: Supply) -> Job:
-    """The requests of an entry of a mix."""
+def job_of(load: Load, target: Target, payloads: Payloads) -> Job:
+    """The job for an entry of a mix."""
     match load:
         case CaptionLoad():
-            return CaptionJob(load=load, target=target, supply=supply)
+            return CaptionJob(load=load, target=target, payloads=payloads)
         case StageALoad():
-            return StageAJob(load=load, target=target, supply=supply)
+            return StageAJob(load=load, target=target, payloads=payloads)
         case StageBLoad():
-            return StageBJob(load=load, target=target, supply=supply)
+            return StageBJob(load=load, target=target, payloads=payloads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionJob(LoadJob[CaptionLoad]):
-    """``POST /caption``, whole or object by object."""
+    """``POST /caption``, answered whole or as a stream of objects."""
 
+    @override
     def request(self, n: int) -> bytes:
-        """The photo as multipart or JSON."""
         return caption_request(
             self.target,
-            self.supply.photos(n, 1)[0],
+            self.payloads.photos(n, 1)[0],
             Body.JSON if self.load.body == "json" else Body.MULTIPART,
             accept="text/event-stream" if self.load.body == "sse" else "application/json",
             max_new_tokens=self.load.max_new_tokens,
         )
 
+    @override
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """A dense caption, its objects streamed one by one where that was asked for."""
         (reply,) = replies
         if reply.status != 200:
-            return Reading(problem=refused(reply), malformed=reply.status == _MALFORMED)
+            return Reading(problem=describe_rejection(reply), malformed=reply.status == _MALFORMED)
         if self.load.body == "sse":
-            return _streamed(reply)
+            return _read_stream(reply)
         answer = json.loads(reply.body)
-        return Reading(problem=caption_fault(bytes(reply.body)), completion_tokens=answer["usage"]["completion_tokens"])
+        return Reading(
+            problem=caption_problem(bytes(reply.body)), completion_tokens=answer["usage"]["completion_tokens"]
+        )
 
 
-def _streamed(reply: Reply) -> Reading:
-    found = [*events(reply.body)]
+def _read_stream(reply: Reply) -> Reading:
+    found = [*server_sent_events(reply.body)]
     objects = [(data["object"], end) for name, data, end in found if name == "object"]
     name, last, _ = found[-1] if found else ("nothing", {}, 0)
     if name != "done":
         return Reading(problem=f"the stream ended with {name}: {last}", malformed=last.get("status") == _MALFORMED)
-    problem = caption_fault(json.dumps(last).encode())
+    problem = caption_problem(json.dumps(last).encode())
     if not problem and [*last["caption"].values()] != [item for item, _ in objects] and last["status"] == "parsed":
         problem = f"{len(objects)} objects were streamed, {len(last['caption'])} are in the caption"
     return Reading(
         problem=problem,
-        first_object_at=reply.arrived(objects[0][1]) if objects else None,
+        first_object_at=reply.time_of_byte(objects[0][1]) if objects else None,
         completion_tokens=last["usage"]["completion_tokens"],
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageAJob(LoadJob[StageALoad]):
-    """``POST /stage-a``, multipart."""
+    """``POST /stage-a``, multipart; one line per photo."""
 
+    @override
     def request(self, n: int) -> bytes:
-        """The mission and the photos."""
-        parts = [form("mission", self.load.mission)]
+        parts = [form_field("mission", self.load.mission)]
         parts += [
-            file_part("photos", f"{k}.jpg", photo) for k, photo in enumerate(self.supply.photos(n, self.load.photos))
+            file_part("photos", f"{k}.jpg", photo) for k, photo in enumerate(self.payloads.photos(n, self.load.photos))
         ]
-        return self.target.post(f"/stage-a?max_new_tokens={self.load.max_new_tokens}", parts)
+        return self.target.post_multipart(f"/stage-a?max_new_tokens={self.load.max_new_tokens}", parts)
 
+    @override
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """One readable line per photo."""
         (reply,) = replies
         if reply.status != 200:
-            return Reading(problem=refused(reply))
+            return Reading(problem=describe_rejection(reply))
         photos = json.loads(reply.body)["photos"]
         if len(photos) != self.load.photos:
             return Reading(problem=f"{len(photos)} lines for {self.load.photos} photos")
@@ -107,10 +110,10 @@ class StageAJob(LoadJob[StageALoad]):
 class StageBJob(LoadJob[StageBLoad]):
     """``POST /stage-b/groups``, then its events until the run has ended."""
 
+    @override
     def request(self, n: int) -> bytes:
-        """The ticket: photos as files, or in JSON with their lines where these are given."""
         load = self.load
-        photos, lines = self.supply.photos(n, load.photos), self.supply.lines_of(n, load.photos)
+        photos, lines = self.payloads.photos(n, load.photos), self.payloads.lines_of(n, load.photos)
         if load.lines == "given":
             entries: list[dict[str, str]] = [{"summary": line} for line in lines]
             if load.evidence != "summaries":
@@ -120,25 +123,28 @@ class StageBJob(LoadJob[StageBLoad]):
                 ]
             ticket = {"mission": load.mission, "evidence": load.evidence, "photos": entries}
             return self.target.post_json("/stage-b/groups", ticket)
-        group = json.dumps({"mission": load.mission, "evidence": load.evidence}, ensure_ascii=False)
-        parts = [form("group", group), *(file_part("photos", f"{k}.jpg", photo) for k, photo in enumerate(photos))]
-        return self.target.post("/stage-b/groups", parts)
+        ticket_json = json.dumps({"mission": load.mission, "evidence": load.evidence}, ensure_ascii=False)
+        parts = [
+            form_field("group", ticket_json),
+            *(file_part("photos", f"{k}.jpg", photo) for k, photo in enumerate(photos)),
+        ]
+        return self.target.post_multipart("/stage-b/groups", parts)
 
+    @override
     def follow(self, reply: Reply) -> bytes | None:
-        """The ticket's events."""
         if reply.status != 202:
             return None
         return self.target.head("GET", f"{reply.headers['location']}/events", Accept="text/event-stream")
 
+    @override
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """A run that ended with a final record, for a person or not."""
-        refusal = next((reply for reply in replies if reply.status not in (200, 202)), None)
-        if refusal is not None:
-            return Reading(problem=refused(refusal))
-        finished = [data for name, data, _ in events(replies[-1].body) if name == "finished"]
+        rejection = next((reply for reply in replies if reply.status not in (200, 202)), None)
+        if rejection is not None:
+            return Reading(problem=describe_rejection(rejection))
+        finished = [data for name, data, _ in server_sent_events(replies[-1].body) if name == "finished"]
         if not finished:
             return Reading(problem=f"no verdict: {bytes(replies[-1].body[-300:]).decode('utf-8', 'replace')}")
         state = finished[-1]["state"]
         if state not in ("decided", "needs_review"):
             return Reading(problem=f"the ticket ended as {finished[-1]}")
-        return Reading()  # without a verdict too: divided votes are a person's to decide
+        return Reading()  # also without a verdict: a person decides when the votes are divided

@@ -1,4 +1,4 @@
-"""The same requests to vLLM itself, as a careful user would write them: our prompts, our grammar, photos in base64."""
+"""The same requests sent to vLLM directly: our prompts, our grammar, photos in base64."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from typing_extensions import override
+
 from engine.protocol import DecodingParams, GenerateRequest
 from engine.wire import chat_body
 from loadtest.http.connection import Reply
-from loadtest.load.job import LoadJob
-from loadtest.load.reading import Reading, events, refused
+from loadtest.load.job import LoadJob, Reading, describe_rejection, server_sent_events
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
 from vqc import parser, summary, verdict
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
@@ -25,22 +26,22 @@ _GRAMMARS = {"caption": CAPTION_GRAMMAR, "stage-a": SUMMARY_GRAMMAR, "stage-b": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawJob(LoadJob[Load]):
-    """``POST /v1/chat/completions``. A Stage-A request shows one photo; a Stage-B one samples verdicts of one ticket.
+class VllmJob(LoadJob[Load]):
+    """``POST /v1/chat/completions``. A Stage-A request has one photo; a Stage-B request samples verdicts of one ticket.
 
-    ``constrained`` false leaves the grammar out; the answers are then not read.
+    Without ``constrained`` there is no grammar, and the texts are not parsed.
     """
 
     model: str
     constrained: bool = True
 
+    @override
     def request(self, n: int) -> bytes:
-        """The chat completion."""
-        asked = self.generation(n)
-        return self.target.post_bytes("/v1/chat/completions", chat_body(asked, self.model, stream=self._streams))
+        body = chat_body(self.generation(n), self.model, stream=self._is_streamed)
+        return self.target.post_bytes("/v1/chat/completions", body)
 
     def generation(self, n: int) -> GenerateRequest:
-        """What request ``n`` asks of the engine."""
+        """Request ``n`` as the engine client's value."""
         load = self.load
         prompt, photos, answers = self._prompt(n), self._photos(n), 1
         decoding = DecodingParams(max_new_tokens=load.max_new_tokens)
@@ -50,7 +51,7 @@ class RawJob(LoadJob[Load]):
             EncodedPhoto(data=photo, media_type="image/jpeg", digest=sha256(photo).hexdigest()) for photo in photos
         ]
         return GenerateRequest(
-            request_id=f"{self.supply.run}-{n}",
+            request_id=f"{self.payloads.run}-{n}",
             system=prompt.system,
             user=prompt.parts(images),
             decoding=decoding,
@@ -58,13 +59,13 @@ class RawJob(LoadJob[Load]):
             grammar=_GRAMMARS[load.task] if self.constrained else None,
         )
 
+    @override
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """As many answers as were asked for, each of the form that the grammar has."""
         (reply,) = replies
         if reply.status != 200:
-            return Reading(problem=refused(reply))
-        if self._streams:
-            return _streamed(reply)
+            return Reading(problem=describe_rejection(reply))
+        if self._is_streamed:
+            return _read_stream(reply)
         answer = json.loads(reply.body)
         texts = [choice["message"]["content"] or "" for choice in answer["choices"]]
         tokens = answer["usage"]["completion_tokens"] or 0
@@ -75,7 +76,7 @@ class RawJob(LoadJob[Load]):
         return Reading(problem=problem, malformed=bool(unread), completion_tokens=tokens)
 
     @property
-    def _streams(self) -> bool:
+    def _is_streamed(self) -> bool:
         return isinstance(self.load, CaptionLoad) and self.load.body == "sse"
 
     def _prompt(self, n: int) -> Prompt:
@@ -85,22 +86,22 @@ class RawJob(LoadJob[Load]):
             case StageALoad():
                 return stage_a_prompt(mission_named(self.load.mission))
             case StageBLoad():
-                mission, shown = mission_named(self.load.mission), self.load.evidence != "images"
-                return stage_b_prompt(mission, self.supply.lines_of(n, self.load.photos) if shown else ())
+                mission, has_lines = mission_named(self.load.mission), self.load.evidence != "images"
+                return stage_b_prompt(mission, self.payloads.lines_of(n, self.load.photos) if has_lines else ())
 
     def _photos(self, n: int) -> list[bytes]:
         if isinstance(self.load, StageBLoad):
-            return [] if self.load.evidence == "summaries" else self.supply.photos(n, self.load.photos)
-        return self.supply.photos(n, 1)
+            return [] if self.load.evidence == "summaries" else self.payloads.photos(n, self.load.photos)
+        return self.payloads.photos(n, 1)
 
 
-def _streamed(reply: Reply) -> Reading:
+def _read_stream(reply: Reply) -> Reading:
     reader, first_at, tokens = CaptionReader(), None, 0
-    for _, data, end in events(reply.body):
+    for _, data, end in server_sent_events(reply.body):
         tokens = (data.get("usage") or {}).get("completion_tokens", tokens)
         for choice in data.get("choices", []):
             if reader.feed(choice["delta"].get("content") or "") and first_at is None:
-                first_at = reply.arrived(end)
+                first_at = reply.time_of_byte(end)
     outcome = reader.outcome()
     malformed = outcome.status is Status.MALFORMED
     problem = "; ".join(outcome.notes) if malformed else None

@@ -1,4 +1,4 @@
-"""Several generator processes that share one schedule, so that one Python's lock does not bound the load."""
+"""Several generator processes that share one schedule, so that one Python process does not limit the load."""
 
 from __future__ import annotations
 
@@ -18,52 +18,54 @@ import uvloop
 from loadtest.errors import BenchFailed
 from loadtest.http.requests import Target
 from loadtest.load.arrivals import even, poisson
-from loadtest.load.outcome import Outcome
-from loadtest.load.payloads import Supply
-from loadtest.load.reading import Job
-from loadtest.load.scenario import Scenario
-from loadtest.load.sender import Due, open_loop
+from loadtest.load.job import Job
+from loadtest.load.outcome import RequestOutcome
+from loadtest.load.payloads import Payloads
+from loadtest.load.scenario import Load, Scenario
+from loadtest.load.sender import ScheduledRequest, open_loop
 from loadtest.load.service_jobs import job_of
-from loadtest.load.vllm_jobs import RawJob
+from loadtest.load.vllm_jobs import VllmJob
 
 _HEAD_START_S = 0.3
-"""Between the order and the first request, for every process to be ready."""
+"""Time between sending a step to the processes and its first request, so that every process is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """Where the load goes: our API, or with ``model`` (the name it serves) a vLLM."""
+class Backend:
+    """The server under load: our API or, with ``model`` (its served name), a vLLM."""
 
     target: Target
     model: str | None = None
     constrained: bool = True
 
-    def jobs(self, scenario: Scenario, supply: Supply) -> list[Job]:
-        """A job per entry of the mix."""
+    def jobs(self, loads: Sequence[Load], payloads: Payloads) -> list[Job]:
+        """A job per kind of request."""
         if self.model is None:
-            return [job_of(load, self.target, supply) for load in scenario.mix]
+            return [job_of(load, self.target, payloads) for load in loads]
         return [
-            RawJob(load=load, target=self.target, supply=supply, model=self.model, constrained=self.constrained)
-            for load in scenario.mix
+            VllmJob(load=load, target=self.target, payloads=payloads, model=self.model, constrained=self.constrained)
+            for load in loads
         ]
 
 
-def schedule(scenario: Scenario, rate_per_s: float, seconds: float, step: int, first: int) -> list[Due]:
-    """What is due in one step; exchanges are numbered from ``first``, their kinds drawn by the mix's shares."""
+def schedule(scenario: Scenario, rate_per_s: float, seconds: float, step: int, first: int) -> list[ScheduledRequest]:
+    """The requests of one step, numbered from ``first``; their kinds are drawn by the shares of the mix."""
     seed = scenario.seed * 1009 + step
     moments = poisson(rate_per_s, seconds, seed) if scenario.arrivals == "poisson" else even(rate_per_s, seconds)
     shares = [load.share for load in scenario.mix]
     kinds = random.Random(seed).choices(range(len(shares)), shares, k=len(moments))
-    return [Due(at=at, job=kind, n=first + n) for n, (at, kind) in enumerate(zip(moments, kinds, strict=True))]
+    return [
+        ScheduledRequest(at=at, job=kind, n=first + n) for n, (at, kind) in enumerate(zip(moments, kinds, strict=True))
+    ]
 
 
-class Crew:
-    """``processes`` generators, up inside the block."""
+class WorkerPool:
+    """``processes`` generators, running inside the ``with`` block."""
 
-    def __init__(self, scenario: Scenario, supply: Supply, door: Door, processes: int) -> None:
+    def __init__(self, scenario: Scenario, payloads: Payloads, backend: Backend, processes: int) -> None:
         self._scenario = scenario
-        self._supply = supply
-        self._door = door
+        self._payloads = payloads
+        self._backend = backend
         self._context = multiprocessing.get_context("spawn")
         self._count = processes
         self._sent = 0
@@ -75,14 +77,14 @@ class Crew:
         for _ in range(self._count):
             ours, theirs = self._context.Pipe()
             process = self._context.Process(
-                target=_generate, args=(theirs, self._scenario, self._supply, self._door), daemon=True
+                target=_generate, args=(theirs, self._scenario, self._payloads, self._backend), daemon=True
             )
             process.start()
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
         for pipe in self._pipes:
-            self._received(pipe)  # it is up
+            _receive(pipe)  # the process is ready
         return self
 
     def __exit__(
@@ -96,13 +98,13 @@ class Crew:
 
     @property
     def pids(self) -> list[int]:
-        """Of the generators."""
+        """The process ids of the generators."""
         return [process.pid for process in self._processes if process.pid is not None]
 
-    async def step(
-        self, rate_per_s: float, seconds: float, meanwhile: Callable[[], object]
-    ) -> tuple[float, list[Outcome]]:
-        """When a step began (``perf_counter``) and its outcomes, all of them; ``meanwhile`` is called now and then.
+    async def run_step(
+        self, rate_per_s: float, seconds: float, check_alive: Callable[[], object]
+    ) -> tuple[float, list[RequestOutcome]]:
+        """The start of the step (``perf_counter``) and all its outcomes; ``check_alive`` is called while waiting for them.
 
         Raises:
             BenchFailed: a generator died.
@@ -112,24 +114,25 @@ class Crew:
         start = perf_counter() + _HEAD_START_S
         for part, pipe in enumerate(self._pipes):
             pipe.send((start, due[part :: self._count]))
-        outcomes: list[Outcome] = []
+        outcomes: list[RequestOutcome] = []
         for pipe in self._pipes:
             while not pipe.poll():
-                meanwhile()
+                check_alive()
                 await asyncio.sleep(0.1)
-            outcomes += self._received(pipe) or []
+            outcomes += _receive(pipe) or []
         return start, outcomes
 
-    def _received(self, pipe: Connection) -> list[Outcome] | None:
-        try:
-            return pipe.recv()
-        except EOFError as error:
-            raise BenchFailed("a load generator died") from error
+
+def _receive(pipe: Connection) -> list[RequestOutcome] | None:
+    try:
+        return pipe.recv()
+    except EOFError as error:
+        raise BenchFailed("a load generator died") from error
 
 
-def _generate(pipe: Connection, scenario: Scenario, supply: Supply, door: Door) -> None:
-    """A generator process: performs its part of each step until the pipe closes."""
-    jobs = door.jobs(scenario, supply)
+def _generate(pipe: Connection, scenario: Scenario, payloads: Payloads, backend: Backend) -> None:
+    """A generator process: sends its part of each step until the pipe closes."""
+    jobs = backend.jobs(scenario.mix, payloads)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         pipe.send(None)
         while True:
@@ -137,10 +140,4 @@ def _generate(pipe: Connection, scenario: Scenario, supply: Supply, door: Door) 
                 start, due = pipe.recv()
             except (EOFError, KeyboardInterrupt):
                 return
-            pipe.send(runner.run(open_loop(door.target, jobs, due, start, scenario.timeout_s)))
-
-
-def problems(outcomes: Sequence[Outcome], *, malformed_too: bool) -> list[str]:
-    """What went wrong, in words, once each."""
-    found = [one.problem for one in outcomes if one.problem and (malformed_too or not one.malformed)]
-    return [*dict.fromkeys(found)]
+            pipe.send(runner.run(open_loop(backend.target, jobs, due, start, scenario.timeout_s)))

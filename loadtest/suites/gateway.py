@@ -1,43 +1,57 @@
-"""``vqc-bench gateway``: what our own endpoint costs, with no model behind it, as concurrency grows."""
+"""``vqc-bench gateway``: the cost of ``POST /caption`` without a model, as concurrency grows; and against another checkout."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from time import perf_counter, process_time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loadtest.client import ClosedLoop
-from loadtest.http.requests import Body, Target, caption_fault, caption_request
-from loadtest.process_usage import Usage, tree_usage
-from loadtest.quantiles import quantile
-from loadtest.targets.api import running_api
+import click
+
+from loadtest.counts import Counts
+from loadtest.http.requests import Body, Target
+from loadtest.report import as_json, cell, table
 from vqc.geometry import SizeWH
 
-WARM_UP_S = 1.0
-ANSWER_TIMEOUT_S = 60.0
+if TYPE_CHECKING:
+    from rich.table import Table
+
 PHOTOS = 12
-"""Distinct photos in rotation, so that no cache of one photo can flatter."""
+"""Distinct photos in rotation, so that a cache of one photo gives no advantage."""
+
+_COLUMNS = {
+    "connections": "conns",
+    "requests_per_s": "req/s",
+    "cpu_ms_per_request": "CPU ms",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "errors": "errors",
+    "server_cores": "cores",
+    "client_cores": "client",
+    "answers_so_far": "answers",
+    "peak_rss_mb": "RSS MB",
+}
+_LEGEND = "cores: CPU seconds per second of the server; client: of this load generator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is asked for. ``target`` None starts our API and measures that; ``pid`` is a running target's process."""
+class GatewayPlan:
+    """The levels and the server. Without ``target`` our API is started; ``pid`` is the process of a running target."""
 
     connections: tuple[int, ...]
     seconds: float
-    size_wh: SizeWH
     body: Body
     target: Target | None = None
     pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One level. What could not be measured (CPU of a server without a pid, times without an answer) is None.
+class GatewayRow:
+    """One level. Values that cannot be measured (CPU without a pid, latencies without an answer) are None.
 
-    ``server_cores`` and ``client_cores`` are CPU seconds per second: where the second is near 1, the generator is the
-    limit. ``errors`` and ``answers_so_far`` (all levels) count the warm-up too; ``peak_rss_mb`` is since the start.
+    ``server_cores`` and ``client_cores`` are CPU seconds per second: if the second is near 1, the generator is the
+    bottleneck. ``errors`` and ``answers_so_far`` (of all levels) include the warm-up; ``peak_rss_mb`` is since the start.
     """
 
     connections: int
@@ -54,89 +68,167 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """The rows and the first problem of any."""
+class GatewayReport:
+    """The rows and the first problem."""
 
-    rows: list[Row]
+    rows: list[GatewayRow]
     problem: str | None
-    photo_bytes: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Window:
-    """What one level's window held."""
+class TreeRow:
+    """This checkout against another at one level: CPU milliseconds per request, medians over the pairs.
 
-    seconds: float
-    latencies_s: list[float]
-    client_cpu_s: float
-    before: Usage | None
-    after: Usage | None
-
-
-async def measure(plan: Plan, photos: Sequence[bytes], starting: Callable[[int], None] = lambda _: None) -> Report:
-    """Measures every level in turn against one server; ``starting`` hears of each.
-
-    Raises:
-        BenchFailed: the server does not start, goes away, or gives no answer.
+    ``cpu_ratio`` and ``rate_ratio`` are the medians of ours ÷ theirs per pair, ``spread`` the lowest and the highest
+    ``cpu_ratio`` of a pair.
     """
-    rows, problem, answers = [], None, 0
-    async with AsyncExitStack() as stack:
-        target, pid, check_alive = plan.target, plan.pid, lambda: None
-        if target is None:
-            server = await stack.enter_async_context(running_api(max_in_flight=2 * max(plan.connections)))
-            target, pid, check_alive = server.target, server.process.pid, server.check_alive
 
-        def usage() -> Usage | None:
-            check_alive()
-            return None if pid is None else tree_usage(pid)
-
-        requests = [caption_request(target, photo, plan.body) for photo in photos]
-        for connections in plan.connections:
-            starting(connections)
-            async with ClosedLoop(target, requests, connections, caption_fault) as load:
-                row = await measured_window(load, connections, plan.seconds, usage)
-            answers += load.tally.answers
-            rows.append(replace(row, errors=load.tally.errors, answers_so_far=answers))
-            problem = problem or load.tally.problem
-    sizes = [len(photo) for photo in photos]
-    return Report(rows=rows, problem=problem, photo_bytes=(min(sizes), max(sizes)))
+    connections: int
+    pairs: int
+    ours_cpu_ms: float
+    theirs_cpu_ms: float
+    cpu_ratio: float
+    spread: tuple[float, float]
+    rate_ratio: float
+    errors: int
 
 
-async def measured_window(load: ClosedLoop, connections: int, seconds: float, usage: Callable[[], Usage | None]) -> Row:
-    """One level on a loop that is up: warmed up, then measured for so many seconds. Raises ``BenchFailed``."""
-    window = await _window(load, seconds, usage)
-    return _row(connections, window, errors=load.tally.errors, answers_so_far=load.tally.answers)
+@click.command()
+@click.option("--connections", type=Counts(), default="1,16,64,256", show_default=True, help="Levels to measure.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 3600), default=5.0, show_default=True, help="Time measured per level."
+)
+@click.option("--width", type=click.IntRange(256, 8192), default=1024, show_default=True, help="Photo width, pixels.")
+@click.option("--height", type=click.IntRange(192, 8192), default=768, show_default=True, help="Photo height, pixels.")
+@click.option(
+    "--body",
+    type=click.Choice(["multipart", "json"]),
+    default="multipart",
+    show_default=True,
+    help="How the photo is sent; json is base64.",
+)
+@click.option("--url", metavar="URL", help="Measure this running server instead of starting one.")
+@click.option("--pid", type=click.IntRange(1), help="Process id of --url's server, for its CPU and memory.")
+@click.option("--api-key", metavar="KEY", help="Key for --url's server.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout of this project (git worktree add): both are measured alternately and compared.",
+)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Pairs, with --against.")
+@click.option("--stub", is_flag=True, help="With --against: a stub of vLLM over HTTP instead of the scripted engine.")
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document: a list of rows.")
+def gateway(
+    connections: tuple[int, ...],
+    seconds: float,
+    width: int,
+    height: int,
+    body: str,
+    url: str | None,
+    pid: int | None,
+    api_key: str | None,
+    against: Path | None,
+    rounds: int,
+    stub: bool,
+    as_document: bool,
+) -> None:
+    """POST /caption on the scripted engine, without a model: requests/s, CPU per request, p50 and p99.
+
+    Each connection sends its next request when the last answer is complete. Any error makes the exit code 1.
+    """
+    if url is None and (pid or api_key):
+        raise click.UsageError("--pid and --api-key describe the server of --url; give that too")
+    if stub and against is None:
+        raise click.UsageError("--stub compares two checkouts; give --against too")
+    if against is not None:
+        _compare(against, connections, seconds, rounds, Body(body), stub, (width, height), as_document)
+        return
+    target = Target.from_url(url, api_key) if url else None
+    plan = GatewayPlan(connections=connections, seconds=seconds, body=Body(body), target=target, pid=pid)
+    _measure(plan, (width, height), as_document)
 
 
-async def _window(load: ClosedLoop, seconds: float, usage: Callable[[], Usage | None]) -> _Window:
-    await load.warm_up(min(WARM_UP_S, seconds), ANSWER_TIMEOUT_S)
-    before, client_before = usage(), process_time()
-    load.tally.recording, started = True, perf_counter()
-    await load.hold(seconds)
-    load.tally.recording, ended = False, perf_counter()
-    after, client_after = usage(), process_time()
-    return _Window(
-        seconds=ended - started,
-        latencies_s=sorted(load.tally.latencies_s),
-        client_cpu_s=client_after - client_before,
-        before=before,
-        after=after,
+def _measure(plan: GatewayPlan, size_wh: SizeWH, as_document: bool) -> None:
+    from rich.console import Console
+
+    from loadtest.load.photos import jpeg_photos
+    from loadtest.loop import run
+    from loadtest.suites import gateway_load
+
+    with Console(stderr=True).status("drawing photos") as status:
+        photos = jpeg_photos(PHOTOS, size_wh)
+        status.update("starting the API")
+        report = run(gateway_load.measure(plan, photos, status.update))
+    if as_document:
+        click.echo(as_json(report.rows))
+    else:
+        Console().print(report_table(report, photos))
+    if report.problem:
+        errors = sum(row.errors for row in report.rows)
+        click.echo(f"vqc-bench: {errors} errors, the first: {report.problem}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _compare(
+    tree: Path,
+    connections: tuple[int, ...],
+    seconds: float,
+    rounds: int,
+    body: Body,
+    stub: bool,
+    size_wh: SizeWH,
+    as_document: bool,
+) -> None:
+    from rich.console import Console
+
+    from loadtest.load.photos import jpeg_photos
+    from loadtest.loop import run
+    from loadtest.suites import gateway_load
+
+    plan = gateway_load.tree_plan(connections, seconds, rounds)
+    with Console(stderr=True).status("starting both APIs") as status:
+        photos = jpeg_photos(PHOTOS, size_wh)
+        rows = run(gateway_load.compare_trees(tree, plan, photos, body, stub=stub, progress=status.update))
+    if as_document:
+        click.echo(as_json(rows))
+    else:
+        Console().print(tree_table(rows))
+    if errors := sum(row.errors for row in rows):
+        click.echo(f"vqc-bench: {errors} errors", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def report_table(report: GatewayReport, photos: Sequence[bytes]) -> Table:
+    """The rows for a terminal; a dash where nothing was measured."""
+    sizes = [len(photo) // 1000 for photo in photos]
+    result = table(
+        [*_COLUMNS.values()],
+        title=f"POST /caption, photos of {min(sizes)} to {max(sizes)} KB",
+        caption="\n".join(filter(None, [_LEGEND, cpu_growth(report.rows)])),
     )
+    for row in report.rows:
+        values = asdict(row)
+        result.add_row(*(cell(values[name]) for name in _COLUMNS))
+    return result
 
 
-def _row(connections: int, window: _Window, *, errors: int, answers_so_far: int) -> Row:
-    requests, latencies = len(window.latencies_s), window.latencies_s
-    cpu_s = window.after.cpu_s - window.before.cpu_s if window.before and window.after else None
-    return Row(
-        connections=connections,
-        requests_per_s=round(requests / window.seconds, 1),
-        cpu_ms_per_request=round(cpu_s / requests * 1000, 3) if cpu_s is not None and requests else None,
-        p50_ms=round(quantile(latencies, 0.5) * 1000, 2) if requests else None,
-        p99_ms=round(quantile(latencies, 0.99) * 1000, 2) if requests else None,
-        errors=errors,
-        requests=requests,
-        server_cores=round(cpu_s / window.seconds, 2) if cpu_s is not None else None,
-        client_cores=round(window.client_cpu_s / window.seconds, 2),
-        answers_so_far=answers_so_far,
-        peak_rss_mb=window.after.peak_rss_mb if window.after else None,
+def tree_table(rows: Sequence[TreeRow]) -> Table:
+    """This checkout against another, for a terminal."""
+    result = table(
+        ["conns", "pairs", "CPU ms", "other", "CPU ratio", "lowest", "highest", "rate ratio", "errors"],
+        title="this tree ÷ the other",
+        caption="CPU ms per request and ratios are medians over the pairs; below 1 (CPU) and above 1 (rate) is better",
     )
+    for row in rows:
+        values = (row.connections, row.pairs, row.ours_cpu_ms, row.theirs_cpu_ms, row.cpu_ratio, *row.spread)
+        result.add_row(*(cell(value) for value in (*values, row.rate_ratio, row.errors)))
+    return result
+
+
+def cpu_growth(rows: Sequence[GatewayRow]) -> str | None:
+    """How the CPU time of a request grows from the fewest to the most connections; None if that was not measured."""
+    measured = sorted((row.connections, row.cpu_ms_per_request) for row in rows if row.cpu_ms_per_request)
+    if len(measured) < 2:
+        return None
+    (fewest, first), (most, last) = measured[0], measured[-1]
+    return f"CPU per request at {most} connections is {last / first:.2f} times that at {fewest}"

@@ -1,1 +1,1 @@
-"""What a benchmark measures against: our API, our service, a stub engine, a dummy checkpoint."""
+"""Servers to measure: our API, our service, raw vLLM, a stub engine; and checkpoints without weights."""

@@ -10,31 +10,18 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 from loadtest.errors import BenchFailed
-from loadtest.http.requests import Answer, AnswerReader, Target
+from loadtest.http.connection import ConnectionLost, Pool
+from loadtest.http.requests import Target
+from loadtest.targets.server import RunningServer
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _NOT_OURS = ("VQC_API_KEYS_FILE", "VQC_ENGINE_URL", "VQC_MODEL", "VQC_REGISTRY", "VQC_CANARY", "VQC_SHADOW")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredServer:
-    """A running API: where it listens and its process."""
-
-    target: Target
-    process: asyncio.subprocess.Process
-    log: Path
-
-    def check_alive(self) -> None:
-        """Raises ``BenchFailed`` with the end of its log when the process has ended."""
-        if self.process.returncode is not None:
-            raise BenchFailed(f"the API ended with code {self.process.returncode}; its log ends:\n{tail(self.log)}")
 
 
 @asynccontextmanager
@@ -45,16 +32,14 @@ async def running_api(
     command: Literal["api", "up"] = "api",
     ready_timeout_s: float = READY_TIMEOUT_S,
     tree: Path | None = None,
-) -> AsyncGenerator[MeasuredServer, None]:
-    """Our API (``up``: with a worker) on the scripted engine and a free port of 127.0.0.1, or as ``settings`` say.
+) -> AsyncGenerator[RunningServer, None]:
+    """Our API (``up``: with a worker) on the scripted engine and a free port of 127.0.0.1; ``settings`` override both.
 
-    It is stopped in any case.
-
-    ``tree`` is another checkout whose code runs instead of this one's.
-    ``VQC_…`` variables of the caller hold, so that settings can be compared; those that name an engine or keys do not.
+    ``tree`` is another checkout to run instead of this one. The caller's ``VQC_…`` variables apply, so that settings can be
+    compared, except those that name an engine or keys. The API is stopped on exit.
 
     Raises:
-        BenchFailed: it does not get ready; the message has the end of its log.
+        BenchFailed: it does not become ready; the message has the end of its log.
     """
     target = Target(host="127.0.0.1", port=_free_port())
     with tempfile.TemporaryDirectory(prefix="vqc-bench-") as folder:
@@ -67,11 +52,16 @@ async def running_api(
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C is ours; it gets SIGTERM
+                start_new_session=True,  # Ctrl-C must reach only this process, which then sends SIGTERM to the API
             )
-        server = MeasuredServer(target=target, process=process, log=log)
+
+        def check_alive() -> None:
+            if process.returncode is not None:
+                raise BenchFailed(f"the API ended with code {process.returncode}; its log ends:\n{tail(log)}")
+
+        server = RunningServer(target=target, pid=process.pid, check_alive=check_alive)
         try:
-            await _ready(server, ready_timeout_s)
+            await _wait_ready(server, log, ready_timeout_s)
             yield server
         finally:
             await _stop(process)
@@ -93,20 +83,6 @@ def _code_of(tree: Path | None) -> dict[str, str]:
     return {} if tree is None else {"PYTHONPATH": str(tree.absolute())}
 
 
-async def get(target: Target, path: str) -> Answer:
-    """The answer to one GET. Raises ``OSError`` or ``BenchFailed``."""
-    stream, writer = await asyncio.open_connection(target.host, target.port)
-    try:
-        writer.write(target.head("GET", path, Connection="close"))
-        reader = AnswerReader()
-        while data := await stream.read(65536):
-            if answer := reader.feed(data):
-                return answer
-        raise BenchFailed(f"GET {path}: the connection closed before the answer was complete")
-    finally:
-        writer.close()
-
-
 def tail(path: Path, lines: int = 20) -> str:
     """The last lines of a text file."""
     return "\n".join(path.read_text("utf-8", "replace").splitlines()[-lines:])
@@ -118,17 +94,17 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def _ready(server: MeasuredServer, timeout_s: float) -> None:
-    deadline, state = perf_counter() + timeout_s, "nobody listens"
+async def _wait_ready(server: RunningServer, log: Path, timeout_s: float) -> None:
+    deadline, state, pool = perf_counter() + timeout_s, "nothing listens on its port", Pool(server.target)
     while perf_counter() < deadline:
         server.check_alive()
-        with suppress(OSError):
-            answer = await get(server.target, "/readyz")
-            if answer.status == 200:
+        with suppress(OSError, ConnectionLost):
+            reply = await pool.exchange(server.target.head("GET", "/readyz", Connection="close"))
+            if reply.status == 200:
                 return
-            state = f"/readyz says {answer.status} {answer.body[:300].decode('utf-8', 'replace')}"
+            state = f"/readyz returns {reply.status} {reply.body[:300].decode('utf-8', 'replace')}"
         await asyncio.sleep(0.05)
-    raise BenchFailed(f"the API is not ready after {timeout_s:g} s: {state}; its log ends:\n{tail(server.log)}")
+    raise BenchFailed(f"the API is not ready after {timeout_s:g} s: {state}; its log ends:\n{tail(log)}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

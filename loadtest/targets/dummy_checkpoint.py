@@ -1,6 +1,6 @@
 """Qwen3-VL checkpoint directories of real size without weights, for ``vllm serve --load-format dummy``.
 
-Speed and memory are a real model's; answers are noise. The sizes are those of the released models.
+Speed and memory are those of a real model, the answers are noise. The sizes are those of the released models.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from vqc.errors import InvalidValue
 
 VOCABULARY = 151_936
-"""Entries of the tokenizer, padded so that whatever id random weights choose can be decoded."""
+"""Entries of the tokenizer, padded so that every id that random weights choose can be decoded."""
 
 MAX_PIXELS = 1024 * 768
-"""Larger photos are scaled down to it, as a model trained on such photos does: 768 tokens."""
+"""Larger photos are scaled down to this size (768 tokens), as for a model trained on such photos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """What a config says of the language model and, prefixed, of the vision tower."""
+class ModelSize:
+    """Sizes of the language model and, with prefix, of the vision tower, as a config names them."""
 
     hidden: int
     layers: int
@@ -36,29 +38,29 @@ class Size:
 
 
 SIZES = {
-    "2b": Size(
+    "2b": ModelSize(
         hidden=2048, layers=28, heads=16, mlp=6144, tied=True,
         vision_hidden=1024, vision_mlp=4096, vision_depth=24, deepstack=(5, 11, 17),
     ),
-    "4b": Size(
+    "4b": ModelSize(
         hidden=2560, layers=36, heads=32, mlp=9728, tied=True,
         vision_hidden=1024, vision_mlp=4096, vision_depth=24, deepstack=(5, 11, 17),
     ),
-    "8b": Size(
+    "8b": ModelSize(
         hidden=4096, layers=36, heads=32, mlp=12288, tied=False,
         vision_hidden=1152, vision_mlp=4304, vision_depth=27, deepstack=(8, 16, 24),
     ),
 }  # fmt: skip
 
-_TAKEN = {".json", ".jinja", ".txt"}
-_WRITTEN = {"config.json", "tokenizer.json", "preprocessor_config.json", "vqc_manifest.json"}
+_COPIED_SUFFIXES = {".json", ".jinja", ".txt"}
+_WRITTEN_FILES = {"config.json", "tokenizer.json", "preprocessor_config.json", "vqc_manifest.json"}
 
 
 def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
-    """``out``, with tokenizer, processor and chat template of the Qwen3-VL directory ``source``.
+    """Writes ``out`` and returns it; tokenizer, processor and chat template come from the Qwen3-VL directory ``source``.
 
     Raises:
-        InvalidValue: an unknown size, or a source that is no such directory.
+        InvalidValue: an unknown size, or a source that is not such a directory.
     """
     if size not in SIZES:
         raise InvalidValue("size", size, f"valid: {', '.join(SIZES)}")
@@ -72,12 +74,11 @@ def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
         raise InvalidValue("source", str(source), f"must be a Qwen3-VL checkpoint directory: {error!r}") from error
     out.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
-        if path.suffix in _TAKEN and path.name not in _WRITTEN and "safetensors" not in path.name:
+        if path.suffix in _COPIED_SUFFIXES and path.name not in _WRITTEN_FILES and "safetensors" not in path.name:
             shutil.copy(path, out)
     vocabulary = tokenizer["model"]["vocab"]
-    vocabulary.update(
-        ids
-    )  # else the tokenizer would number them anew behind the padding, and the config's ids be wrong
+    # Without this the tokenizer would number the added tokens again, behind the padding, and the config's ids would be wrong.
+    vocabulary.update(ids)
     for token_id in range(max(vocabulary.values()) + 1, VOCABULARY):
         vocabulary[f"x{token_id:06d}"] = token_id
     _write(out / "tokenizer.json", tokenizer)
@@ -86,7 +87,7 @@ def write_dummy_checkpoint(source: Path, out: Path, size: str) -> Path:
     return out
 
 
-def _config(size: Size, ids: dict[str, int]) -> dict[str, Any]:
+def _config(size: ModelSize, ids: dict[str, int]) -> dict[str, Any]:
     rope = {"rope_type": "default", "rope_theta": 5_000_000, "mrope_section": [24, 20, 20], "mrope_interleaved": True}
     text = {
         "model_type": "qwen3_vl_text", "vocab_size": VOCABULARY, "hidden_size": size.hidden, "num_hidden_layers": size.layers,
@@ -117,3 +118,19 @@ def _config(size: Size, ids: dict[str, int]) -> dict[str, Any]:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+
+
+@click.command()
+@click.argument("size", type=click.Choice(["2b", "4b", "8b"]))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("deploy/demo/model"),
+    show_default=True,
+    help="Qwen3-VL directory whose tokenizer, processor and chat template are copied.",
+)
+def dummy(size: str, out: Path, source: Path) -> None:
+    """Write a Qwen3-VL checkpoint of real size without weights, for --random-weights: real speed and memory, but noise."""
+    click.echo(write_dummy_checkpoint(source, out, size))

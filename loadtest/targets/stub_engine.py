@@ -1,8 +1,8 @@
-"""A stand-in for vLLM's chat endpoint that costs next to nothing: one ready answer, whole or streamed, on a Unix socket.
+"""A stub of vLLM's chat endpoint that costs almost nothing: one prepared answer, whole or streamed, on a Unix socket.
 
     python -m loadtest.targets.stub_engine SOCKET
 
-With it the gateway's own cost includes its client to the engine: base64, HTTP, reading the answer.
+With it the measured cost of the API includes its client to the engine: base64, HTTP, reading the answer.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import httptools
 import uvloop
+from typing_extensions import override
+
+from loadtest.errors import BenchFailed
 
 ANSWER = json.dumps(
     {
@@ -23,13 +30,14 @@ ANSWER = json.dumps(
     ensure_ascii=False,
 )
 LINE = "BBU设备/华为,显示完整×2，挡风板/华为,安装方向正确×1"
+_START_TIMEOUT_S = 20.0
 _TOKENS = b'"max_completion_tokens":'
 _PIECE = 12
-"""Characters of one streamed event."""
+"""Characters per streamed event."""
 
 
 class StubEngine(asyncio.Protocol):
-    """One connection. Answers captions with ``ANSWER`` and whatever asks for at most 64 tokens with ``LINE``."""
+    """One connection. Answers requests for at most 64 tokens with ``LINE``, all others with ``ANSWER``."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -37,16 +45,16 @@ class StubEngine(asyncio.Protocol):
         self._body: list[bytes] = []
         self._url = b""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         self._transport = cast(asyncio.Transport, transport)
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """See ``asyncio.Protocol``."""
         self._parser.feed_data(data)
 
     def on_message_begin(self) -> None:
-        """Called by the parser, as are those below."""
+        """A callback of the parser, as are those below."""
         self._body, self._url = [], b""
 
     def on_url(self, url: bytes) -> None:
@@ -58,15 +66,15 @@ class StubEngine(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Answers."""
+        """Sends the answer."""
         assert self._transport is not None
         self._transport.write(_answer(b"".join(self._body)) if self._url.startswith(b"/v1/") else _response(b"{}"))
 
 
 def _answer(body: bytes) -> bytes:
-    parameters = body.rfind(_TOKENS)  # behind the photos
+    parameters = body.rfind(_TOKENS)  # searched from the end: the photos come first
     text = LINE if int(body[parameters + len(_TOKENS) :].split(b",", 1)[0]) <= 64 else ANSWER
-    return _stream(text) if body.find(b'"stream":true', parameters) > 0 else _READY[text]
+    return _stream(text) if body.find(b'"stream":true', parameters) > 0 else _PREPARED[text]
 
 
 def _whole(text: str) -> bytes:
@@ -92,7 +100,28 @@ def _response(body: bytes) -> bytes:
 
 
 _USAGE = {"prompt_tokens": 805, "completion_tokens": 120}
-_READY = {text: _whole(text) for text in (ANSWER, LINE)}
+_PREPARED = {text: _whole(text) for text in (ANSWER, LINE)}
+
+
+@asynccontextmanager
+async def running_stub_engine() -> AsyncGenerator[Path, None]:
+    """The socket of a stub engine in a process of its own. Raises ``BenchFailed``."""
+    with tempfile.TemporaryDirectory(prefix="vqc-stub-", dir="/tmp") as folder:
+        socket = Path(folder, "engine.sock")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtest.targets.stub_engine", str(socket)
+        )
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while not socket.exists():  # noqa: ASYNC240  (one stat)
+                    if process.returncode is not None:
+                        raise BenchFailed(f"the stub engine ended with code {process.returncode}")
+                    await asyncio.sleep(0.05)
+            yield socket
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
 
 
 async def serve(path: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import BenchFailed
-from loadtest.suites.registry import measure, timed
+from loadtest.suites.registry import measure, time_command
 
 
 def test_a_short_run_has_a_row_for_each_step_and_cleans_up(tmp_path: Path) -> None:
@@ -27,12 +27,12 @@ def test_a_short_run_has_a_row_for_each_step_and_cleans_up(tmp_path: Path) -> No
 
 def test_too_little_room_is_said_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(BenchFailed, match="GiB free and this needs"):
-        next(measure(tmp_path, gib=1e6, rounds=1, checksum="sha256sum", cold=False, starting=print))
+        next(measure(tmp_path, gib=1e6, rounds=1, checksum="sha256sum", cold=False, progress=print))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_that_fails_is_said_with_its_words() -> None:
     with pytest.raises(BenchFailed, match="No such file"):
-        timed(["cp", "/nowhere/a", "/nowhere/b"])
+        time_command(["cp", "/nowhere/a", "/nowhere/b"])
     with pytest.raises(BenchFailed, match="cannot be started"):
-        timed(["no-such-command"])
+        time_command(["no-such-command"])

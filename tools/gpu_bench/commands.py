@@ -1,4 +1,4 @@
-"""A command whose output is wanted, and that must not outlive whoever waits for it."""
+"""Runs a command for its output, and ends it with the task that waits for it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 
 
 async def output_of(name: str, *command: str) -> str:
-    """Its standard output; it is killed when the wait is cancelled.
+    """The standard output of a command; cancelling the wait kills it.
 
     Raises:
-        RuntimeError: it failed; the message names it and has the end of its standard error.
+        RuntimeError: it failed; the message has its name and the end of its standard error.
     """
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        said, complained = await process.communicate()
+        output, errors = await process.communicate()
     except asyncio.CancelledError:
         process.kill()
         raise
     if process.returncode:
-        raise RuntimeError(f"{name} ended with {process.returncode}: {complained.decode()[-3000:]}")
-    return said.decode()
+        raise RuntimeError(f"{name} ended with {process.returncode}: {errors.decode()[-3000:]}")
+    return output.decode()

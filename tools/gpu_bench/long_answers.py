@@ -1,7 +1,7 @@
-"""Keeps an engine with random weights writing: an answer ends only where the grammar allows nothing else.
+"""Makes an engine with random weights write long answers: an answer ends only where the grammar allows nothing else.
 
-Left to chance, random weights end some captions after ``{}`` and some never, and tokens a second say little. For vLLM's
-``--logits-processors``, on every engine of a comparison alike.
+By chance, random weights end some captions after ``{}`` and others never, which makes tokens a second meaningless. For vLLM's
+``--logits-processors``; every engine of a comparison must use it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import Any
 
 import torch
 from transformers import AutoTokenizer
+from typing_extensions import override
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
 _ENDS = ("<|im_end|>", "<|endoftext|>")
-_IRRELEVANT = "æĹł"  # how a byte-level vocabulary spells 无, with which the line of an irrelevant photo begins
+_IRRELEVANT = "æĹł"  # 无 in a byte-level vocabulary: the start of the line of an irrelevant photo
 _PENALTY = 10_000.0
 
 
 def ends_an_answer(token: str) -> bool:
-    """Whether this entry of the vocabulary may end an answer; a brace that only ends an object does not.
+    """Whether this token may end an answer; a brace that ends only an object does not.
 
     >>> [token for token in ('}', '"}', '"}}', '"},Ġ"', '{}', 'æĹłåħ³', '<|im_end|>', '{"') if ends_an_answer(token)]
     ['}', '"}}', '{}', 'æĹłåħ³', '<|im_end|>']
@@ -27,21 +28,22 @@ def ends_an_answer(token: str) -> bool:
 
 
 class LongAnswers(LogitsProcessor):
-    """Answers go on to their limit of tokens, or to the end of what the grammar allows."""
+    """Answers go on to their token limit, or to the end that the grammar requires."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         vocabulary = AutoTokenizer.from_pretrained(vllm_config.model_config.tokenizer).get_vocab()
         ends = sorted(number for token, number in vocabulary.items() if ends_an_answer(token))
         self._ends = torch.tensor(ends, device=device)
 
+    @override
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """See vLLM, as for the others."""
         logits[:, self._ends] -= _PENALTY
         return logits
 
+    @override
     def is_argmax_invariant(self) -> bool:
-        """It changes what is likeliest."""
         return False
 
+    @override
     def update_state(self, batch_update: object) -> None:
-        """Nothing depends on the request."""
+        """Does nothing: no logit depends on the request."""

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Packs what a GPU host without a network lacks for run.sh: vLLM and the service's own packages, for its Python 3.12
-# (torch 2.11 with CUDA 13 and transformers 5.17 must be there already).
+# Packs what run.sh needs on a GPU host without a network: vLLM and the service's packages, for its Python 3.12
+# (the host must have torch 2.11 with CUDA 13 and transformers 5.17).
 #   tools/gpu_bench/pack.sh OUT [0.24|0.32]
 #                                     five minutes on two cores, 2 GB of temporary disk; leaves OUT/PART.* of at most PART_BYTES,
 #                                     and py-spy's wheel in OUT/../extra
-# vLLM 0.32 comes with the torch, Triton and transformers that it wants, for which run.sh lends the host's libraries of NVIDIA;
-# only NCCL is too old there. Twice the time and four times the disk. It runs the recited parts, quality and same: long_answers.py
-# is for the model runner of 0.24.
-# Left out is what no run on a Hopper GPU with a dense model loads: FlashAttention 2 (vLLM takes 3 there), the kernels of mixtures of
+# vLLM 0.32 is packed with its torch, Triton and transformers; run.sh links the host's NVIDIA libraries to them, except NCCL, which
+# is too old there. Twice the time and four times the disk. It runs the recited parts, quality and same: long_answers.py needs the
+# model runner of 0.24.
+# Left out is what a Hopper GPU with a dense model does not load: FlashAttention 2 (vLLM takes 3 there), the kernels of mixtures of
 # experts, those for Blackwell, debug symbols, translations, other models' vocabularies. Of 0.32 also: FlashInfer (no sampler
 # here can take it), DeepGEMM (block-wise fp8), attention that is not Qwen's, linear algebra (torch loads it when it is called) and
 # the front end in Rust.

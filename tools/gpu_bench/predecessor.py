@@ -1,8 +1,8 @@
-"""Stage-A the way it was before: transformers' ``generate`` over batches of photos, on a checkpoint without weights.
+"""Stage-A as the predecessor ran it: transformers' ``generate`` over batches of photos, on a checkpoint without weights.
 
     python -m tools.gpu_bench.predecessor MODEL --batch 8 --seconds 20
 
-Prints JSON: photos a second over whole batches after a first one, with reading and preparing of the photos in it.
+Prints JSON: photos a second over whole batches after a first one; reading and preparing the photos is included.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from vqc.prompts import stage_a_prompt
 
 
 def main() -> None:
-    """Measures; at least one batch counts, however long it takes."""
+    """Measures at least one batch, however long it takes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--new-tokens", type=int, default=48)
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 768))
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, processor = _random_model(asked.model, device), AutoProcessor.from_pretrained(asked.model)
+    model, processor = _random_model(arguments.model, device), AutoProcessor.from_pretrained(arguments.model)
     processor.tokenizer.padding_side = "left"
-    photos = jpeg_photos(asked.batch, tuple(asked.size))
+    photos = jpeg_photos(arguments.batch, tuple(arguments.size))
 
-    prompt, _ = _batch(model, processor, photos, asked.new_tokens)
+    prompt_tokens, _ = _generate(model, processor, photos, arguments.new_tokens)
     began, batches, tokens = perf_counter(), 0, 0
-    while not batches or perf_counter() - began < asked.seconds:
-        _, made = _batch(model, processor, photos, asked.new_tokens)
-        batches, tokens = batches + 1, tokens + made
-    took = perf_counter() - began
+    while not batches or perf_counter() - began < arguments.seconds:
+        _, new = _generate(model, processor, photos, arguments.new_tokens)
+        batches, tokens = batches + 1, tokens + new
+    seconds = perf_counter() - began
     print(
         json.dumps(
             {
-                "batch": asked.batch,
+                "batch": arguments.batch,
                 "batches": batches,
-                "prompt_tokens": prompt,
-                "new_tokens": asked.new_tokens,
-                "photos_per_s": round(batches * asked.batch / took, 3),
-                "tokens_per_s": round(tokens / took, 1),
+                "prompt_tokens": prompt_tokens,
+                "new_tokens": arguments.new_tokens,
+                "photos_per_s": round(batches * arguments.batch / seconds, 3),
+                "tokens_per_s": round(tokens / seconds, 1),
                 "attention": model.config._attn_implementation,
             }
         )
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _random_model(directory: Path, device: str) -> Any:
-    """The architecture in bfloat16 with whatever weights its initialisation makes."""
+    """The architecture in bfloat16 with the weights of its initialisation."""
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
         model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(directory))
@@ -68,8 +68,8 @@ def _random_model(directory: Path, device: str) -> Any:
     return model.eval()
 
 
-def _batch(model: Any, processor: Any, photos: list[bytes], new_tokens: int) -> tuple[int, int]:
-    """Tokens of the padded prompt, and tokens made."""
+def _generate(model: Any, processor: Any, photos: list[bytes], new_tokens: int) -> tuple[int, int]:
+    """Generates one batch; the tokens of the padded prompt, and the number of new tokens."""
     prompt = stage_a_prompt(mission_named(DEFAULT_MISSION))
     images = [Image.open(io.BytesIO(photo)).convert("RGB") for photo in photos]
     content = [*([{"type": "text", "text": prompt.before}] if prompt.before else []), {"type": "image"}]

@@ -1,4 +1,4 @@
-"""What was measured so far, kept on disk after every step, and what it says in a few lines."""
+"""The results so far, saved after every step, and the conclusions from them in a few lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FACTS = re.compile(
 
 
 class Results:
-    """A JSON document; an earlier call's is carried on with, so that one file has everything at the end."""
+    """A JSON document that starts with the one of an earlier call, so that one file has everything at the end."""
 
     def __init__(self, path: Path, earlier: Path, began: float) -> None:
         self._paths = (path, earlier)
@@ -27,48 +27,48 @@ class Results:
         if earlier.is_file():
             self.document |= json.loads(earlier.read_text("utf-8"))
 
-    def say(self, text: str) -> None:
-        """A line of the log, with the seconds since the start."""
+    def log(self, text: str) -> None:
+        """Prints a line with the seconds since the start."""
         print(f"[{perf_counter() - self._began:6.1f} s] {text}", flush=True)
 
-    def keep(self, kind: str, name: str, value: object) -> None:
-        """Notes a value and writes the document."""
+    def save(self, kind: str, name: str, value: object) -> None:
+        """Sets a value and writes the document."""
         self.document[kind][name] = value
         for path in self._paths:
             path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False), "utf-8")
 
     def rate(self, part: str, label: str, clients: int, side: str, unit: str = "per_s") -> float | None:
-        """Answers (or ``tokens_per_s``) a second of a row, if they were measured."""
+        """Answers (or ``tokens_per_s``) a second of a row; None if they were not measured."""
         for row in self.document["parts"].get(part, {}).get("rows", []):
             if row["label"].startswith(label) and row["clients"] == clients and row[side]:
                 return row[side][unit]
         return None
 
 
-def row_words(row: dict[str, Any]) -> str:
+def describe_row(row: dict[str, Any]) -> str:
     """A level in one line.
 
     >>> raw = {"per_s": 4, "tokens_per_s": 8, "p50_ms": 2, "p99_ms": 3}
-    >>> row_words({"label": "stage-a", "clients": 2, "ours": None, "raw": raw, "errors": 0, "malformed": 0, "answers": 9})
+    >>> describe_row({"label": "stage-a", "clients": 2, "ours": None, "raw": raw, "errors": 0, "malformed": 0, "answers": 9})
     'stage-a, 2 clients: 4/s, 8 tokens/s, p50 2 ms; 9 answers, 0 errors, 0 unreadable'
     """
-    ours, raw, told = row["ours"], row["raw"], f"{row['label']}, {row['clients']} clients: "
+    ours, raw, text = row["ours"], row["raw"], f"{row['label']}, {row['clients']} clients: "
     if ours is None:
-        told += f"{raw['per_s']}/s, {raw['tokens_per_s']} tokens/s, p50 {raw['p50_ms']} ms"
+        text += f"{raw['per_s']}/s, {raw['tokens_per_s']} tokens/s, p50 {raw['p50_ms']} ms"
     else:
-        told += f"{ours['per_s']} and {raw['per_s']}/s = {row['ratio']}, tokens {row['token_ratio']}, "
-        told += f"p50 {ours['p50_ms']} and {raw['p50_ms']} ms ({row['overhead_ms']:+})"
-    return told + f"; {row['answers']} answers, {row['errors']} errors, {row['malformed']} unreadable"
+        text += f"{ours['per_s']} and {raw['per_s']}/s = {row['ratio']}, tokens {row['token_ratio']}, "
+        text += f"p50 {ours['p50_ms']} and {raw['p50_ms']} ms ({row['overhead_ms']:+})"
+    return text + f"; {row['answers']} answers, {row['errors']} errors, {row['malformed']} unreadable"
 
 
-def facts(log: str) -> list[str]:
-    """The lines of an engine's log that say what it is."""
+def engine_facts(log: str) -> list[str]:
+    """The lines of an engine's log about its configuration and memory, each once."""
     found = dict.fromkeys(line.strip()[:600] for line in log.splitlines() if _FACTS.search(line))
     return [*found][:60]
 
 
 def conclusions(results: Results, clients: int) -> dict[str, Any]:
-    """The ratios between parts, of what has been measured, and all captions under the grammar counted."""
+    """The ratios between the measured parts, and the number of captions under the grammar."""
     parts, found = results.document["parts"], dict[str, Any]()
     for label in ("caption", "stage-a"):
         for unit, by in (("per_s", ""), ("tokens_per_s", ", by tokens")):
@@ -77,10 +77,10 @@ def conclusions(results: Results, clients: int) -> dict[str, Any]:
             before = (
                 parts.get("transformers", {}).get("photos_per_s") if (label, unit) == ("stage-a", "per_s") else None
             )
-            # Of vLLM as it comes, "ours" is the side that has our grammar.
-            like, free = (results.rate("stock", label, clients, side, unit) for side in ("ours", "raw"))
+            # In the part "stock", "ours" is the side with our grammar.
+            with_grammar, free = (results.rate("stock", label, clients, side, unit) for side in ("ours", "raw"))
             ratios = [
-                ("ours ÷ vLLM as it comes", ours, like),
+                ("ours ÷ vLLM as it comes", ours, with_grammar),
                 ("ours ÷ vLLM as it comes without a grammar", ours, free),
                 ("ours ÷ transformers batch 8", ours, before),
                 ("our flags ÷ transformers batch 8", alone, before),

@@ -1,32 +1,32 @@
 #!/usr/bin/env bash
-# Measures the service against vLLM on one GPU, in one call of at most TIME_LIMIT seconds (570). Leaves OUT/results.json, OUT/log.txt
-# and OUT/engines.log; a later call on the same machine carries on with the results of those before it.
-#   tools/gpu_bench/run.sh PART…          all parts but warm where none is named; those that share an engine are measured together
-#   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: proves the script
+# Measures the service against vLLM on one GPU, in one call of at most TIME_LIMIT seconds (570). Writes OUT/results.json, OUT/log.txt
+# and OUT/engines.log; a later call on the same machine continues with the results of the earlier ones.
+#   tools/gpu_bench/run.sh PART…          all parts but warm if none is named; parts of one engine are measured together
+#   DRY_RUN=1 tools/gpu_bench/run.sh      the same steps with the demo model on a CPU, short and small: a test of the script
 # Parts, by the engine they need
-#   our flags:  warm          starts the engine once, so that what it compiles is there for the next start
-#               pairs         ours and raw vLLM in turns: captions and Stage-A with 240, 16 and 1 clients
-#               raw           raw vLLM alone, with 240 clients and with 1: what fp8 is read against where there is no time for pairs
-#               profile       what bounds the engine with 240 clients of our service: OUT/profile.txt
+#   our flags:  warm          starts the engine once, which caches its compiled kernels for the next start
+#               pairs         ours and raw vLLM alternately: captions and Stage-A with 240, 16 and 1 clients
+#               raw           raw vLLM alone, with 240 clients and with 1: the baseline of fp8 if there is no time for pairs
+#               profile       the bottleneck with 240 clients of our service: OUT/profile.txt
 #               more-pairs    the same with 64
 #               stage-b       the same as pairs for tickets: sampled tokens a second of the worker against the raw engine's
-#               tickets       tickets that their first four votes decide
+#               tickets       tickets that are decided by their first four votes
 #               free          raw vLLM with our caption grammar against raw vLLM without one
-#   stock       `vllm serve` as it comes, with 240 clients: with our grammar, and without any
+#   stock       `vllm serve` with its own defaults and 240 clients: with our grammar, and without one
 #   fp8, encoder-graphs, shared-tensors
-#               our flags and that lever (engines.py), raw, with 240 clients: to be read against the raw side of pairs
+#               our flags and that lever (engines.py), raw, with 240 clients: compare with the raw side of pairs
 #   recited, drafts, drafts-graphs, recited-stock
-#               answers that are the labels of drawn scenes (recited.py), raw, with 240 clients: our flags, guessing ahead, that with
-#               encoder-graphs, and vLLM as it comes; to be read against each other
+#               answers are the labels of drawn scenes (replay_engine.py), raw, with 240 clients: our flags, with drafts, with drafts and
+#               encoder-graphs, and vLLM with its defaults; compare them with each other
 #   drafts-pairs, drafts-stage-b
-#               as pairs and stage-b, on the engine that guesses ahead; as many of three rounds of pairs as there is time for
-#   twins       two engines with our flags on the one GPU, 120 clients each, raw
+#               as pairs and stage-b, on the engine with drafts; up to three rounds of pairs, as time allows
+#   twins       two engines with our flags on one GPU, 120 clients each, raw
 #   transformers  Stage-A by transformers in batches of 8
 #   quality     the demo model on 200 held-out scenes, through the service: bf16, fp8, and bf16 without drafts
 #   same        the demo model's answers with and without drafts, one client, compared
-# PARTS is where pack.sh's PART.* are (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is where its py-spy is
-# (build/gpu/extra), without which there is no profile. Which GPU and cores: CUDA_VISIBLE_DEVICES and taskset. Calls at once, on
-# GPUs of their own, want a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones; another vLLM another SITE.
+# PARTS is the folder of pack.sh's PART.* (build/gpu/serve), unpacked once into SITE (/tmp/vqc-site); EXTRA is the folder of its py-spy
+# (build/gpu/extra), which profile needs. CUDA_VISIBLE_DEVICES and taskset choose GPU and cores. Concurrent calls, each on a GPU of its
+# own, need a STATE (/tmp/vqc-bench) each, where a call leaves its results for later ones; another vLLM needs another SITE.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$SECONDS
@@ -43,10 +43,10 @@ export PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1
 
 if [ -n "${DRY_RUN:-}" ]; then
     export PYTHONPATH=$PWD
-    model=deploy/demo/model; state=$out; more=(--dry)
+    model=deploy/demo/model; state=$out; more=(--dry-run)
 else
     state=${STATE:-/tmp/vqc-bench}; more=(); mkdir -p "$state"
-    exec 9> "$site.lock"; flock 9  # a call beside this one, on another GPU, finds all unpacked
+    exec 9> "$site.lock"; flock 9  # a concurrent call on another GPU waits until all is unpacked
     nvidia-smi --query-gpu=index,name,memory.total,memory.used,driver_version --format=csv,noheader || true
     echo "shared memory: $(df -h --output=size,avail /dev/shm | tail -1); byte code: ${PYTHONDONTWRITEBYTECODE:-kept}"
     echo "GPU ${CUDA_VISIBLE_DEVICES:-all}, cores $(taskset -pc $$ | sed 's/.*: //'), $(uname -r)"
@@ -57,12 +57,12 @@ else
     mkdir -p "$site/vqc.dist-info"; printf 'Metadata-Version: 2.1\nName: vqc\nVersion: 0.1.0\n' > "$site/vqc.dist-info/METADATA"
     echo "def setNumThreads(count): pass  # OpenCV is 150 MB, and nothing here augments" > "$site/cv2.py"
     export PYTHONPATH=$PWD:$site FLASHINFER_DISABLE_VERSION_CHECK=1
-    # Three generations of processes import all of vLLM before an engine starts: byte code is kept, wherever modules lie.
+    # Three generations of processes import all of vLLM before an engine starts: keep the byte code.
     unset PYTHONDONTWRITEBYTECODE; export PYTHONPYCACHEPREFIX=/tmp/vqc-bytecode
-    export VLLM_WORKER_MULTIPROC_METHOD=spawn  # what vLLM wants to be told before it shares tensors; it spawns in any case
-    # Every sampled request here has a seed, which FlashInfer's sampler cannot take: without it nothing is compiled for nothing.
+    export VLLM_WORKER_MULTIPROC_METHOD=spawn  # vLLM requires it for shared tensors; it spawns in any case
+    # FlashInfer's sampler takes no seeds, and every sampled request here has one: do not compile it.
     export VLLM_USE_FLASHINFER_SAMPLER=0
-    if [ -d "$site/torch" ]; then  # vLLM 0.32 with its own torch, on the machine's libraries of NVIDIA but those that came along
+    if [ -d "$site/torch" ]; then  # vLLM 0.32 with its own torch, on the machine's NVIDIA libraries, except those in SITE
         for library in "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"/nvidia/*; do
             [ -e "$site/nvidia/${library##*/}" ] || ln -s "$library" "$site/nvidia/"
         done

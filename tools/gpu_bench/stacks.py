@@ -1,4 +1,4 @@
-"""What py-spy recorded of a process, as tables of functions."""
+"""Recordings of a process by py-spy, as tables of functions."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ RATE = 100
 
 
 async def record(py_spy: str, pid: int, seconds: int, out: Path, *options: str) -> str:
-    """Folded stacks of all threads of a process, their names first; ``options`` are py-spy's. Needs the right to ptrace.
+    """Folded stacks of all threads of a process, each starting with its name; ``options`` are py-spy's. Needs ptrace rights.
 
     Raises:
-        RuntimeError: py-spy failed; the message is what it said.
+        RuntimeError: py-spy failed; the message has its output.
     """
     await output_of(
         f"py-spy of {pid}", py_spy, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(RATE),
         "--format", "raw", "--nonblocking", "--threads", "--function", *options, "--output", str(out),
     )  # fmt: skip
-    return _taken(out)
+    return _pop_text(out)
 
 
-def _taken(path: Path) -> str:
+def _pop_text(path: Path) -> str:
+    """The text of a file, which is deleted."""
     text = path.read_text("utf-8", "replace")
     path.unlink()
     return text
 
 
 def tables(folded: str, seconds: float, only: str = "", most: int = 25) -> list[str]:
-    """Lines: each thread's share of the time, then the functions by the time in themselves and with what they called.
+    """Lines: the share of each thread, then functions by their own time and by their time with callees.
 
-    Shares are of the samples that one thread would have made in ``seconds``; several threads can make more than 1, and what
-    py-spy failed to read is missing. With ``only``, a thread's name that was recorded whether it ran or not, they are of what
-    was read of it, and the functions its own.
+    A share is relative to the samples of one busy thread in ``seconds``: several threads can exceed 1, and samples that py-spy
+    failed to read are missing. With ``only``, the name of a thread that was recorded while idle too, shares are relative to the
+    samples of this thread, and functions are its own.
     """
     threads, own, total = Counter[str](), Counter[str](), Counter[str]()
     for line in folded.splitlines():

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from loadtest.suites.train import VARIANTS, Load, config, row
+from loadtest.suites.train import VARIANTS, TrainPlan, train_config, train_row
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 ROW, LONG_ROW, LONGEST_ROW = 8192, 12_288, 16_384
@@ -40,7 +40,7 @@ class Session:
         self.model, self.tiny = arguments.model, arguments.tiny
         few = {"steps": 2, "warmup": 1, "batch_size": 2, "row_tokens": 2048, "lora_rank": 4, "workers": 1}
         real = {"steps": 12, "warmup": 3, "batch_size": 7, "row_tokens": ROW, "lora_rank": 32, "workers": 4}
-        self.load = Load(
+        self.load = TrainPlan(
             model=str(self.model),
             photos=0,
             size_wh=(1, 1),
@@ -101,7 +101,7 @@ class Session:
         load = replace(self.load, steps=steps, row_tokens=self.load.row_tokens if self.small else row_tokens or ROW)
         for name, variant in zip(names, variants, strict=True):
             path = self.work / f"{name}.yaml"
-            path.write_text(yaml.safe_dump(config(self.work, load, BY_NAME[self._known(variant)])))
+            path.write_text(yaml.safe_dump(train_config(self.work, load, BY_NAME[self._known(variant)])))
             paths.append(str(path))
         options = ["--warmup", str(self.load.warmup), *(["--profile"] if profile else [])]
         found = self.process(" ".join(names), ["trainer.training.measure", *paths, *options], least=least)
@@ -136,7 +136,7 @@ class Session:
             by_variant.setdefault(run["variant"], []).append(
                 {key: value for key, value in run.items() if key != "variant"}
             )
-        self.found["rows"] = [asdict(row(name, runs)) for name, runs in by_variant.items()]
+        self.found["rows"] = [asdict(train_row(name, runs)) for name, runs in by_variant.items()]
         (self.out / "one.json").write_text(json.dumps(self.found, indent=1, default=str))
         (self.out / "one.profiles.txt").write_text("\n\n".join(self.profiles))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from loadtest.suites.train import config
+from loadtest.suites.train import train_config
 from tools.train_bench.one import BY_NAME, Session, asked
 
 WAYS = ("one", "ddp", "zero3", "fsdp2", "zero2", "one+compiled", "ddp+compiled")
@@ -24,7 +24,7 @@ def tree(session: Session, way: str) -> dict[str, Any]:
     """The configuration of a way to train."""
     base, _, compiled = way.partition("+")
     variant = "sft+packing+compiled" if compiled and not session.small else "sft+packing+recompute"
-    found = config(session.work / way, session.load, BY_NAME[variant])
+    found = train_config(session.work / way, session.load, BY_NAME[variant])
     training = found["training"]
     training |= {"max_steps": STEPS, "logging_steps": 1, "learning_rate": 1e-4, "lr_scheduler_type": "constant"}
     training["gradient_accumulation_steps"] = 2 if base == "one" else 1

@@ -1,0 +1,1 @@
+"""The service against vLLM on one GPU; ``run.sh`` says how."""
