@@ -1,4 +1,4 @@
-"""``vqc-train``: everything the trainer does, as commands. Heavy imports happen inside the commands."""
+"""The ``vqc-train`` command. Heavy imports happen inside the subcommands, so ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OUT = click.Path(path_type=Path)
 
 
 class _Group(click.Group):
-    """Turns the product's errors into one message and exit status 1."""
+    """Reports an error of this product as one message with exit status 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -27,17 +27,19 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Train, evaluate and export the model that the service serves."""
+    """Train, evaluate and export models for the service."""
 
 
 @main.command()
 @click.argument("config", type=_FILE)
-@click.option("--base", type=_FILE, help="Configuration that CONFIG is laid over.")
-@click.option("--debug", is_flag=True, help="Log more, and write the first conversation as the model reads it.")
+@click.option("--base", type=_FILE, help="Base configuration that CONFIG is merged over.")
+@click.option(
+    "--debug", is_flag=True, help="Log debug messages, and write the first conversation as the model reads it."
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bool) -> None:
-    """Train as CONFIG (YAML) says. Under torchrun, one process for each device."""
+    """Run the training of CONFIG (YAML). Use torchrun for one process per device."""
     from trainer.config import load_config, notes, resolved_yaml
 
     loaded = load_config(config, base)
@@ -66,11 +68,13 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
 @click.argument("checkpoint", type=_DIRECTORY)
 @click.argument("out", type=_OUT)
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
-@click.option("--register", is_flag=True, help="Push OUT to the registry and print the version's digest too.")
-@click.option("--registry", "where", envvar="VQC_REGISTRY", show_envvar=True, metavar="WHERE", help="For --register.")
+@click.option("--register", is_flag=True, help="Push OUT to the registry and print the version's digest.")
+@click.option(
+    "--registry", "where", envvar="VQC_REGISTRY", show_envvar=True, metavar="WHERE", help="Registry for --register."
+)
 @click.option("--alias", metavar="NAME", help="Point this alias at the registered version.")
 def export(checkpoint: Path, out: Path, dtype: str, register: bool, where: str | None, alias: str | None) -> None:
-    """Merge CHECKPOINT into OUT, the model directory that the service serves."""
+    """Merge CHECKPOINT and write OUT, a model directory for the service."""
     if register and not where:
         raise click.UsageError("--register needs --registry or VQC_REGISTRY")
     if alias and not register:
@@ -86,13 +90,19 @@ def export(checkpoint: Path, out: Path, dtype: str, register: bool, where: str |
 
 @main.command()
 @click.argument("model_dir", type=_DIRECTORY, required=False)
-@click.option("--url", help="Score the running service at this address instead of MODEL_DIR.")
-@click.option("--api-key", envvar="VQC_API_KEY", help="Key for the service.")
-@click.option("--data", type=_FILE, required=True, help="Photos with labels (JSONL).")
-@click.option("--tickets", type=_FILE, help="Tickets with labels (JSONL), for verdict accuracy.")
-@click.option("--limit", type=click.IntRange(min=1), help="Score the first N records only.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Photos at a time.")
-@click.option("--max-new-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Of a caption.")
+@click.option("--url", help="Evaluate the running service at this URL instead of MODEL_DIR.")
+@click.option("--api-key", envvar="VQC_API_KEY", help="API key of the service.")
+@click.option("--data", type=_FILE, required=True, help="Labelled photos (JSONL).")
+@click.option("--tickets", type=_FILE, help="Labelled tickets (JSONL), for the verdict accuracy.")
+@click.option("--limit", type=click.IntRange(min=1), help="Evaluate only the first N records.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
+    help="Photos per batch, or concurrent requests with --url.",
+)  # fmt: skip
+@click.option(
+    "--max-new-tokens", type=click.IntRange(min=1), default=2048, show_default=True,
+    help="Longest caption, tokens (MODEL_DIR only).",
+)  # fmt: skip
 @click.option("--report", type=_OUT, help="Directory for report.json and a page with the worst photos.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as one JSON document.")
 def evaluate(
@@ -107,9 +117,9 @@ def evaluate(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Score MODEL_DIR, or the service at --url, on labelled photos."""
+    """Evaluate MODEL_DIR, or the service at --url, on labelled photos and tickets."""
     if (model_dir is None) == (url is None):
-        raise click.UsageError("name either MODEL_DIR or --url")
+        raise click.UsageError("give either MODEL_DIR or --url")
     from trainer.evaluation import evaluate_model
 
     result = evaluate_model(
@@ -134,13 +144,15 @@ def evaluate(
 
 @main.command()
 @click.argument("source", type=_FILE)
-@click.option("--out", type=_OUT, help="File for the result; default: standard output.")
-@click.option("--swift-version", type=click.Choice(["3", "4"]), default="4", show_default=True, help="To write.")
-@click.option("--json", "as_json", is_flag=True, help="Print result and list as one JSON document.")
+@click.option("--out", type=_OUT, help="Output file; default: standard output.")
+@click.option(
+    "--swift-version", type=click.Choice(["3", "4"]), default="4", show_default=True, help="ms-swift version to write."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result and the unconverted keys as one JSON document.")
 def convert(source: Path, out: Path | None, swift_version: str, as_json: bool) -> None:
-    """Turn ms-swift's YAML or args.json into a configuration of ours, or ours into ms-swift's YAML.
+    """Convert ms-swift's YAML or args.json to a configuration of this trainer, or the other way round.
 
-    What has no counterpart is listed on standard error. Exit status 1 when the result cannot run as it is.
+    Keys without a counterpart are listed on standard error. The exit status is 1 if the result cannot run unchanged.
     """
     from trainer.convert import convert as convert_file
 
@@ -153,22 +165,27 @@ def convert(source: Path, out: Path | None, swift_version: str, as_json: bool) -
         if out is None:
             click.echo(result.text, nl=False)
         for item in result.conversion.lost:
-            click.echo(f"not taken over: {item}", err=True)
+            click.echo(f"not converted: {item}", err=True)
         for problem in result.problems:
-            click.echo(f"to settle: {problem}", err=True)
+            click.echo(f"to fix: {problem}", err=True)
     if result.problems:
         raise SystemExit(1)
 
 
 @main.command()
 @click.argument("out", type=_OUT)
-@click.option("--seed", type=int, default=0, show_default=True, help="First scene seed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the scenes.")
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Number of photos.")
-@click.option("--tickets", type=click.IntRange(min=0), default=0, show_default=True, help="Tickets beside the photos.")
-@click.option("--domain", type=click.Choice(["base", "shifted"]), default="base", show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Drawing processes.")
+@click.option(
+    "--tickets", type=click.IntRange(min=0), default=0, show_default=True, help="Number of additional tickets."
+)
+@click.option(
+    "--domain", type=click.Choice(["base", "shifted"]), default="base", show_default=True,
+    help="shifted adds a new brand and a new item.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
 def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers: int) -> None:
-    """Draw COUNT labelled photos into OUT: OUT/images and OUT/data.jsonl."""
+    """Draw labelled synthetic photos into OUT: OUT/images and OUT/data.jsonl."""
     from scenes.rules import RULES
     from scenes.write import write_dataset, write_tickets
 
@@ -187,12 +204,12 @@ def scenes(out: Path, seed: int, count: int, tickets: int, domain: str, workers:
 
 @main.command()
 @click.argument("data", type=_FILE)
-@click.option("--summary", is_flag=True, help="Every photo needs a summary (summary or mixed mode).")
-@click.option("--decode", is_flag=True, help="Decode every pixel, which finds files that end early.")
-@click.option("--report", "page", type=_OUT, help="Directory for a page and a picture that draw the annotations.")
+@click.option("--summary", is_flag=True, help="Require a summary in every photo record (summary or mixed mode).")
+@click.option("--decode", is_flag=True, help="Decode all pixels, which finds truncated files.")
+@click.option("--report", "page", type=_OUT, help="Directory for an HTML page and a picture with drawn annotations.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def validate(data: Path, summary: bool, decode: bool, page: Path | None, as_json: bool) -> None:
-    """Check every record of DATA (JSONL); exit status 1 when one cannot be used."""
+    """Check every record of DATA (JSONL). The exit status is 1 if one cannot be used."""
     from trainer.data import SampleDataset
     from trainer.data import validate as check
 
@@ -215,10 +232,14 @@ def validate(data: Path, summary: bool, decode: bool, page: Path | None, as_json
 @main.command("contact-sheet")
 @click.argument("config", type=_FILE)
 @click.argument("out", type=_OUT)
-@click.option("--records", type=click.IntRange(min=1), default=4, show_default=True, help="Photos, one a row.")
-@click.option("--variants", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each photo.")
+@click.option(
+    "--records", type=click.IntRange(min=1), default=4, show_default=True, help="Number of photos, one per row."
+)
+@click.option(
+    "--variants", type=click.IntRange(min=1), default=5, show_default=True, help="Number of epochs per photo."
+)
 def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
-    """Draw OUT (PNG): photos of CONFIG's training data as augmentation makes them, labels drawn."""
+    """Write OUT (PNG): augmented photos of CONFIG's training data with their labels drawn."""
     from trainer.config import load_config
     from trainer.data import dataset_from_config
     from trainer.data.report import write_contact_sheet
@@ -233,10 +254,13 @@ def contact_sheet(config: Path, out: Path, records: int, variants: int) -> None:
 
 @main.command()
 @click.argument("out", type=_OUT)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
-@click.option("--size", type=click.Choice(["tiny", "demo", "4b"]), default="tiny", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random weights.")
+@click.option(
+    "--size", type=click.Choice(["tiny", "demo", "4b"]), default="tiny", show_default=True,
+    help="tiny: 3 M parameters, demo: 11 M, 4b: the shape of Qwen3-VL-4B.",
+)  # fmt: skip
 def tiny(out: Path, seed: int, size: str) -> None:
-    """Make OUT, a complete Qwen3-VL checkpoint of random parameters: a few million, or the shape of the 4B model."""
+    """Create OUT, a complete Qwen3-VL checkpoint with random weights."""
     from trainer.tiny_checkpoint import SIZES, build_tiny_checkpoint
 
     try:
@@ -248,9 +272,15 @@ def tiny(out: Path, seed: int, size: str) -> None:
 @main.command()
 @click.argument("output", type=_DIRECTORY)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9464,
+    show_default=True,
+    help="Port to listen on; 0: any free port.",
+)
 def exporter(output: Path, host: str, port: int) -> None:
-    """Serve the progress of every run below OUTPUT to Prometheus, until interrupted."""
+    """Serve the progress of all runs below OUTPUT to Prometheus, until interrupted."""
     from threading import Event
 
     from trainer.prometheus_exporter import serve

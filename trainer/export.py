@@ -1,7 +1,7 @@
-"""From a checkpoint to what the service serves: path in, path out.
+"""Exports a checkpoint to the model directory that the service serves.
 
-The exported directory holds merged bfloat16 weights, tokenizer, processors, chat template and generation config (byte
-for byte the base's) and ``vqc_manifest.json``, which names the digests of the contract it was trained under.
+The directory holds merged bfloat16 weights, tokenizer, processors, chat template and generation config (byte for byte
+the base's) and ``vqc_manifest.json``, which names the digests of the contract that the model was trained under.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ ADAPTER = "adapter_config.json"
 
 
 class ContractChanged(VqcError):
-    """A checkpoint trained under another contract (prompts, codec, …) than the running code's. ``parts`` names which."""
+    """The checkpoint was trained under another contract (prompts, codec, …) than the running code's; see ``parts``."""
 
     def __init__(self, parts: list[str]) -> None:
         self.parts = parts
         super().__init__(
-            f"the checkpoint was trained under another {', '.join(parts)}; export it with the code it was trained with"
+            f"the checkpoint was trained under another {', '.join(parts)}; export it with the code that trained it"
         )
 
 
 def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
-    """``out``, now a complete model directory. Appears all at once: a failed export leaves nothing behind.
+    """Writes a complete model directory to ``out`` and returns it. A failed export leaves nothing behind.
 
     Raises:
-        InvalidValue: ``checkpoint`` is no checkpoint, or ``out`` exists and is not empty.
-        ContractChanged: it was trained under another contract.
+        InvalidValue: ``checkpoint`` is not a checkpoint, or ``out`` exists and is not empty.
+        ContractChanged: the checkpoint was trained under another contract.
     """
     _check(checkpoint, out)
     without_loading_bars()
@@ -51,7 +51,7 @@ def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
         base = _base_directory(checkpoint, provenance)
         _write_weights(checkpoint, base, partial, dtype)
         copy_processor(base, partial)
-        copy_processor(checkpoint, partial)
+        copy_processor(checkpoint, partial)  # second: the checkpoint's own files replace the base's
         manifest = _manifest(checkpoint, base, partial, provenance)
         text = json.dumps(manifest, ensure_ascii=False, indent=2)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -69,13 +69,15 @@ def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
 
 def _check(checkpoint: Path, out: Path) -> None:
     if not (checkpoint / ADAPTER).exists() and not (checkpoint / "config.json").exists():
-        raise InvalidValue("checkpoint", str(checkpoint), "name a checkpoint directory, such as runs/x/checkpoint-100")
+        raise InvalidValue(
+            "checkpoint", str(checkpoint), "name a checkpoint directory, such as output/x/checkpoint-100"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidValue("out", str(out), "name a directory that does not exist")
 
 
 def _base_directory(checkpoint: Path, provenance: Provenance | None) -> Path:
-    """The directory of the weights that a checkpoint's adapter belongs to; a full checkpoint is its own."""
+    """The directory of the base weights of a checkpoint's adapter; a full checkpoint is its own base."""
     adapter = checkpoint / ADAPTER
     if not adapter.exists():
         return checkpoint
@@ -85,13 +87,13 @@ def _base_directory(checkpoint: Path, provenance: Provenance | None) -> Path:
             return Path(place)
     if Path(name).is_absolute():
         raise InvalidValue(
-            "base_model_name_or_path", name, f"the adapter's base is gone; correct it in {str(adapter)!r}"
+            "base_model_name_or_path", name, f"the adapter's base does not exist; correct its path in {str(adapter)!r}"
         )
     return local_directory(name)
 
 
 def _write_weights(checkpoint: Path, base: Path, out: Path, dtype: str) -> None:
-    """Merges in float32, then rounds once."""
+    """Merges the adapter in float32 and rounds the result once to ``dtype``."""
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 

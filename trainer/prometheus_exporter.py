@@ -1,7 +1,7 @@
-"""How far training runs are, for Prometheus: read from the ``logging.jsonl`` that every run writes anyway.
+"""Exports the progress of training runs to Prometheus, from the ``logging.jsonl`` that every run writes anyway.
 
-A run neither waits for a scraper nor ends with one: the exporter is a process of its own beside the output directory
-(``vqc-train exporter output/``), and a run that has died goes on showing when it was last heard of.
+The exporter (``vqc-train exporter output/``) is a separate process next to the output directory: a run never waits for a
+scraper, and after a run has died its metrics still show when it logged last.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from prometheus_client.registry import Collector
 
 LOG_NAME = "logging.jsonl"
 LATEST_RUNS = 20
-"""Most runs shown, those that were heard of last: the number of series must not grow with the years."""
+"""Number of exported runs, those that logged last: the number of series must not grow without bound."""
 _TAIL_BYTES = 65_536
 _KNOWN = {
     "step": ("vqc_train_step", "Optimizer steps done."),
     "steps": ("vqc_train_steps", "Optimizer steps planned."),
     "train/loss": ("vqc_train_loss", "Training loss."),
-    "train/token_acc": ("vqc_train_token_accuracy_ratio", "Part of the target tokens that were predicted right."),
+    "train/token_acc": ("vqc_train_token_accuracy_ratio", "Share of the target tokens that were predicted correctly."),
     "train/grad_norm": ("vqc_train_gradient_norm", "Norm of the gradient before clipping."),
     "train/lr": ("vqc_train_learning_rate", "Highest learning rate of any tower."),
-    "train/samples_per_s": ("vqc_train_samples_per_second", "Samples trained on, by all ranks."),
-    "train/tokens_per_s": ("vqc_train_tokens_per_second", "Tokens trained on, by all ranks."),
-    "eval/loss": ("vqc_train_eval_loss", "Loss on the validation records."),
+    "train/samples_per_s": ("vqc_train_samples_per_second", "Training samples per second, over all ranks."),
+    "train/tokens_per_s": ("vqc_train_tokens_per_second", "Training tokens per second, over all ranks."),
+    "eval/loss": ("vqc_train_eval_loss", "Loss on the evaluation records."),
 }
-"""Names in the log, and the metric and its meaning that each becomes."""
+"""Name in the log → (metric, help text)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """The latest value of every name that a run has logged, when it was heard of (Unix seconds), whether it has ended."""
+    """The latest value of every name that a run has logged, the time of its last log line (Unix seconds), its state."""
 
     run: str
     values: dict[str, float]
-    heard_at: float
+    logged_at: float
     finished: bool
 
 
 def progress_of(log: Path, root: Path) -> RunProgress:
-    """What the end of a run's log says. A last line that is still being written is left out."""
+    """The progress of a run from the end of its log. An incomplete last line is ignored."""
     values: dict[str, float] = {}
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -59,23 +59,23 @@ def progress_of(log: Path, root: Path) -> RunProgress:
     return RunProgress(
         run=root.name if run == "." else run,
         values=values,
-        heard_at=log.stat().st_mtime,
+        logged_at=log.stat().st_mtime,
         finished="train/runtime_s" in values,
     )
 
 
 class TrainingProgress(Collector):
-    """The metrics of the runs below a directory, read anew at every scrape."""
+    """The metrics of the runs below a directory, read at every scrape."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics without any run."""
+        """The metrics, without samples."""
         yield from self._families([])
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics of the runs heard of last."""
+        """The metrics of the runs that logged last."""
         logs = sorted(self._root.rglob(LOG_NAME), key=lambda log: log.stat().st_mtime)
         yield from self._families([progress_of(log, self._root) for log in logs[-LATEST_RUNS:]])
 
@@ -83,13 +83,13 @@ class TrainingProgress(Collector):
         for name, (metric, text) in _KNOWN.items():
             values = [(run.run, run.values[name]) for run in runs if name in run.values]
             yield _family(metric, text, values)
-        silence = [(run.run, max(0.0, time() - run.heard_at)) for run in runs]
-        yield _family("vqc_train_silence_seconds", "Time since the run has logged anything.", silence)
-        yield _family("vqc_train_finished", "1 once the run has ended by itself.", [(r.run, r.finished) for r in runs])
+        silence = [(run.run, max(0.0, time() - run.logged_at)) for run in runs]
+        yield _family("vqc_train_silence_seconds", "Time since the last log line of the run.", silence)
+        yield _family("vqc_train_finished", "1 once the run has finished.", [(r.run, r.finished) for r in runs])
 
 
 def serve(root: Path, host: str, port: int) -> tuple[WSGIServer, int]:
-    """Begins to serve the metrics of the runs below ``root``; the server, and the port it listens on."""
+    """Starts a server for the metrics of the runs below ``root``; returns it and the port it listens on."""
     registry = CollectorRegistry()
     registry.register(TrainingProgress(root))
     server, _ = start_http_server(port, host, registry)

@@ -1,9 +1,9 @@
-"""Makes a complete Qwen3-VL checkpoint of a few million random parameters, so that every path runs offline on CPU.
+"""Creates a complete Qwen3-VL checkpoint with a few million random parameters, so that everything runs offline on a CPU.
 
     python -m trainer.tiny_checkpoint OUT
 
-The directory opens with ``AutoProcessor`` and ``AutoModelForImageTextToText`` and is served by vLLM. Its weights are
-random: what it says means nothing until it is trained. The same seed writes the same bytes.
+``AutoProcessor`` and ``AutoModelForImageTextToText`` open the directory, and vLLM serves it. Its weights are random, so
+its answers are meaningless until it is trained. The same seed writes the same bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHAT_TEMPLATE = """\
 class Architecture:
     """The sizes of a Qwen3-VL. The defaults give 3 M parameters.
 
-    ``deepstack`` names the vision layers whose features are added to the first text layers. Photos are resized to
+    ``deepstack`` lists the vision layers whose features are added to the first text layers. Photos are resized to
     between ``min_pixels`` and ``max_pixels``, in steps of 32 px; each 32 x 32 px is one token.
     """
 
@@ -68,14 +68,14 @@ class Architecture:
     vision_heads: int = 4
     vision_mlp: int = 256
     vision_grid: int = 32
-    """Side of the learned grid of position embeddings, interpolated to each photo's own."""
+    """Side of the learned grid of position embeddings, which is interpolated to each photo's grid."""
     deepstack: tuple[int, ...] = (0, 1, 2)
 
     min_pixels: int = 65_536
     max_pixels: int = 786_432
 
     vocabulary: int = 0
-    """Rows of the embedding, when that is more than the tokenizer has tokens."""
+    """Rows of the embedding, if more than the tokenizer has tokens."""
 
 
 SIZES = {
@@ -112,8 +112,8 @@ SIZES = {
         vocabulary=151_936,
     ),
 }
-"""``tiny`` to run every path in seconds, ``demo`` (11 M parameters) to learn to see drawn scenes of 512 x 384 px, ``4b`` to
-measure speed: the shape of Qwen3-VL-4B-Instruct, random weights (9 GB; 30 GB of memory to make)."""
+"""``tiny`` runs everything in seconds. ``demo`` (11 M parameters) can learn to see drawn scenes of 512 x 384 px. ``4b`` is for
+speed measurements: the shape of Qwen3-VL-4B-Instruct with random weights (9 GB; creating it takes 30 GB of memory)."""
 
 
 def build_tiny_checkpoint(
@@ -123,17 +123,17 @@ def build_tiny_checkpoint(
     architecture: Architecture | None = None,
     corpus: Iterable[str] | None = None,
 ) -> Path:
-    """``out``, now a complete checkpoint directory: bfloat16 weights, tokenizer, processors, chat template.
+    """Writes a complete checkpoint directory to ``out`` and returns it: bfloat16 weights, tokenizer, processors, template.
 
-    ``corpus`` is the text that the tokenizer learns its pieces from; the domain's own by default. The files appear all
-    at once: a build that fails leaves no directory behind.
+    ``corpus`` is the text that the tokenizer learns its pieces from; the default is the domain's own words. A failed
+    build leaves no directory behind.
 
     Raises:
-        FileExistsError: ``out`` is there already and not empty.
+        FileExistsError: ``out`` exists and is not empty.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{str(out)!r} exists; name a directory that does not")
+        raise FileExistsError(f"{str(out)!r} exists; name a new directory")
     architecture = architecture or Architecture()
     tokenizer = train_tokenizer(domain_corpus(seed=0) if corpus is None else corpus)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def build_tiny_checkpoint(
             (partial / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         from trainer.tiny_weights import write_weights
 
-        write_weights(partial, seed=seed, device=_where(architecture))
+        write_weights(partial, seed=seed, device=_drawing_device(architecture))
         for path in partial.iterdir():
             path.chmod(0o644)
         partial.chmod(0o755)
@@ -161,15 +161,18 @@ def build_tiny_checkpoint(
     return out
 
 
-def _where(architecture: Architecture) -> str:
-    """Where the weights are drawn: billions on a GPU, if there is one, in seconds; few on the CPU, the same everywhere."""
+def _drawing_device(architecture: Architecture) -> str:
+    """Where random weights are drawn: billions on a GPU if there is one, which takes seconds; few always on the CPU.
+
+    A CPU draws the same numbers on every machine.
+    """
     import torch
 
     return "cuda" if architecture.vocabulary and torch.cuda.is_available() else "cpu"
 
 
 def _model_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, object]:
-    """``config.json``; the rotary keys are there in the spellings of transformers 4 and 5."""
+    """``config.json``, with the rotary keys in the spellings of both transformers 4 and 5."""
     a, token = architecture, tokenizer.token_to_id
     rope = {
         "rope_type": "default",
@@ -226,7 +229,7 @@ def _model_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str,
 
 
 def _mrope_section(head_dim: int) -> list[int]:
-    """The half head's frequencies shared out to time, height and width in Qwen3-VL's proportion (24, 20, 20 of 64)."""
+    """Half the head's frequencies, divided among time, height and width in Qwen3-VL's proportion (24, 20, 20 of 64)."""
     half = head_dim // 2
     space = half * 20 // 64
     return [half - 2 * space, space, space]
@@ -236,7 +239,7 @@ def _token_files(tokenizer: Tokenizer) -> dict[str, dict[str, object]]:
     end, pad = tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")
     return {
         "tokenizer_config.json": {
-            # Not Qwen2Tokenizer, which would put Qwen's own splitting in place of the file's.
+            # Not Qwen2Tokenizer, which would replace the file's pre-tokenizer by Qwen's own.
             "tokenizer_class": "PreTrainedTokenizerFast",
             "eos_token": "<|im_end|>",
             "pad_token": "<|endoftext|>",
@@ -270,11 +273,11 @@ def _processor_files(architecture: Architecture) -> dict[str, dict[str, object]]
 
 
 def main() -> None:
-    """The command: writes a checkpoint and says where."""
+    """Creates a checkpoint and prints its path."""
     parser = argparse.ArgumentParser(prog="python -m trainer.tiny_checkpoint", description=main.__doc__)
-    parser.add_argument("out", type=Path, help="directory to make")
-    parser.add_argument("--seed", type=int, default=0, help="of the random weights (default: %(default)s)")
-    parser.add_argument("--size", choices=SIZES, default="tiny", help="(default: %(default)s)")
+    parser.add_argument("out", type=Path, help="directory to create")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights (default: %(default)s)")
+    parser.add_argument("--size", choices=SIZES, default="tiny", help="size of the model (default: %(default)s)")
     arguments = parser.parse_args()
     print(build_tiny_checkpoint(arguments.out, seed=arguments.seed, architecture=SIZES[arguments.size]))
 

@@ -1,7 +1,7 @@
-"""The text that the tiny checkpoint's tokenizer learns its vocabulary from: the domain's own words.
+"""The text from which the tiny checkpoint's tokenizer learns its vocabulary: the words of the domain.
 
-Owns the taxonomy's spellings and sentences made of them. Nothing here is a label or a rule: a word that is missing only
-costs more tokens.
+It holds the taxonomy's terms and sentences made of them. Nothing here is a label or a rule: a missing word only costs
+more tokens.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ ENGLISH = ("image", "images", "text", "caption", "summary", "verdict", "reason",
 
 
 def domain_corpus(*, seed: int = 0, documents: int = 4000) -> Iterator[str]:
-    """Prompts, captions, Stage-A lines, tickets and verdicts; the same ones for a seed."""
+    """Prompts, captions, Stage-A lines and verdicts; the same ones for the same seed."""
     rng = random.Random(seed)
     yield from _fixed_texts()
     for _ in range(documents):

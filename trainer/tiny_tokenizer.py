@@ -1,7 +1,7 @@
 """The tiny checkpoint's tokenizer: byte-level BPE in which every integer of 0..1000 is one token.
 
-Token ids: the integer v of 0..1000 has id v, then the other bytes, then the learned pieces, then Qwen's special tokens.
-Every text survives encoding and decoding byte for byte (no normalizer).
+Token ids: the integer v of 0..1000 has id v; then follow the other bytes, the learned pieces and Qwen's special tokens.
+Encoding and decoding preserve every text byte for byte (there is no normalizer).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MARKUP_TOKENS = (
     "<think>",
     "</think>",
 )
-"""Qwen's other twelve: whole tokens that decoding keeps."""
+"""Qwen's other twelve added tokens, which decoding keeps."""
 
 MAX_PIECE_BYTES = 36
 """Longest learned piece: twelve Chinese characters."""
@@ -53,7 +53,7 @@ _NUMBERS = r"1000(?![0-9])|[0-9]{1,3}"
 
 
 def train_tokenizer(corpus: Iterable[str], *, pieces: int = 3200) -> Tokenizer:
-    """A tokenizer with at most ``pieces`` learned pieces; the same one for the same corpus.
+    """A tokenizer with at most ``pieces`` learned pieces; the same tokenizer for the same corpus.
 
     >>> tokenizer = train_tokenizer(["光纤"], pieces=4)
     >>> tokenizer.encode("[0, 37, 1000, 1001]").tokens
@@ -84,7 +84,7 @@ def _pre_tokenizer(pattern: str) -> pre_tokenizers.PreTokenizer:
 
 
 def _assemble(learned: Tokenizer) -> Tokenizer:
-    """The tokenizer with numbers first. ``ignore_merges`` takes a whole number as it stands, without merges for it."""
+    """The tokenizer with numbers first. ``ignore_merges`` keeps a whole number as one token, without merges for it."""
     model = json.loads(learned.to_str())["model"]
     numbers = [str(value) for value in range(NORM + 1)]
     others = sorted((piece for piece in model["vocab"] if piece not in set(numbers)), key=model["vocab"].__getitem__)

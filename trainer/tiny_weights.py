@@ -1,7 +1,7 @@
-"""First weights of a tiny checkpoint: what transformers draws, with places and numbers that start out in order.
+"""Initial weights of a tiny checkpoint: transformers' own, but number tokens and patch positions start as sinusoids.
 
-Trained from nothing, a model must first find out that 500 lies beside 501 and the left of a photo beside its middle. Both
-are known, so number tokens and patch positions begin as sinusoids (Vaswani 2017): near ones alike, far ones not.
+A model that is trained from scratch must first learn that 500 is next to 501, and the left of a photo next to its
+middle. Sinusoids (Vaswani 2017) give it that from the start: neighbours are similar, distant ones are not.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from transformers import AutoConfig, Qwen3VLForConditionalGeneration
 from vqc.geometry import NORM
 
 NUMBER_STD = 0.02
-"""Of the number embeddings: that of all others."""
+"""Standard deviation of the number embeddings: that of all other embeddings."""
 POSITION_STD = 0.2
-"""Of the patch position table: about half of what patches of a photo give."""
+"""Standard deviation of the patch position table: about half that of a photo's patch embeddings."""
 
 
 def sinusoids(count: int, width: int, *, longest: float, shortest: float) -> torch.Tensor:
-    """table_CW with unit variance: ``width`` / 2 waves in sine and cosine, wavelengths geometric between the two."""
+    """table_CW with unit variance: sine and cosine of ``width`` / 2 waves with geometrically spaced wavelengths."""
     waves = torch.logspace(math.log10(longest), math.log10(shortest), width // 2, dtype=torch.float64)
     phase = 2 * math.pi * torch.arange(count, dtype=torch.float64)[:, None] / waves
     return (math.sqrt(2) * torch.cat([phase.sin(), phase.cos()], 1)).float()
 
 
 def write_weights(directory: Path, *, seed: int, device: str = "cpu") -> None:
-    """Writes ``model.safetensors`` for ``config.json`` of ``directory``, in bfloat16; the same for the same seed and device."""
+    """Writes ``model.safetensors`` in bfloat16 for the ``config.json`` of ``directory``; seed and device determine it."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(directory))

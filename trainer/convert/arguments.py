@@ -1,4 +1,4 @@
-"""ms-swift's arguments as they are given: under version 4's names, one value as a list of one, each of its kind."""
+"""Normalises ms-swift's arguments: version 4's names, a single value as a list where a list is expected, types checked."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "fsdp_config": (str, dict),
     "init_weights": (str, bool),
 }
-"""Of arguments whose default is None, or that take more kinds than their default's."""
+"""Types of arguments whose default is None, or that accept other types than their default's."""
 
 
 def arguments_of(given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, Any]:
-    """The given arguments, tidied.
+    """The given arguments, normalised.
 
     Raises:
-        InvalidValue: a value of another kind than ms-swift takes.
+        InvalidValue: a value of a type that ms-swift does not accept.
     """
     renamed = {OLD_NAMES.get(name, name): value for name, value in given.items()}
     if renamed.get("target_regex") is not None and renamed.get("target_modules") == renamed["target_regex"]:
-        del renamed["target_modules"]  # args.json repeats it there
-    return {name: _tidy(name, value, defaults.get(name)) for name, value in renamed.items()}
+        del renamed["target_modules"]  # args.json repeats target_regex there
+    return {name: _normalise(name, value, defaults.get(name)) for name, value in renamed.items()}
 
 
-def _tidy(name: str, value: object, default: object) -> object:
+def _normalise(name: str, value: object, default: object) -> object:
     if value is None:
         return list(default) if isinstance(default, list) else default
     if isinstance(default, list):
@@ -59,8 +59,8 @@ def _tidy(name: str, value: object, default: object) -> object:
     kinds = _KINDS.get(name, () if default is None else (type(default),))
     if float in kinds or kinds == (int,):
         kinds = (int, float)
-    right = not kinds or isinstance(value, kinds)
-    if not right or (isinstance(value, bool) and kinds and bool not in kinds):
+    accepted = not kinds or isinstance(value, kinds)
+    if not accepted or (isinstance(value, bool) and kinds and bool not in kinds):  # a bool is an int in Python
         names = " or ".join(kind.__name__ for kind in kinds)
         raise InvalidValue(name, value, f"must be {names.replace('int or float', 'a number').replace('str', 'text')}")
     return value

@@ -1,4 +1,4 @@
-"""A configuration file of either side, converted to the other's."""
+"""Converts a configuration file of this trainer to ms-swift's, or the other way round."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SECTIONS = (
     "tuner",
     "training",
     "custom",
-)  # what both sides call deepspeed may be a mapping in both
+)  # not deepspeed, which may be a mapping in ms-swift's files too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedFile:
-    """A converted file. ``problems`` keep our configuration from loading until somebody settles them."""
+    """A converted file. ``problems`` must be fixed by hand before this trainer can load the result."""
 
     to: Literal["vqc", "ms-swift"]
     conversion: Conversion
@@ -35,7 +35,7 @@ class ConvertedFile:
 
     @property
     def text(self) -> str:
-        """The other side's YAML."""
+        """The converted configuration as YAML."""
         return yaml.safe_dump(self.conversion.tree, allow_unicode=True, sort_keys=False, width=120)
 
     def as_dict(self) -> dict[str, object]:
@@ -45,18 +45,18 @@ class ConvertedFile:
 
 
 def convert(path: Path, *, swift_version: Literal[3, 4] = 4) -> ConvertedFile:
-    """A file of sections (ours) to ms-swift's flat arguments, or flat arguments (YAML or ``args.json``) to ours.
+    """Converts a file of sections (ours) to ms-swift's flat arguments, or flat arguments (YAML, ``args.json``) to ours.
 
     Raises:
-        ConfigError: ours, but not valid.
-        InvalidValue: neither a mapping in YAML nor in JSON.
+        ConfigError: the file is ours but not valid.
+        InvalidValue: the file is not a mapping in YAML or JSON.
     """
     try:
         tree: object = parse_yaml(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidValue("source", str(path), f"is neither YAML nor JSON: {error}") from error
     if not isinstance(tree, Mapping):
-        raise InvalidValue("source", str(path), "is no mapping of keys")
+        raise InvalidValue("source", str(path), "must be a mapping of keys")
     if {"extends", "inherit"} & tree.keys() or any(isinstance(tree.get(name), Mapping) for name in _SECTIONS):
         return ConvertedFile(to="ms-swift", conversion=to_swift(load_config(path), version=swift_version), problems=())
     conversion = from_swift({str(key): value for key, value in tree.items()})

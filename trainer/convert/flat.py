@@ -1,4 +1,4 @@
-"""A configuration as dotted keys, and which of them say something."""
+"""A configuration as dotted keys, without the keys that have their default."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ALWAYS = ("model.model", "training.output_dir", "custom.train_jsonl", "rlhf.rlh
 
 
 def non_default_values(config: TrainConfig) -> dict[str, object]:
-    """The values of a configuration that are not the defaults, by dotted key; lists as lists."""
+    """The values of a configuration that differ from the defaults, by dotted key; tuples as lists."""
     return {key: value for key, value in _flat(config.model_dump(mode="json")) if not is_default(key, value)}
 
 
 def is_default(key: str, value: object) -> bool:
-    """Whether this is what a configuration without the key has."""
+    """Whether a configuration without the key has this value."""
     if value is None or key == "deepspeed.enabled":
         return not value
     return key not in _ALWAYS and key in _defaults() and _as_list(value) == _defaults()[key]
 
 
 def nest(flat: Mapping[str, object]) -> dict[str, object]:
-    """Sections of keys without what says nothing, in the schema's order."""
+    """The keys in their sections, in the schema's order; keys with their default are omitted."""
     tree: dict[str, Any] = {name: {} for name in TrainConfig.model_fields}
     for key, value in flat.items():
         if is_default(key, value):

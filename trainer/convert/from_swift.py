@@ -1,4 +1,4 @@
-"""From ms-swift's arguments to our keys."""
+"""Converts ms-swift's arguments to this trainer's keys."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from trainer.config.training import TrainingSection
 from trainer.convert.arguments import arguments_of
 from trainer.convert.flat import nest
 from trainer.convert.names import SAME, TOWERS, WITHOUT_EFFECT, swift_defaults, why_lost
-from trainer.convert.result import Conversion, Lost
+from trainer.convert.result import Conversion, LostKey
 from trainer.convert.values import mapping, zero_stage
 
 _UNSET: tuple[object, ...] = (None, "", [], {}, ())
 
 
 def from_swift(arguments: Mapping[str, object]) -> Conversion:
-    """Our configuration of a flat mapping of ms-swift's arguments (YAML, or a run's ``args.json``).
+    """Our configuration for a flat mapping of ms-swift's arguments (YAML, or a run's ``args.json``).
 
-    What the arguments leave out has ms-swift's default, also where ours is another.
+    A missing argument has ms-swift's default, even where ours differs.
 
     Raises:
-        InvalidValue: a value of another kind than ms-swift takes.
+        InvalidValue: a value of a type that ms-swift does not accept.
     """
-    return _Reader(arguments).conversion()
+    return _SwiftReader(arguments).conversion()
 
 
-class _Reader:
+class _SwiftReader:
     """One conversion: ``given`` under ms-swift 4's names, ``whole`` with its defaults, ``tree`` by our dotted keys."""
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
@@ -40,7 +40,7 @@ class _Reader:
         self.whole: dict[str, Any] = {**self.defaults, **self.given}
         self.distils = distils
         self.tree: dict[str, object] = {}
-        self.lost: list[Lost] = []
+        self.lost: list[LostKey] = []
         self.read: set[str] = set()
 
     def conversion(self) -> Conversion:
@@ -53,20 +53,20 @@ class _Reader:
         self._data()
         self._evaluation()
         if self.take("rlhf_type") and not self.distils:
-            self.lose("rlhf_type", "has no counterpart here; 'gkd' is the one kind")
+            self.lose("rlhf_type", "has no counterpart; only 'gkd' is supported")
         for name, value in self.given.items():
             if name not in self.read and name not in WITHOUT_EFFECT and not self._default(name, value):
                 self.lose(name, why_lost(name))
         return Conversion(tree=nest(self.tree), lost=tuple(self.lost))
 
     def take(self, name: str) -> Any:
-        """ms-swift's value of an argument, which counts as read."""
+        """Returns ms-swift's value of an argument and marks it as converted."""
         self.read.add(name)
         return self.whole.get(name)
 
     def lose(self, name: str, why: str) -> None:
-        """Notes a value that does not come along."""
-        self.lost.append(Lost(key=name, value=self.whole.get(name), why=why))
+        """Records a value that cannot be converted."""
+        self.lost.append(LostKey(key=name, value=self.whole.get(name), why=why))
 
     def put(self, key: str, value: object) -> None:
         """Sets one of our keys."""
@@ -88,25 +88,25 @@ class _Reader:
         dtype = str(self.whole["torch_dtype"] or "bfloat16").removeprefix("torch.")
         self.put("model.torch_dtype", dtype)
         if dtype not in _choices(ModelSection, "torch_dtype"):
-            self.lose("torch_dtype", "overflows in this model; bfloat16 is taken")
+            self.lose("torch_dtype", "overflows in this model; bfloat16 is used")
             self.put("model.torch_dtype", "bfloat16")
         attention = {"flash_attn": "flash_attention_2"}.get(value := self.take("attn_impl"), value)
         if attention in _choices(ModelSection, "attn_impl"):
             self.put("model.attn_impl", attention)
         elif attention is not None:
-            self.lose("attn_impl", "has no counterpart here; auto takes PyTorch's own varlen kernel when packing")
+            self.lose("attn_impl", "has no counterpart; auto uses PyTorch's varlen kernel when packing")
         length = self.take("max_length")
         self.read.add("max_model_len")
         if length is not None:
             self.put("global_max_length", length)
         else:
             self.lose(
-                "max_length", "means the model's own limit there; here it is 4096 unless global_max_length is set"
+                "max_length", "is the model's own limit in ms-swift; here it is 4096 unless global_max_length is set"
             )
         truncation = self.take("truncation_strategy") or "delete"
         self.put("template.truncation_strategy", truncation)
         if truncation not in _choices(TemplateSection, "truncation_strategy"):
-            self.lose("truncation_strategy", "has no counterpart here; 'delete' is taken")
+            self.lose("truncation_strategy", "has no counterpart; 'delete' is used")
             self.put("template.truncation_strategy", "delete")
 
     def _tuner(self) -> None:
@@ -122,7 +122,7 @@ class _Reader:
         if len(adapters) == 1 and not self.whole["resume_only_model"]:
             self.put("tuner.resume_from_checkpoint", adapters[0])
         elif len(adapters) > 1:
-            self.lose("adapters", "are several; merge all but the last into the model first")
+            self.lose("adapters", "only one is supported; merge all but the last into the model first")
 
     def _loop(self) -> None:
         name, directory = self.take("run_name"), self.take("output_dir")
@@ -142,12 +142,12 @@ class _Reader:
             self.put("training.gradient_accumulation_steps", ceil(16 / size) if size in range(1, 16) else 1)
         self.put("training.bf16", self._bf16())
         if self.whole["vit_gradient_checkpointing"] and not self._vit_is_trained():
-            self.tree.pop("training.vit_gradient_checkpointing")  # args.json says it of frozen ones too
+            self.tree.pop("training.vit_gradient_checkpointing")  # args.json has it for a frozen encoder too
         if self.whole["dataloader_num_workers"] == 0:
             self.put("training.dataloader_persistent_workers", False)
         reports = [place for place in self.whole["report_to"] if place in ("tensorboard", "none")]
         if reports != list(self.whole["report_to"]):
-            self.lose("report_to", "tensorboard alone is written, and always logging.jsonl")
+            self.lose("report_to", "only tensorboard is supported; logging.jsonl is always written")
         self.put("training.report_to", reports or ["none"])
 
     def _vit_is_trained(self) -> bool:
@@ -158,8 +158,8 @@ class _Reader:
         if self.take("fp16"):
             self.lose("fp16", why_lost("fp16"))
             return True
-        told = self.whole["bf16"]
-        return bool(told) if told is not None else self.tree["model.torch_dtype"] == "bfloat16"
+        bf16 = self.whole["bf16"]
+        return bool(bf16) if bf16 is not None else self.tree["model.torch_dtype"] == "bfloat16"
 
     def _optimizer(self) -> None:
         if self.whole["learning_rate"] is None:
@@ -169,24 +169,24 @@ class _Reader:
         if chosen == "multimodal":
             self.put("training.optimizer", chosen)
         elif chosen not in (None, "default"):
-            self.lose("optimizer", "has no counterpart here; AdamW is taken")
+            self.lose("optimizer", "has no counterpart; AdamW is used")
         if not optim.startswith("adamw_torch"):
-            self.lose("optim", "has no counterpart here; AdamW is taken")
+            self.lose("optim", "has no counterpart; AdamW is used")
         if self.whole["lr_scheduler_type"] not in _choices(TrainingSection, "lr_scheduler_type"):
-            self.lose("lr_scheduler_type", "has no counterpart here; 'cosine' is taken")
+            self.lose("lr_scheduler_type", "has no counterpart; 'cosine' is used")
             self.put("training.lr_scheduler_type", "cosine")
         for name, value in mapping("lr_scheduler_kwargs", self.take("lr_scheduler_kwargs") or {}).items():
             if name in ("min_lr", "min_lr_rate") and isinstance(value, int | float):
                 self.put(f"training.lr_scheduler_kwargs.{name}", float(value))
             else:
-                self.lost.append(Lost(key=f"lr_scheduler_kwargs.{name}", value=value, why="has no counterpart here"))
+                self.lost.append(LostKey(key=f"lr_scheduler_kwargs.{name}", value=value, why="has no counterpart"))
 
     def _sharding(self) -> None:
         self.tree.pop("training.fsdp", None)
-        if told := self.take("deepspeed"):
-            stage = zero_stage(told)
+        if deepspeed := self.take("deepspeed"):
+            stage = zero_stage(deepspeed)
             if stage is None:
-                self.lose("deepspeed", "has no counterpart here; zero2 and zero3 without offload are taken over")
+                self.lose("deepspeed", "has no counterpart; only zero2 and zero3 without offload are supported")
             else:
                 self.put("deepspeed.enabled", True)
                 self.put("deepspeed.config", stage)
@@ -194,20 +194,20 @@ class _Reader:
         if (sharded := self.take("fsdp")) == "fsdp2" or (sharded and version == 2):
             self.put("training.fsdp", "fsdp2")
         elif sharded:
-            self.lose("fsdp", "has no counterpart here; 'fsdp2' is")
+            self.lose("fsdp", "has no counterpart; only 'fsdp2' is supported")
 
     def _data(self) -> None:
         for name, ours in (("dataset", "train"), ("val_dataset", "val")):
             named = [item for item in self.take(name) if item != "dummy"]
             if len(named) > 1:
-                self.lose(name, "are several; concatenate the JSONL files and name the one")
+                self.lose(name, "only one is supported; concatenate the JSONL files and name the result")
             elif named:
                 path, _, limit = named[0].rpartition("#")
                 self.put(f"custom.{ours}_jsonl", path if limit.isdecimal() and path else named[0])
                 if limit.isdecimal() and path:
                     self.put(f"custom.{ours}_sample_limit", int(limit))
         if self.whole["norm_bbox"] == "none":
-            self.lose("norm_bbox", "has no counterpart here: coordinates are norm1000, as the service reads them")
+            self.lose("norm_bbox", "has no counterpart: coordinates are always norm1000, as in the service")
             self.tree.pop("custom.emit_norm", None)
 
     def _evaluation(self) -> None:

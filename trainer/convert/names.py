@@ -1,4 +1,4 @@
-"""Which of our keys are which of ms-swift's, and which exist on one side only."""
+"""The counterpart of each of our keys in ms-swift, and the keys that only one of the two has."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPECIAL = {
     "deepspeed.enabled": "deepspeed",
     "deepspeed.config": "deepspeed",
 }
-"""Our dotted key → ms-swift's, where the values differ in form too."""
+"""Our dotted key → ms-swift's, where the form of the value differs too."""
 
 SAME = {
     **{f"model.{name}": name for name in ("model", "torch_dtype")},
@@ -45,42 +45,45 @@ SAME = {
     "custom.emit_norm": "norm_bbox",
 }  # fmt: skip
 SAME = {ours: theirs for ours, theirs in SAME.items() if ours not in SPECIAL and ours != "training.lr_scheduler_kwargs"}
-"""Our dotted key → ms-swift's, which takes the same values."""
+"""Our dotted key → ms-swift's, which accepts the same values."""
 
 SERVED = (
     "use_vllm", "vllm_mode", "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_sync_frequency",
 )  # fmt: skip
 _ROLLOUT = (
-    "asks a plain vLLM server here and a `swift rollout` server there: start the other kind and write the keys anew"
+    "means a plain vLLM server in this trainer and a `swift rollout` server in ms-swift: start the other kind of server "
+    "and set the keys again"
 )
+
+_SAMPLE_LIMIT = "is appended to the file name in ms-swift (FILE#N), where it samples at random"
 
 OURS_ONLY = {
     "model.max_model_len": "is an old name of the length limit",
-    "training.coordinate_sigma": "has no counterpart: its loss knows no neighbouring numbers",
-    "training.save_last_epoch": "has no counterpart: it always saves the last step",
+    "training.coordinate_sigma": "has no counterpart: ms-swift has no soft targets for coordinates",
+    "training.save_last_epoch": "has no counterpart: ms-swift always saves the last step",
     "training.save_delay_steps": "has no counterpart: write a callback (callbacks)",
     "training.save_delay_epochs": "has no counterpart: write a callback (callbacks)",
-    "rlhf.llm_kd_weight": "has no counterpart: its divergence always counts in full",
+    "rlhf.llm_kd_weight": "has no counterpart: the divergence always has weight 1",
     **{f"rlhf.{name}": _ROLLOUT for name in SERVED},
-    "rlhf.teacher_cache": "has no counterpart; gkd_logits_topk with a teacher server is the nearest",
+    "rlhf.teacher_cache": "has no counterpart; gkd_logits_topk with a teacher server is similar",
     "data": "is a placeholder",
     "custom.scenes": "has no counterpart: draw the records first (`vqc-train scenes`) and name the JSONL file",
-    "custom.root_image_dir": "is the environment variable ROOT_IMAGE_DIR there",
-    "custom.max_image_bytes": "has no counterpart: files of any size are read",
+    "custom.root_image_dir": "is the environment variable ROOT_IMAGE_DIR in ms-swift",
+    "custom.max_image_bytes": "has no counterpart: ms-swift reads files of any size",
     "custom.use_summary": "has no counterpart: write the messages into the records",
     "custom.summary_ratio": "has no counterpart: write the messages into the records",
     "custom.augmentation": "has no counterpart: photos are not augmented",
     "custom.bypass_prob": "has no counterpart: photos are not augmented",
     "custom.visual_kd": "has no counterpart: features are not distilled",
-    "custom.trainer_variant": "has no counterpart: it logs one loss",
-    "custom.sample_limit": "is written behind the file's name there (FILE#N), where it samples at random",
-    "custom.train_sample_limit": "is written behind the file's name there (FILE#N), where it samples at random",
-    "custom.val_sample_limit": "is written behind the file's name there (FILE#N), where it samples at random",
+    "custom.trainer_variant": "has no counterpart: ms-swift logs one loss",
+    "custom.sample_limit": _SAMPLE_LIMIT,
+    "custom.train_sample_limit": _SAMPLE_LIMIT,
+    "custom.val_sample_limit": _SAMPLE_LIMIT,
     "custom.dump_conversation_text": "has no counterpart",
     "custom.dump_conversation_path": "has no counterpart",
     "prompts": "has no counterpart: write the messages into the records",
 }
-"""Our dotted key, or a section of keys → why it cannot be said there."""
+"""Our dotted key, or a section → why ms-swift cannot express it."""
 
 OLD_NAMES = {
     "train_type": "tuner_type",
@@ -89,7 +92,7 @@ OLD_NAMES = {
     "dtype": "torch_dtype",
     "attn_implementation": "attn_impl",
 }
-"""ms-swift 3's (and older) names → ms-swift 4's."""
+"""Names of ms-swift 3 and older → names of ms-swift 4."""
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -101,25 +104,25 @@ WITHOUT_EFFECT = frozenset(
         "ddp_backend", "ddp_timeout",
     }
 )  # fmt: skip
-"""Arguments that change nothing of what is learnt here, or that ms-swift derives from others and writes to args.json."""
+"""Arguments without effect on the result here, or that ms-swift derives from others and writes to args.json."""
 
 TOWERS = frozenset(
     {"model.language_model", "lm_head", "model.visual", "model.visual.merger", "model.visual.deepstack_merger_list"}
 )
-"""What ms-swift writes into freeze_parameters and trainable_parameters for the freeze flags."""
+"""Entries that ms-swift writes into freeze_parameters and trainable_parameters for the freeze flags."""
 
 
 @cache
 def swift_defaults() -> dict[str, dict[str, object]]:
-    """ms-swift 4.6's defaults: ``sft``, and ``rlhf`` for what distillation changes."""
+    """ms-swift 4.6's defaults: ``sft``, and in ``rlhf`` those that distillation changes."""
     return json.loads(files("trainer.convert").joinpath("swift_defaults.json").read_text("utf-8"))
 
 
 def why_lost(name: str) -> str:
-    """The sentence about an argument of ms-swift that is not taken over."""
+    """Why an argument of ms-swift is not converted."""
     if name in SERVED:
         return _ROLLOUT
     for key, sentence in REFUSED.items():
         if key.rpartition(".")[2] == name:
             return sentence
-    return "has no counterpart here"
+    return "has no counterpart"

@@ -1,4 +1,4 @@
-"""What a conversion comes to."""
+"""The result of a conversion."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """A key whose value the other side cannot say, and what to do about it. ``key`` is named as its own side does."""
+class LostKey:
+    """A key that the other configuration cannot express, and what to do about it. ``key`` has its own side's name."""
 
     key: str
     value: object
@@ -19,7 +19,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """The other side's configuration, defaults left out, and what did not come along."""
+    """The converted configuration without its defaults, and the keys that were not converted."""
 
     tree: dict[str, object]
-    lost: tuple[Lost, ...]
+    lost: tuple[LostKey, ...]

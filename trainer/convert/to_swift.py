@@ -1,4 +1,4 @@
-"""From our keys to ms-swift's arguments."""
+"""Converts this trainer's keys to ms-swift's arguments."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Literal
 from trainer.config import TrainConfig
 from trainer.convert.flat import non_default_values
 from trainer.convert.names import OURS_ONLY, SAME, swift_defaults
-from trainer.convert.result import Conversion, Lost
+from trainer.convert.result import Conversion, LostKey
 
 
 def to_swift(config: TrainConfig, *, version: Literal[3, 4] = 4) -> Conversion:
-    """The arguments of ``swift sft`` (``swift rlhf`` with ``rlhf``) as a flat mapping, its own defaults left out."""
+    """The arguments of ``swift sft`` (with ``rlhf``: ``swift rlhf``) as a flat mapping without ms-swift's defaults."""
     defaults = swift_defaults()
     known = {**defaults["sft"], **(defaults["rlhf"] if config.rlhf else {})}
     values, lost = _special(config)
@@ -23,24 +23,26 @@ def to_swift(config: TrainConfig, *, version: Literal[3, 4] = 4) -> Conversion:
         values.pop("target_modules", None)
     if config.rlhf and config.rlhf.seq_kd and version == 4:
         lost.append(
-            Lost(key="rlhf.seq_kd", value=True, why="was taken out of ms-swift 4; generate the answers beforehand")
+            LostKey(key="rlhf.seq_kd", value=True, why="was removed in ms-swift 4; generate the answers beforehand")
         )
         del values["seq_kd"]
     if config.training.optimizer == "muon":
-        lost.append(Lost(key="training.optimizer", value="muon", why="is another Muon there; AdamW is written"))
-    told = non_default_values(config)
+        lost.append(
+            LostKey(key="training.optimizer", value="muon", why="is another Muon in ms-swift; AdamW is written")
+        )
+    values_set = non_default_values(config)
     for own, why in OURS_ONLY.items():
-        found = {key: value for key, value in told.items() if f"{key}.".startswith(f"{own}.")}
+        found = {key: value for key, value in values_set.items() if f"{key}.".startswith(f"{own}.")}
         if found:
-            lost.append(Lost(key=own, value=found.get(own, found), why=why))
+            lost.append(LostKey(key=own, value=found.get(own, found), why=why))
     tree = {name: value for name, value in values.items() if name not in known or value != known[name]}
     if version == 3 and "tuner_type" in tree:
         tree["train_type"] = tree.pop("tuner_type")
     return Conversion(tree=tree, lost=tuple(lost))
 
 
-def _special(config: TrainConfig) -> tuple[dict[str, Any], list[Lost]]:
-    """What takes another form there: (arguments, keys without a counterpart)."""
+def _special(config: TrainConfig) -> tuple[dict[str, Any], list[LostKey]]:
+    """(arguments whose form differs, keys without a counterpart)."""
     training, lost = config.training, []
     values: dict[str, Any] = {
         "output_dir": str(training.run_dir),
@@ -64,24 +66,24 @@ def _special(config: TrainConfig) -> tuple[dict[str, Any], list[Lost]]:
         values["adapters"] = [config.tuner.resume_from_checkpoint]
     if config.template.truncation_strategy == "raise":
         values["truncation_strategy"] = "delete"
-        why = "has no counterpart: samples that are too long are left out there"
-        lost.append(Lost(key="template.truncation_strategy", value="raise", why=why))
+        why = "has no counterpart: ms-swift removes samples that are too long"
+        lost.append(LostKey(key="template.truncation_strategy", value="raise", why=why))
     if config.model.attn_impl == "varlen":
         lost.append(
-            Lost(key="model.attn_impl", value="varlen", why="has no counterpart: packing needs flash_attention_2")
+            LostKey(key="model.attn_impl", value="varlen", why="has no counterpart: packing needs flash_attention_2")
         )
     if config.tuner.lora_bias == "lora_only" and config.tuner.tuner_type in ("lora", "adalora"):
-        lost.append(Lost(key="tuner.lora_bias", value="lora_only", why="has no counterpart there"))
+        lost.append(LostKey(key="tuner.lora_bias", value="lora_only", why="has no counterpart"))
     if training.eval_strategy == "steps" and training.eval_steps is None:
         values["eval_steps"] = training.logging_steps
     if config.custom.train_jsonl is None:
-        why = "has no file: write the drawn records first and name them in dataset"
-        lost.append(Lost(key="custom.train_jsonl", value=None, why=why))
+        why = "is not set: write the synthetic records to a file first and name it in dataset"
+        lost.append(LostKey(key="custom.train_jsonl", value=None, why=why))
     return {name: value for name, value in values.items() if value is not None}, lost
 
 
 def _attention(config: TrainConfig) -> str | None:
-    """Packing is refused there without a flash attention by name."""
+    """ms-swift's attention; it accepts packing only with flash attention by name."""
     chosen = config.model.attn_impl
     if config.training.packing and chosen in ("auto", "varlen"):
         return "flash_attention_2"

@@ -1,4 +1,4 @@
-"""The trainer's data: records, their validation, and samples reproducible by (seed, epoch, index). Imports no torch."""
+"""Training data: records, their validation, and samples that are reproducible by (seed, epoch, index). Imports no torch."""
 
 from trainer.data.dataset import SampleDataset, dataset_from_config
 from trainer.data.example import Example, Outline, conversation_text

@@ -1,7 +1,7 @@
-"""The data set as a map from position to sample, reproducible by (seed, epoch, index) alone.
+"""The data set as a map from position to sample, reproducible by (seed, epoch, index).
 
-Order of calls, workers and earlier samples have no influence: every sample draws its chance from its own source
-(``trainer.data.sampling``). Importing this module imports no torch; instances pickle, so they work in any worker.
+The order of calls, the worker and earlier samples have no influence: every sample has its own random source
+(``trainer.data.sampling``). This module imports no torch. Instances can be pickled, so they work in any worker.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from trainer.augmentation.pipeline import Pipeline
 from trainer.augmentation.plan import AugmentationPlan
 from trainer.config import TrainConfig
 from trainer.data.example import Example, Outline
-from trainer.data.follow import item_names, line_of
 from trainer.data.images import canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.parse import parse_record
 from trainer.data.problems import DataError, Problem, Rule
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from trainer.data.sampling import photo_task, sample_mission, sample_random
+from trainer.data.summary_update import item_names, line_of
 from trainer.data.validate import images_of
 from trainer.order import epoch_order
 from vqc import codec, verdict
@@ -70,7 +70,7 @@ class SampleDataset:
         return self.example(self.order[index], self.epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """From now on, the samples of this epoch (0 first)."""
+        """Switches to the samples of this epoch (the first is 0)."""
         self.epoch = epoch
         self.order = epoch_order(self._seed, epoch, len(self), "order") if self._shuffle else list(range(len(self)))
 
@@ -79,11 +79,11 @@ class SampleDataset:
         return self._plan_sample(self.order[index], self.epoch)[0]
 
     def sizes_wh(self, index: int) -> tuple[tuple[int, int], ...]:
-        """Sizes in px of the images of sample ``index`` of the epoch, after augmentation; nothing is decoded."""
+        """Image sizes in px of sample ``index`` of the current epoch, after augmentation; no pixels are decoded."""
         return self.outline(index).sizes_wh
 
     def example(self, record: int, epoch: int) -> Example:
-        """The sample of a record (position in the file) in an epoch.
+        """The sample of a record (by its position in the file) in an epoch.
 
         Raises:
             DataError: the record or one of its images cannot be used; ``validate`` finds these before training.
@@ -188,9 +188,9 @@ class SampleDataset:
 
 
 def dataset_from_config(config: TrainConfig, split: Split, jsonl: Path | None = None) -> SampleDataset:
-    """The training or evaluation data of a configuration; ``jsonl`` names drawn data instead of the configured file.
+    """The training or evaluation data of a configuration. ``jsonl`` is a file of synthetic data that replaces its file.
 
-    Training data is shuffled and augmented anew each epoch; evaluation data is neither.
+    Training data is shuffled and augmented in each epoch; evaluation data is not.
 
     Raises:
         DataError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""What the model is shown and taught in one sample."""
+"""One training sample: prompt, images and the answer to learn."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vqc.prompts import Prompt
 class Outline:
     """A sample without its pixels: enough to count its tokens.
 
-    ``sizes_wh`` are the images' sizes in px after augmentation, ``objects`` a photo's objects in px after augmentation
-    (reading order), ``record`` the record's position in its file and ``source`` its ``file:line``.
+    ``sizes_wh`` are the image sizes and ``objects`` a photo's objects (in reading order), both in px after augmentation.
+    ``record`` is the record's position in its file and ``source`` its ``file:line``.
     """
 
     task: Task
@@ -34,19 +34,19 @@ class Outline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example(Outline):
-    """A sample: canonical RGB images after augmentation, the prompt around them and the answer to learn."""
+    """A sample: canonical RGB images after augmentation, with prompt and answer."""
 
     images: tuple[Image.Image, ...]
 
     def messages(self) -> list[dict[str, object]]:
-        """System, user and assistant message with the images under the key ``image``."""
+        """The system, user and assistant messages; images are under the key ``image``."""
         return single_turn(self.prompt, self.images, self.answer)
 
 
 def conversation_text(example: Outline) -> str:
-    """A sample as people read it: roles, an image's size in its place, the answer.
+    """A sample as readable text: the record, then the messages by role.
 
-    One line names the record; images are written ``<image 1: 640 × 480 px>``.
+    Images are written as ``<image 1: 640 × 480 px>``.
     """
     images = "".join(f"<image {n}: {w} × {h} px>" for n, (w, h) in enumerate(example.sizes_wh, start=1))
     return "\n".join(

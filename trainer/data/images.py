@@ -1,6 +1,6 @@
-"""Images as records name them, and the canonical pixels they stand for.
+"""Image references of records, and the canonical pixels behind them.
 
-A reference is a path, a data URL or base64 bytes. Network addresses are refused: training must not depend on a server.
+A reference is a path, a data URL or base64 bytes. Network addresses are rejected: training must not depend on a server.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vqc.geometry import SizeWH
 from vqc.image import PhotoLimits, canonical_image
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
-"""As Pillow names them; its JPEG reader also opens MPO, the JPEG with a second picture that phones write."""
+"""Pillow's names. Its JPEG reader also opens MPO, the JPEG with a second picture that some phones write."""
 _SIDES_SWAPPED = {5, 6, 7, 8}
-"""EXIF orientations that turn a photo by a quarter."""
+"""EXIF orientations that rotate a photo by a quarter turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ImageRef:
 
     @property
     def existing_path(self) -> Path:
-        """The file of a reference that is one."""
+        """The file of a reference by path."""
         assert self.path is not None
         return self.path
 
@@ -56,7 +56,7 @@ class ImageRef:
 
 
 def image_ref(value: object, root: Path) -> ImageRef:
-    """The reference that a record's value stands for; relative paths start from ``root``.
+    """The reference for a record's value; relative paths start from ``root``.
 
     >>> image_ref("a/b.jpg", Path("/data")).path
     PosixPath('/data/a/b.jpg')
@@ -78,7 +78,7 @@ def image_ref(value: object, root: Path) -> ImageRef:
     if text.startswith("data:"):
         return _from_data_url(text)
     if "://" in text and not text.startswith("file://"):
-        raise InvalidValue("image", text, "network addresses are not read while training; download the images first")
+        raise InvalidValue("image", text, "network addresses are not read during training; download the images first")
     return ImageRef(path=root / text.removeprefix("file://"))
 
 
@@ -95,7 +95,7 @@ def data_url(data: bytes) -> str:
 
 
 def image_root(jsonl: Path, configured: str | None = None, environ: Mapping[str, str] | None = None) -> Path:
-    """Where relative image paths start: the configured directory, ROOT_IMAGE_DIR, or the JSONL file's own directory.
+    """Base directory of relative image paths: the configured one, else ROOT_IMAGE_DIR, else the JSONL file's directory.
 
     >>> image_root(Path("/d/a.jsonl"), environ={})
     PosixPath('/d')
@@ -107,10 +107,10 @@ def image_root(jsonl: Path, configured: str | None = None, environ: Mapping[str,
 
 
 def header_size_wh(ref: ImageRef, limits: PhotoLimits | None = None) -> SizeWH:
-    """Width and height of the canonical image in px, read from the header: pixels are not decoded.
+    """Width and height of the canonical image in px, from the header; pixels are not decoded.
 
     Raises:
-        PhotoRejected: not a JPEG, PNG or WebP image, or over ``limits``.
+        PhotoRejected: the file is not a JPEG, PNG or WebP image, or exceeds ``limits``.
         OSError: the file cannot be read.
     """
     with _open_image(ref, limits) as image:
@@ -123,7 +123,7 @@ def canonical_pixels(ref: ImageRef, limits: PhotoLimits | None = None) -> Image.
     """The canonical RGB image: the pixels that the service would see in the same bytes (law 2).
 
     Raises:
-        PhotoRejected: not a readable JPEG, PNG or WebP image, or over ``limits``.
+        PhotoRejected: the file is not a readable JPEG, PNG or WebP image, or exceeds ``limits``.
         OSError: the file cannot be read.
     """
     with _open_image(ref, limits) as image:
@@ -157,7 +157,7 @@ def _from_bytes(value: object) -> ImageRef:
         return ImageRef(data=bytes(value))
     try:
         return ImageRef(data=base64.b64decode(str(value), validate=True))
-    except ValueError as error:  # also of text that is not ASCII
+    except ValueError as error:  # raised for text that is not ASCII too
         raise InvalidValue("image", value, "bytes in a record are base64") from error
 
 

@@ -1,4 +1,4 @@
-"""Random access to the lines of a large JSONL file without holding them: an index of byte offsets."""
+"""Random access to the lines of a large JSONL file by an index of byte offsets; the lines stay on disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class JsonlIndex:
-    """The non-blank lines of a file by position. Picklable; each read opens the file anew, so workers share nothing.
+    """The non-blank lines of a file by position. Picklable: each read opens the file, so workers share no handle.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,7 +38,7 @@ class JsonlIndex:
             return f"{self.path}:{self._lines[index]}", file.readline()
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        """Every line in order, read in one pass."""
+        """All lines in order, read in one pass."""
         with self.path.open("rb") as file:
             for offset, number in zip(self._offsets, self._lines, strict=True):
                 file.seek(offset)

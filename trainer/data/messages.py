@@ -1,8 +1,8 @@
-"""Records as single-turn chat messages, and the image-key contract of the messages that users bring along.
+"""Single-turn chat messages: of our own samples, and of chat records that users write.
 
 A content item holds its value under the key that its ``type`` names: ``{"type": "image", "image": …}``.
-``{"type": "image_url", "image_url": …}`` and ``{"image_url": {"url": …}}`` mean the same; any other key is an error,
-because a template would leave the image out in silence.
+``{"type": "image_url", "image_url": …}`` and ``{"image_url": {"url": …}}`` are equivalent. Any other key is an error,
+because the chat template would silently drop the image.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from vqc.errors import InvalidValue
 from vqc.prompts import Prompt
 
 IMAGE_TAG = "<image>"
-"""What marks an image's place in content that is plain text (ms-swift's convention)."""
+"""Marks the place of an image in content that is plain text (ms-swift's convention)."""
 
 _ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
-    """One turn: the prompt, its images in order (as the record names them) and the answer."""
+    """One turn: the prompt, its images in order (as the record gives them) and the answer."""
 
     prompt: Prompt
     images: tuple[object, ...]
@@ -29,7 +29,7 @@ class ChatTurn:
 
 
 def single_turn(prompt: Prompt, images: Sequence[object], answer: str) -> list[dict[str, object]]:
-    """System, user and assistant message; images under the key ``image``, answer as text.
+    """The system, user and assistant messages; images are under the key ``image``, the answer is text.
 
     >>> from vqc.prompts import dense_prompt
     >>> [message["role"] for message in single_turn(dense_prompt(), ["a.jpg"], "{}")]
@@ -42,13 +42,13 @@ def single_turn(prompt: Prompt, images: Sequence[object], answer: str) -> list[d
 
 
 def image_value(item: Mapping[str, object]) -> object:
-    """The image that a content item carries: a path, an address, a data URL or bytes.
+    """The image of a content item: a path, an address, a data URL or bytes.
 
     >>> image_value({"type": "image_url", "image_url": {"url": "a.jpg"}})
     'a.jpg'
 
     Raises:
-        InvalidValue: the value is not under the key that ``type`` names, or there is none.
+        InvalidValue: there is no value under the key that ``type`` names.
     """
     key = str(item.get("type"))
     value = item.get(key, item.get(key.removesuffix("_url")))
@@ -60,7 +60,7 @@ def image_value(item: Mapping[str, object]) -> object:
     raise InvalidValue(
         "messages",
         dict(item),
-        f"an item of type {key!r} carries its value under the key {key!r}" + (f", not {others[0]!r}" if others else ""),
+        f"an item of type {key!r} has its value under the key {key!r}" + (f", not {others[0]!r}" if others else ""),
     )
 
 
@@ -71,8 +71,8 @@ def chat_turn(messages: object, images: object = ()) -> ChatTurn:
     ('a.jpg',)
 
     Raises:
-        InvalidValue: not one user message and one answer, a wrong key, images that are not side by side, or another
-            number of images than of places for them.
+        InvalidValue: there is not exactly one user message and one answer, a key is wrong, the images are not adjacent,
+            or the number of images differs from the number of their places.
     """
     texts = {"system": "", "assistant": ""}
     user: list[str | tuple[object]] | None = None
@@ -81,27 +81,32 @@ def chat_turn(messages: object, images: object = ()) -> ChatTurn:
         if role == "user":
             user = parts
         elif any(isinstance(part, tuple) for part in parts):
-            raise InvalidValue("messages", role, "only the user's message may carry images")
+            raise InvalidValue("messages", role, "only the user message may contain images")
         else:
             texts[role] = "".join(part for part in parts if isinstance(part, str))
     if user is None or not texts["assistant"]:
-        raise InvalidValue("messages", messages, "a record holds one user message and one non-empty answer")
+        raise InvalidValue("messages", messages, "a record needs one user message and one non-empty answer")
     before, after, carried = _around_images(_with_tags_filled(user, list(images) if isinstance(images, list) else []))
     prompt = Prompt(system=texts["system"], before=before, after=after)
     return ChatTurn(prompt=prompt, images=carried, answer=texts["assistant"])
 
 
 def _single_turn(messages: object) -> list[Mapping[str, object]]:
+    """The messages of one turn.
+
+    Raises:
+        InvalidValue: they are not one turn.
+    """
     if not isinstance(messages, list) or not all(isinstance(m, dict) and m.get("role") in _ROLES for m in messages):
-        raise InvalidValue("messages", messages, f"a list of messages with a role of {', '.join(_ROLES)} is needed")
+        raise InvalidValue("messages", messages, f"must be a list of messages with the roles {', '.join(_ROLES)}")
     roles = [message["role"] for message in messages]
     if roles not in (["system", "user", "assistant"], ["user", "assistant"]):
-        raise InvalidValue("messages", roles, "a record is one turn: (system,) user, assistant")
+        raise InvalidValue("messages", roles, "a record has one turn: (system,) user, assistant")
     return messages
 
 
 def _parts(content: object) -> list[str | tuple[object]]:
-    """The content as texts and images; an image is a tuple of one value."""
+    """The content as a list of texts and images; an image is a tuple of one value, (None,) for an ``<image>`` tag."""
     if isinstance(content, str):
         pieces = content.split(IMAGE_TAG)
         parts: list[str | tuple[object]] = [pieces[0]]
@@ -109,17 +114,17 @@ def _parts(content: object) -> list[str | tuple[object]]:
             parts += [(None,), piece]
         return [part for part in parts if part]
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-        raise InvalidValue("messages", content, "content is text or a list of items with a type")
+        raise InvalidValue("messages", content, "content must be text or a list of items with a type")
     parts = []
     for item in content:
         if item.get("type") == "text":
             if not isinstance(item.get("text"), str):
-                raise InvalidValue("messages", item, "an item of type 'text' carries its value under the key 'text'")
+                raise InvalidValue("messages", item, "an item of type 'text' has its value under the key 'text'")
             parts.append(item["text"])
         elif item.get("type") in ("image", "image_url"):
             parts.append((image_value(item),))
         else:
-            raise InvalidValue("messages", item, "an item's type is text, image or image_url")
+            raise InvalidValue("messages", item, "the type of an item must be text, image or image_url")
     return parts
 
 
@@ -139,7 +144,7 @@ def _around_images(parts: list[str | tuple[object]]) -> tuple[str, str, tuple[ob
     first, last = places[0], places[-1]
     if len(places) != last - first + 1:
         raise InvalidValue(
-            "messages", f"images at {places!r}", "the images of a turn stand side by side, without text between"
+            "messages", f"images at {places!r}", "the images of a turn must be adjacent, without text between them"
         )
     texts = ["".join(str(part) for part in group) for group in (parts[:first], parts[last + 1 :])]
     return texts[0], texts[1], tuple(part[0] for part in parts if isinstance(part, tuple))

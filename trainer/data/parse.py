@@ -1,14 +1,7 @@
-"""The total parser of a data set's lines, which names everything wrong with one.
+"""Parses one line of a data set into a record and reports every problem in it.
 
-Three kinds of record, told apart by what they carry (or by ``task``); further fields are left alone:
-
-    photo    {"images": ["a.jpg"], "width": W, "height": H, "objects": [...], "summary": "…", "mission": "…"}
-    ticket   {"images": [...], "summaries": [...], "mission": "…", "guidance": {...}, "verdict": "通过", "reason": "…"}
-    chat     {"messages": [{"role": "user", "content": [...]}, {"role": "assistant", "content": "…"}]}
-
-A ticket may say ``photos`` for images and ``label`` for verdict, as ticket files do. A photo's objects hold pixel
-coordinates in edge convention: 0 <= x <= width. One photo record serves both the dense caption and the Stage-A line;
-``trainer.data.sampling`` chooses. Whether images exist is ``trainer.data.validate``'s.
+docs/training-data.md describes the format of the three kinds of record (photo, ticket, chat). The parser is total: it
+never raises for a bad line. It does not open images; ``trainer.data.validate`` does.
 """
 
 from __future__ import annotations
@@ -40,7 +33,7 @@ _VERDICTS = {"通过": Verdict.PASS, "pass": Verdict.PASS, "不通过": Verdict.
 
 
 class _Broken(Exception):
-    """A problem that leaves nothing to go on with; the parser catches it."""
+    """A problem after which nothing else of the record can be read; the parser catches it."""
 
     def __init__(self, rule: Rule, message: str) -> None:
         self.rule = rule
@@ -48,7 +41,7 @@ class _Broken(Exception):
 
 
 def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[Problem, ...]]:
-    """The record of one line and every problem found in it; the record is None when an error was among them.
+    """The record of one line and every problem in it; the record is None when one of them is an error.
 
     >>> print(*parse_record('{"images": ["a.jpg"]}', "d:1", Path("."))[1])
     d:1: objects: a photo record needs objects or a summary: there is nothing to learn from it
@@ -59,9 +52,9 @@ def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | N
 
 
 def read_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[Problem, ...]]:
-    """As ``parse_record``, but the record holds whatever could be read, so that its images can be checked too."""
+    """As ``parse_record``, but the record holds everything that could be read, so that its images can be checked too."""
     problems: list[Problem] = []
-    reader = _Reader(source, root, problems)
+    reader = _RecordReader(source, root, problems)
     try:
         return reader.record(_mapping(line)), tuple(problems)
     except _Broken as error:
@@ -83,8 +76,8 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
 
 
-class _Reader:
-    """Reads the parts of one record and reports what is wrong with each."""
+class _RecordReader:
+    """Reads the parts of one record and reports the problems of each."""
 
     def __init__(self, source: str, root: Path, problems: list[Problem]) -> None:
         self._source, self._root, self._problems = source, root, problems
@@ -110,10 +103,10 @@ class _Reader:
     def _photo(self, data: dict[str, object], task: Task | None) -> PhotoRecord | None:
         images = self._images(data)
         if len(images) != 1 and not self._has_errors:
-            self.report(Rule.IMAGES, f"a photo record names exactly one image, not {len(images)}")
+            self.report(Rule.IMAGES, f"a photo record needs exactly one image, not {len(images)}")
         size_wh = self._size(data)
         if task is Task.DENSE and "objects" not in data:
-            self.report(Rule.OBJECTS, "a dense record has objects (an empty list for a photo that shows nothing)")
+            self.report(Rule.OBJECTS, "a dense record needs objects (an empty list for a photo that shows nothing)")
         objects = self._objects(data["objects"], size_wh) if data.get("objects") is not None else None
         summary = self._summary(data.get("summary"))
         if task is Task.STAGE_A and not summary:
@@ -131,16 +124,16 @@ class _Reader:
         images = self._images(data)
         summaries = data.get("summaries", [])
         if not isinstance(summaries, list) or not all(isinstance(line, str) and line.strip() for line in summaries):
-            self.report(Rule.SUMMARY, f"summaries is a list of non-empty lines, not {short_repr(summaries)}")
+            self.report(Rule.SUMMARY, f"summaries must be a list of non-empty lines, not {short_repr(summaries)}")
             summaries = []
         if not images and not summaries:
             self.report(Rule.VERDICT, "a ticket needs images, summaries or both")
         if data.get("mission") is None:
-            self.report(Rule.MISSION, "a ticket needs its mission")
+            self.report(Rule.MISSION, "a ticket needs a mission")
         mission = self._mission(data.get("mission"))
         guidance = data.get("guidance") or {}
         if not isinstance(guidance, dict) or not all(isinstance(rule, str) for rule in guidance.values()):
-            self.report(Rule.VERDICT, f"guidance maps rule ids to rules, not {short_repr(guidance)}")
+            self.report(Rule.VERDICT, f"guidance must map rule ids to rules, not {short_repr(guidance)}")
             guidance = {}
         answer = self._verdict(data)
         if mission is None or answer is None:
@@ -158,7 +151,7 @@ class _Reader:
         return ChatRecord(images=images, turn=turn)
 
     def _check_names(self, item: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
-        """Reports names that look like a slip for a known one; others are the user's own."""
+        """Reports names that look like a misspelt known one; all others are the user's own and are ignored."""
         for name in item:
             if name not in known and (close := get_close_matches(name, known, n=1, cutoff=0.75)):
                 self.report(Rule.FIELD, f"{prefix}unknown field {name!r}; did you mean {close[0]!r}?")
@@ -189,7 +182,7 @@ class _Reader:
 
     def _objects(self, value: object, size_wh: SizeWH | None) -> tuple[CaptionObject, ...]:
         if not isinstance(value, list):
-            self.report(Rule.OBJECTS, f"objects is a list, not {type(value).__name__}")
+            self.report(Rule.OBJECTS, f"objects must be a list, not {type(value).__name__}")
             return ()
         if len(value) > MAX_OBJECTS:
             self.report(Rule.OBJECTS, f"{len(value)} objects; a caption holds at most {MAX_OBJECTS}")
@@ -216,7 +209,7 @@ class _Reader:
             found = " and ".join(kinds) or "none"
             self.report(Rule.GEOMETRY, f"{name} has {found}; exactly one of {', '.join(Kind)} is needed")
             return None
-        xy = _flat(item[kinds[0]])
+        xy = _flat_coordinates(item[kinds[0]])
         if xy is None:
             self.report(Rule.COORDINATES, f"{name}: {kinds[0]} is {short_repr(item[kinds[0]])}, not a list of numbers")
             return None
@@ -243,7 +236,7 @@ class _Reader:
             self.report(Rule.DEGENERATE, f"{name}: {shape.kind} {list(shape.xy)!r} covers no area", Severity.WARNING)
 
     def _summary(self, value: object) -> str | None:
-        """The line in canonical spelling; None where the record has none or an empty one."""
+        """The line in canonical spelling; None if the record has none or an empty one."""
         if value is None or value == "":
             return None
         if not isinstance(value, str):
@@ -256,7 +249,7 @@ class _Reader:
             return None
         line = stage_a.render(outcome.summary)
         if outcome.status is Status.REPAIRED:
-            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is learnt as {line!r}: {notes}", Severity.WARNING)
+            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is trained as {line!r}: {notes}", Severity.WARNING)
         return line
 
     def _mission(self, value: object) -> Mission | None:
@@ -269,10 +262,10 @@ class _Reader:
             return None
 
     def _verdict(self, data: dict[str, object]) -> VerdictAnswer | None:
-        said = data.get("verdict", data.get("label"))
-        verdict = _VERDICTS.get(str(said))
+        label = data.get("verdict", data.get("label"))
+        verdict = _VERDICTS.get(str(label))
         if verdict is None:
-            self.report(Rule.VERDICT, f"verdict {said!r} is not valid; valid: {', '.join(_VERDICTS)}")
+            self.report(Rule.VERDICT, f"verdict {label!r} is not valid; valid: {', '.join(_VERDICTS)}")
             return None
         try:
             return VerdictAnswer(verdict=verdict, reason=str(data.get("reason") or ""))
@@ -281,8 +274,8 @@ class _Reader:
             return None
 
 
-def _flat(value: object) -> tuple[float, ...] | None:
-    """The coordinates as one tuple, from flat lists and from lists of pairs; None when they are not numbers."""
+def _flat_coordinates(value: object) -> tuple[float, ...] | None:
+    """The coordinates as one tuple, from a flat list or a list of pairs; None when they are not numbers."""
     if not isinstance(value, list):
         return None
     pairs = [item for item in value if isinstance(item, list)]

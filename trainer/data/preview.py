@@ -1,4 +1,4 @@
-"""Pictures of annotated photos for people: one photo with its objects, and sheets of many."""
+"""Previews of annotated photos: one photo with its objects drawn, and sheets of many."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ INK = (30, 32, 36)
 
 
 def annotate(image: Image.Image, objects: Sequence[CaptionObject], *, legend: bool = False) -> Image.Image:
-    """The photo with its pixel-space objects drawn on it, numbered in the order given."""
+    """The photo with its objects (px) drawn on it, numbered in the given order."""
     return draw_overlay(image, objects, legend=legend)
 
 
 def sheet(tiles: Sequence[tuple[Image.Image, str]], columns: int, tile_width_px: int = 360) -> Image.Image:
-    """The pictures in rows of ``columns``, each scaled to one width, with its caption (one or more lines) below."""
+    """The pictures in rows of ``columns``, each scaled to the same width, with its caption (one or more lines) below."""
     scaled = [
         (picture.resize((tile_width_px, max(1, round(picture.height * tile_width_px / picture.width)))), caption)
         for picture, caption in tiles

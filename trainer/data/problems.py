@@ -1,4 +1,4 @@
-"""What is wrong with a data set, said as ``file:line: rule: message``, and the error that carries it."""
+"""Problems of a data set, written as ``file:line: rule: message``, and the error that carries them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 from vqc.errors import VqcError
 
 MOST_SHOWN = 50
-"""Most problems written out in an error's text; ``problems`` holds all."""
+"""Number of problems that an error's text lists; ``problems`` holds all."""
 
 
 class Rule(StrEnum):
-    """What a record broke. Values are stable: people filter reports by them."""
+    """The rule that a record violates. Values are stable: users filter reports by them."""
 
     JSON = "json"
     FIELD = "field"
@@ -36,7 +36,7 @@ class Rule(StrEnum):
 
 
 class Severity(StrEnum):
-    """Whether training may start."""
+    """Whether a problem stops training (error) or not (warning)."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -44,7 +44,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing to correct in a record. ``source`` is its ``file:line``."""
+    """One thing to fix in a record. ``source`` is its ``file:line``."""
 
     source: str
     rule: Rule
@@ -56,7 +56,7 @@ class Problem:
 
 
 class DataError(VqcError):
-    """Records that cannot be trained on. ``problems`` holds every one found."""
+    """Records that cannot be used for training. ``problems`` holds every problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

@@ -1,4 +1,4 @@
-"""One line of a data set as a value: a photo, a ticket or a chat (``trainer.data.parse`` reads it)."""
+"""One line of a data set as a value: a photo, a ticket with its verdict, or a chat (``trainer.data.parse`` reads it)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vqc.verdict import VerdictAnswer
 
 
 class Task(StrEnum):
-    """What a sample teaches."""
+    """What a sample trains."""
 
     DENSE = "dense"
     STAGE_A = "stage_a"
@@ -25,9 +25,9 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoRecord:
-    """An annotated photo. ``objects`` is None when it has no boxes to learn (a summary-only record).
+    """An annotated photo. ``objects`` is None for a record with a summary only.
 
-    ``task`` fixes what is learnt from it; None leaves that to the run's mode.
+    ``task`` fixes what is trained; None leaves the choice to the run's mode.
     """
 
     image: ImageRef
@@ -40,7 +40,7 @@ class PhotoRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRecord:
-    """A ticket with the verdict to learn, from photos, their summaries, or both."""
+    """A ticket with the verdict to learn. The evidence is its photos, their summaries, or both."""
 
     images: tuple[ImageRef, ...]
     summaries: tuple[str, ...]
@@ -51,7 +51,7 @@ class VerdictRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRecord:
-    """A conversation of one turn, taken as it is."""
+    """A conversation of one turn, used unchanged."""
 
     images: tuple[ImageRef, ...]
     turn: ChatTurn

@@ -1,4 +1,4 @@
-"""A page for people about a data set: what it holds, what is wrong with it, and photos with their annotations drawn."""
+"""An HTML page about a data set: its contents, its problems, and photos with their annotations drawn."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ figure{margin:0 0 1.5rem}img{max-width:100%}pre{white-space:pre-wrap;background:
 
 
 def write_report(report: DataReport, dataset: SampleDataset, out: Path, photos: int = 12) -> tuple[Path, Path]:
-    """``report.html`` (self-contained) and ``annotations.png`` in the directory ``out``; their paths come back.
+    """Writes ``report.html`` (self-contained) and ``annotations.png`` to the directory ``out``; returns their paths.
 
-    Shows the first ``photos`` photo records that can be read, un-augmented when the data set is.
+    Shows the first ``photos`` photo records that can be read, augmented if the data set is.
     """
     out.mkdir(parents=True, exist_ok=True)
     shown = list(_photos(dataset, photos))
@@ -39,9 +39,9 @@ def write_report(report: DataReport, dataset: SampleDataset, out: Path, photos: 
 
 
 def write_contact_sheet(dataset: SampleDataset, out: Path, *, records: int = 4, variants: int = 5) -> Path:
-    """A PNG with a row per photo record: as sample of the epochs 0 to ``variants`` - 1, labels drawn.
+    """Writes a PNG with one row per photo record: its samples of the epochs 0 to ``variants`` - 1, labels drawn.
 
-    Captions name the operations applied, the objects kept and the share of padding.
+    Captions name the applied operations, the number of objects and the share of padding.
     """
     tiles, rows = [], 0
     for record in range(len(dataset)):
@@ -80,7 +80,7 @@ def _story(example: Example) -> str:
     telemetry = example.telemetry
     size = "{} × {}".format(*example.sizes_wh[0])
     if telemetry is None or telemetry.bypassed:
-        return f"{size}: as it is"
+        return f"{size}: not augmented"
     skips = "".join(f", no {reason}" for reason in telemetry.skips)
     kept = f"{len(telemetry.kept_indices)} objects, padding {telemetry.padding_ratio:.0%}{skips}"
     names = [name.split("_to_")[0] for name in telemetry.applied]
@@ -94,7 +94,7 @@ def _page(report: DataReport, shown: list[Example]) -> str:
     parts = [
         f"<h1>{html.escape(report.path.name)}</h1>",
         f'<p>{report.records} records, {report.usable} usable. <b class="{state}">{verdict}</b></p>',
-        _table("What can be learnt", report.tasks),
+        _table("Tasks", report.tasks),
         _table("Geometries", report.kinds),
         _table("Categories", report.categories),
         _list("Errors", report.errors),

@@ -1,4 +1,4 @@
-"""Chance of a sample, as pure functions of (seed, epoch, index), whatever the worker and the order of calls."""
+"""Random choices of a sample, as pure functions of (seed, epoch, index): no worker and no order of calls changes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vqc.missions import Mission
 
 
 def sample_random(seed: int, epoch: int, index: int, purpose: str) -> random.Random:
-    """A source of chance of its own for each purpose of each sample in each epoch.
+    """A separate random source for each purpose of each sample in each epoch.
 
     >>> sample_random(1, 0, 5, "crop").random() == sample_random(1, 0, 5, "crop").random()
     True
@@ -19,7 +19,7 @@ def sample_random(seed: int, epoch: int, index: int, purpose: str) -> random.Ran
 
 
 def photo_task(seed: int, epoch: int, index: int, summary_share: float) -> Task:
-    """Whether a photo's sample is its caption or its Stage-A line; ``summary_share`` is the probability of the line.
+    """Whether a photo's sample trains its caption or its Stage-A line; ``summary_share`` is the probability of the line.
 
     >>> photo_task(1, 0, 0, 0.0), photo_task(1, 0, 0, 1.0)
     (<Task.DENSE: 'dense'>, <Task.STAGE_A: 'stage_a'>)
@@ -28,5 +28,5 @@ def photo_task(seed: int, epoch: int, index: int, summary_share: float) -> Task:
 
 
 def sample_mission(seed: int, epoch: int, index: int, missions: Sequence[Mission]) -> Mission:
-    """The mission under which a photo that names none is summarised."""
+    """The mission in whose prompt a photo is summarised, if its record names none."""
     return sample_random(seed, epoch, index, "mission").choice(missions)

@@ -1,4 +1,4 @@
-"""Synthetic data for runs that name no files: photos and tickets drawn by ``scenes`` into one JSONL file per split."""
+"""Synthetic data for runs without data files: ``scenes`` draws photos and tickets into one JSONL file per split."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from trainer.data.dataset import Split
 
 DONE = "drawn.json"
-"""Written last: names what the directory holds, so that a second run draws nothing."""
+"""Written last, with a digest of the settings, so that a second run with the same settings draws nothing."""
 
 
 def draw_data(section: ScenesSection, directory: Path, workers: int = 1) -> dict[Split, Path]:
-    """The JSONL file of each split under ``directory``, drawn unless the same data is there already.
+    """The JSONL file of each split under ``directory``, drawn unless the same data already exists.
 
-    Call it on one process of a run only; the others wait.
+    Only one process of a run may call it at a time; the others wait.
     """
     sets: dict[Split, SceneSet | None] = {"train": section.train, "val": section.val}
     return {split: _draw_split(part, section, directory / split, workers) for split, part in sets.items() if part}
@@ -61,7 +61,7 @@ def _draw_split(part: SceneSet, section: ScenesSection, directory: Path, workers
 
 
 def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:
-    """Ticket records that follow the painted tickets' seeds, with summaries only."""
+    """Ticket records with summaries only; their seeds continue those of the drawn tickets."""
     from scenes.rules import RULES
     from scenes.write import planned_tickets, ticket_record
 
@@ -71,7 +71,7 @@ def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:
 
 
 def _alternate_evidence(tickets: Path) -> Iterator[str]:
-    """Ticket records with summaries only, photos only, and both, by turns."""
+    """Ticket records, alternately with summaries only, photos only and both."""
     with tickets.open(encoding="utf-8") as file:
         for n, line in enumerate(file):
             record = {"task": "verdict", **json.loads(line)}

@@ -1,4 +1,4 @@
-"""Checking a data set before anything is trained: every record, every problem, and what the set holds."""
+"""Validates a data set before training: every record, every problem, and statistics of its contents."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vqc.image import PhotoLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """What a data set holds and what is wrong with it.
+    """Contents and problems of a data set.
 
-    ``records`` counts lines, ``usable`` those without an error. ``categories`` count objects by the first level of
-    their description, ``kinds`` by geometry, ``tasks`` records by what can be learnt from them.
+    ``records`` counts lines, ``usable`` those without an error. ``categories`` counts objects by the first level of
+    their description, ``kinds`` counts them by geometry, ``tasks`` counts records by the tasks they can train.
     """
 
     path: Path
@@ -35,16 +35,20 @@ class DataReport:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that keep training from starting."""
+        """The problems that prevent training."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that training can live with."""
+        """The problems that do not prevent training."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
 
     def raise_if_broken(self) -> None:
-        """Nothing, or ``DataError`` with every error."""
+        """Raises an error if training cannot start.
+
+        Raises:
+            DataError: with every error of the report.
+        """
         if self.errors:
             raise DataError(self.errors)
 
@@ -73,11 +77,11 @@ def validate(
 ) -> DataReport:
     """The report of a JSONL file.
 
-    ``summary_share`` above 0 makes a missing summary an error. Image headers are always read; ``decode`` also decodes
-    every pixel, which finds files that end early.
+    With ``summary_share`` above 0 a missing summary is an error. Image headers are always read; ``decode`` also decodes
+    every pixel, which finds truncated files.
 
     Raises:
-        DataError: the file itself cannot be read or holds no record.
+        DataError: the file itself cannot be read or has no record.
     """
     root = root if root is not None else image_root(path)
     try:
@@ -85,7 +89,7 @@ def validate(
     except OSError as error:
         raise DataError([Problem(source=str(path), rule=Rule.JSON, message=f"cannot be read: {error}")]) from error
     if not len(index):
-        raise DataError([Problem(source=str(path), rule=Rule.JSON, message="holds no record")])
+        raise DataError([Problem(source=str(path), rule=Rule.JSON, message="has no record")])
     usable, problems = 0, []
     tasks, kinds, categories = Counter[str](), Counter[str](), Counter[str]()
     for source, line in index:
@@ -116,7 +120,7 @@ def validate(
 
 
 def learnable(record: Record) -> tuple[Task, ...]:
-    """What can be learnt from a record."""
+    """The tasks that a record can train."""
     match record:
         case VerdictRecord():
             return (Task.VERDICT,)
@@ -153,9 +157,9 @@ def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimi
                 yield Problem(source=source, rule=Rule.SIZE, message=_size_message(record.size_wh, size_wh))
 
 
-def _size_message(said: SizeWH | None, found: SizeWH) -> str:
-    assert said is not None
-    turned = (
-        "; the sides are swapped, as in a photo whose EXIF orientation was not applied" if said == found[::-1] else ""
-    )
-    return f"width and height say {said[0]} × {said[1]} px, the image has {found[0]} × {found[1]}{turned}"
+def _size_message(labelled_wh: SizeWH | None, found_wh: SizeWH) -> str:
+    assert labelled_wh is not None
+    swapped = labelled_wh == found_wh[::-1]
+    hint = "; the sides are swapped, as when the EXIF orientation of a photo was not applied" if swapped else ""
+    record, image = ("{} × {}".format(*size_wh) for size_wh in (labelled_wh, found_wh))
+    return f"the record says {record} px, the image has {image} px{hint}"

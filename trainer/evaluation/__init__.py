@@ -1,4 +1,4 @@
-"""How good a model is on labelled photos and tickets, whether asked directly or through the running service."""
+"""Scores a model, or the running service, on labelled photos and tickets."""
 
 from trainer.evaluation.evaluate import Evaluation, evaluate_model
 

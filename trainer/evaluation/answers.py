@@ -1,4 +1,4 @@
-"""The labelled data that an evaluation runs on, and the port of what answers: a model directory or the running service.
+"""The labelled data of an evaluation, and the port for what is evaluated: a model directory or the running service.
 
 Outcomes are the domain's own (``vqc.parser``, ``vqc.summary``, ``vqc.verdict``).
 """
@@ -20,7 +20,7 @@ from vqc.verdict import Verdict, VerdictOutcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPhoto:
-    """A labelled photo. ``caption`` or ``summary`` is None when that is not labelled."""
+    """A labelled photo. ``caption`` or ``summary`` is None if it is not labelled."""
 
     path: Path
     size_wh: SizeWH
@@ -31,7 +31,7 @@ class LabelledPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledTicket:
-    """A labelled ticket, judged from its photos, their lines, or both."""
+    """A labelled ticket. The evidence is its photos, their Stage-A lines, or both."""
 
     photos: tuple[Path, ...]
     summaries: tuple[str, ...]
@@ -40,28 +40,25 @@ class LabelledTicket:
 
 
 class Answerer(Protocol):
-    """Answers in the order asked."""
+    """Answers photos and tickets, in their order. ``name`` is the model or address, for the report."""
 
-    @property
-    def name(self) -> str:
-        """The model or address, for the report."""
-        ...
+    name: str
 
     def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
-        """What is in each photo."""
+        """The caption of each photo."""
         ...
 
     def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
-        """Each photo's Stage-A line."""
+        """The Stage-A line of each photo."""
         ...
 
     def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
-        """Each ticket's verdict."""
+        """The verdict of each ticket."""
         ...
 
 
 def batches(items: Sequence[object], size: int) -> Iterable[range]:
-    """Positions of ``items`` in runs of ``size``.
+    """Positions of ``items`` in batches of ``size``.
 
     >>> list(batches("abc", 2))
     [range(0, 2), range(2, 3)]

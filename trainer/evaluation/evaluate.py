@@ -1,4 +1,4 @@
-"""Labelled data in, one report out."""
+"""Evaluates a model on labelled data: loads the data, collects the answers and scores them into one report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoResult:
-    """One photo: what was labelled, answered and matched. ``matching`` is None when no caption is labelled."""
+    """One photo with its labels, its answers and their matching. ``matching`` is None if no caption is labelled."""
 
     photo: LabelledPhoto
     caption: CaptionOutcome | None
@@ -46,7 +46,7 @@ class PhotoResult:
 
     @property
     def errors(self) -> int:
-        """Objects at IoU 0.5 that were missed or made up."""
+        """Number of missed and spurious objects at IoU 0.5."""
         if self.matching is None:
             return 0
         hits = sum(iou >= 0.5 for _, _, iou in self.matching.pairs)
@@ -55,7 +55,7 @@ class PhotoResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The report. Shares are 0..1; None where the data labels nothing of the kind."""
+    """The report. Shares are 0..1, None where the data has no such labels."""
 
     model: str
     data: str
@@ -71,7 +71,7 @@ class Evaluation:
     photos: tuple[PhotoResult, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON values, headline numbers at the top level."""
+        """The report as JSON values, the main metrics at the top level."""
         report = {
             "model": self.model,
             "data": self.data,
@@ -94,7 +94,7 @@ class Evaluation:
         return report
 
     def table(self) -> str:
-        """The report for people."""
+        """The report as readable text."""
         rows = [(key, value) for key, value in self.as_dict().items() if not isinstance(value, dict)]
         lines = [f"{key:22} {_format_value(value)}" for key, value in rows]
         for name, score in self.categories.items():
@@ -113,11 +113,11 @@ def evaluate_model(
     batch_size: int = 16,
     max_new_tokens: int = 2048,
 ) -> Evaluation:
-    """The score of a model directory, or of the service at ``url``.
+    """Scores a model directory, or the service at ``url``.
 
     Raises:
         DataError: a record that cannot be used.
-        ServiceRefused: the service did not answer.
+        ServiceRefused: the service did not answer a request.
     """
     answerer: Answerer
     if url is not None:
@@ -143,18 +143,18 @@ def score_answers(
     data: str = "",
     progress: bool = True,
 ) -> Evaluation:
-    """The report of an answerer on labelled photos and tickets."""
+    """The report of what ``answerer`` answers to labelled photos and tickets."""
     with_caption = [photo for photo in photos if photo.caption is not None]
     with_line = [photo for photo in photos if photo.summary is not None]
-    watched: Callable[..., Iterator[Any]] = _with_progress if progress else lambda items, *_: items
+    track: Callable[..., Iterator[Any]] = _with_progress if progress else lambda items, *_: items
     captions = dict(
-        zip(map(id, with_caption), watched(answerer.captions(with_caption), len(with_caption), "captions"), strict=True)
+        zip(map(id, with_caption), track(answerer.captions(with_caption), len(with_caption), "captions"), strict=True)
     )
-    lines = dict(zip(map(id, with_line), watched(answerer.lines(with_line), len(with_line), "lines"), strict=True))
-    verdicts = list(watched(answerer.verdicts(tickets), len(tickets), "verdicts")) if tickets else []
+    lines = dict(zip(map(id, with_line), track(answerer.lines(with_line), len(with_line), "lines"), strict=True))
+    verdicts = list(track(answerer.verdicts(tickets), len(tickets), "verdicts")) if tickets else []
     results = tuple(_result(photo, captions.get(id(photo)), lines.get(id(photo))) for photo in photos)
     matchings = [result.matching for result in results if result.matching is not None]
-    right = sum(
+    correct = sum(
         outcome.answer is not None and outcome.answer.verdict is ticket.verdict
         for ticket, outcome in zip(tickets, verdicts, strict=True)
     )
@@ -172,18 +172,18 @@ def score_answers(
         ),
         malformed=_share([_is_malformed(outcome) for outcome in captions.values()]),
         repaired=_share([outcome.status is Status.REPAIRED for outcome in captions.values()]),
-        verdict_accuracy=right / len(tickets) if tickets else None,
+        verdict_accuracy=correct / len(tickets) if tickets else None,
         num_tickets=len(tickets),
         photos=results,
     )
 
 
 def load_labelled(path: Path, limit: int | None = None) -> tuple[list[LabelledPhoto], list[LabelledTicket]]:
-    """The photos and tickets of a JSONL file. A drawn ticket's true label counts, not the noisy one.
+    """The photos and tickets of a JSONL file. A synthetic ticket counts by its true label, not by the noisy one.
 
     Raises:
         DataError: a record that cannot be used.
-        InvalidValue: a photo that is no file.
+        InvalidValue: a photo without a file, or without width and height.
     """
     photos: list[LabelledPhoto] = []
     tickets: list[LabelledTicket] = []
@@ -192,7 +192,7 @@ def load_labelled(path: Path, limit: int | None = None) -> tuple[list[LabelledPh
         record, problems = parse_record(line, source, image_root(path))
         if isinstance(record, PhotoRecord):
             if record.image.path is None or record.size_wh is None:
-                raise InvalidValue(source, "photo", "to be scored it must be a file, with width and height")
+                raise InvalidValue(source, "photo", "a photo to score must be a file, with width and height")
             caption = DenseCaption.from_pixels(record.objects, record.size_wh) if record.objects is not None else None
             photos.append(
                 LabelledPhoto(
@@ -227,7 +227,7 @@ def _result(photo: LabelledPhoto, caption: CaptionOutcome | None, line: SummaryO
 
 
 def _is_malformed(outcome: CaptionOutcome) -> bool:
-    """Unreadable, or cut off before its end."""
+    """Whether an answer cannot be parsed, or is truncated."""
     return outcome.status is Status.MALFORMED or outcome.truncated
 
 
@@ -236,7 +236,7 @@ def _share(flags: Sequence[bool]) -> float | None:
 
 
 def _with_progress(items: Iterator[T], count: int, what: str) -> Iterator[T]:
-    """The items, with a progress bar on standard error when that is a terminal."""
+    """The items, with a progress bar on standard error if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 

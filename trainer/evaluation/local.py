@@ -1,4 +1,4 @@
-"""Answers from a model directory: greedy decoding with transformers, batched with left padding."""
+"""Evaluates a model directory: greedy decoding with transformers, in batches with left padding."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from typing_extensions import override
 
-from trainer.evaluation.answers import LabelledPhoto, LabelledTicket, batches
+from trainer.evaluation.answers import Answerer, LabelledPhoto, LabelledTicket, batches
 from trainer.model.encode import Encoder
 from trainer.training.logs import without_loading_bars
 from vqc import parser, summary, verdict
@@ -22,10 +23,14 @@ from vqc.summary import SummaryOutcome
 from vqc.verdict import VerdictOutcome
 
 LINE_TOKENS = 512
-"""Most tokens of a Stage-A line or a verdict."""
+"""Longest Stage-A line or verdict, tokens."""
 
 
-class LocalModel:
+PhotoRequest = tuple[Prompt, tuple[Path, ...]]
+"""A prompt and its photos."""
+
+
+class LocalModel(Answerer):
     """A checkpoint directory on this machine's GPU (bfloat16) or CPU (float32)."""
 
     def __init__(self, directory: Path, *, batch_size: int = 16, max_new_tokens: int = 2048) -> None:
@@ -42,31 +47,31 @@ class LocalModel:
         )
         self._model = model.to("cuda" if cuda else "cpu").eval()
 
+    @override
     def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
-        """Greedy captions."""
-        asked = [(dense_prompt(), (photo.path,)) for photo in photos]
-        yield from map(parser.parse, self._texts(asked, self._max_new_tokens))
+        requests = [(dense_prompt(), (photo.path,)) for photo in photos]
+        yield from map(parser.parse, self._texts(requests, self._max_new_tokens))
 
+    @override
     def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
-        """Greedy Stage-A lines."""
-        asked = [(stage_a_prompt(photo.mission), (photo.path,)) for photo in photos]
-        yield from map(summary.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
+        requests = [(stage_a_prompt(photo.mission), (photo.path,)) for photo in photos]
+        yield from map(summary.parse, self._texts(requests, min(LINE_TOKENS, self._max_new_tokens)))
 
+    @override
     def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
-        """Greedy verdicts."""
-        asked = [(stage_b_prompt(ticket.mission, ticket.summaries), ticket.photos) for ticket in tickets]
-        yield from map(verdict.parse, self._texts(asked, min(LINE_TOKENS, self._max_new_tokens)))
+        requests = [(stage_b_prompt(ticket.mission, ticket.summaries), ticket.photos) for ticket in tickets]
+        yield from map(verdict.parse, self._texts(requests, min(LINE_TOKENS, self._max_new_tokens)))
 
-    def _texts(self, asked: Sequence[tuple[Prompt, tuple[Path, ...]]], most: int) -> Iterator[str]:
-        for places in batches(asked, self._batch_size):
-            yield from self._batch([asked[place] for place in places], most)
+    def _texts(self, requests: Sequence[PhotoRequest], max_new_tokens: int) -> Iterator[str]:
+        for places in batches(requests, self._batch_size):
+            yield from self._batch([requests[place] for place in places], max_new_tokens)
 
-    def _batch(self, asked: Sequence[tuple[Prompt, tuple[Path, ...]]], most: int) -> list[str]:
+    def _batch(self, requests: Sequence[PhotoRequest], max_new_tokens: int) -> list[str]:
         encoder = self._encoder
-        images = [[_open_photo(path) for path in paths] for _, paths in asked]
+        images = [[_open_photo(path) for path in paths] for _, paths in requests]
         prompts = [
             encoder.prompt_ids(prompt, [image.size for image in found])
-            for (prompt, _), found in zip(asked, images, strict=True)
+            for (prompt, _), found in zip(requests, images, strict=True)
         ]
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), encoder.pad_token)
@@ -82,7 +87,7 @@ class LocalModel:
         inputs = {key: value.to(self._model.device) for key, value in inputs.items()}
         with torch.inference_mode():
             output = self._model.generate(
-                **inputs, max_new_tokens=most, do_sample=False, pad_token_id=encoder.pad_token,
+                **inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=encoder.pad_token,
                 eos_token_id=encoder.end_token,
             )  # fmt: skip
         return encoder.tokenizer.batch_decode(output[:, longest:].tolist(), skip_special_tokens=True)

@@ -1,4 +1,4 @@
-"""Which answered object stands for which labelled one: greedily, best overlap first, within a category."""
+"""Matches answered objects with labelled ones: greedily by overlap, within a category."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vqc.geometry import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matching:
-    """``pairs`` are (labelled, answered, IoU) by best overlap first; the rest has no counterpart."""
+    """``pairs`` are (index of the labelled object, index of the answered object, IoU), best overlap first."""
 
     labelled: tuple[CaptionObject, ...]
     answered: tuple[CaptionObject, ...]
@@ -30,7 +30,7 @@ def category(desc: str) -> str:
 
 
 def attributes(desc: str) -> tuple[str, ...]:
-    """Every value after the first level.
+    """All values after the first level of a description.
 
     >>> attributes("BBU设备/华为,显示完整/有挡风板")
     ('华为', '显示完整', '有挡风板')
@@ -44,7 +44,7 @@ def is_line(item: CaptionObject) -> bool:
 
 
 def match_objects(labelled: Sequence[CaptionObject], answered: Sequence[CaptionObject]) -> Matching:
-    """The pairs of one photo. Each object is in at most one; categories must agree, and lines only match lines."""
+    """Pairs the objects of one photo. Each is in at most one pair; categories must be equal, and lines match only lines."""
     candidates = sorted(
         (
             (overlap(label.shape, answer.shape), i, j)

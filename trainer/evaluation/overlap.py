@@ -1,4 +1,4 @@
-"""How much two shapes cover the same place. Any coordinate space; numbers below are norm1000."""
+"""Intersection over union of two shapes, in any coordinate space; the constants are in norm1000."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import shapely
 from vqc.geometry import Kind, Shape
 
 TUBE_TOLERANCE = 8.0
-"""Half the width of the tube that a line stands for."""
+"""Half the width of the tube around a line, by which lines are compared."""
 
 
 def region(shape: Shape) -> shapely.Geometry:
-    """The area a shape stands for: a box, a polygon, or the tube around a line.
+    """The area of a shape: a box, a polygon, or the tube around a line.
 
     >>> region(Shape(Kind.BBOX, (0, 0, 10, 20))).area
     200.0
@@ -26,7 +26,7 @@ def region(shape: Shape) -> shapely.Geometry:
 
 
 def overlap(first: Shape, second: Shape) -> float:
-    """Intersection over union of the two areas; 0 between a line and anything else, and for empty areas.
+    """Intersection over union of the two areas; 0 between a line and another kind, and for empty areas.
 
     >>> overlap(Shape(Kind.BBOX, (0, 0, 10, 10)), Shape(Kind.BBOX, (0, 0, 10, 20)))
     0.5

@@ -1,4 +1,4 @@
-"""The report as files: ``report.json`` and a page that shows the photos with the most errors, labels beside answers."""
+"""Writes the report: ``report.json``, and a page that shows the photos with the most errors, labels next to answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ img{max-width:640px;height:auto}section{border-top:1px solid #ddd;margin-top:1.5
 
 
 def write_report(result: Evaluation, directory: Path, *, worst: int = WORST) -> Path:
-    """The page's path; ``report.json`` lies beside it."""
+    """Writes the page and ``report.json`` to a directory; returns the page's path."""
     directory.mkdir(parents=True, exist_ok=True)
     report = result.as_dict()
     (directory / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -70,9 +70,9 @@ def _case(item: PhotoResult) -> str:
     if item.line is not None and item.line.summary != item.photo.summary:
         from vqc.summary import render
 
-        said = render(item.line.summary) if item.line.summary else "unreadable"
-        want = render(item.photo.summary) if item.photo.summary else "-"
-        line = f"<p>line, labelled: {html.escape(want)}<br>line, answered: {html.escape(said)}</p>"
+        answered = render(item.line.summary) if item.line.summary else "unreadable"
+        labelled = render(item.photo.summary) if item.photo.summary else "-"
+        line = f"<p>line, labelled: {html.escape(labelled)}<br>line, answered: {html.escape(answered)}</p>"
     return (
         f"<section><h3>{html.escape(item.photo.path.name)}: {item.errors} errors</h3>{pictures}"
         f"<p>{html.escape(notes)}</p>{line}</section>"

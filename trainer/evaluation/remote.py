@@ -1,4 +1,4 @@
-"""Answers from the running service, over its public HTTP surface."""
+"""Evaluates the running service over its public HTTP API."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
-from trainer.evaluation.answers import LabelledPhoto, LabelledTicket
+from trainer.evaluation.answers import Answerer, LabelledPhoto, LabelledTicket
 from vqc import summary, verdict
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.errors import VqcError
@@ -21,15 +22,15 @@ from vqc.verdict import VerdictAnswer, VerdictOutcome
 
 TIMEOUT_S = 300.0
 RETRIES = 20
-"""Times that a busy service is asked again."""
+"""Number of attempts while the service is busy."""
 UNDECIDED = ("queued", "running")
 """States of a ticket before its verdict."""
 MALFORMED = "answer-malformed"
-"""Part of a problem's type that says the model's answer could not be read."""
+"""Part of the type of the problem that reports an unreadable model answer."""
 
 
 class ServiceRefused(VqcError):
-    """The service did not answer. ``status`` is its HTTP status (0: no connection), ``detail`` its own words."""
+    """The service did not answer a request. ``status`` is its HTTP status (0: no connection), ``detail`` its message."""
 
     def __init__(self, url: str, status: int, detail: str) -> None:
         self.url = url
@@ -38,8 +39,8 @@ class ServiceRefused(VqcError):
         super().__init__(f"{url}: {status or 'no connection'}: {detail}")
 
 
-class ServiceClient:
-    """The service at ``url``, asked with up to ``concurrency`` photos at a time."""
+class ServiceClient(Answerer):
+    """The service at ``url``, with up to ``concurrency`` requests at a time."""
 
     def __init__(
         self,
@@ -54,27 +55,32 @@ class ServiceClient:
         self._client = httpx.Client(base_url=self.name, headers=headers, timeout=TIMEOUT_S, transport=transport)
         self._concurrency = concurrency
 
+    @override
     def captions(self, photos: Sequence[LabelledPhoto]) -> Iterator[CaptionOutcome]:
         """``POST /caption`` for each photo."""
         yield from self._each(self._caption, photos)
 
+    @override
     def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
         """``POST /stage-a`` for each photo."""
         yield from self._each(self._line, photos)
 
+    @override
     def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
-        """``POST /stage-b/groups`` for each ticket: the verdict the machine chose, also where a person is to decide."""
+        """``POST /stage-b/groups`` for each ticket: the machine's verdict, even if the ticket goes to review."""
         yield from self._each(self._verdict, tickets)
 
-    def _each(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def _each(self, request: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         with ThreadPoolExecutor(self._concurrency) as pool:
-            yield from pool.map(ask, items)
+            yield from pool.map(request, items)
 
     def _caption(self, photo: LabelledPhoto) -> CaptionOutcome:
         with photo.path.open("rb") as file:
             answer = self._post("/caption", files={"photo": (photo.path.name, file.read())})
         if answer is None:
-            return CaptionOutcome(status=Status.MALFORMED, caption=None, notes=("the service could not read it",))
+            return CaptionOutcome(
+                status=Status.MALFORMED, caption=None, notes=("the service could not parse the answer",)
+            )
         objects = tuple(_object(value) for value in answer["caption"].values())
         return CaptionOutcome(
             status=Status(answer.get("status", Status.PARSED)),
@@ -91,22 +97,22 @@ class ServiceClient:
         return summary.parse(line or "")
 
     def _verdict(self, ticket: LabelledTicket) -> VerdictOutcome:
-        response = self._request("POST", "/stage-b/groups", json=_group(ticket))
+        response = self._request("POST", "/stage-b/groups", json=_submission(ticket))
         location = response.headers["Location"]
         deadline = time.monotonic() + TIMEOUT_S
-        while (group := self._request("GET", location).json())["state"] in UNDECIDED:
+        while (status := self._request("GET", location).json())["state"] in UNDECIDED:
             if time.monotonic() > deadline:
                 raise ServiceRefused(
                     f"{self.name}{location}", 0, f"no verdict after {TIMEOUT_S:.0f} s; is a worker running?"
                 )
             time.sleep(0.2)
-        if group["machine_verdict"] is None:
-            return VerdictOutcome(status=Status.MALFORMED, answer=None, note="the service gave no verdict")
-        answer = VerdictAnswer(verdict=verdict.Verdict(group["machine_verdict"]), reason=group["reason"] or "-")
+        if status["machine_verdict"] is None:
+            return VerdictOutcome(status=Status.MALFORMED, answer=None, note="the service returned no verdict")
+        answer = VerdictAnswer(verdict=verdict.Verdict(status["machine_verdict"]), reason=status["reason"] or "-")
         return VerdictOutcome(status=Status.PARSED, answer=answer)
 
     def _post(self, path: str, **parts: Any) -> dict[str, Any] | None:
-        """The answer's JSON; None when the model's answer was unreadable."""
+        """The response's JSON; None when the model's answer was unreadable."""
         try:
             return self._request("POST", path, **parts).json()
         except ServiceRefused as error:
@@ -128,8 +134,8 @@ class ServiceClient:
         raise ServiceRefused(f"{self.name}{path}", httpx.codes.TOO_MANY_REQUESTS, "busy for too long")
 
 
-def _group(ticket: LabelledTicket) -> dict[str, Any]:
-    """The ticket as it is submitted, judged from what it holds: photos, lines or both."""
+def _submission(ticket: LabelledTicket) -> dict[str, Any]:
+    """The request body of a ticket; its evidence is what the ticket has: photos, lines or both."""
     photos: list[dict[str, str]] = [{} for _ in range(max(len(ticket.photos), len(ticket.summaries)))]
     for photo, path in zip(photos, ticket.photos, strict=False):
         photo["base64"] = b64encode(path.read_bytes()).decode()

@@ -1,7 +1,7 @@
-"""Numbers over many photos: region F1, attribute accuracy, Stage-A facts, verdicts. Pure functions of matchings.
+"""Metrics over many photos as pure functions: region F1, attribute accuracy, Stage-A facts.
 
-F1 at a threshold counts over all photos: 2 · TP / (labelled + answered), TP being pairs with at least that IoU. ``f1_box``
-and ``f1_line`` are means over the thresholds 0.50, 0.55, … 0.95.
+F1 at a threshold is computed over all photos: 2 · TP / (labelled + answered), where TP counts pairs with at least that
+IoU. ``f1_box`` and ``f1_line`` are means over the thresholds 0.50, 0.55, … 0.95.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * n, 2) for n in range(10))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionScore:
-    """One kind or category. ``f1_50`` at IoU 0.5, ``f1`` the mean over thresholds; None without a single object."""
+    """The score of one kind or category: ``f1_50`` at IoU 0.5, ``f1`` the mean over thresholds; None without objects."""
 
     labelled: int
     answered: int
@@ -28,7 +28,7 @@ class RegionScore:
 
 
 def region_score(matchings: Iterable[Matching], wanted: Callable[[CaptionObject], bool]) -> RegionScore:
-    """The score of the objects that ``wanted`` names."""
+    """The score of the objects that ``wanted`` selects."""
     labelled = answered = 0
     ious: list[float] = []
     for matching in matchings:
@@ -46,7 +46,7 @@ def region_score(matchings: Iterable[Matching], wanted: Callable[[CaptionObject]
 
 
 def by_category(matchings: Sequence[Matching]) -> dict[str, RegionScore]:
-    """A score for each category that is labelled or answered, most labelled first."""
+    """The score of each category that is labelled or answered, the most labelled first."""
     counts: Counter[str] = Counter()
     for matching in matchings:
         counts.update(category(item.desc) for item in matching.labelled)
@@ -59,7 +59,7 @@ def by_category(matchings: Sequence[Matching]) -> dict[str, RegionScore]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeScore:
-    """Over pairs with IoU 0.5 or more. ``recall`` is the share of labelled values answered, ``exact`` of equal descs."""
+    """Over pairs with IoU 0.5 or more: ``recall`` is the share of labelled values answered, ``exact`` of equal descs."""
 
     pairs: int
     recall: float | None
@@ -86,9 +86,9 @@ def attribute_score(matchings: Iterable[Matching]) -> AttributeScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactScore:
-    """Stage-A facts, micro over photos. A fact is an item with its count; an irrelevant photo is one fact.
+    """Stage-A facts, micro-averaged over photos. A fact is an item with its count; an irrelevant photo is one fact.
 
-    ``recall`` and ``precision`` want item and count right; ``count_recall`` credits what was counted of an item.
+    For ``recall`` and ``precision`` item and count must be equal; ``count_recall`` gives partial credit for counts.
     """
 
     recall: float | None
@@ -97,24 +97,24 @@ class FactScore:
 
 
 def fact_score(lines: Iterable[tuple[Summary, Summary | None]]) -> FactScore:
-    """The score of (labelled, answered) lines; an answer that could not be read is None and recalls nothing."""
-    hits = wanted = said = counted = objects = 0
+    """The score of (labelled, answered) lines; an unreadable answer is None and has no facts."""
+    hits = wanted = answered = counted = objects = 0
     for label, answer in lines:
         truth, found = facts(label), facts(answer) if answer is not None else {}
         wanted += len(truth)
-        said += len(found)
+        answered += len(found)
         hits += sum(found.get(item) == count for item, count in truth.items())
         objects += sum(truth.values())
         counted += sum(min(count, found.get(item, 0)) for item, count in truth.items())
     return FactScore(
         recall=hits / wanted if wanted else None,
-        precision=hits / said if said else None,
+        precision=hits / answered if answered else None,
         count_recall=counted / objects if objects else None,
     )
 
 
 def facts(summary: Summary) -> dict[str, int]:
-    """Item → count; a line without items says one thing, that the photo is irrelevant.
+    """Item → count; a line without items is one fact, that the photo is irrelevant.
 
     >>> facts(Summary(items=(("光模块", 2), ("光模块", 1))))
     {'光模块': 3}

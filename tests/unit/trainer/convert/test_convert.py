@@ -228,11 +228,11 @@ def test_what_is_left_out_has_ms_swifts_default_not_ours() -> None:
     ("argument", "value", "why"),
     [
         ("dataset", ["a.jsonl", "b.jsonl"], "concatenate"),
-        ("rlhf_type", "dpo", "'gkd' is the one kind"),
+        ("rlhf_type", "dpo", "only 'gkd' is supported"),
         ("deepspeed", "zero3_offload", "without offload"),
-        ("optim", "adafactor", "AdamW is taken"),
-        ("lr_scheduler_type", "polynomial", "'cosine' is taken"),
-        ("report_to", ["tensorboard", "wandb"], "tensorboard alone"),
+        ("optim", "adafactor", "AdamW is used"),
+        ("lr_scheduler_type", "polynomial", "'cosine' is used"),
+        ("report_to", ["tensorboard", "wandb"], "only tensorboard"),
         ("norm_bbox", "none", "norm1000"),
         ("freeze_parameters", ["lm_head"], "freeze_llm"),
         ("num_labels", 3, "has no counterpart"),
@@ -278,6 +278,6 @@ def test_what_must_be_settled_first_ends_with_status_1(tmp_path: Path) -> None:
     path.write_text("model: m\nmax_length: 100\n", "utf-8")
     done = CliRunner().invoke(main, ["convert", str(path)])
     assert done.exit_code == 1
-    assert "to settle: custom" in done.stderr
+    assert "to fix: custom" in done.stderr
     path.write_text("- a\n", "utf-8")
-    assert "is no mapping of keys" in CliRunner().invoke(main, ["convert", str(path)]).output
+    assert "must be a mapping of keys" in CliRunner().invoke(main, ["convert", str(path)]).output

@@ -48,7 +48,7 @@ def test_tags_in_plain_text_are_filled_in_order() -> None:
     assert (turn.prompt.before, turn.images, turn.prompt.after) == ("前", ("a", "b"), "后")
     with pytest.raises(InvalidValue, match="as many images"):
         chat_turn([{"role": "user", "content": "<image>x"}, ANSWER], [])
-    with pytest.raises(InvalidValue, match="side by side"):
+    with pytest.raises(InvalidValue, match="must be adjacent"):
         chat_turn([{"role": "user", "content": "<image>x<image>"}, ANSWER], ["a", "b"])
 
 

@@ -55,7 +55,7 @@ BROKEN = [
     ({**TICKET, "verdict": "复核"}, Rule.VERDICT, "'复核' is not valid"),
     ({**TICKET, "reason": ""}, Rule.VERDICT, "reason"),
     ({**TICKET, "images": [], "summaries": []}, Rule.VERDICT, "images, summaries or both"),
-    ({**TICKET, "mission": None}, Rule.MISSION, "needs its mission"),
+    ({**TICKET, "mission": None}, Rule.MISSION, "needs a mission"),
     ({**TICKET, "summaries": [""]}, Rule.SUMMARY, "non-empty"),
     ({"messages": [{"role": "user", "content": "x"}]}, Rule.MESSAGES, "one turn"),
     (
@@ -163,7 +163,7 @@ def test_a_missing_or_empty_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone.jsonl: json: cannot be read"):
         validate(tmp_path / "gone.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n\n")
-    with pytest.raises(DataError, match="holds no record"):
+    with pytest.raises(DataError, match="has no record"):
         validate(tmp_path / "empty.jsonl")
 
 

@@ -1,7 +1,7 @@
-"""Stage-A lines that follow their photo: a line that only counts the objects can be written anew when they move or go.
+"""Rewrites a Stage-A line after augmentation: a line that only counts the objects can follow objects that move or drop out.
 
-An item of a line stands for the objects whose description is the item's text or begins with it and a ``/`` (so that
-``标签`` stands for ``标签/5G`` and ``标签/无法识别``, unless the line has an item of its own for the latter).
+An item of a line counts the objects whose description is the item's text, or starts with it and a ``/``: ``标签`` counts
+``标签/5G`` and ``标签/无法识别``, unless the line has a separate item for the latter.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from vqc.geometry import SizeWH
 
 
 def item_names(line: str | None, objects: Sequence[CaptionObject] | None) -> Mapping[str, str] | None:
-    """Which item of the line stands for each description, reworded ones included; None when the line is not just a
-    count of these objects (a person's words, a remark), so that the photo must keep its layout.
+    """The item of the line that counts each description, including the descriptions of objects that get cut.
+
+    None when the line is not a pure count of these objects (a remark, a person's own words): such a line cannot be
+    rewritten, so the photo must keep its layout.
     """
     summary = stage_a.parse(line).summary if line else None
     if summary is None or objects is None or summary.note is not None:
         return None
     names: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    texts = sorted((text for text, _ in summary.items), key=len, reverse=True)
+    texts = sorted(
+        (text for text, _ in summary.items), key=len, reverse=True
+    )  # the most specific item counts an object
     for item in objects:
         desc = _item_spelling(item.desc)
         text = next((text for text in texts if desc == text or desc.startswith(f"{text}/")), None)
@@ -37,12 +41,12 @@ def item_names(line: str | None, objects: Sequence[CaptionObject] | None) -> Map
 
 
 def line_of(objects: Sequence[CaptionObject], names: Mapping[str, str], size_wh: SizeWH) -> str:
-    """The line of these objects (px of a photo of ``size_wh``): items counted, in reading order of the first of each."""
+    """The line of these objects (px in a photo of ``size_wh``): counted items, in reading order of each one's first object."""
     ordered = in_reading_order(item.to_norm1000(size_wh) for item in objects)
     counts = Counter(names[_item_spelling(item.desc)] for item in ordered)
     return stage_a.render(stage_a.Summary(items=tuple(counts.items())))
 
 
 def _item_spelling(desc: str) -> str:
-    """A description as a line's item writes it: without spaces."""
+    """A description as an item of a line spells it: without spaces."""
     return desc.replace(" ", "")
