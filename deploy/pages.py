@@ -15,7 +15,7 @@ from service.app.http import create_routes
 from service.photos.metrics import Metrics
 from service.platform.admission import Intake
 from service.platform.settings import Settings
-from service.tickets.metrics import GroupMetrics
+from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import QueueDepth
 from service.tickets.ticket import State
 from trainer.prometheus_exporter import TrainingProgress
@@ -56,7 +56,7 @@ def metric_families() -> list[tuple[str, list[Metric]]]:
     """Every metric of ours, by who serves it."""
     service = Metrics(Intake(1))
     http = [*service.registry.collect()]
-    GroupMetrics(service.registry).queue(dict.fromkeys(State, 0), {}, QueueDepth(lag=0, pending=0, delayed=0))
+    TicketMetrics(service.registry).queue(dict.fromkeys(State, 0), {}, QueueDepth(lag=0, pending=0, delayed=0))
     tickets = [family for family in service.registry.collect() if family.name not in {one.name for one in http}]
     training = CollectorRegistry()
     training.register(TrainingProgress(Path("/nonexistent")))

@@ -147,12 +147,12 @@ def show_ticket(client: httpx.Client, photos: list[Path]) -> None:
     answer = client.post("/stage-b/groups", data={"mission": MISSION}, files=files).raise_for_status()
     location = answer.headers["Location"]
     console.print(f"\nticket {location}, mission {MISSION}")
-    group = followed(client, location, lambda name: console.print(f"  {name}", style="dim"))
-    verdict = group["verdict"] or f"a person has to look ({', '.join(group['review_reasons'])})"
-    console.print(f"  {group['state']}: [bold]{verdict}[/]")
-    if group["reason"]:
-        sampled = group["selection"]["sampled"]
-        console.print(f"  理由: {group['reason']}  ({group['vote_share']:.0%} of {sampled} sampled verdicts agree)")
+    ticket = followed(client, location, lambda name: console.print(f"  {name}", style="dim"))
+    verdict = ticket["verdict"] or f"a person has to look ({', '.join(ticket['review_reasons'])})"
+    console.print(f"  {ticket['state']}: [bold]{verdict}[/]")
+    if ticket["reason"]:
+        sampled = ticket["selection"]["sampled"]
+        console.print(f"  理由: {ticket['reason']}  ({ticket['vote_share']:.0%} of {sampled} sampled verdicts agree)")
 
 
 def leave_ticket(client: httpx.Client) -> None:
@@ -194,8 +194,8 @@ def followed(client: httpx.Client, location: str, tell: Callable[[str], object])
         for line in events.iter_lines():
             if line.startswith("event: "):
                 tell(line.removeprefix("event: "))
-    group: dict[str, Any] = client.get(location).raise_for_status().json()
-    return group
+    ticket: dict[str, Any] = client.get(location).raise_for_status().json()
+    return ticket
 
 
 if __name__ == "__main__":

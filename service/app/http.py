@@ -13,7 +13,7 @@ from service.guidance.routes import router as guidance_router
 from service.models.routes import router as models_router
 from service.photos.routes import router as photos_router
 from service.platform.version import VERSION
-from service.tickets.routes import router as groups_router
+from service.tickets.routes import router as tickets_router
 from service.web import problems
 from service.web.gate import Gate
 
@@ -45,7 +45,7 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(photos_router)
     app.include_router(health_router)
     app.include_router(models_router)
-    app.include_router(groups_router)
+    app.include_router(tickets_router)
     app.include_router(guidance_router)
     app.include_router(proposals_router)
     problems.install(app)

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.photos.schemas import CaptionIn, StageAIn, StreamedObject
-from service.tickets.schemas import GroupEventOut, GroupIn, GroupPhotoIn
+from service.tickets.schemas import TicketEventOut, TicketIn, TicketPhotoIn
 from service.web.auth import PUBLIC_PATHS
 from service.web.problems import MEDIA_TYPE, Problem
 from service.web.schemas import PhotoIn
@@ -38,7 +38,7 @@ _BINARY = {"type": "string", "format": "binary"}
 _BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "/caption": (CaptionIn, {"photo": _BINARY}),
     "/stage-a": (StageAIn, {"mission": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
-    "/stage-b/groups": (GroupIn, {"group": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
+    "/stage-b/groups": (TicketIn, {"group": {"type": "string"}, "photos": {"type": "array", "items": _BINARY}}),
 }
 
 _ONE_SHOT = frozenset({"/caption", "/stage-a"})
@@ -51,7 +51,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = spec["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject, GroupPhotoIn, GroupIn, GroupEventOut):
+    for model in (Problem, PhotoIn, CaptionIn, StageAIn, StreamedObject, TicketPhotoIn, TicketIn, TicketEventOut):
         schema = model.model_json_schema(ref_template=_REF)
         schema.pop("$defs", None)
         schemas[model.__name__] = schema

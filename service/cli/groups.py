@@ -30,10 +30,10 @@ def listed(state: str, limit: int, url: str, api_key: str | None, as_json: bool)
         click.echo(json.dumps(page, ensure_ascii=False, indent=2))
         return
     click.echo(f"{page['total']} {state}")
-    for group in page["groups"]:
-        why = (group["failure"] or {}).get("detail") or ", ".join(group["review_reasons"])
-        verdict = group["verdict"] or group["machine_verdict"] or ""
-        click.echo("  ".join(filter(None, [group["id"], group["ticket_id"], group["mission"], verdict, why])))
+    for ticket in page["groups"]:
+        why = (ticket["failure"] or {}).get("detail") or ", ".join(ticket["review_reasons"])
+        verdict = ticket["verdict"] or ticket["machine_verdict"] or ""
+        click.echo("  ".join(filter(None, [ticket["id"], ticket["ticket_id"], ticket["mission"], verdict, why])))
 
 
 @groups.command()
@@ -75,24 +75,24 @@ def review(group_id: str, verdict: str, name: str, note: str, url: str, api_key:
 groups.add_command(export_labels)
 
 
-def print_group(group: dict[str, Any], *, as_json: bool) -> None:
+def print_ticket(ticket: dict[str, Any], *, as_json: bool) -> None:
     """One ticket, as JSON or for a person."""
     if as_json:
-        click.echo(json.dumps(group, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(ticket, ensure_ascii=False, indent=2))
         return
-    click.echo(f"{group['id']}  {group['mission']}  {group['state']}  {group['verdict'] or ''}".rstrip())
-    for photo in group["photos"]:
+    click.echo(f"{ticket['id']}  {ticket['mission']}  {ticket['state']}  {ticket['verdict'] or ''}".rstrip())
+    for photo in ticket["photos"]:
         click.echo(f"  {photo['name'] or photo['image_id']}: {photo['summary'] or photo['problem'] or 'no line yet'}")
-    if group["reason"]:
-        share = f"{group['vote_share']:.0%} of {group['selection']['sampled']} samples"
+    if ticket["reason"]:
+        share = f"{ticket['vote_share']:.0%} of {ticket['selection']['sampled']} samples"
         click.echo(
-            f"  理由: {group['reason']}  (machine: {group['machine_verdict']}, {share}, score {group['score']:.3f})"
+            f"  理由: {ticket['reason']}  (machine: {ticket['machine_verdict']}, {share}, score {ticket['score']:.3f})"
         )
-    for reason in group["review_reasons"]:
+    for reason in ticket["review_reasons"]:
         click.echo(f"  needs review: {reason}")
-    if group["failure"]:
-        click.echo(f"  {group['failure']['kind']}: {group['failure']['detail']}")
-    for decision in group["reviews"]:
+    if ticket["failure"]:
+        click.echo(f"  {ticket['failure']['kind']}: {ticket['failure']['detail']}")
+    for decision in ticket["reviews"]:
         verdict = decision["verdict"] or "taken back"
         click.echo(f"  {decision['at']}  {decision['name']}: {verdict}  {decision['note']}".rstrip())
 
@@ -101,4 +101,4 @@ def _changed(
     method: str, group_id: str, action: str, url: str, api_key: str | None, as_json: bool, **given: Any
 ) -> None:
     with connected(url, api_key) as client:
-        print_group(call(client, method, f"/stage-b/groups/{group_id}{action}", **given), as_json=as_json)
+        print_ticket(call(client, method, f"/stage-b/groups/{group_id}{action}", **given), as_json=as_json)

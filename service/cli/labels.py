@@ -26,7 +26,7 @@ def export_labels(file: Path, mission: str | None, url: str, api_key: str | None
     label as doubtful. Decisions that were taken back are left out.
     """
     with connected(url, api_key) as client:
-        lines = [label_line(group) for group in _reviewed(client, mission)]
+        lines = [label_line(ticket) for ticket in _reviewed(client, mission)]
     file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
     overruled = sum(line["machine_verdict"] not in (None, line["label"]) for line in lines)
     if as_json:
@@ -35,20 +35,20 @@ def export_labels(file: Path, mission: str | None, url: str, api_key: str | None
         click.echo(f"{len(lines)} tickets, {overruled} of them decided against the machine: {file}")
 
 
-def label_line(group: dict[str, Any]) -> dict[str, Any]:
+def label_line(ticket: dict[str, Any]) -> dict[str, Any]:
     """A reviewed ticket of ``GET /stage-b/groups/{id}`` as a labelled one. A photo without a line counts as an empty line."""
-    last = group["reviews"][-1]
+    last = ticket["reviews"][-1]
     return {
-        "mission": group["mission"],
-        "group_id": group["ticket_id"] or group["id"],
+        "mission": ticket["mission"],
+        "group_id": ticket["ticket_id"] or ticket["id"],
         "label": last["verdict"],
-        "per_image": {photo["image_id"]: photo["summary"] or "" for photo in group["photos"]},
-        "machine_verdict": group["machine_verdict"],
-        "review_reasons": group["review_reasons"],
+        "per_image": {photo["image_id"]: photo["summary"] or "" for photo in ticket["photos"]},
+        "machine_verdict": ticket["machine_verdict"],
+        "review_reasons": ticket["review_reasons"],
         "reviewer": last["name"],
         "note": last["note"],
         "reviewed_at": last["at"],
-        "group": group["id"],
+        "group": ticket["id"],
     }
 
 
@@ -62,6 +62,6 @@ def _reviewed(client: Any, mission: str | None) -> Iterator[dict[str, Any]]:
             if mission in (None, brief["mission"]):
                 found[brief["mission"], brief["ticket_id"] or brief["id"]] = brief
     for brief in found.values():
-        group = call(client, "GET", f"/stage-b/groups/{brief['id']}")
-        if group["state"] == "reviewed":
-            yield group
+        ticket = call(client, "GET", f"/stage-b/groups/{brief['id']}")
+        if ticket["state"] == "reviewed":
+            yield ticket

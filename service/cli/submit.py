@@ -17,7 +17,7 @@ from service.cli.client import service_options
 @click.option("--ticket-id", help="Your own name of the ticket.")
 @click.option("--evidence", type=click.Choice(["summaries", "images", "both"]), help="What the model is shown.")
 @click.option("--webhook", metavar="URL", help="Who is told of the final record.")
-@click.option("--idempotency-key", metavar="KEY", help="The same key and ticket again give the same group.")
+@click.option("--idempotency-key", metavar="KEY", help="The same key with the same body returns the same ticket.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Show what happens until the final record.")
 @service_options
 def submit(
@@ -40,7 +40,7 @@ def submit(
     from base64 import b64encode
 
     from service.cli.client import call, connected, followed
-    from service.cli.groups import print_group
+    from service.cli.groups import print_ticket
     from vqc.missions import mission_named
 
     body = {
@@ -55,11 +55,11 @@ def submit(
     }
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     with connected(url, api_key) as client:
-        group = call(client, "POST", "/stage-b/groups", json=body, headers=headers)
+        ticket = call(client, "POST", "/stage-b/groups", json=body, headers=headers)
         if wait:
-            for name, data in followed(client, group["id"]):
+            for name, data in followed(client, ticket["id"]):
                 click.echo(f"{name}  {json.dumps(data, ensure_ascii=False)}", err=True)
-            group = call(client, "GET", f"/stage-b/groups/{group['id']}")
-    print_group(group, as_json=as_json)
-    if code := {"needs_review": 3, "failed": 1, "cancelled": 1}.get(group["state"]):
+            ticket = call(client, "GET", f"/stage-b/groups/{ticket['id']}")
+    print_ticket(ticket, as_json=as_json)
+    if code := {"needs_review": 3, "failed": 1, "cancelled": 1}.get(ticket["state"]):
         raise click.exceptions.Exit(code)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from service.console.words import known
-from service.tickets.ticket import Group, JsonObject
+from service.tickets.ticket import JsonObject, Ticket
 from vqc.verdict import Verdict
 
 
@@ -44,9 +44,9 @@ class Explained:
     unread: int
 
 
-def explained(group: Group) -> Explained | None:
+def explained(ticket: Ticket) -> Explained | None:
     """The ticket in words; None before it was judged."""
-    outcome = group.outcome
+    outcome = ticket.outcome
     if outcome is None:
         return None
     votes = tuple(_vote(n, one, outcome.selection) for n, one in enumerate(outcome.trajectories, start=1))
@@ -54,13 +54,13 @@ def explained(group: Group) -> Explained | None:
         Said(
             key=f"ticket.why_{reason}" if known(f"ticket.why_{reason}") else "ticket.why_other",
             tone="warn",
-            values={"reason": reason, "share": f"{outcome.vote_share:.0%}", **_threshold(group)},
+            values={"reason": reason, "share": f"{outcome.vote_share:.0%}", **_threshold(ticket)},
         )
         for reason in outcome.review_reasons
     )
     return Explained(
         why=why,
-        scores=_scores(group),
+        scores=_scores(ticket),
         votes=votes,
         passes=sum(vote.verdict == Verdict.PASS for vote in votes),
         fails=sum(vote.verdict == Verdict.FAIL for vote in votes),
@@ -81,10 +81,10 @@ def _vote(number: int, record: JsonObject, selection: JsonObject) -> Vote:
     )
 
 
-def _scores(group: Group) -> tuple[Said, ...]:
+def _scores(ticket: Ticket) -> tuple[Said, ...]:
     """The four parts of the chosen rollout's score and their sum, each as the sentence that fits its value."""
-    assert group.outcome is not None
-    outcome, scores = group.outcome, cast(Mapping[str, float] | None, group.outcome.selection.get("scores"))
+    assert ticket.outcome is not None
+    outcome, scores = ticket.outcome, cast(Mapping[str, float] | None, ticket.outcome.selection.get("scores"))
     if not scores:
         return ()
     heuristic, focus, rationale = (
@@ -107,13 +107,13 @@ def _scores(group: Group) -> tuple[Said, ...]:
     ]
     threshold = "ticket.sum" if outcome.threshold is None else "ticket.sum_threshold"
     low = outcome.threshold is not None and (outcome.score or 0) < outcome.threshold
-    said.append(Said(key=threshold, tone="warn" if low else "ok", values=_threshold(group)))
+    said.append(Said(key=threshold, tone="warn" if low else "ok", values=_threshold(ticket)))
     return tuple(said)
 
 
-def _threshold(group: Group) -> dict[str, object]:
-    assert group.outcome is not None
-    score, threshold = group.outcome.score, group.outcome.threshold
+def _threshold(ticket: Ticket) -> dict[str, object]:
+    assert ticket.outcome is not None
+    score, threshold = ticket.outcome.score, ticket.outcome.threshold
     return {
         "score": "–" if score is None else f"{score:.2f}",
         "threshold": "–" if threshold is None else f"{threshold:.2f}",

@@ -20,7 +20,7 @@ from service.web.services import web_services
 
 router = APIRouter(prefix="/console/live")
 _DEAD, _AT_WORK = 25, 10
-GroupId = Annotated[str, Form(pattern="^[0-9a-f]{1,64}$")]
+TicketId = Annotated[str, Form(pattern="^[0-9a-f]{1,64}$")]
 
 
 @router.get("")
@@ -45,7 +45,7 @@ async def numbers(request: Request) -> Response:
 
 
 @router.post("/retry")
-async def retry(request: Request, group: GroupId) -> Response:
+async def retry(request: Request, group: TicketId) -> Response:
     """Back to the page, with the dead letter queued again. Scope ``stage-b``."""
     require(request, Scope.STAGE_B)
     await ticket_services(request).manage.retry(group, caller_of(request).key_id)
@@ -66,7 +66,7 @@ async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]
         "states": [],
         "depth": None,
         "at_work": (),
-        "dead": Page(groups=(), after=None),
+        "dead": Page(tickets=(), after=None),
         "queue_problem": None,
     }
     desk = optional_ticket_services(request)
@@ -80,4 +80,4 @@ async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]
     except QueueUnavailable as error:
         return {**shown, "queue_problem": str(error)}
     states = [(state.value, counts[state]) for state in State]
-    return {**shown, "states": states, "depth": depth, "at_work": at_work.groups, "dead": dead}
+    return {**shown, "states": states, "depth": depth, "at_work": at_work.tickets, "dead": dead}

@@ -29,7 +29,7 @@ async def show(request: Request, filters: Annotated[Filters, Query()]) -> Respon
     return page(
         request,
         "queue.html",
-        groups=[(group, risk_of(group.outcome)) for group in found.groups if group.outcome],
+        tickets=[(ticket, risk_of(ticket.outcome)) for ticket in found.tickets if ticket.outcome],
         total=found.total,
         before=await desk.store.get(filters.decided) if filters.decided else None,
         next=filters.query(after=found.after) if found.after else None,

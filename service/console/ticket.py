@@ -19,7 +19,7 @@ from service.photos.services import photo_services
 from service.platform.errors import BlobMissing, ReviewConflict
 from service.tickets.review_queue import place
 from service.tickets.services import ticket_services
-from service.tickets.ticket import Group, GroupPhoto
+from service.tickets.ticket import Ticket, TicketPhoto
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
 from service.web.services import web_services
@@ -27,7 +27,7 @@ from vqc.verdict import Verdict
 
 router = APIRouter(prefix="/console/tickets")
 
-GroupId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
+TicketId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Wanted = Annotated[Filters, Query()]
 _SHOWN_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -39,20 +39,20 @@ _PHOTO_HEADERS = {
 
 
 @router.get("/{group_id}")
-async def show(request: Request, group_id: GroupId, filters: Wanted) -> Response:
+async def show(request: Request, group_id: TicketId, filters: Wanted) -> Response:
     """The ticket; where another was decided just before, with the way to take that back."""
     require_look(request)
     desk = ticket_services(request)
-    group = await desk.store.get(group_id)
+    ticket = await desk.store.get(group_id)
     before = await desk.store.get(filters.decided) if filters.decided else None
-    behind = await desk.waiting.page(filters.wanted, after=place(group), limit=1)
+    behind = await desk.waiting.page(filters.wanted, after=place(ticket), limit=1)
     return page(
         request,
         "ticket.html",
-        group=group,
-        explained=explained(group),
+        ticket=ticket,
+        explained=explained(ticket),
         before=before,
-        next=behind.groups[0].id if behind.groups else None,
+        next=behind.tickets[0].id if behind.tickets else None,
         filters=filters,
         may_decide=Scope.REVIEW in caller_of(request).scopes,
         may_caption=Scope.CAPTION in caller_of(request).scopes,
@@ -63,7 +63,7 @@ async def show(request: Request, group_id: GroupId, filters: Wanted) -> Response
 @router.post("/{group_id}/decision")
 async def decide(
     request: Request,
-    group_id: GroupId,
+    group_id: TicketId,
     filters: Wanted,
     verdict: Annotated[Verdict, Form()],
     revision: Annotated[int, Form(ge=0)],
@@ -73,8 +73,8 @@ async def decide(
     """On to the next ticket; a page that shows the other decision where somebody was faster."""
     require(request, Scope.REVIEW)
     desk = ticket_services(request)
-    group = await desk.store.get(group_id)
-    behind = await desk.waiting.page(filters.wanted, after=place(group), limit=2)
+    ticket = await desk.store.get(group_id)
+    behind = await desk.waiting.page(filters.wanted, after=place(ticket), limit=2)
     given = {"verdict": verdict, "name": name.strip() or name, "note": note.strip()}
     try:
         await desk.manage.review(group_id, by=caller_of(request).key_id, revision=revision, **given)  # type: ignore[arg-type]
@@ -83,12 +83,12 @@ async def decide(
             request,
             "conflict.html",
             409,
-            group=await desk.store.get(group_id),
+            ticket=await desk.store.get(group_id),
             given=given,
             filters=filters,
-            next=behind.groups[0].id if behind.groups else None,
+            next=behind.tickets[0].id if behind.tickets else None,
         )
-    following = [one.id for one in behind.groups if one.id != group_id]
+    following = [one.id for one in behind.tickets if one.id != group_id]
     there = f"/console/tickets/{following[0]}" if following else "/console/queue"
     return named(request, RedirectResponse(there + filters.query(decided=group_id), 303), name.strip())
 
@@ -96,7 +96,7 @@ async def decide(
 @router.post("/{group_id}/undo")
 async def undo(
     request: Request,
-    group_id: GroupId,
+    group_id: TicketId,
     filters: Wanted,
     revision: Annotated[int, Form(ge=0)],
     name: Annotated[str, Form(min_length=1, max_length=128)],
@@ -110,12 +110,12 @@ async def undo(
         )
     except ReviewConflict:
         now = await desk.store.get(group_id)
-        return page(request, "conflict.html", 409, group=now, given=None, filters=filters, next=None)
+        return page(request, "conflict.html", 409, ticket=now, given=None, filters=filters, next=None)
     return RedirectResponse(f"/console/tickets/{group_id}{filters.query()}", 303)
 
 
 @router.get("/{group_id}/photos/{digest}")
-async def photo(request: Request, group_id: GroupId, digest: Digest) -> Response:
+async def photo(request: Request, group_id: TicketId, digest: Digest) -> Response:
     """A photo of the ticket, as it was judged; no other is given out."""
     require_look(request)
     desk = ticket_services(request)
@@ -126,7 +126,7 @@ async def photo(request: Request, group_id: GroupId, digest: Digest) -> Response
 
 
 @router.post("/{group_id}/photos/{digest}/objects")
-async def objects(request: Request, group_id: GroupId, digest: Digest) -> Response:
+async def objects(request: Request, group_id: TicketId, digest: Digest) -> Response:
     """The objects of a photo as ``POST /caption`` has them, asked of the model in force. Scope ``caption``."""
     require_look(request)
     require(request, Scope.CAPTION)
@@ -143,8 +143,8 @@ async def objects(request: Request, group_id: GroupId, digest: Digest) -> Respon
     return Response(out.model_dump_json(exclude_none=True), media_type="application/json")
 
 
-def _photo_of(group: Group, digest: str) -> GroupPhoto:
-    for one in group.photos:
+def _photo_of(ticket: Ticket, digest: str) -> TicketPhoto:
+    for one in ticket.photos:
         if one.digest == digest:
             return one
     raise HTTPException(404)

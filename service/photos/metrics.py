@@ -1,4 +1,4 @@
-"""Every metric of photos, answers, models and HTTP: names, units, closed labels, buckets. Tickets': ``metrics_groups``.
+"""Every metric of photos, answers, models and HTTP: names, units, closed labels, buckets. Tickets': ``tickets.metrics``.
 
 Label sets that are known are there from the start, at 0: Prometheus sees no increase in a series that is born at 1.
 Latencies carry the trace id of one request per bucket as an exemplar, where the request is traced.

@@ -13,10 +13,10 @@ VqcError
 ├── NotPromoted         an alias that was not moved, with everything that stands against it
 ├── CatalogueUnavailable the registry of models cannot be read
 ├── NotSwappable        a model that somebody else puts in force
-├── UnknownGroup        no Stage-B group has this id
-├── GroupStateConflict  a group in a state that does not allow what was asked
+├── UnknownTicket       no ticket has this id
+├── TicketStateConflict a ticket in a state that does not allow what was asked
 ├── IdempotencyConflict an Idempotency-Key that was used for another ticket
-├── Superseded          a worker that another worker, or a cancel, has taken the group from
+├── Superseded          a worker that another worker, or a cancel, has taken the ticket from
 ├── QueueFull           as many tickets wait as may
 ├── WebhookFailed       the caller's system did not take what it was told
 ├── QueueUnavailable    Redis, or the store of photos, does not answer
@@ -75,43 +75,43 @@ class FetchFailed(VqcError):
     """An allowed URL that brought no photo: unreachable, too slow, too large, or a redirect."""
 
 
-class UnknownGroup(VqcError):
-    """No Stage-B group has this id (any more)."""
+class UnknownTicket(VqcError):
+    """No ticket has this id (any more)."""
 
-    def __init__(self, group_id: str) -> None:
-        super().__init__(f"no group has the id {group_id!r}; groups are named by the Location of POST /stage-b/groups")
+    def __init__(self, id: str) -> None:
+        super().__init__(f"no ticket has the id {id!r}; tickets are named by the Location of POST /stage-b/groups")
 
 
-class GroupStateConflict(VqcError):
-    """A group in a state that does not allow what was asked. ``valid`` says what may follow its state."""
+class TicketStateConflict(VqcError):
+    """A ticket in a state that does not allow what was asked. ``valid`` says what may follow its state."""
 
-    def __init__(self, group_id: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
+    def __init__(self, id: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
         self.valid = f"after {state!r} may come: {', '.join(allowed)}"
-        super().__init__(f"the group {group_id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
+        super().__init__(f"the ticket {id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
 
 
 class ReviewConflict(VqcError):
     """Somebody else decided since the ticket was looked at. ``revision`` is the one that is in force."""
 
-    def __init__(self, group_id: str, seen: int, revision: int) -> None:
+    def __init__(self, id: str, seen: int, revision: int) -> None:
         self.revision = revision
         super().__init__(
-            f"the group {group_id!r} was decided meanwhile: revision {revision} is in force, not {seen}; look at it again"
+            f"the ticket {id!r} was decided meanwhile: revision {revision} is in force, not {seen}; look at it again"
         )
 
 
 class IdempotencyConflict(VqcError):
     """An Idempotency-Key that was used for another ticket."""
 
-    def __init__(self, key: str, group_id: str) -> None:
-        super().__init__(f"the Idempotency-Key {key!r} was used for the different ticket of group {group_id!r}")
+    def __init__(self, key: str, id: str) -> None:
+        super().__init__(f"the Idempotency-Key {key!r} was used for another ticket: {id!r}")
 
 
 class Superseded(VqcError):
-    """A worker whose group another worker, or a cancel, has taken: nothing it brings is wanted any more."""
+    """A worker whose ticket another worker, or a cancel, has taken: nothing it brings is wanted any more."""
 
-    def __init__(self, group_id: str, fence: int) -> None:
-        super().__init__(f"the claim {fence} on group {group_id!r} is no longer in force")
+    def __init__(self, id: str, fence: int) -> None:
+        super().__init__(f"the claim {fence} on ticket {id!r} is no longer in force")
 
 
 class QueueUnavailable(VqcError):

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from service.photos.bodies import given, source_of
 from service.photos.reader import FetchPhoto
 from service.platform.errors import UnsupportedBody
-from service.tickets.schemas import GroupIn, GroupPhotoIn
+from service.tickets.schemas import TicketIn, TicketPhotoIn
 from service.tickets.submit import Submission, SubmittedPhoto
-from service.tickets.ticket import MAX_GROUP_PHOTOS
+from service.tickets.ticket import MAX_TICKET_PHOTOS
 from service.web.bodies import content_type, json_body, parsed_json, uploads_of
 from service.web.schemas import PhotoIn
 from vqc.errors import InvalidValue
@@ -25,11 +25,11 @@ async def submission(request: Request, fetch: FetchPhoto, *, caller: str | None,
     """The ticket of a request. Raises ``InvalidValue``; photos behind URLs are fetched later."""
     match content_type(request):
         case "application/json":
-            body = await json_body(request, GroupIn)
+            body = await json_body(request, TicketIn)
             photos = [_from_json(photo, f"photos.{n}", fetch) for n, photo in enumerate(body.photos)]
         case "multipart/form-data":
-            async with request.form(max_files=MAX_GROUP_PHOTOS, max_fields=8) as form:
-                body = _group_part(form)
+            async with request.form(max_files=MAX_TICKET_PHOTOS, max_fields=8) as form:
+                body = _ticket_part(form)
                 photos = await _from_form(form, body.photos)
         case other:
             raise UnsupportedBody(other)
@@ -44,17 +44,17 @@ async def submission(request: Request, fetch: FetchPhoto, *, caller: str | None,
     )
 
 
-def _group_part(form: FormData) -> GroupIn:
+def _ticket_part(form: FormData) -> TicketIn:
     """The JSON part ``group``, or a ``mission`` alone."""
-    group, mission = form.get("group"), form.get("mission")
-    if isinstance(group, str) and mission is None:
-        return parsed_json(group.encode(), GroupIn)
-    if isinstance(mission, str) and group is None:
-        return GroupIn.model_validate({"mission": mission})
+    ticket, mission = form.get("group"), form.get("mission")
+    if isinstance(ticket, str) and mission is None:
+        return parsed_json(ticket.encode(), TicketIn)
+    if isinstance(mission, str) and ticket is None:
+        return TicketIn.model_validate({"mission": mission})
     raise InvalidValue("group", None, "send the part group (JSON text) or the field mission, one of the two")
 
 
-async def _from_form(form: FormData, described: Sequence[GroupPhotoIn]) -> list[SubmittedPhoto]:
+async def _from_form(form: FormData, described: Sequence[TicketPhotoIn]) -> list[SubmittedPhoto]:
     """The files in their order, with the summaries that the part ``group`` names by file name."""
     uploads: Sequence[UploadFile] = uploads_of(form, "photos", _FIELDS)
     names = [upload.filename for upload in uploads]
@@ -71,7 +71,7 @@ async def _from_form(form: FormData, described: Sequence[GroupPhotoIn]) -> list[
     ]
 
 
-def _from_json(photo: GroupPhotoIn, field: str, fetch: FetchPhoto) -> SubmittedPhoto:
+def _from_json(photo: TicketPhotoIn, field: str, fetch: FetchPhoto) -> SubmittedPhoto:
     source = None
     if photo.base64 is not None or photo.url is not None:
         source = source_of(PhotoIn(name=photo.name, base64=photo.base64, url=photo.url), field, fetch)

@@ -6,27 +6,25 @@ import json
 from collections.abc import AsyncGenerator
 
 from service.platform.admission import Intake
-from service.tickets.store import GroupStore, StoredEvent
+from service.tickets.store import StoredEvent, TicketStore
 
 _WAIT_S = 1.0
 
 
-async def nothing_left(store: GroupStore, group_id: str, after: str | None) -> bool:
-    """Whether the run has ended and every event was told. Raises ``UnknownGroup``."""
-    finished = (await store.get(group_id)).finished
-    return finished and not await store.events(group_id, after)
+async def nothing_left(store: TicketStore, id: str, after: str | None) -> bool:
+    """Whether the run has ended and every event was told. Raises ``UnknownTicket``."""
+    finished = (await store.get(id)).finished
+    return finished and not await store.events(id, after)
 
 
-async def event_pages(
-    store: GroupStore, intake: Intake, group_id: str, after: str | None
-) -> AsyncGenerator[bytes, None]:
+async def event_pages(store: TicketStore, intake: Intake, id: str, after: str | None) -> AsyncGenerator[bytes, None]:
     """The events as they go over the wire; ends with the run, or when this service leaves (the client comes again)."""
     while not intake.draining:
-        told = await store.events(group_id, after, wait_s=_WAIT_S)
+        told = await store.events(id, after, wait_s=_WAIT_S)
         for event in told:
             after = event.id
             yield event_bytes(event)
-        if await nothing_left(store, group_id, after):
+        if await nothing_left(store, id, after):
             return
 
 

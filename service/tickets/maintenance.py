@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 from service.tickets.blobs import BlobStore
 from service.tickets.ports import JobQueue
-from service.tickets.store import GroupStore
+from service.tickets.store import TicketStore
 
 
-class SweepGroups:
-    """Queues active groups again that nobody was heard of for ``quiet_s``, and forgets finished ones after ``keep``.
+class TicketMaintenance:
+    """Queues active tickets again that nobody was heard of for ``quiet_s``, and forgets finished ones after ``keep``.
 
-    A group is quiet when its job was lost: the API died between record and queue, or the queue lost what the record kept.
+    A ticket is quiet when its job was lost: the API died between record and queue, or the queue lost what the record kept.
     Queueing a job that is still there changes nothing, so it is safe to do it too often, and from several workers.
     """
 
     def __init__(
         self,
-        store: GroupStore,
+        store: TicketStore,
         queue: JobQueue,
         blobs: BlobStore,
         *,
@@ -35,13 +35,13 @@ class SweepGroups:
         self._clock = clock
 
     async def requeue(self) -> int:
-        """How many quiet groups were queued again. Raises ``QueueUnavailable``."""
+        """How many quiet tickets were queued again. Raises ``QueueUnavailable``."""
         quiet = await self._store.quiet(self._quiet_s)
-        for group in quiet:
-            await self._queue.judge(group.job_id)
+        for ticket in quiet:
+            await self._queue.judge(ticket.job_id)
         return len(quiet)
 
     async def forget(self) -> tuple[int, int]:
-        """How many groups and photos were too old. Raises ``QueueUnavailable``."""
+        """How many tickets and photos were too old. Raises ``QueueUnavailable``."""
         before = self._clock() - self._keep
         return await self._store.remove(before), await self._blobs.remove(before)

@@ -1,4 +1,4 @@
-"""Group records in this process's memory: for tests and for whoever embeds the use cases."""
+"""Ticket records in this process's memory: for tests and for whoever embeds the use cases."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import suppress
 from datetime import datetime
 from time import monotonic
 
-from service.platform.errors import IdempotencyConflict, UnknownGroup
+from service.platform.errors import IdempotencyConflict, UnknownTicket
 from service.tickets.ports import QueueDepth
 from service.tickets.review import Shelf, shelves_of
 from service.tickets.store import Change, Event, Idempotency, Page, StoredEvent
-from service.tickets.ticket import ACTIVE, Group, State, id_at, moment_of
+from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 
 class MemoryQueue:
@@ -37,136 +37,136 @@ class MemoryQueue:
         return QueueDepth(lag=len(self.judging) + len(self.notifying), pending=0, delayed=0)
 
 
-class MemoryGroupStore:
-    """The ``GroupStore`` in memory; everything is gone with the process."""
+class MemoryTicketStore:
+    """The ``TicketStore`` in memory; everything is gone with the process."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, Group] = {}
+        self._tickets: dict[str, Ticket] = {}
         self._events: dict[str, list[StoredEvent]] = defaultdict(list)
         self._operations: dict[str, str | None] = {}
         self._heard: dict[str, float] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._news = asyncio.Condition()
 
-    async def create(self, group: Group, event: Event, idempotency: Idempotency | None) -> Group:
-        """See ``GroupStore``."""
-        if idempotency and (held := self._keys.get(idempotency.key)) and held[1] in self._groups:
+    async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
+        """See ``TicketStore``."""
+        if idempotency and (held := self._keys.get(idempotency.key)) and held[1] in self._tickets:
             if held[0] != idempotency.digest:
                 raise IdempotencyConflict(idempotency.key.partition(":")[2], held[1])
-            return self._groups[held[1]]
+            return self._tickets[held[1]]
         if idempotency:
-            self._keys[idempotency.key] = (idempotency.digest, group.id)
-        await self._keep(group, [event])
-        return group
+            self._keys[idempotency.key] = (idempotency.digest, ticket.id)
+        await self._keep(ticket, [event])
+        return ticket
 
-    async def get(self, group_id: str) -> Group:
-        """See ``GroupStore``."""
+    async def get(self, id: str) -> Ticket:
+        """See ``TicketStore``."""
         try:
-            return self._groups[group_id]
+            return self._tickets[id]
         except KeyError:
-            raise UnknownGroup(group_id) from None
+            raise UnknownTicket(id) from None
 
-    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
-        """See ``GroupStore``."""
-        held = await self.get(group_id)
-        if operation and self._operations.get(group_id) == operation:
+    async def update(self, id: str, change: Callable[[Ticket], Change], *, operation: str | None = None) -> Ticket:
+        """See ``TicketStore``."""
+        held = await self.get(id)
+        if operation and self._operations.get(id) == operation:
             return held
-        group, events = change(held)
-        self._operations[group_id] = operation
-        await self._keep(group, events)
-        return group
+        ticket, events = change(held)
+        self._operations[id] = operation
+        await self._keep(ticket, events)
+        return ticket
 
-    async def beat(self, group_id: str, fence: int) -> bool:
-        """See ``GroupStore``."""
-        group = self._groups.get(group_id)
-        alive = group is not None and group.state is State.RUNNING and group.fence == fence
+    async def beat(self, id: str, fence: int) -> bool:
+        """See ``TicketStore``."""
+        ticket = self._tickets.get(id)
+        alive = ticket is not None and ticket.state is State.RUNNING and ticket.fence == fence
         if alive:
-            self._heard[group_id] = monotonic()
+            self._heard[id] = monotonic()
         return alive
 
-    async def silence_s(self, group_id: str) -> float | None:
-        """See ``GroupStore``."""
-        heard = self._heard.get(group_id)
+    async def silence_s(self, id: str) -> float | None:
+        """See ``TicketStore``."""
+        heard = self._heard.get(id)
         return None if heard is None else monotonic() - heard
 
-    async def quiet(self, for_s: float) -> Sequence[Group]:
-        """See ``GroupStore``."""
+    async def quiet(self, for_s: float) -> Sequence[Ticket]:
+        """See ``TicketStore``."""
         now = monotonic()
-        quiet = [group_id for group_id, heard in self._heard.items() if now - heard >= for_s]
+        quiet = [id for id, heard in self._heard.items() if now - heard >= for_s]
         self._heard |= dict.fromkeys(quiet, now)
-        return [self._groups[group_id] for group_id in quiet]
+        return [self._tickets[id] for id in quiet]
 
     async def page(self, state: State, *, after: str | None, limit: int) -> Page:
-        """See ``GroupStore``."""
-        found = [self._groups[key] for key in sorted(self._groups) if self._groups[key].state is state]
-        rest = [group for group in found if after is None or group.id > after]
-        return Page(groups=tuple(rest[:limit]), after=rest[limit - 1].id if len(rest) > limit else None)
+        """See ``TicketStore``."""
+        found = [self._tickets[key] for key in sorted(self._tickets) if self._tickets[key].state is state]
+        rest = [ticket for ticket in found if after is None or ticket.id > after]
+        return Page(tickets=tuple(rest[:limit]), after=rest[limit - 1].id if len(rest) > limit else None)
 
-    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
-        """See ``GroupStore``."""
-        return [group for group in self._on(shelf, until) if after is None or group.id > after][:limit]
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Ticket]:
+        """See ``TicketStore``."""
+        return [ticket for ticket in self._on(shelf, until) if after is None or ticket.id > after][:limit]
 
     async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         return len(self._on(shelf, until))
 
     async def shelves(self) -> Mapping[Shelf, int]:
-        """See ``GroupStore``."""
-        return Counter(shelf for group in self._groups.values() for shelf in shelves_of(group))
+        """See ``TicketStore``."""
+        return Counter(shelf for ticket in self._tickets.values() for shelf in shelves_of(ticket))
 
-    def _on(self, shelf: Shelf, until: str | None) -> list[Group]:
-        found = [self._groups[key] for key in sorted(self._groups) if until is None or key < until]
-        return [group for group in found if shelf in shelves_of(group)]
+    def _on(self, shelf: Shelf, until: str | None) -> list[Ticket]:
+        found = [self._tickets[key] for key in sorted(self._tickets) if until is None or key < until]
+        return [ticket for ticket in found if shelf in shelves_of(ticket)]
 
     async def counts(self) -> Mapping[State, int]:
-        """See ``GroupStore``."""
-        states = [group.state for group in self._groups.values()]
+        """See ``TicketStore``."""
+        states = [ticket.state for ticket in self._tickets.values()]
         return {state: states.count(state) for state in State}
 
     async def oldest(self) -> Mapping[State, datetime]:
-        """See ``GroupStore``."""
-        return {group.state: moment_of(group.id) for group in sorted(self._groups.values(), key=_id, reverse=True)}
+        """See ``TicketStore``."""
+        return {ticket.state: moment_of(ticket.id) for ticket in sorted(self._tickets.values(), key=_id, reverse=True)}
 
-    async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
-        """See ``GroupStore``."""
-        found = self._behind(group_id, after)
+    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
+        """See ``TicketStore``."""
+        found = self._behind(id, after)
         if not found and wait_s:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s), self._news:
-                    await self._news.wait_for(lambda: self._behind(group_id, after))
-        return self._behind(group_id, after)
+                    await self._news.wait_for(lambda: self._behind(id, after))
+        return self._behind(id, after)
 
     async def remove(self, before: datetime) -> int:
-        """See ``GroupStore``."""
-        old = [g.id for g in self._groups.values() if g.id < id_at(before) and g.state not in ACTIVE]
-        for group_id in old:
-            del self._groups[group_id]
-            self._events.pop(group_id, None)
-            self._operations.pop(group_id, None)
+        """See ``TicketStore``."""
+        old = [g.id for g in self._tickets.values() if g.id < id_at(before) and g.state not in ACTIVE]
+        for id in old:
+            del self._tickets[id]
+            self._events.pop(id, None)
+            self._operations.pop(id, None)
         return len(old)
 
     async def ping(self) -> None:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
 
-    def _behind(self, group_id: str, after: str | None) -> Sequence[StoredEvent]:
-        events = self._events[group_id]
+    def _behind(self, id: str, after: str | None) -> Sequence[StoredEvent]:
+        events = self._events[id]
         start = bisect_right(events, _order(after), key=lambda event: _order(event.id)) if after else 0
         return events[start : start + 100]
 
-    async def _keep(self, group: Group, events: Sequence[Event]) -> None:
-        self._groups[group.id] = group
-        if group.state in ACTIVE:
-            self._heard[group.id] = monotonic()
+    async def _keep(self, ticket: Ticket, events: Sequence[Event]) -> None:
+        self._tickets[ticket.id] = ticket
+        if ticket.state in ACTIVE:
+            self._heard[ticket.id] = monotonic()
         else:
-            self._heard.pop(group.id, None)
-        kept = self._events[group.id]
+            self._heard.pop(ticket.id, None)
+        kept = self._events[ticket.id]
         kept += [StoredEvent(id=f"{len(kept) + n}-0", name=e.name, data=e.data) for n, e in enumerate(events, start=1)]
         async with self._news:
             self._news.notify_all()
 
 
-def _id(group: Group) -> str:
-    return group.id
+def _id(ticket: Ticket) -> str:
+    return ticket.id
 
 
 def _order(event_id: str) -> tuple[int, int]:

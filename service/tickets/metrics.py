@@ -12,7 +12,7 @@ from service.judging.decision import ReviewReason
 from service.judging.judge_ticket import Wave
 from service.platform.metrics import exemplar, initialised
 from service.tickets.outcome import PHOTO_WITHOUT_LINE
-from service.tickets.ports import AttemptEnd, GroupObserver, GroupStage, QueueDepth
+from service.tickets.ports import AttemptEnd, QueueDepth, TicketObserver, TicketStage
 from service.tickets.ticket import ACTIVE, Outcome, State
 from vqc.missions import missions
 from vqc.verdict import Verdict
@@ -24,7 +24,7 @@ _WAITING = (State.QUEUED, State.RUNNING, State.NEEDS_REVIEW)
 """The states in which a ticket waits for somebody."""
 
 
-class GroupMetrics(GroupObserver):
+class TicketMetrics(TicketObserver):
     """Counts what this process does; the gauges are what Redis says, the same from every process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -48,7 +48,7 @@ class GroupMetrics(GroupObserver):
         self._stage_seconds = histogram(
             "vqc_group_stage_seconds",
             "Time that a ticket's lines (stage_a) or verdicts (stage_b) took.",
-            stage=get_args(GroupStage),
+            stage=get_args(TicketStage),
         )
         self._samples = counter("vqc_group_samples", "Verdicts sampled and left out.", kind=("taken", "left_out"))
         self._rollouts = counter(
@@ -81,7 +81,7 @@ class GroupMetrics(GroupObserver):
         )
         self._review_seconds = histogram("vqc_review_seconds", "Time from the machine's end to a review.", _DAYS)
         self._webhooks = counter("vqc_webhooks", "Attempts to tell a caller's system.", outcome=("delivered", "failed"))
-        self._groups = gauge("vqc_groups", "Tickets by state; failed ones are dead letters.", "state")
+        self._tickets = gauge("vqc_groups", "Tickets by state; failed ones are dead letters.", "state")
         self._oldest = gauge("vqc_group_oldest_seconds", "Age of the oldest ticket that waits in a state.", "state")
         self._jobs = gauge(
             "vqc_queue_jobs",
@@ -95,7 +95,7 @@ class GroupMetrics(GroupObserver):
         self._up.set(1)
         now = datetime.now(UTC)
         for state, count in counts.items():
-            self._groups.labels(state.value).set(count)
+            self._tickets.labels(state.value).set(count)
         for state in _WAITING:
             self._oldest.labels(state.value).set(max(0.0, (now - oldest.get(state, now)).total_seconds()))
         for kind in ("lag", "pending", "delayed"):
@@ -104,38 +104,38 @@ class GroupMetrics(GroupObserver):
     def queue_away(self) -> None:
         """The queue says nothing: no figure is better than an old one."""
         self._up.set(0)
-        for gauge in (self._groups, self._oldest, self._jobs):
+        for gauge in (self._tickets, self._oldest, self._jobs):
             gauge.clear()
 
     def accepted(self) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._accepted.inc()
 
     def attempt(self, end: AttemptEnd, seconds: float) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._attempts.labels(end).inc()
         self._attempt_seconds.observe(seconds, exemplar())
 
     def finished(self, state: State, verdict: Verdict | None, seconds: float) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._finished.labels(state.value, _VERDICTS[verdict]).inc()
         self._seconds.observe(seconds, exemplar())
 
     def waited(self, seconds: float) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._waited.observe(seconds)
 
     def samples(self, taken: int, planned: int) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._samples.labels("taken").inc(taken)
         self._samples.labels("left_out").inc(planned - taken)
 
-    def stage(self, stage: GroupStage, seconds: float) -> None:
-        """See ``GroupObserver``."""
+    def stage(self, stage: TicketStage, seconds: float) -> None:
+        """See ``TicketObserver``."""
         self._stage_seconds.labels(stage).observe(seconds, exemplar())
 
     def wave(self, wave: Wave) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._wave_seconds.observe(wave.seconds, exemplar())
         self._tokens.labels("prompt").inc(wave.prompt_tokens)
         self._tokens.labels("completion").inc(wave.completion_tokens)
@@ -144,17 +144,17 @@ class GroupMetrics(GroupObserver):
             self._rollouts.labels(_VERDICTS[answer.verdict] if answer else "malformed").inc()
 
     def judged(self, mission: str, outcome: Outcome) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._judged.labels(mission, _VERDICTS[outcome.verdict]).inc()
         self._vote_share.observe(outcome.vote_share)
         for reason in outcome.review_reasons:
             self._reasons.labels(reason).inc()
 
     def reviewed(self, was: State, machine: Verdict | None, person: Verdict, seconds: float) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._reviews.labels(was.value, _VERDICTS[machine], _VERDICTS[person]).inc()
         self._review_seconds.observe(seconds)
 
     def notified(self, *, delivered: bool) -> None:
-        """See ``GroupObserver``."""
+        """See ``TicketObserver``."""
         self._webhooks.labels("delivered" if delivered else "failed").inc()

@@ -1,4 +1,4 @@
-"""Use case: the caller's system is told of a finished group, until it takes it or too often did not."""
+"""Use case: the caller's system is told of a finished ticket, until it takes it or too often did not."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.platform.errors import UnknownGroup, UrlRejected, WebhookFailed
-from service.tickets.ports import GroupObserver, Notifier
-from service.tickets.store import Event, GroupStore
+from service.platform.errors import UnknownTicket, UrlRejected, WebhookFailed
+from service.tickets.ports import Notifier, TicketObserver
+from service.tickets.store import Event, TicketStore
 
-_log = structlog.get_logger("vqc.groups")
+_log = structlog.get_logger("vqc.tickets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyWebhook:
     """Delivers at least once; the receiver knows a repetition by its delivery id."""
 
-    store: GroupStore
+    store: TicketStore
     notifier: Notifier
-    observer: GroupObserver
+    observer: TicketObserver
 
     async def __call__(self, job_id: str, *, last: bool) -> bool:
         """Whether it is done with. ``last`` gives up after this attempt.
@@ -28,21 +28,21 @@ class NotifyWebhook:
             QueueUnavailable: the store does not answer.
         """
         try:
-            group = await self.store.get(job_id.partition(".")[0])
-        except UnknownGroup:
+            ticket = await self.store.get(job_id.partition(".")[0])
+        except UnknownTicket:
             return True
-        if group.job_id != job_id or not group.finished or group.webhook is None:
+        if ticket.job_id != job_id or not ticket.finished or ticket.webhook is None:
             return True
         try:
-            await self.notifier(group)
+            await self.notifier(ticket)
         except (WebhookFailed, UrlRejected) as error:
             self.observer.notified(delivered=False)
-            _log.warning("webhook", group=group.id, error=str(error), last=last)
+            _log.warning("webhook", group=ticket.id, error=str(error), last=last)
             if not last and isinstance(error, WebhookFailed):
                 return False
             name, data = "webhook_failed", {"reason": str(error)}
         else:
             self.observer.notified(delivered=True)
             name, data = "webhook_delivered", {}
-        await self.store.update(group.id, lambda now: (now, [Event(name=name, data=data)]))
+        await self.store.update(ticket.id, lambda now: (now, [Event(name=name, data=data)]))
         return True

@@ -9,13 +9,13 @@ from service.judging.calibration import Calibration
 from service.judging.judge_ticket import JudgedTicket
 from service.judging.records import scores_record, trajectory_record
 from service.judging.rollouts import Rollout
-from service.tickets.ticket import GroupPhoto, JsonObject, Outcome
+from service.tickets.ticket import JsonObject, Outcome, TicketPhoto
 
 PHOTO_WITHOUT_LINE = "photo_without_line"
 """A review reason beside those of ``decision``: a photo that nobody has described cannot count as good."""
 
 
-def outcome_of(judged: JudgedTicket, calibration: Calibration | None, photos: Sequence[GroupPhoto]) -> Outcome:
+def outcome_of(judged: JudgedTicket, calibration: Calibration | None, photos: Sequence[TicketPhoto]) -> Outcome:
     """The outcome with every reason for a person to look."""
     chosen = judged.chosen
     reasons = [reason.value for reason in judged.decision.reasons]

@@ -1,4 +1,4 @@
-"""What the group use cases need besides the store: a queue, guidance, thresholds, a way to tell others, a watcher."""
+"""What the ticket use cases need besides the store: a queue, guidance, thresholds, a way to tell others, a watcher."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from service.guidance.guidance import Guidance
 from service.judging.calibration import Calibration
 from service.judging.judge_ticket import Wave
-from service.tickets.ticket import Group, Outcome, State
+from service.tickets.ticket import Outcome, State, Ticket
 from vqc.missions import Mission
 from vqc.verdict import Verdict
 
@@ -17,7 +17,7 @@ NOTIFY = "notify"
 """The two kinds of jobs, as the queue names them."""
 
 AttemptEnd = Literal["finished", "failed", "given_back", "superseded"]
-GroupStage = Literal["stage_a", "stage_b"]
+TicketStage = Literal["stage_a", "stage_b"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class JobQueue(Protocol):
     """
 
     async def judge(self, job_id: str) -> None:
-        """Queues the judging of a group's run; a job that is on the queue already stays as it is."""
+        """Queues the judging of a ticket's run; a job that is on the queue already stays as it is."""
         ...
 
     async def notify(self, job_id: str) -> None:
-        """Queues the webhook of a group's finished run, likewise."""
+        """Queues the webhook of a ticket's finished run, likewise."""
         ...
 
     async def depth(self) -> QueueDepth:
@@ -69,9 +69,9 @@ class ThresholdSource(Protocol):
 
 
 class Notifier(Protocol):
-    """Tells the caller's system of a finished group."""
+    """Tells the caller's system of a finished ticket."""
 
-    async def __call__(self, group: Group) -> None:
+    async def __call__(self, ticket: Ticket) -> None:
         """Returns when the other side has taken it. Raises ``WebhookFailed`` or ``UrlRejected``."""
         ...
 
@@ -80,25 +80,25 @@ class Notifier(Protocol):
         ...
 
 
-class GroupObserver:
-    """Hears of groups as they move. Nobody listens by default; all times in seconds."""
+class TicketObserver:
+    """Hears of tickets as they move. Nobody listens by default; all times in seconds."""
 
     def accepted(self) -> None:
-        """A new group was accepted."""
+        """A new ticket was accepted."""
 
     def attempt(self, end: AttemptEnd, seconds: float) -> None:
-        """A worker's attempt at a group ended."""
+        """A worker's attempt at a ticket ended."""
 
     def finished(self, state: State, verdict: Verdict | None, seconds: float) -> None:
-        """A run has its final record, this long after the group was accepted."""
+        """A run has its final record, this long after the ticket was accepted."""
 
     def waited(self, seconds: float) -> None:
-        """A job was claimed for the first time, this long after the group was accepted."""
+        """A job was claimed for the first time, this long after the ticket was accepted."""
 
     def samples(self, taken: int, planned: int) -> None:
         """A ticket was judged from ``taken`` of the ``planned`` samples."""
 
-    def stage(self, stage: GroupStage, seconds: float) -> None:
+    def stage(self, stage: TicketStage, seconds: float) -> None:
         """A ticket's photos have all their lines (``stage_a``), or its verdicts are sampled and judged (``stage_b``)."""
 
     def wave(self, wave: Wave) -> None:

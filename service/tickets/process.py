@@ -1,6 +1,6 @@
-"""Use case: one delivery of one job. Claims the group, works, and says whether the job is done or shall come again.
+"""Use case: one delivery of one job. Claims the ticket, works, and says whether the job is done or shall come again.
 
-Whatever happens, the group's record says so: a final record, or the queue again. An engine or store that is away is waited
+Whatever happens, the ticket's record says so: a final record, or the queue again. An engine or store that is away is waited
 for and costs no attempt; an attempt that fails, or a worker that dies, does.
 """
 
@@ -18,23 +18,23 @@ from uuid import uuid4
 import structlog
 
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
-from service.platform.errors import QueueUnavailable, Superseded, UnknownGroup
+from service.platform.errors import QueueUnavailable, Superseded, UnknownTicket
 from service.tickets.manage import finished_event
-from service.tickets.ports import AttemptEnd, GroupObserver, JobQueue
-from service.tickets.store import Change, Event, GroupStore
-from service.tickets.ticket import Failure, Group, State
-from service.tickets.work import WorkOnGroup
+from service.tickets.ports import AttemptEnd, JobQueue, TicketObserver
+from service.tickets.store import Change, Event, TicketStore
+from service.tickets.ticket import Failure, State, Ticket
+from service.tickets.work import WorkOnTicket
 from vqc.errors import VqcError
 
-_log = structlog.get_logger("vqc.groups")
+_log = structlog.get_logger("vqc.tickets")
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """How often a group is tried and how long is waited: before try n + 1 ``backoff_s`` · 2ⁿ⁻¹, ``longest_s`` at most.
+    """How often a ticket is tried and how long is waited: before try n + 1 ``backoff_s`` · 2ⁿ⁻¹, ``longest_s`` at most.
 
-    ``beat_s`` is how often a worker tells that it still has a group and looks whether it was cancelled; one heard of within
+    ``beat_s`` is how often a worker tells that it still has a ticket and looks whether it was cancelled; one heard of within
     ``alive_s`` is taken to be at work. ``wait_s`` is how often an engine that is away is asked.
     """
 
@@ -62,20 +62,20 @@ class Again:
 
 
 class _NothingToDo(Exception):
-    """The group has its final record, or a later run."""
+    """The ticket has its final record, or a later run."""
 
 
-class ProcessGroup:
+class ProcessTicket:
     """Handles deliveries, many at a time."""
 
     def __init__(
         self,
         *,
-        store: GroupStore,
+        store: TicketStore,
         queue: JobQueue,
-        work: WorkOnGroup,
+        work: WorkOnTicket,
         attempts: Attempts,
-        observer: GroupObserver,
+        observer: TicketObserver,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
@@ -86,147 +86,147 @@ class ProcessGroup:
         self._clock = clock
 
     async def __call__(self, job_id: str, leaving: asyncio.Event) -> Again | None:
-        """None when the job is done. Once ``leaving`` is set the group is given back where it is.
+        """None when the job is done. Once ``leaving`` is set the ticket is given back where it is.
 
         Raises:
             QueueUnavailable: the store does not answer and nothing was begun; the delivery will come again.
         """
-        group_id, _, run = job_id.partition(".")
+        id, _, run = job_id.partition(".")
         try:
-            if await self._in_work(group_id):
+            if await self._in_work(id):
                 return Again(after_s=self._attempts.alive_s)
-            group = await self._save(group_id, lambda group: self._claim(group, run))
+            ticket = await self._save(id, lambda ticket: self._claim(ticket, run))
         except _NothingToDo:
-            return await self._told(group_id, job_id)
-        except UnknownGroup:
+            return await self._told(id, job_id)
+        except UnknownTicket:
             return None
-        if group.finished:  # its attempts were used up
-            self._finished(group)
-            return await self._told(group_id, job_id)
-        if group.attempts == 1 and group.run == 1:
-            self._observer.waited((self._clock() - group.accepted_at).total_seconds())
+        if ticket.finished:  # its attempts were used up
+            self._finished(ticket)
+            return await self._told(id, job_id)
+        if ticket.attempts == 1 and ticket.run == 1:
+            self._observer.waited((self._clock() - ticket.accepted_at).total_seconds())
         started = monotonic()
-        with structlog.contextvars.bound_contextvars(group=group_id, mission=group.mission):
-            end, again = await self._attempt(group, leaving)
+        with structlog.contextvars.bound_contextvars(group=id, mission=ticket.mission):
+            end, again = await self._attempt(ticket, leaving)
         self._observer.attempt(end, monotonic() - started)
-        return again or await self._told(group_id, job_id)
+        return again or await self._told(id, job_id)
 
-    async def _in_work(self, group_id: str) -> bool:
+    async def _in_work(self, id: str) -> bool:
         """Whether a living worker has the group: the queue only lost sight of it, as while Redis restarts."""
-        silence_s = await self._store.silence_s(group_id)
+        silence_s = await self._store.silence_s(id)
         if silence_s is None or silence_s >= self._attempts.alive_s:
             return False
-        return (await self._store.get(group_id)).state is State.RUNNING
+        return (await self._store.get(id)).state is State.RUNNING
 
-    def _claim(self, group: Group, run: str) -> Change:
-        if group.finished or str(group.run) != run:
+    def _claim(self, ticket: Ticket, run: str) -> Change:
+        if ticket.finished or str(ticket.run) != run:
             raise _NothingToDo
-        claimed, now = group.claimed(), self._clock()
-        if group.attempts >= self._attempts.limit:
-            last = f"; the last: {group.failure.detail}" if group.failure else "; each ended with its worker"
-            failure = Failure(kind="attempts-used-up", detail=f"{group.attempts} attempts came to nothing{last}")
+        claimed, now = ticket.claimed(), self._clock()
+        if ticket.attempts >= self._attempts.limit:
+            last = f"; the last: {ticket.failure.detail}" if ticket.failure else "; each ended with its worker"
+            failure = Failure(kind="attempts-used-up", detail=f"{ticket.attempts} attempts came to nothing{last}")
             dead = claimed.failed(claimed.fence, failure, now)
             return dead, [finished_event(dead.state, dead.run, now, failure=failure.detail)]
         data = {"state": claimed.state, "attempt": claimed.attempts, "at": now.isoformat()}
         return claimed, [Event(name="started", data=data)]
 
-    async def _attempt(self, group: Group, leaving: asyncio.Event) -> tuple[AttemptEnd, Again | None]:
-        work = asyncio.ensure_future(self._patiently(group))
-        watch = asyncio.ensure_future(self._until_unwanted(group, leaving))
+    async def _attempt(self, ticket: Ticket, leaving: asyncio.Event) -> tuple[AttemptEnd, Again | None]:
+        work = asyncio.ensure_future(self._patiently(ticket))
+        watch = asyncio.ensure_future(self._until_unwanted(ticket, leaving))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 self._finished(work.result())
                 return "finished", None
             work.cancel()
-            await asyncio.wait({work})  # its last save must not come after the group is given back
+            await asyncio.wait({work})  # its last save must not come after the ticket is given back
             await watch
-            await self._save(group.id, lambda now: (now.given_back(group.fence), [Event(name="given_back")]))
+            await self._save(ticket.id, lambda now: (now.given_back(ticket.fence), [Event(name="given_back")]))
             return "given_back", Again(after_s=0)
         except Superseded:
             return "superseded", None
         except Exception as error:
-            return await self._failed(group, error)
+            return await self._failed(ticket, error)
         finally:
             for task in (work, watch):
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
 
-    async def _until_unwanted(self, group: Group, leaving: asyncio.Event) -> None:
+    async def _until_unwanted(self, ticket: Ticket, leaving: asyncio.Event) -> None:
         """Returns when this worker leaves.
 
         Raises:
-            Superseded: somebody else has the group, or it was cancelled.
+            Superseded: somebody else has the ticket, or it was cancelled.
         """
         while not leaving.is_set():
             try:
                 async with asyncio.timeout(self._attempts.beat_s):
                     await leaving.wait()
             except TimeoutError:
-                await self._beat(group)
+                await self._beat(ticket)
 
-    async def _beat(self, group: Group) -> None:
+    async def _beat(self, ticket: Ticket) -> None:
         try:
-            if await self._store.beat(group.id, group.fence):
+            if await self._store.beat(ticket.id, ticket.fence):
                 return
-            held = await self._store.get(group.id)
+            held = await self._store.get(ticket.id)
         except QueueUnavailable:
-            return  # whoever is away cannot take the group from us either
-        except UnknownGroup:
-            raise Superseded(group.id, group.fence) from None
-        ended_here = held.finished and held.fence == group.fence  # and the work has yet to hear of it
+            return  # whoever is away cannot take the ticket from us either
+        except UnknownTicket:
+            raise Superseded(ticket.id, ticket.fence) from None
+        ended_here = held.finished and held.fence == ticket.fence  # and the work has yet to hear of it
         if not ended_here:
-            raise Superseded(group.id, group.fence)
+            raise Superseded(ticket.id, ticket.fence)
 
-    async def _patiently(self, group: Group) -> Group:
+    async def _patiently(self, ticket: Ticket) -> Ticket:
         """The work, begun again from what is saved whenever engine or photo store come back."""
-        save = partial(self._save, group.id)
+        save = partial(self._save, ticket.id)
         while True:
             try:
-                return await self._work(group, save)
+                return await self._work(ticket, save)
             except (EngineUnavailable, QueueUnavailable) as error:
-                group = await self._until_back(group, error)
+                ticket = await self._until_back(ticket, error)
 
-    async def _until_back(self, group: Group, error: EngineUnavailable | QueueUnavailable) -> Group:
+    async def _until_back(self, ticket: Ticket, error: EngineUnavailable | QueueUnavailable) -> Ticket:
         _log.warning("waiting", reason=str(error))
         event = Event(name="waiting", data={"reason": str(error), "at": self._clock().isoformat()})
-        group = await self._save(group.id, lambda now: (now.sampled(group.fence, now.rollouts), [event]))
+        ticket = await self._save(ticket.id, lambda now: (now.sampled(ticket.fence, now.rollouts), [event]))
         await asyncio.sleep(min(error.retry_after_s, self._attempts.wait_s))
         while not await self._work.ready():  # noqa: ASYNC110  (a server elsewhere has no event for us)
             await asyncio.sleep(self._attempts.wait_s)
-        return group
+        return ticket
 
-    async def _failed(self, group: Group, error: Exception) -> tuple[AttemptEnd, Again | None]:
+    async def _failed(self, ticket: Ticket, error: Exception) -> tuple[AttemptEnd, Again | None]:
         """Back to the queue if another attempt may help and is left; else a dead letter."""
         _log.warning("attempt failed", error=str(error), exc_info=not isinstance(error, VqcError))
         hopeless = isinstance(error, VqcError) and not isinstance(error, EngineTimeout | EngineFailed)
         kind = type(error).__name__
         failure = Failure(kind=kind, detail=str(error) if isinstance(error, VqcError) else f"{kind}: see the log")
-        now, fence = self._clock(), group.fence
+        now, fence = self._clock(), ticket.fence
         try:
-            if hopeless or group.attempts >= self._attempts.limit:
-                told = finished_event(State.FAILED, group.run, now, failure=failure.detail)
-                self._finished(await self._save(group.id, lambda held: (held.failed(fence, failure, now), [told])))
+            if hopeless or ticket.attempts >= self._attempts.limit:
+                told = finished_event(State.FAILED, ticket.run, now, failure=failure.detail)
+                self._finished(await self._save(ticket.id, lambda held: (held.failed(fence, failure, now), [told])))
                 return "failed", None
-            delay_s = self._attempts.delay_s(group.attempts)
+            delay_s = self._attempts.delay_s(ticket.attempts)
             event = Event(name="retrying", data={"reason": failure.detail, "after_s": delay_s, "at": now.isoformat()})
-            await self._save(group.id, lambda held: (held.attempt_failed(fence, failure), [event]))
+            await self._save(ticket.id, lambda held: (held.attempt_failed(fence, failure), [event]))
             return "failed", Again(after_s=delay_s)
         except Superseded:
             return "superseded", None
 
-    async def _save(self, group_id: str, change: Callable[[Group], Change]) -> Group:
+    async def _save(self, id: str, change: Callable[[Ticket], Change]) -> Ticket:
         """The changed record; a store that is away is waited for, so that nothing is lost, and nothing done twice."""
         operation = uuid4().hex
-        return await self._when_back(lambda: self._store.update(group_id, change, operation=operation))
+        return await self._when_back(lambda: self._store.update(id, change, operation=operation))
 
-    async def _told(self, group_id: str, job_id: str) -> None:
+    async def _told(self, id: str, job_id: str) -> None:
         """Queues the webhook of a finished run, whoever finished it; a second time is the same."""
         try:
-            group = await self._store.get(group_id)
-        except UnknownGroup:
+            ticket = await self._store.get(id)
+        except UnknownTicket:
             return
-        if group.webhook and group.finished and group.job_id == job_id:
+        if ticket.webhook and ticket.finished and ticket.job_id == job_id:
             await self._when_back(lambda: self._queue.notify(job_id))
 
     async def _when_back(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -237,7 +237,7 @@ class ProcessGroup:
                 _log.warning("store away", reason=str(error))
                 await asyncio.sleep(self._attempts.beat_s)
 
-    def _finished(self, group: Group) -> None:
-        seconds = ((group.finished_at or self._clock()) - group.accepted_at).total_seconds()
-        self._observer.finished(group.state, group.verdict, seconds)
-        _log.info("finished", group=group.id, state=group.state.value, attempts=group.attempts)
+    def _finished(self, ticket: Ticket) -> None:
+        seconds = ((ticket.finished_at or self._clock()) - ticket.accepted_at).total_seconds()
+        self._observer.finished(ticket.state, ticket.verdict, seconds)
+        _log.info("finished", group=ticket.id, state=ticket.state.value, attempts=ticket.attempts)

@@ -10,18 +10,18 @@ from service.tickets.ticket import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupKeys:
+class TicketKeys:
     """The keys below ``prefix``."""
 
     prefix: str
 
-    def group(self, group_id: str) -> str:
+    def ticket(self, id: str) -> str:
         """A hash: version, op, state, fence, record."""
-        return f"{self.prefix}:group:{group_id}"
+        return f"{self.prefix}:group:{id}"
 
-    def events(self, group_id: str) -> str:
+    def events(self, id: str) -> str:
         """A stream; also the channel that says that it grew."""
-        return f"{self.prefix}:group:{group_id}:events"
+        return f"{self.prefix}:group:{id}:events"
 
     def state(self, state: State) -> str:
         """The ids of that state, a sorted set; ids sort by time."""

@@ -1,6 +1,6 @@
-"""Tells whoever follows a group that something happened to it, in whichever process: one connection for all followers.
+"""Tells whoever follows a ticket that something happened to it, in whichever process: one connection for all followers.
 
-A change publishes an empty message under the name of the group's stream of events. Nothing depends on its arrival: a
+A change publishes an empty message under the name of the ticket's stream of events. Nothing depends on its arrival: a
 follower reads the stream, and the bell only says when to look again.
 """
 
@@ -20,7 +20,7 @@ _LISTEN_S = 1.0
 _AGAIN_S = 0.5
 
 
-class GroupNews:
+class EventNotifier:
     """The bells of those that follow streams whose names match ``pattern``."""
 
     def __init__(self, redis: Redis, pattern: str) -> None:

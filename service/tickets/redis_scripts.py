@@ -1,6 +1,6 @@
-"""The changes to group records in Redis: each is one Lua call, so record, indices and events never disagree.
+"""The changes to ticket records in Redis: each is one Lua call, so record, indices and events never disagree.
 
-What its ``KEYS`` and ``ARGV`` are, the store says where it calls it (``groups_redis``).
+What its ``KEYS`` and ``ARGV`` are, the store says where it calls it (``redis_store``).
 """
 
 from __future__ import annotations
@@ -82,18 +82,18 @@ return tostring(now() - heard)
 """
 
 
-class GroupScripts:
+class TicketScripts:
     """The scripts, each called by its digest and sent whole only to a server that does not have it yet."""
 
     def __init__(self, redis: Redis) -> None:
         self.create = redis.register_script(_NOW + _CREATE)
         """The digest and the id that the idempotency key stands for, as ``digest id``."""
         self.update = redis.register_script(_NOW + _SHELVE + _UPDATE)
-        """1: done, also by an earlier call of the same operation; 0: the version is another; -1: there is no such group."""
+        """1: done, also by an earlier call of the same operation; 0: the version is another; -1: there is no such ticket."""
         self.remove = redis.register_script(_SHELVE + _REMOVE)
         self.beat = redis.register_script(_NOW + _BEAT)
-        """1, or 0 where the group does not run under this fence."""
+        """1, or 0 where the ticket does not run under this fence."""
         self.quiet = redis.register_script(_NOW + _QUIET)
         """The ids not heard of for so long; they count as heard of now."""
         self.silence = redis.register_script(_NOW + _SILENCE)
-        """Seconds since the group was heard of, as text; None where it is not active."""
+        """Seconds since the ticket was heard of, as text; None where it is not active."""

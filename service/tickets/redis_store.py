@@ -1,7 +1,7 @@
-"""Group records, their events and indices in Redis (7.0 and later, or Valkey).
+"""Ticket records, their events and indices in Redis (7.0 and later, or Valkey).
 
-Reads are plain commands, a change is one script (``groups_scripts``), on keys that ``groups_keys`` names. A change also
-publishes the name of the event stream, for those that follow it (``groups_news``).
+Reads are plain commands, a change is one script (``redis_scripts``), on keys that ``redis_keys`` names. A change also
+publishes the name of the event stream, for those that follow it (``redis_notifications``).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from service.platform.errors import IdempotencyConflict, UnknownGroup
+from service.platform.errors import IdempotencyConflict, UnknownTicket
 from service.platform.redis_client import answering
-from service.tickets.redis_keys import GroupKeys, shelf_name, shelf_of
-from service.tickets.redis_notifications import GroupNews
-from service.tickets.redis_scripts import GroupScripts
+from service.tickets.redis_keys import TicketKeys, shelf_name, shelf_of
+from service.tickets.redis_notifications import EventNotifier
+from service.tickets.redis_scripts import TicketScripts
 from service.tickets.review import Shelf, shelves_of
 from service.tickets.store import Change, Event, Idempotency, Page, StoredEvent
-from service.tickets.ticket import ACTIVE, Group, State, id_at, moment_of
+from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
 """How long an Idempotency-Key is remembered."""
 _SWEEP = 1000
-"""Most quiet groups looked at in one sweep."""
-_RECORD = TypeAdapter(Group)
+"""Most quiet tickets looked at in one sweep."""
+_RECORD = TypeAdapter(Ticket)
 _Entries = Sequence[tuple[str, Mapping[str, str]]]
 _Streams = Sequence[tuple[str, _Entries]]
 
 
 @asynccontextmanager
-async def redis_groups(redis: Redis) -> AsyncGenerator[RedisGroupStore, None]:
+async def redis_ticket_store(redis: Redis) -> AsyncGenerator[RedisTicketStore, None]:
     """The store, hearing of changes by whichever process inside the block."""
-    store = RedisGroupStore(redis)
+    store = RedisTicketStore(redis)
     listening = asyncio.ensure_future(store.news.listen())
     try:
         yield store
@@ -47,48 +47,48 @@ async def redis_groups(redis: Redis) -> AsyncGenerator[RedisGroupStore, None]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-class RedisGroupStore:
-    """The ``GroupStore`` on Redis. Waiting for events ends with the next one only while ``news`` is listened to."""
+class RedisTicketStore:
+    """The ``TicketStore`` on Redis. Waiting for events ends with the next one only while ``news`` is listened to."""
 
     def __init__(self, redis: Redis, prefix: str = "vqc") -> None:
         self._redis = redis
-        self._key = GroupKeys(prefix=prefix)
-        self._scripts = GroupScripts(redis)
-        self.news = GroupNews(redis, self._key.events("*"))
+        self._key = TicketKeys(prefix=prefix)
+        self._scripts = TicketScripts(redis)
+        self.news = EventNotifier(redis, self._key.events("*"))
 
-    async def create(self, group: Group, event: Event, idempotency: Idempotency | None) -> Group:
-        """See ``GroupStore``."""
+    async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
+        """See ``TicketStore``."""
         key, digest = (idempotency.key, idempotency.digest) if idempotency else ("", "")
         keys = [
-            self._key.group(group.id),
-            self._key.events(group.id),
-            self._key.state(group.state),
+            self._key.ticket(ticket.id),
+            self._key.events(ticket.id),
+            self._key.state(ticket.state),
             self._key.active,
             self._key.idempotency(key),
         ]
-        values = [digest, IDEMPOTENCY_TTL_S, group.id, group.state, group.fence, _dumped(group)]
+        values = [digest, IDEMPOTENCY_TTL_S, ticket.id, ticket.state, ticket.fence, _dumped(ticket)]
         with answering():
-            held: str = await self._scripts.create(keys=keys, args=[*values, *_event(event), self._key.group("")])
-        held_digest, _, group_id = held.partition(" ")
+            held: str = await self._scripts.create(keys=keys, args=[*values, *_event(event), self._key.ticket("")])
+        held_digest, _, id = held.partition(" ")
         if held_digest != digest:
-            raise IdempotencyConflict(key.partition(":")[2], group_id)
-        return group if group_id == group.id else await self.get(group_id)
+            raise IdempotencyConflict(key.partition(":")[2], id)
+        return ticket if id == ticket.id else await self.get(id)
 
-    async def get(self, group_id: str) -> Group:
-        """See ``GroupStore``."""
-        return (await self._held(group_id))[2]
+    async def get(self, id: str) -> Ticket:
+        """See ``TicketStore``."""
+        return (await self._held(id))[2]
 
-    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
-        """See ``GroupStore``."""
+    async def update(self, id: str, change: Callable[[Ticket], Change], *, operation: str | None = None) -> Ticket:
+        """See ``TicketStore``."""
         operation = operation or uuid4().hex  # the client too sends a call again where it had no answer
         while True:
-            version, last, before = await self._held(group_id)
+            version, last, before = await self._held(id)
             if last == operation:
                 return before
             after, events = change(before)
             keys = [
-                self._key.group(group_id),
-                self._key.events(group_id),
+                self._key.ticket(id),
+                self._key.events(id),
                 self._key.state(before.state),
                 self._key.state(after.state),
                 self._key.active,
@@ -98,7 +98,7 @@ class RedisGroupStore:
             values = [
                 version,
                 operation,
-                group_id,
+                id,
                 after.state,
                 after.fence,
                 _dumped(after),
@@ -114,37 +114,37 @@ class RedisGroupStore:
             if done == 1:
                 return after
             if done == -1:
-                raise UnknownGroup(group_id)
+                raise UnknownTicket(id)
 
-    async def beat(self, group_id: str, fence: int) -> bool:
-        """See ``GroupStore``."""
+    async def beat(self, id: str, fence: int) -> bool:
+        """See ``TicketStore``."""
         with answering():
-            keys = [self._key.group(group_id), self._key.active]
-            return bool(await self._scripts.beat(keys=keys, args=[fence, group_id]))
+            keys = [self._key.ticket(id), self._key.active]
+            return bool(await self._scripts.beat(keys=keys, args=[fence, id]))
 
-    async def silence_s(self, group_id: str) -> float | None:
-        """See ``GroupStore``."""
+    async def silence_s(self, id: str) -> float | None:
+        """See ``TicketStore``."""
         with answering():
-            silence = await self._scripts.silence(keys=[self._key.active], args=[group_id])
+            silence = await self._scripts.silence(keys=[self._key.active], args=[id])
         return None if silence is None else float(silence)
 
-    async def quiet(self, for_s: float) -> Sequence[Group]:
-        """See ``GroupStore``."""
+    async def quiet(self, for_s: float) -> Sequence[Ticket]:
+        """See ``TicketStore``."""
         with answering():
             ids = await self._scripts.quiet(keys=[self._key.active], args=[for_s, _SWEEP])
         return await self._records(ids)
 
     async def page(self, state: State, *, after: str | None, limit: int) -> Page:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         lowest = f"({after}" if after else "-"
         with answering():
             found = await self._redis.zrangebylex(self._key.state(state), lowest, "+", start=0, num=limit + 1)
         ids = cast(list[str], found)
-        groups = await self._records(ids[:limit])
-        return Page(groups=tuple(groups), after=ids[limit - 1] if len(ids) > limit else None)
+        tickets = await self._records(ids[:limit])
+        return Page(tickets=tuple(tickets), after=ids[limit - 1] if len(ids) > limit else None)
 
-    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
-        """See ``GroupStore``."""
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Ticket]:
+        """See ``TicketStore``."""
         lowest, highest = f"({after}" if after else "-", f"({until}" if until else "+"
         with answering():
             key = self._key.shelf(shelf_name(shelf))
@@ -152,13 +152,13 @@ class RedisGroupStore:
         return await self._records(cast(list[str], found))
 
     async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         with answering():
             found = await self._redis.zlexcount(self._key.shelf(shelf_name(shelf)), "-", f"({until}" if until else "+")
         return cast(int, found)
 
     async def shelves(self) -> Mapping[Shelf, int]:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         with answering():
             names = sorted(cast(set[str], await self._redis.smembers(self._key.shelves)))  # type: ignore[misc]
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -168,7 +168,7 @@ class RedisGroupStore:
         return {shelf_of(name): size for name, size in sizes.items() if size}
 
     async def counts(self) -> Mapping[State, int]:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         with answering():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for state in State:
@@ -176,7 +176,7 @@ class RedisGroupStore:
                 return dict(zip(State, await pipeline.execute(), strict=True))
 
     async def oldest(self) -> Mapping[State, datetime]:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         with answering():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for state in State:
@@ -184,11 +184,11 @@ class RedisGroupStore:
                 first = cast(Sequence[Sequence[str]], await pipeline.execute())
         return {state: moment_of(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
 
-    async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
-        """See ``GroupStore``."""
+    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
+        """See ``TicketStore``."""
         until = asyncio.get_running_loop().time() + wait_s
-        with self.news.bell(self._key.events(group_id)) as bell:  # before the first look, so that nothing falls between
-            while not (found := await self._behind(group_id, after)) and wait_s:
+        with self.news.bell(self._key.events(id)) as bell:  # before the first look, so that nothing falls between
+            while not (found := await self._behind(id, after)) and wait_s:
                 try:
                     async with asyncio.timeout_at(until):
                         await bell.wait()
@@ -198,54 +198,54 @@ class RedisGroupStore:
         return found
 
     async def remove(self, before: datetime) -> int:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         removed = 0
         for state in set(State) - ACTIVE:
             with answering():
                 end = f"({id_at(before)}"
                 old = await self._redis.zrangebylex(self._key.state(state), "-", end, start=0, num=_SWEEP)
                 ids = cast(list[str], old)
-                on = {group.id: shelves_of(group) for group in await self._records(ids)}
-                for group_id in ids:
-                    gone = [self._key.group(group_id), self._key.events(group_id)]
-                    shelves = map(shelf_name, on.get(group_id, ()))
+                on = {ticket.id: shelves_of(ticket) for ticket in await self._records(ids)}
+                for id in ids:
+                    gone = [self._key.ticket(id), self._key.events(id)]
+                    shelves = map(shelf_name, on.get(id, ()))
                     await self._scripts.remove(
                         keys=[*gone, self._key.state(state), self._key.shelves],
-                        args=[group_id, self._key.shelf(""), *shelves],
+                        args=[id, self._key.shelf(""), *shelves],
                     )
             removed += len(ids)
         return removed
 
     async def ping(self) -> None:
-        """See ``GroupStore``."""
+        """See ``TicketStore``."""
         with answering():
             await self._redis.ping()  # type: ignore[misc]
 
-    async def _behind(self, group_id: str, after: str | None) -> Sequence[StoredEvent]:
+    async def _behind(self, id: str, after: str | None) -> Sequence[StoredEvent]:
         with answering():
-            found = await self._redis.xread({self._key.events(group_id): after or "0-0"}, count=100)
+            found = await self._redis.xread({self._key.events(id): after or "0-0"}, count=100)
         return [_stored(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
 
-    async def _held(self, group_id: str) -> tuple[str, str | None, Group]:
+    async def _held(self, id: str) -> tuple[str, str | None, Ticket]:
         """The version, the last operation and the record."""
         with answering():
-            held = await self._redis.hmget(self._key.group(group_id), ["version", "op", "record"])  # type: ignore[misc]
+            held = await self._redis.hmget(self._key.ticket(id), ["version", "op", "record"])  # type: ignore[misc]
         version, operation, record = cast(list[str | None], held)
         if version is None or record is None:
-            raise UnknownGroup(group_id)
+            raise UnknownTicket(id)
         return version, operation, _RECORD.validate_json(record)
 
-    async def _records(self, ids: Sequence[str]) -> Sequence[Group]:
+    async def _records(self, ids: Sequence[str]) -> Sequence[Ticket]:
         """The records there are; one that was removed meanwhile is left out."""
         with answering():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for group_id in ids:
-                    pipeline.hget(self._key.group(group_id), "record")
+                for id in ids:
+                    pipeline.hget(self._key.ticket(id), "record")
                 return [_RECORD.validate_json(record) for record in await pipeline.execute() if record]
 
 
-def _dumped(group: Group) -> str:
-    return _RECORD.dump_json(group).decode()
+def _dumped(ticket: Ticket) -> str:
+    return _RECORD.dump_json(ticket).decode()
 
 
 def _event(event: Event) -> tuple[str, str]:

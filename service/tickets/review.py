@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-from service.tickets.ticket import Group, Outcome, Pinned, State
+from service.tickets.ticket import Outcome, Pinned, State, Ticket
 from vqc.verdict import Verdict
 
 
@@ -54,10 +54,10 @@ def model_of(pinned: Pinned | None) -> str:
     return f"{pinned.model_alias}@{pinned.model_digest.removeprefix('sha256:')[:12]}"
 
 
-def shelves_of(group: Group) -> frozenset[Shelf]:
+def shelves_of(ticket: Ticket) -> frozenset[Shelf]:
     """Where the ticket stands: on none unless it waits for a person."""
-    if group.state is not State.NEEDS_REVIEW or group.outcome is None:
+    if ticket.state is not State.NEEDS_REVIEW or ticket.outcome is None:
         return frozenset()
-    own = (group.mission, model_of(group.pinned), risk_of(group.outcome))
+    own = (ticket.mission, model_of(ticket.pinned), risk_of(ticket.outcome))
     sides = product(*((value, None) for value in own))
     return frozenset(Shelf(mission=mission, model=model, risk=risk) for mission, model, risk in sides)  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from service.tickets.review import Risk, Shelf, risk_of
-from service.tickets.store import GroupStore
-from service.tickets.ticket import Group, id_at
+from service.tickets.store import TicketStore
+from service.tickets.ticket import Ticket, id_at
 
 Order = Literal["risk", "age"]
 
@@ -27,7 +27,7 @@ class Wanted:
 class QueuePage:
     """Some waiting tickets; ``after`` continues behind them, None at the end. ``total`` counts all that are wanted."""
 
-    groups: tuple[Group, ...]
+    tickets: tuple[Ticket, ...]
     after: str | None
     total: int
 
@@ -35,26 +35,26 @@ class QueuePage:
 class ReviewQueue:
     """Reads the queue. Costs one range of an index per shelf and the records of one page, whatever waits in all."""
 
-    def __init__(self, store: GroupStore, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, store: TicketStore, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = store
         self._clock = clock
 
     async def page(self, wanted: Wanted, *, after: str | None, limit: int) -> QueuePage:
-        """The tickets behind ``after``, which is ``QueuePage.after`` of the page before or ``place(group)``."""
+        """The tickets behind ``after``, which is ``QueuePage.after`` of the page before or ``place(ticket)``."""
         until = id_at(self._clock() - wanted.older) if wanted.older is not None else None
-        found: list[Group] = []
+        found: list[Ticket] = []
         for shelf, start in _behind(wanted, after):
             found += await self._store.waiting(shelf, after=start, until=until, limit=limit + 1 - len(found))
             if len(found) > limit:
                 break
         total = await self._store.waiting_count(wanted.shelf, until=until)
         more = len(found) > limit
-        return QueuePage(groups=tuple(found[:limit]), after=place(found[limit - 1]) if more else None, total=total)
+        return QueuePage(tickets=tuple(found[:limit]), after=place(found[limit - 1]) if more else None, total=total)
 
 
-def place(group: Group) -> str:
+def place(ticket: Ticket) -> str:
     """Where a ticket stands in the queue, or stood before it was decided: what comes behind it is found by this."""
-    return f"{risk_of(group.outcome)}.{group.id}" if group.outcome else group.id
+    return f"{risk_of(ticket.outcome)}.{ticket.id}" if ticket.outcome else ticket.id
 
 
 def _behind(wanted: Wanted, after: str | None) -> list[tuple[Shelf, str | None]]:

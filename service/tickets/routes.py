@@ -13,15 +13,15 @@ from service.tickets.bodies import submission
 from service.tickets.events import event_pages, nothing_left
 from service.tickets.schemas import (
     PRINTABLE,
-    GroupOut,
-    GroupsOut,
-    GroupsQuery,
     ReviewIn,
-    group_brief,
-    group_out,
+    TicketOut,
+    TicketsOut,
+    TicketsQuery,
+    ticket_brief,
+    ticket_out,
 )
 from service.tickets.services import ticket_services
-from service.tickets.ticket import Group
+from service.tickets.ticket import Ticket
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
 from service.web.services import web_services
@@ -29,7 +29,7 @@ from service.web.sse import event_stream
 
 router = APIRouter(prefix="/stage-b/groups", tags=["tickets"])
 
-GroupId = Annotated[
+TicketId = Annotated[
     str, Path(pattern="^[0-9a-f]{1,64}$", description="As the ``Location`` of its submission names it.")
 ]
 Key = Annotated[
@@ -38,7 +38,7 @@ Key = Annotated[
         alias="Idempotency-Key",
         max_length=255,
         pattern=PRINTABLE,
-        description="The same key and ticket again give the same group.",
+        description="The same key with the same body returns the same ticket.",
     ),
 ]
 LastEventId = Annotated[
@@ -47,7 +47,7 @@ LastEventId = Annotated[
 ]
 
 
-@router.post("", status_code=202, summary="Submit a ticket", response_model=GroupOut)
+@router.post("", status_code=202, summary="Submit a ticket", response_model=TicketOut)
 async def submit(request: Request, idempotency_key: Key = None) -> Response:
     """Takes a ticket of 1 to 32 photos, each with its picture, its Stage-A line, or both.
 
@@ -60,30 +60,30 @@ async def submit(request: Request, idempotency_key: Key = None) -> Response:
     return _answer(await while_connected(request, ticket_services(request).submit(ticket)), 202)
 
 
-@router.get("", summary="Tickets in a state", response_model=GroupsOut)
-async def groups(request: Request, query: Annotated[GroupsQuery, Query()]) -> GroupsOut:
+@router.get("", name="groups", summary="Tickets in a state", response_model=TicketsOut)
+async def list_tickets(request: Request, query: Annotated[TicketsQuery, Query()]) -> TicketsOut:
     """A page of the tickets in a state, oldest first; by default those that a person has to look at."""
     require(request, Scope.STAGE_B)
     store = ticket_services(request).store
     page = await store.page(query.state, after=query.after, limit=query.limit)
     again = {"state": query.state.value, "limit": query.limit, "after": page.after}
-    return GroupsOut(
+    return TicketsOut(
         state=query.state,
         total=(await store.counts())[query.state],
-        groups=[group_brief(group) for group in page.groups],
+        groups=[ticket_brief(ticket) for ticket in page.tickets],
         next=f"{router.prefix}?{urlencode(again)}" if page.after else None,
     )
 
 
-@router.get("/{group_id}", summary="A ticket", response_model=GroupOut)
-async def group(request: Request, group_id: GroupId) -> Response:
+@router.get("/{group_id}", name="group", summary="A ticket", response_model=TicketOut)
+async def show_ticket(request: Request, group_id: TicketId) -> Response:
     """The ticket as it is now: state, verdict, evidence, every rollout, and what it was judged with."""
     require(request, Scope.STAGE_B)
     return _answer(await ticket_services(request).store.get(group_id), 200)
 
 
 @router.get("/{group_id}/events", summary="What happens to a ticket, as it happens", response_class=Response)
-async def events(request: Request, group_id: GroupId, last_event_id: LastEventId = None) -> Response:
+async def events(request: Request, group_id: TicketId, last_event_id: LastEventId = None) -> Response:
     """Server-sent events from the first (or behind ``Last-Event-ID``) to the one that ends the run, ``finished``.
 
     204 when the run has ended and nothing is left to tell: a browser's EventSource then stops asking.
@@ -95,22 +95,22 @@ async def events(request: Request, group_id: GroupId, last_event_id: LastEventId
     return event_stream(request, event_pages(store, intake, group_id, last_event_id), {})
 
 
-@router.delete("/{group_id}", summary="Cancel a ticket", response_model=GroupOut)
-async def cancel(request: Request, group_id: GroupId) -> Response:
+@router.delete("/{group_id}", summary="Cancel a ticket", response_model=TicketOut)
+async def cancel(request: Request, group_id: TicketId) -> Response:
     """Ends a ticket that has no final record yet; what is being generated for it is aborted."""
     require(request, Scope.STAGE_B)
     return _answer(await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id), 200)
 
 
-@router.post("/{group_id}/retry", status_code=202, summary="Judge a ticket again", response_model=GroupOut)
-async def retry(request: Request, group_id: GroupId) -> Response:
+@router.post("/{group_id}/retry", status_code=202, summary="Judge a ticket again", response_model=TicketOut)
+async def retry(request: Request, group_id: TicketId) -> Response:
     """Queues a failed or cancelled ticket again; what it has already is used."""
     require(request, Scope.STAGE_B)
     return _answer(await ticket_services(request).manage.retry(group_id, caller_of(request).key_id), 202)
 
 
-@router.post("/{group_id}/review", summary="Decide on a ticket", response_model=GroupOut)
-async def review(request: Request, group_id: GroupId, body: Annotated[ReviewIn, Body()]) -> Response:
+@router.post("/{group_id}/review", summary="Decide on a ticket", response_model=TicketOut)
+async def review(request: Request, group_id: TicketId, body: Annotated[ReviewIn, Body()]) -> Response:
     """A person's verdict, in force from now on; it stays in the record with name, note, key and time. Scope ``review``."""
     require(request, Scope.REVIEW)
     decided = await ticket_services(request).manage.review(
@@ -124,8 +124,8 @@ async def review(request: Request, group_id: GroupId, body: Annotated[ReviewIn, 
     return _answer(decided, 200)
 
 
-def _answer(group: Group, status: int) -> Response:
-    headers = {"Location": f"{router.prefix}/{group.id}"} if status == 202 else {}
-    if group.pinned:
-        headers["X-Vqc-Model"] = f"{group.pinned.model_alias}@{group.pinned.model_digest}"
-    return Response(group_out(group).model_dump_json(), status, headers, media_type="application/json")
+def _answer(ticket: Ticket, status: int) -> Response:
+    headers = {"Location": f"{router.prefix}/{ticket.id}"} if status == 202 else {}
+    if ticket.pinned:
+        headers["X-Vqc-Model"] = f"{ticket.pinned.model_alias}@{ticket.pinned.model_digest}"
+    return Response(ticket_out(ticket).model_dump_json(), status, headers, media_type="application/json")

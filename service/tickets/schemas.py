@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from service.judging.sampler import EvidenceKind
-from service.tickets.ticket import MAX_GROUP_PHOTOS, Group, State
+from service.tickets.ticket import MAX_TICKET_PHOTOS, State, Ticket
 from service.web.schemas import ModelOut, Wire
 from vqc.verdict import Verdict
 
@@ -16,7 +16,7 @@ PRINTABLE = r"^[\x21-\x7e]+$"
 """What an Idempotency-Key is made of."""
 
 
-class GroupPhotoIn(Wire):
+class TicketPhotoIn(Wire):
     """One photo of a ticket: the photo (base64 or URL), its Stage-A line, or both."""
 
     name: str | None = Field(None, max_length=255, description="A name of your own; in multipart, that of the file.")
@@ -31,11 +31,11 @@ class GroupPhotoIn(Wire):
         return self
 
 
-class GroupIn(Wire):
+class TicketIn(Wire):
     """A ticket to judge. In multipart it is the part ``group``, and the photos are the files ``photos``."""
 
     mission: str = Field(description="The exact name of a mission.")
-    photos: list[GroupPhotoIn] = Field(default_factory=list, max_length=MAX_GROUP_PHOTOS)
+    photos: list[TicketPhotoIn] = Field(default_factory=list, max_length=MAX_TICKET_PHOTOS)
     ticket_id: str | None = Field(None, min_length=1, max_length=128, description="Your own name of the ticket.")
     evidence: EvidenceKind | None = Field(None, description="What the model is shown; the service has a default.")
     webhook: str | None = Field(
@@ -54,7 +54,7 @@ class ReviewIn(Wire):
     )
 
 
-class GroupPhotoOut(Wire):
+class TicketPhotoOut(Wire):
     """One photo of a ticket."""
 
     image_id: str = Field(description="image_1 to image_n, in the order given.")
@@ -86,7 +86,7 @@ class ReviewOut(Wire):
     replaced: Verdict | None
 
 
-class GroupOut(Wire):
+class TicketOut(Wire):
     """A ticket as it is now. ``verdict`` is the one in force; null until there is one."""
 
     id: str
@@ -103,7 +103,7 @@ class GroupOut(Wire):
     review_reasons: list[str]
     model: ModelOut | None
     guidance: str | None = Field(description="Digest of the guidance version it is judged under.")
-    photos: list[GroupPhotoOut]
+    photos: list[TicketPhotoOut]
     selection: dict[str, Any] | None
     rollouts: list[dict[str, Any]] = Field(description="Every sampled verdict with its scores.")
     failure: FailureOut | None
@@ -116,7 +116,7 @@ class GroupOut(Wire):
     finished_at: AwareDatetime | None
 
 
-class GroupBrief(Wire):
+class TicketBrief(Wire):
     """A ticket in a list."""
 
     id: str
@@ -131,16 +131,16 @@ class GroupBrief(Wire):
     finished_at: AwareDatetime | None
 
 
-class GroupsOut(Wire):
+class TicketsOut(Wire):
     """Some tickets in a state, oldest first."""
 
     state: State
     total: int
-    groups: list[GroupBrief]
+    groups: list[TicketBrief]
     next: str | None = Field(description="The path of the next page; null on the last.")
 
 
-class GroupsQuery(Wire):
+class TicketsQuery(Wire):
     """The query of ``GET /stage-b/groups``."""
 
     state: State = Field(
@@ -150,7 +150,7 @@ class GroupsQuery(Wire):
     after: str | None = Field(None, pattern="^[0-9a-f]{1,64}$", description="As ``next`` has it.")
 
 
-class GroupEventOut(Wire):
+class TicketEventOut(Wire):
     """One server-sent event of a ticket: ``event`` is its name, ``id`` resumes behind it."""
 
     id: str
@@ -161,16 +161,16 @@ class GroupEventOut(Wire):
     data: dict[str, Any]
 
 
-def group_out(group: Group) -> GroupOut:
+def ticket_out(ticket: Ticket) -> TicketOut:
     """A record as it goes over the wire."""
-    outcome, pinned = group.outcome, group.pinned
-    return GroupOut(
-        id=group.id,
-        ticket_id=group.ticket_id,
-        mission=group.mission,
-        evidence=group.evidence,
-        state=group.state,
-        verdict=group.verdict,
+    outcome, pinned = ticket.outcome, ticket.pinned
+    return TicketOut(
+        id=ticket.id,
+        ticket_id=ticket.ticket_id,
+        mission=ticket.mission,
+        evidence=ticket.evidence,
+        state=ticket.state,
+        verdict=ticket.verdict,
         reason=outcome.reason if outcome else None,
         machine_verdict=outcome.verdict if outcome else None,
         score=outcome.score if outcome else None,
@@ -180,7 +180,7 @@ def group_out(group: Group) -> GroupOut:
         model=ModelOut(alias=pinned.model_alias, digest=pinned.model_digest) if pinned else None,
         guidance=pinned.guidance if pinned else None,
         photos=[
-            GroupPhotoOut(
+            TicketPhotoOut(
                 image_id=photo.image_id,
                 name=photo.name,
                 digest=photo.digest,
@@ -188,11 +188,11 @@ def group_out(group: Group) -> GroupOut:
                 given=photo.given,
                 problem=photo.problem,
             )
-            for photo in group.photos
+            for photo in ticket.photos
         ],
         selection=dict(outcome.selection) if outcome else None,
         rollouts=[dict(one) for one in outcome.trajectories] if outcome else [],
-        failure=_failure_out(group),
+        failure=_failure_out(ticket),
         reviews=[
             ReviewOut(
                 verdict=review.verdict,
@@ -202,33 +202,33 @@ def group_out(group: Group) -> GroupOut:
                 at=review.at,
                 replaced=review.replaced,
             )
-            for review in group.reviews
+            for review in ticket.reviews
         ],
-        revision=group.revision,
-        webhook=group.webhook,
-        run=group.run,
-        attempts=group.attempts,
-        accepted_at=group.accepted_at,
-        finished_at=group.finished_at,
+        revision=ticket.revision,
+        webhook=ticket.webhook,
+        run=ticket.run,
+        attempts=ticket.attempts,
+        accepted_at=ticket.accepted_at,
+        finished_at=ticket.finished_at,
     )
 
 
-def group_brief(group: Group) -> GroupBrief:
+def ticket_brief(ticket: Ticket) -> TicketBrief:
     """A record in a list."""
-    outcome = group.outcome
-    return GroupBrief(
-        id=group.id,
-        ticket_id=group.ticket_id,
-        mission=group.mission,
-        state=group.state,
-        verdict=group.verdict,
+    outcome = ticket.outcome
+    return TicketBrief(
+        id=ticket.id,
+        ticket_id=ticket.ticket_id,
+        mission=ticket.mission,
+        state=ticket.state,
+        verdict=ticket.verdict,
         machine_verdict=outcome.verdict if outcome else None,
         review_reasons=list(outcome.review_reasons) if outcome else [],
-        failure=_failure_out(group),
-        accepted_at=group.accepted_at,
-        finished_at=group.finished_at,
+        failure=_failure_out(ticket),
+        accepted_at=ticket.accepted_at,
+        finished_at=ticket.finished_at,
     )
 
 
-def _failure_out(group: Group) -> FailureOut | None:
-    return FailureOut(kind=group.failure.kind, detail=group.failure.detail) if group.failure else None
+def _failure_out(ticket: Ticket) -> FailureOut | None:
+    return FailureOut(kind=ticket.failure.kind, detail=ticket.failure.detail) if ticket.failure else None

@@ -10,12 +10,12 @@ from starlette.requests import Request
 
 from service.platform.errors import QueueUnavailable
 from service.tickets.blobs import BlobStore
-from service.tickets.manage import ManageGroups
-from service.tickets.metrics import GroupMetrics
+from service.tickets.manage import ManageTickets
+from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import JobQueue
 from service.tickets.review_queue import ReviewQueue
-from service.tickets.store import GroupStore
-from service.tickets.submit import SubmitGroup
+from service.tickets.store import TicketStore
+from service.tickets.submit import SubmitTicket
 
 _QUEUE_TIMEOUT_S = 3.0
 
@@ -24,13 +24,13 @@ _QUEUE_TIMEOUT_S = 3.0
 class TicketServices:
     """The use cases around submitted tickets."""
 
-    submit: SubmitGroup
-    manage: ManageGroups
-    store: GroupStore
+    submit: SubmitTicket
+    manage: ManageTickets
+    store: TicketStore
     blobs: BlobStore
     waiting: ReviewQueue
     queue: JobQueue
-    metrics: GroupMetrics
+    metrics: TicketMetrics
 
     async def update_metrics(self) -> None:
         """Sets the queue's gauges; clears them while the queue is unreachable."""

@@ -1,4 +1,4 @@
-"""The port to where group records and their events live. Two adapters: Redis, and memory for tests."""
+"""The port to where ticket records and their events live. Two adapters: Redis, and memory for tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Protocol
 
 from service.tickets.review import Shelf
-from service.tickets.ticket import Group, JsonObject, State
+from service.tickets.ticket import JsonObject, State, Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a group, as its watchers hear it."""
+    """Something that happened to a ticket, as its watchers hear it."""
 
     name: str
     data: JsonObject = field(default_factory=dict)
@@ -38,54 +38,54 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some groups, oldest first; ``after`` continues behind them, None at the end."""
+    """Some tickets, oldest first; ``after`` continues behind them, None at the end."""
 
-    groups: tuple[Group, ...]
+    tickets: tuple[Ticket, ...]
     after: str | None
 
 
-Change = tuple[Group, Sequence[Event]]
+Change = tuple[Ticket, Sequence[Event]]
 
 
-class GroupStore(Protocol):
-    """Keeps group records; every change is a compare-and-set of the whole record together with its events.
+class TicketStore(Protocol):
+    """Keeps ticket records; every change is a compare-and-set of the whole record together with its events.
 
     Every call raises ``QueueUnavailable`` when the store does not answer.
     """
 
-    async def create(self, group: Group, event: Event, idempotency: Idempotency | None) -> Group:
-        """Keeps a new group, or gives the one that the key was first used for. Raises ``IdempotencyConflict``."""
+    async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
+        """Keeps a new ticket, or gives the one that the key was first used for. Raises ``IdempotencyConflict``."""
         ...
 
-    async def get(self, group_id: str) -> Group:
-        """The record. Raises ``UnknownGroup``."""
+    async def get(self, id: str) -> Ticket:
+        """The record. Raises ``UnknownTicket``."""
         ...
 
-    async def update(self, group_id: str, change: Callable[[Group], Change], *, operation: str | None = None) -> Group:
+    async def update(self, id: str, change: Callable[[Ticket], Change], *, operation: str | None = None) -> Ticket:
         """Applies ``change`` to the record as it is, again if somebody was faster; what it raises goes through.
 
         Asked again under the name ``operation``, because an answer was lost, what was done last is not done twice.
         """
         ...
 
-    async def beat(self, group_id: str, fence: int) -> bool:
-        """Whether the claim is still in force; if so the group counts as alive from now."""
+    async def beat(self, id: str, fence: int) -> bool:
+        """Whether the claim is still in force; if so the ticket counts as alive from now."""
         ...
 
-    async def silence_s(self, group_id: str) -> float | None:
-        """Seconds since the group was last heard of, by the store's own clock; None when it is not active."""
+    async def silence_s(self, id: str) -> float | None:
+        """Seconds since the ticket was last heard of, by the store's own clock; None when it is not active."""
         ...
 
-    async def quiet(self, for_s: float) -> Sequence[Group]:
-        """The active groups of which nothing was heard for so many seconds; each is then heard of now."""
+    async def quiet(self, for_s: float) -> Sequence[Ticket]:
+        """The active tickets of which nothing was heard for so many seconds; each is then heard of now."""
         ...
 
     async def page(self, state: State, *, after: str | None, limit: int) -> Page:
-        """The groups in a state, in the order of their acceptance."""
+        """The tickets in a state, in the order of their acceptance."""
         ...
 
-    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Group]:
-        """The groups that wait for a person on a shelf, oldest first: behind the id ``after``, before the id ``until``."""
+    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Ticket]:
+        """The tickets that wait for a person on a shelf, oldest first: behind the id ``after``, before the id ``until``."""
         ...
 
     async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
@@ -97,19 +97,19 @@ class GroupStore(Protocol):
         ...
 
     async def counts(self) -> Mapping[State, int]:
-        """How many groups are in each state."""
+        """How many tickets are in each state."""
         ...
 
     async def oldest(self) -> Mapping[State, datetime]:
-        """When the oldest group of each state was accepted, of the states that have any."""
+        """When the oldest ticket of each state was accepted, of the states that have any."""
         ...
 
-    async def events(self, group_id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
+    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
         """The events behind ``after``, a hundred at most; where there are none, those of the next ``wait_s``."""
         ...
 
     async def remove(self, before: datetime) -> int:
-        """Forgets the finished groups accepted before a moment; how many."""
+        """Forgets the finished tickets accepted before a moment; how many."""
         ...
 
     async def ping(self) -> None:

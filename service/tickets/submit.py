@@ -14,9 +14,9 @@ from service.photos.reader import PhotoReader, PhotoSource
 from service.platform.errors import QueueFull
 from service.platform.gather import together
 from service.tickets.blobs import BlobStore
-from service.tickets.ports import GroupObserver, JobQueue, Notifier
-from service.tickets.store import Event, GroupStore, Idempotency
-from service.tickets.ticket import MAX_GROUP_PHOTOS, MAX_SHOWN_PHOTOS, Group, GroupPhoto, State, id_at
+from service.tickets.ports import JobQueue, Notifier, TicketObserver
+from service.tickets.store import Event, Idempotency, TicketStore
+from service.tickets.ticket import MAX_SHOWN_PHOTOS, MAX_TICKET_PHOTOS, State, Ticket, TicketPhoto, id_at
 from vqc import summary
 from vqc.contract import digest
 from vqc.errors import InvalidValue, PhotoRejected
@@ -45,19 +45,19 @@ class Submission:
     idempotency_key: str | None = None
 
 
-class SubmitGroup:
+class SubmitTicket:
     """Accepts tickets."""
 
     def __init__(
         self,
         *,
-        store: GroupStore,
+        store: TicketStore,
         queue: JobQueue,
         blobs: BlobStore,
         reader: PhotoReader,
         notifier: Notifier,
         photo_observer: Observer,
-        observer: GroupObserver,
+        observer: TicketObserver,
         evidence: EvidenceKind,
         max_queued: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -73,8 +73,8 @@ class SubmitGroup:
         self._max_queued = max_queued
         self._clock = clock
 
-    async def __call__(self, submission: Submission) -> Group:
-        """The accepted group, or the one that the same key was used for before.
+    async def __call__(self, submission: Submission) -> Ticket:
+        """The accepted ticket, or the one that the same key was used for before.
 
         Raises:
             InvalidValue: a value that cannot be judged: photos, lines, webhook, evidence.
@@ -88,7 +88,7 @@ class SubmitGroup:
             raise QueueFull(self._max_queued)
         photos = tuple(await together(self._kept(n, photo) for n, photo in enumerate(submission.photos, start=1)))
         now = self._clock()
-        group = Group(
+        ticket = Ticket(
             id=id_at(now, secrets.token_hex(10)),
             mission=submission.mission.name,
             evidence=evidence,
@@ -99,8 +99,8 @@ class SubmitGroup:
             submitted_by=submission.caller,
         )
         event = Event(name="accepted", data={"state": State.QUEUED, "photos": len(photos), "at": now.isoformat()})
-        kept = await self._store.create(group, event, _idempotency(submission, group))
-        if kept.id == group.id:
+        kept = await self._store.create(ticket, event, _idempotency(submission, ticket))
+        if kept.id == ticket.id:
             self._observer.accepted()
         if not kept.finished:
             await self._queue.judge(kept.job_id)
@@ -109,8 +109,8 @@ class SubmitGroup:
     def _checked(self, submission: Submission) -> EvidenceKind:
         """The evidence that the ticket will be judged on."""
         photos = submission.photos
-        if not 1 <= len(photos) <= MAX_GROUP_PHOTOS:
-            raise InvalidValue("photos", len(photos), f"a ticket holds 1 to {MAX_GROUP_PHOTOS} photos")
+        if not 1 <= len(photos) <= MAX_TICKET_PHOTOS:
+            raise InvalidValue("photos", len(photos), f"a ticket holds 1 to {MAX_TICKET_PHOTOS} photos")
         for n, photo in enumerate(photos):
             if photo.source is None and photo.summary is None:
                 raise InvalidValue(f"photos.{n}", None, "must be a photo, a summary, or both")
@@ -127,8 +127,8 @@ class SubmitGroup:
             raise InvalidValue("evidence", submission.evidence.value, valid)
         return submission.evidence
 
-    async def _kept(self, n: int, submitted: SubmittedPhoto) -> GroupPhoto:
-        photo = GroupPhoto(
+    async def _kept(self, n: int, submitted: SubmittedPhoto) -> TicketPhoto:
+        photo = TicketPhoto(
             image_id=f"image_{n}",
             name=submitted.name,
             summary=submitted.summary,
@@ -144,14 +144,14 @@ class SubmitGroup:
         return replace(photo, digest=canonical.digest, media_type=canonical.media_type)
 
 
-def _idempotency(submission: Submission, group: Group) -> Idempotency | None:
+def _idempotency(submission: Submission, ticket: Ticket) -> Idempotency | None:
     if submission.idempotency_key is None:
         return None
     content = {
-        "mission": group.mission,
+        "mission": ticket.mission,
         "evidence": submission.evidence,
-        "ticket_id": group.ticket_id,
-        "webhook": group.webhook,
-        "photos": [[photo.name, photo.digest, photo.summary] for photo in group.photos],
+        "ticket_id": ticket.ticket_id,
+        "webhook": ticket.webhook,
+        "photos": [[photo.name, photo.digest, photo.summary] for photo in ticket.photos],
     }
     return Idempotency(key=f"{submission.caller or ''}:{submission.idempotency_key}", digest=digest(content))

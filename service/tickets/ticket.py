@@ -1,4 +1,4 @@
-"""A submitted ticket (a group of photos) on its way to a verdict: its record, its states and what may follow what.
+"""A submitted ticket (a ticket of photos) on its way to a verdict: its record, its states and what may follow what.
 
 Every method is pure: it checks the state machine and returns the next record. Who stores it does so by compare-and-set,
 so that the machine holds between processes too. A worker's writes carry the ``fence`` that its claim gave it; a later
@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from service.judging.sampler import EvidenceKind
-from service.platform.errors import GroupStateConflict, Superseded
+from service.platform.errors import Superseded, TicketStateConflict
 from vqc.verdict import Verdict
 
 JsonObject = Mapping[str, object]
-MAX_GROUP_PHOTOS = 32
+MAX_TICKET_PHOTOS = 32
 """Most photos of one ticket."""
 MAX_SHOWN_PHOTOS = 16
 """Most photos that the model is shown at once, where images are evidence."""
 
 
 class State(StrEnum):
-    """Where a group is."""
+    """Where a ticket is."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -54,7 +54,7 @@ ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPhoto:
+class TicketPhoto:
     """One photo of a ticket: its canonical bytes in the blob store (``digest``), its Stage-A line, or both.
 
     ``given`` says that the line came with the ticket. ``problem`` says why there is no line.
@@ -120,13 +120,13 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Ticket:
     """The record of one ticket. ``attempts`` counts the claims of this ``run``, given-back ones taken off again."""
 
     id: str
     mission: str
     evidence: EvidenceKind
-    photos: tuple[GroupPhoto, ...]
+    photos: tuple[TicketPhoto, ...]
     accepted_at: datetime
     ticket_id: str | None = None
     webhook: str | None = None
@@ -164,11 +164,11 @@ class Group:
             return self.reviews[-1].verdict
         return self.outcome.verdict if self.outcome and self.state is State.DECIDED else None
 
-    def claimed(self) -> Group:
+    def claimed(self) -> Ticket:
         """A worker begins or takes over: a new fence, one attempt more."""
         return self._to(State.RUNNING, fence=self.fence + 1, attempts=self.attempts + 1)
 
-    def pinned_to(self, fence: int, pinned: Pinned) -> Group:
+    def pinned_to(self, fence: int, pinned: Pinned) -> Ticket:
         """Judged with ``pinned`` from now on. What another pin had brought is dropped, lines that came along are kept."""
         self._check(fence)
         if self.pinned is None or self.pinned == pinned:
@@ -176,51 +176,51 @@ class Group:
         photos = tuple(photo if photo.given else replace(photo, summary=None, problem=None) for photo in self.photos)
         return replace(self, pinned=pinned, photos=photos, rollouts=())
 
-    def summarised(self, fence: int, photos: tuple[GroupPhoto, ...]) -> Group:
+    def summarised(self, fence: int, photos: tuple[TicketPhoto, ...]) -> Ticket:
         """Every photo has its line, or the reason why not."""
         self._check(fence)
         return replace(self, photos=photos)
 
-    def sampled(self, fence: int, rollouts: tuple[JsonObject, ...]) -> Group:
+    def sampled(self, fence: int, rollouts: tuple[JsonObject, ...]) -> Ticket:
         """One more wave is saved; ``rollouts`` are the records of all of the run so far."""
         self._check(fence)
         return replace(self, rollouts=rollouts)
 
-    def judged(self, fence: int, outcome: Outcome, at: datetime) -> Group:
+    def judged(self, fence: int, outcome: Outcome, at: datetime) -> Ticket:
         """The final record: a verdict that stands, or one for a person to look at."""
         self._check(fence)
         state = State.NEEDS_REVIEW if outcome.review_reasons else State.DECIDED
         return self._to(state, outcome=outcome, failure=None, finished_at=at)
 
-    def attempt_failed(self, fence: int, failure: Failure) -> Group:
+    def attempt_failed(self, fence: int, failure: Failure) -> Ticket:
         """Back to the queue after a failed attempt, which counts."""
         self._check(fence)
         return self._to(State.QUEUED, failure=failure)
 
-    def given_back(self, fence: int) -> Group:
+    def given_back(self, fence: int) -> Ticket:
         """Back to the queue because the worker leaves: the attempt does not count."""
         self._check(fence)
         return self._to(State.QUEUED, attempts=self.attempts - 1)
 
-    def failed(self, fence: int, failure: Failure, at: datetime) -> Group:
+    def failed(self, fence: int, failure: Failure, at: datetime) -> Ticket:
         """The final record of a run that came to nothing: a dead letter."""
         self._check(fence)
         return self._to(State.FAILED, failure=failure, finished_at=at)
 
-    def cancelled(self, at: datetime) -> Group:
+    def cancelled(self, at: datetime) -> Ticket:
         """The final record of a run that the caller ended; whoever works on it is superseded."""
         return self._to(State.CANCELLED, fence=self.fence + 1, finished_at=at)
 
-    def retried(self) -> Group:
+    def retried(self) -> Ticket:
         """A new run after a failed or cancelled one; lines and rollouts that were saved are used again."""
         return self._to(State.QUEUED, run=self.run + 1, attempts=0, failure=None, outcome=None, finished_at=None)
 
-    def reviewed(self, review: Review) -> Group:
+    def reviewed(self, review: Review) -> Ticket:
         """A person's decision is in force, or none any more. Earlier ones stay in the record."""
         if review.verdict is not None:
             return self._to(State.REVIEWED, reviews=(*self.reviews, review))
         if self.state is not State.REVIEWED or self.outcome is None:
-            raise GroupStateConflict(self.id, self.state.value, "not reviewed", [State.REVIEWED.value])
+            raise TicketStateConflict(self.id, self.state.value, "not reviewed", [State.REVIEWED.value])
         before = State.NEEDS_REVIEW if self.outcome.review_reasons else State.DECIDED
         return self._to(before, reviews=(*self.reviews, review))
 
@@ -228,9 +228,9 @@ class Group:
         if self.state is not State.RUNNING or self.fence != fence:
             raise Superseded(self.id, fence)
 
-    def _to(self, state: State, **changes: object) -> Group:
+    def _to(self, state: State, **changes: object) -> Ticket:
         if state not in TRANSITIONS[self.state]:
-            raise GroupStateConflict(self.id, self.state.value, state.value, sorted(TRANSITIONS[self.state]))
+            raise TicketStateConflict(self.id, self.state.value, state.value, sorted(TRANSITIONS[self.state]))
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
 
 
@@ -244,11 +244,11 @@ def id_at(moment: datetime, suffix: str = "") -> str:
     return f"{round(moment.timestamp() * 1_000_000):014x}{suffix}"
 
 
-def moment_of(group_id: str) -> datetime:
+def moment_of(id: str) -> datetime:
     """The moment that ``id_at`` made an id of.
 
     >>> from datetime import UTC
     >>> moment_of("0660d2288d2000af") == datetime(2026, 11, 22, tzinfo=UTC)
     True
     """
-    return datetime.fromtimestamp(int(group_id[:14], 16) / 1_000_000, UTC)
+    return datetime.fromtimestamp(int(id[:14], 16) / 1_000_000, UTC)

@@ -15,7 +15,7 @@ import httpx
 
 from service.platform.errors import UrlRejected, WebhookFailed
 from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, is_public, resolve
-from service.tickets.ticket import Group
+from service.tickets.ticket import Ticket
 
 _OFF = "webhooks are off; the operator allows hosts (VQC_WEBHOOK_HOSTS) and shares a secret (VQC_WEBHOOK_SECRET)"
 
@@ -30,13 +30,13 @@ def signature(secret: bytes, body: bytes, at_s: int) -> str:
 
 
 class SignedWebhook:
-    """The ``Notifier`` over HTTPS. ``body_of`` writes what a group's own address would answer."""
+    """The ``Notifier`` over HTTPS. ``body_of`` writes what a ticket's own address would answer."""
 
     def __init__(
         self,
         allowed_hosts: Sequence[str],
         secret: bytes | None,
-        body_of: Callable[[Group], bytes],
+        body_of: Callable[[Ticket], bytes],
         *,
         timeout_s: float = 10.0,
         resolve: Resolve = resolve,
@@ -54,13 +54,13 @@ class SignedWebhook:
         """Raises ``UrlRejected`` for a URL that would not be told."""
         self._hosts.target(url)
 
-    async def __call__(self, group: Group) -> None:
+    async def __call__(self, ticket: Ticket) -> None:
         """See ``Notifier``."""
-        assert group.webhook is not None  # the use case sees to it
-        target = self._hosts.target(group.webhook)
+        assert ticket.webhook is not None  # the use case sees to it
+        target = self._hosts.target(ticket.webhook)
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._post(target, await self._hosts.address(target), group)
+                await self._post(target, await self._hosts.address(target), ticket)
         except TimeoutError as error:
             raise WebhookFailed(f"{target.host} did not answer within {self._timeout_s:g} s") from error
         except UrlRejected:
@@ -68,12 +68,12 @@ class SignedWebhook:
         except (httpx.HTTPError, OSError) as error:
             raise WebhookFailed(f"{target.host} did not answer: {error or type(error).__name__}") from error
 
-    async def _post(self, target: Target, address: str, group: Group) -> None:
-        body = self._body_of(group)
+    async def _post(self, target: Target, address: str, ticket: Ticket) -> None:
+        body = self._body_of(ticket)
         headers = {
             "Host": target.netloc,
             "Content-Type": "application/json",
-            "X-Vqc-Delivery": group.job_id,
+            "X-Vqc-Delivery": ticket.job_id,
             "X-Vqc-Signature": signature(self._secret, body, int(time())),
         }
         async with httpx.AsyncClient(trust_env=False, follow_redirects=False, verify=self._tls or True) as client:

@@ -31,21 +31,21 @@ from service.platform.redis_server import embedded_redis
 from service.platform.server import beside
 from service.platform.settings import Settings
 from service.tickets.blob_store import FsspecBlobStore
-from service.tickets.maintenance import SweepGroups
-from service.tickets.manage import ManageGroups
-from service.tickets.metrics import GroupMetrics
+from service.tickets.maintenance import TicketMaintenance
+from service.tickets.manage import ManageTickets
+from service.tickets.metrics import TicketMetrics
 from service.tickets.notify import NotifyWebhook
-from service.tickets.process import Attempts, ProcessGroup
+from service.tickets.process import Attempts, ProcessTicket
 from service.tickets.queue import DocketQueue, docket
-from service.tickets.redis_store import RedisGroupStore, redis_groups
+from service.tickets.redis_store import RedisTicketStore, redis_ticket_store
 from service.tickets.review_queue import ReviewQueue
-from service.tickets.schemas import group_out
+from service.tickets.schemas import ticket_out
 from service.tickets.services import TicketServices
-from service.tickets.submit import SubmitGroup
-from service.tickets.ticket import Group
+from service.tickets.submit import SubmitTicket
+from service.tickets.ticket import Ticket
 from service.tickets.webhook import SignedWebhook
-from service.tickets.work import Judging, WorkOnGroup
-from service.tickets.worker import GroupWorker, Pace
+from service.tickets.work import Judging, WorkOnTicket
+from service.tickets.worker import Pace, TicketWorker
 from service.tickets.worker_app import create_worker_app
 
 _log = structlog.get_logger("vqc")
@@ -58,17 +58,17 @@ _SAMPLES, _ADAPTIVE, _SEED = 4, 0.95, 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupParts:
+class TicketParts:
     """What API and worker share: connections, stores and metrics of submitted tickets."""
 
     settings: Settings
     redis: Redis
     docket: Docket
     queue: DocketQueue
-    store: RedisGroupStore
+    store: RedisTicketStore
     blobs: FsspecBlobStore
     notifier: SignedWebhook
-    metrics: GroupMetrics
+    metrics: TicketMetrics
 
 
 @asynccontextmanager
@@ -85,14 +85,14 @@ async def serve_tickets(
     """The services of submitted tickets; ``judge`` also runs a worker, which leaves when the API drains.
 
     Raises:
-        InvalidValue, QueueUnavailable: as ``group_parts``.
+        InvalidValue, QueueUnavailable: as ``ticket_parts``.
     """
-    async with group_parts(settings, metrics) as parts:
+    async with ticket_parts(settings, metrics) as parts:
         services = ticket_services_of(parts, photos.reader, metrics)
         if not judge:
             yield services
             return
-        worker = group_worker(parts, models, photos.stage_a, guidance)
+        worker = ticket_worker(parts, models, photos.stage_a, guidance)
         judging = asyncio.ensure_future(_until_left(worker, admission))
         judging.add_done_callback(_stop_if_broken)
         try:
@@ -106,8 +106,8 @@ async def judge_tickets(
     settings: Settings, *, photos: PhotoServices, models: ModelRouter, guidance: GuidanceBook, metrics: Metrics
 ) -> None:
     """Judges tickets until SIGTERM or SIGINT."""
-    async with group_parts(settings, metrics) as parts:
-        worker = group_worker(parts, models, photos.stage_a, guidance)
+    async with ticket_parts(settings, metrics) as parts:
+        worker = ticket_worker(parts, models, photos.stage_a, guidance)
         services = ticket_services_of(parts, photos.reader, metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.leave)
@@ -124,7 +124,7 @@ async def judge_tickets(
             await worker.run()
 
 
-async def _until_left(worker: GroupWorker, intake: Intake) -> None:
+async def _until_left(worker: TicketWorker, intake: Intake) -> None:
     running = asyncio.ensure_future(worker.run())
     while not running.done() and not intake.leaving:
         await asyncio.wait({running}, timeout=0.1)
@@ -140,7 +140,7 @@ def _stop_if_broken(judging: asyncio.Future[None]) -> None:
 
 
 @asynccontextmanager
-async def group_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[GroupParts, None]:
+async def ticket_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[TicketParts, None]:
     """The parts, connected; a Redis of our own is up inside the block where the settings name none.
 
     Raises:
@@ -153,7 +153,7 @@ async def group_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Gr
 
 @asynccontextmanager
 async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
-    """The URL of the Redis that the settings name, else of our own, which is up inside the block. Raises as ``group_parts``."""
+    """The URL of the Redis that the settings name, else of our own for the length of the block. Raises as ``ticket_parts``."""
     if settings.redis_url is not None:
         yield settings.redis_url.get_secret_value()
         return
@@ -162,16 +162,16 @@ async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[GroupParts, None]:
+async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[TicketParts, None]:
     blobs = FsspecBlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
     await blobs.ping()
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
     async with (
         connect(url) as redis,
-        redis_groups(redis) as store,
+        redis_ticket_store(redis) as store,
         docket(url, jobs=tickets_at_once(settings)) as queue,
     ):
-        yield GroupParts(
+        yield TicketParts(
             settings=settings,
             redis=redis,
             docket=queue,
@@ -179,14 +179,14 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
             store=store,
             blobs=blobs,
             notifier=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
-            metrics=GroupMetrics(metrics.registry),
+            metrics=TicketMetrics(metrics.registry),
         )
 
 
-def ticket_services_of(parts: GroupParts, reader: PhotoReader, metrics: Metrics) -> TicketServices:
+def ticket_services_of(parts: TicketParts, reader: PhotoReader, metrics: Metrics) -> TicketServices:
     """What the API's routes work with."""
     return TicketServices(
-        submit=SubmitGroup(
+        submit=SubmitTicket(
             store=parts.store,
             queue=parts.queue,
             blobs=parts.blobs,
@@ -197,7 +197,7 @@ def ticket_services_of(parts: GroupParts, reader: PhotoReader, metrics: Metrics)
             evidence=sampling_of(parts.settings)[1],
             max_queued=parts.settings.stage_b_max_queued,
         ),
-        manage=ManageGroups(parts.store, parts.queue, parts.metrics),
+        manage=ManageTickets(parts.store, parts.queue, parts.metrics),
         store=parts.store,
         blobs=parts.blobs,
         waiting=ReviewQueue(parts.store),
@@ -206,12 +206,12 @@ def ticket_services_of(parts: GroupParts, reader: PhotoReader, metrics: Metrics)
     )
 
 
-def group_worker(
-    parts: GroupParts, models: ModelRouter, stage_a: SummarisePhotos, guidance: GuidanceBook
-) -> GroupWorker:
+def ticket_worker(
+    parts: TicketParts, models: ModelRouter, stage_a: SummarisePhotos, guidance: GuidanceBook
+) -> TicketWorker:
     """A worker on the parts' queue."""
     settings = parts.settings
-    work = WorkOnGroup(
+    work = WorkOnTicket(
         models=models,
         stage_a=stage_a,
         blobs=parts.blobs,
@@ -226,11 +226,11 @@ def group_worker(
     )
     lease_s = settings.stage_b_lease_s
     attempts = Attempts(limit=settings.stage_b_attempts, beat_s=min(1.0, lease_s / 4), alive_s=lease_s / 2)
-    return GroupWorker(
+    return TicketWorker(
         parts.docket,
-        ProcessGroup(store=parts.store, queue=parts.queue, work=work, attempts=attempts, observer=parts.metrics),
+        ProcessTicket(store=parts.store, queue=parts.queue, work=work, attempts=attempts, observer=parts.metrics),
         NotifyWebhook(store=parts.store, notifier=parts.notifier, observer=parts.metrics),
-        SweepGroups(
+        TicketMaintenance(
             parts.store,
             parts.queue,
             parts.blobs,
@@ -260,5 +260,5 @@ def sampling_of(settings: Settings) -> tuple[dict[EvidenceKind, Sampler], Eviden
     return {kind: Sampler(waves=waves, evidence=kind, adaptive=adaptive) for kind in EvidenceKind}, evidence
 
 
-def _webhook_body(group: Group) -> bytes:
-    return group_out(group).model_dump_json().encode()
+def _webhook_body(ticket: Ticket) -> bytes:
+    return ticket_out(ticket).model_dump_json().encode()

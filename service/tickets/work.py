@@ -27,18 +27,18 @@ from service.platform.gather import together
 from service.tickets.blobs import BlobStore
 from service.tickets.manage import finished_event
 from service.tickets.outcome import outcome_of
-from service.tickets.ports import GroupObserver, GuidanceSource, ThresholdSource
+from service.tickets.ports import GuidanceSource, ThresholdSource, TicketObserver
 from service.tickets.store import Change, Event
-from service.tickets.ticket import Group, GroupPhoto, Pinned
+from service.tickets.ticket import Pinned, Ticket, TicketPhoto
 from vqc import summary
 from vqc.errors import InvalidValue
 from vqc.image import EncodedPhoto
 from vqc.missions import Mission, mission_named
 
-_tracer = get_tracer("vqc.groups")
+_tracer = get_tracer("vqc.tickets")
 
-Save = Callable[[Callable[[Group], Change]], Awaitable[Group]]
-"""Changes the group's record; raises ``Superseded`` when the claim is no longer in force."""
+Save = Callable[[Callable[[Ticket], Change]], Awaitable[Ticket]]
+"""Changes the ticket's record; raises ``Superseded`` when the claim is no longer in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ class Judging:
     timeout_s: float
 
 
-class WorkOnGroup:
-    """Takes a claimed group to its final record with whatever model is in force."""
+class WorkOnTicket:
+    """Takes a claimed ticket to its final record with whatever model is in force."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class WorkOnGroup:
         guidance: GuidanceSource,
         thresholds: ThresholdSource,
         judging: Judging,
-        observer: GroupObserver,
+        observer: TicketObserver,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._models = models
@@ -74,30 +74,30 @@ class WorkOnGroup:
         self._observer = observer
         self._clock = clock
 
-    async def __call__(self, group: Group, save: Save) -> Group:
-        """The group with its final record.
+    async def __call__(self, ticket: Ticket, save: Save) -> Ticket:
+        """The ticket with its final record.
 
         Raises:
             EngineError: the engine does not answer, or not this ticket; what was saved stays.
             InvalidValue, BlobMissing: the ticket cannot be judged at all.
         """
-        mission = mission_named(group.mission)
-        sampler = self._judging.samplers[group.evidence]
-        async with self._models.pin(group.id) as pinned:
-            guidance = await self._guidance_for(group, mission, pinned.model, sampler)
-            group = await self._pinned(group, save, pinned.model, guidance, sampler)
+        mission = mission_named(ticket.mission)
+        sampler = self._judging.samplers[ticket.evidence]
+        async with self._models.pin(ticket.id) as pinned:
+            guidance = await self._guidance_for(ticket, mission, pinned.model, sampler)
+            ticket = await self._pinned(ticket, save, pinned.model, guidance, sampler)
             with _tracer.start_as_current_span("stage-a"):
-                group = await self._summarised(group, save, pinned.engine, mission)
+                ticket = await self._summarised(ticket, save, pinned.engine, mission)
             with _tracer.start_as_current_span("stage-b"):
-                return await self._judged(group, save, pinned.engine, mission, guidance, sampler)
+                return await self._judged(ticket, save, pinned.engine, mission, guidance, sampler)
 
     async def ready(self) -> bool:
         """Whether the engine would answer now."""
         return (await self._models.health()).ready
 
-    async def _guidance_for(self, group: Group, mission: Mission, model: ServedModel, sampler: Sampler) -> Guidance:
-        """The version that the group was begun with, if everything else it was begun with is still in force too."""
-        begun = group.pinned
+    async def _guidance_for(self, ticket: Ticket, mission: Mission, model: ServedModel, sampler: Sampler) -> Guidance:
+        """The version that the ticket was begun with, if everything else it was begun with is still in force too."""
+        begun = ticket.pinned
         if begun is not None and begun == _pin(model, begun.guidance, sampler):
             try:
                 return await asyncio.to_thread(self._guidance.version, mission, begun.guidance)
@@ -106,25 +106,25 @@ class WorkOnGroup:
         return await asyncio.to_thread(self._guidance.in_force, mission)
 
     async def _pinned(
-        self, group: Group, save: Save, model: ServedModel, guidance: Guidance, sampler: Sampler
-    ) -> Group:
+        self, ticket: Ticket, save: Save, model: ServedModel, guidance: Guidance, sampler: Sampler
+    ) -> Ticket:
         pin = _pin(model, guidance.digest, sampler)
-        if group.pinned == pin:
-            return group
+        if ticket.pinned == pin:
+            return ticket
         data = {"model": {"alias": model.alias, "digest": model.digest}, "guidance": guidance.digest}
-        return await save(lambda now: (now.pinned_to(group.fence, pin), [Event(name="pinned", data=data)]))
+        return await save(lambda now: (now.pinned_to(ticket.fence, pin), [Event(name="pinned", data=data)]))
 
-    async def _summarised(self, group: Group, save: Save, engine: Engine, mission: Mission) -> Group:
-        if all(photo.summary is not None or photo.problem is not None for photo in group.photos):
-            return group
+    async def _summarised(self, ticket: Ticket, save: Save, engine: Engine, mission: Mission) -> Ticket:
+        if all(photo.summary is not None or photo.problem is not None for photo in ticket.photos):
+            return ticket
         started = perf_counter()
-        photos = tuple(await together(self._with_line(group, photo, engine, mission) for photo in group.photos))
+        photos = tuple(await together(self._with_line(ticket, photo, engine, mission) for photo in ticket.photos))
         lines = [{"image_id": p.image_id, "summary": p.summary, "problem": p.problem} for p in photos]
         event = Event(name="stage_a", data={"photos": lines})
         self._observer.stage("stage_a", perf_counter() - started)
-        return await save(lambda now: (now.summarised(group.fence, photos), [event]))
+        return await save(lambda now: (now.summarised(ticket.fence, photos), [event]))
 
-    async def _with_line(self, group: Group, photo: GroupPhoto, engine: Engine, mission: Mission) -> GroupPhoto:
+    async def _with_line(self, ticket: Ticket, photo: TicketPhoto, engine: Engine, mission: Mission) -> TicketPhoto:
         if photo.summary is not None or photo.problem is not None or photo.digest is None:
             return photo
         try:
@@ -132,7 +132,7 @@ class WorkOnGroup:
                 await self._blobs.get(photo.digest),
                 engine=engine,
                 mission=mission,
-                request_id=f"{group.job_id}-{photo.image_id}",
+                request_id=f"{ticket.job_id}-{photo.image_id}",
                 decoding=self._judging.stage_a,
                 timeout_s=self._judging.timeout_s,
             )
@@ -142,10 +142,10 @@ class WorkOnGroup:
         return replace(photo, summary=summary.render(result.outcome.summary))
 
     async def _judged(
-        self, group: Group, save: Save, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
-    ) -> Group:
-        assert group.pinned is not None  # by _pinned
-        records, started = list(group.rollouts), perf_counter()
+        self, ticket: Ticket, save: Save, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
+    ) -> Ticket:
+        assert ticket.pinned is not None  # by _pinned
+        records, started = list(ticket.rollouts), perf_counter()
 
         async def on_wave(wave: Wave) -> None:
             self._observer.wave(wave)
@@ -153,42 +153,42 @@ class WorkOnGroup:
             votes = {"通过": wave.passes, "不通过": wave.fails}
             event = Event(name="wave", data={"sampled": wave.sampled, "planned": wave.planned, "votes": votes})
             rollouts = tuple(records)
-            await save(lambda now: (now.sampled(group.fence, rollouts), [event]))
+            await save(lambda now: (now.sampled(ticket.fence, rollouts), [event]))
 
         find = self._thresholds.find
-        calibration = await asyncio.to_thread(find, guidance, model=group.pinned.model_digest, sampler=sampler.digest)
+        calibration = await asyncio.to_thread(find, guidance, model=ticket.pinned.model_digest, sampler=sampler.digest)
         judged = await JudgeTicket(engine)(
             TicketInput(
-                group_id=group.ticket_id or group.id,
+                group_id=ticket.ticket_id or ticket.id,
                 mission=mission,
-                summaries=tuple(photo.summary or "" for photo in group.photos),
-                photos=await self._images(group.photos) if group.evidence.shows_images else (),
+                summaries=tuple(photo.summary or "" for photo in ticket.photos),
+                photos=await self._images(ticket.photos) if ticket.evidence.shows_images else (),
             ),
             guidance=guidance,
             sampler=sampler,
-            request_id=group.job_id,
+            request_id=ticket.job_id,
             timeout_s=self._judging.timeout_s,
             calibration=calibration,
-            finished=[restore_rollout(sampler.waves, record) for record in group.rollouts],
+            finished=[restore_rollout(sampler.waves, record) for record in ticket.rollouts],
             on_wave=on_wave,
         )
         self._observer.samples(len(judged.rollouts), judged.planned)
-        outcome = outcome_of(judged, calibration, group.photos)
+        outcome = outcome_of(judged, calibration, ticket.photos)
         self._observer.stage("stage_b", perf_counter() - started)
         now = self._clock()
         verdict = None if outcome.review_reasons else outcome.verdict
 
-        def final(current: Group) -> Change:
-            after = current.judged(group.fence, outcome, now)
+        def final(current: Ticket) -> Change:
+            after = current.judged(ticket.fence, outcome, now)
             told = {"verdict": verdict, "reason": outcome.reason, "review_reasons": outcome.review_reasons}
             return after, [finished_event(after.state, after.run, now, **told)]
 
         saved = await save(final)
-        self._observer.judged(group.mission, outcome)
+        self._observer.judged(ticket.mission, outcome)
         return saved
 
-    async def _images(self, photos: Sequence[GroupPhoto]) -> tuple[EncodedPhoto, ...]:
-        async def image(photo: GroupPhoto) -> EncodedPhoto:
+    async def _images(self, photos: Sequence[TicketPhoto]) -> tuple[EncodedPhoto, ...]:
+        async def image(photo: TicketPhoto) -> EncodedPhoto:
             if photo.digest is None or photo.media_type is None:
                 raise InvalidValue("photos", photo.image_id, "must be there itself where images are evidence")
             data = await self._blobs.get(photo.digest)

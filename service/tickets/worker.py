@@ -1,4 +1,4 @@
-"""Runs jobs off the queue until told to leave; then every group is given back where it is.
+"""Runs jobs off the queue until told to leave; then every ticket is given back where it is.
 
 A job's message is acknowledged when its function returns, so after the result is saved. A worker that dies loses its
 lease, and another one gets what it had.
@@ -18,10 +18,10 @@ from docket import CurrentExecution, Docket, Execution, ExponentialRetry, Retry,
 from opentelemetry.trace import Span, SpanKind, get_tracer
 
 from service.platform.errors import QueueUnavailable, WebhookFailed
-from service.tickets.maintenance import SweepGroups
+from service.tickets.maintenance import TicketMaintenance
 from service.tickets.notify import NotifyWebhook
 from service.tickets.ports import JUDGE, NOTIFY
-from service.tickets.process import ProcessGroup
+from service.tickets.process import ProcessTicket
 
 _log = structlog.get_logger("vqc.worker")
 _JUDGE_AGAIN = Retry(attempts=None, delay=timedelta(seconds=1))
@@ -39,18 +39,18 @@ _FORGET_EVERY = 240
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """``concurrency`` groups at once; a worker not heard of for ``lease_s`` has died; at the end ``drain_s`` to give back."""
+    """``concurrency`` tickets at once; a worker not heard of for ``lease_s`` has died; at the end ``drain_s`` to give back."""
 
     concurrency: int = 16
     lease_s: float = 30.0
     drain_s: float = 30.0
 
 
-class GroupWorker:
+class TicketWorker:
     """One worker on a queue."""
 
     def __init__(
-        self, queue: Docket, process: ProcessGroup, notify: NotifyWebhook, sweep: SweepGroups, pace: Pace
+        self, queue: Docket, process: ProcessTicket, notify: NotifyWebhook, sweep: TicketMaintenance, pace: Pace
     ) -> None:
         self._queue = queue
         self._process = process

@@ -96,9 +96,9 @@ async def reviewed(client: httpx.AsyncClient) -> int:
     done = 0
     for state in ("decided", "needs_review"):
         page = (await client.get("/stage-b/groups", params={"state": state, "limit": 5})).json()
-        for group, verdict in zip(page["groups"], ("通过", "不通过") * 5, strict=False):
+        for ticket, verdict in zip(page["groups"], ("通过", "不通过") * 5, strict=False):
             body = {"verdict": verdict, "name": "inspector", "note": "audit"}
-            await client.post(f"/stage-b/groups/{group['id']}/review", json=body)
+            await client.post(f"/stage-b/groups/{ticket['id']}/review", json=body)
             done += 1
     return done
 

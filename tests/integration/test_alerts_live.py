@@ -27,9 +27,9 @@ from service.photos.metrics import Metrics
 from service.platform.admission import Intake
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
-from service.tickets.redis_store import RedisGroupStore
+from service.tickets.redis_store import RedisTicketStore
 from service.tickets.store import Event
-from service.tickets.ticket import Group, GroupPhoto, State, id_at
+from service.tickets.ticket import State, Ticket, TicketPhoto, id_at
 from tests.support.bare_model import checkpoint
 from tests.support.fake_vllm import FakeVllm
 from tests.support.photos import jpeg
@@ -63,11 +63,11 @@ def history(folder: Path) -> None:
     promtool("tsdb", "create-blocks-from", "openmetrics", text, folder / "tsdb")
 
 
-def old(hours: float, state: State, **fields: object) -> Group:
+def old(hours: float, state: State, **fields: object) -> Ticket:
     moment = datetime.now(UTC) - timedelta(hours=hours)
-    photo = GroupPhoto(image_id="image_1", summary=GOOD, given=True)
+    photo = TicketPhoto(image_id="image_1", summary=GOOD, given=True)
     given = {"mission": MISSION.name, "evidence": EvidenceKind.SUMMARIES, "photos": (photo,)} | fields
-    return Group(id=id_at(moment, uuid4().hex[:20]), accepted_at=moment, state=state, **given)  # type: ignore[arg-type]
+    return Ticket(id=id_at(moment, uuid4().hex[:20]), accepted_at=moment, state=state, **given)  # type: ignore[arg-type]
 
 
 class Watch:
@@ -144,14 +144,14 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
         prometheus = stack.enter_context(Prometheus(tmp_path, targets, overrides={"for": "0s"}))
         await prometheus.ready()
         watch = Watch(prometheus)
-        store = RedisGroupStore(await stack.enter_async_context(connect(url)))
+        store = RedisTicketStore(await stack.enter_async_context(connect(url)))
 
         # Nobody works: what is submitted stays on the queue.
         ticket = {"mission": MISSION.name, "photos": [{"summary": GOOD}]}
         told_hook = ticket | {"webhook": "https://hooks.invalid/told"}
         assert (await api.post("/stage-b/groups", json=told_hook)).status_code == 202
-        for group in [old(1, State.QUEUED) for _ in range(4)] + [old(5, State.NEEDS_REVIEW)]:
-            await store.create(group, Event(name="accepted"), None)
+        for waiting in [old(1, State.QUEUED) for _ in range(4)] + [old(5, State.NEEDS_REVIEW)]:
+            await store.create(waiting, Event(name="accepted"), None)
         await watch.until("VqcQueueStuck", "VqcQueueOld", "VqcReviewBacklog", "VqcTargetDown", *ALWAYS)
 
         # A worker, and a model that writes what is no answer.
@@ -160,8 +160,8 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
             while not prometheus.query('up{job="worker"} == 1'):
                 await asyncio.sleep(0.2)
         # What waited may have been judged before Prometheus looked for the first time.
-        for group in [old(1, State.QUEUED, mission="no such mission")] + [old(1, State.QUEUED) for _ in range(4)]:
-            await store.create(group, Event(name="accepted"), None)
+        for waiting in [old(1, State.QUEUED, mission="no such mission")] + [old(1, State.QUEUED) for _ in range(4)]:
+            await store.create(waiting, Event(name="accepted"), None)
         assert (await api.post("/stage-b/groups", json=told_hook)).status_code == 202
         await api.post("/stage-a", data={"mission": MISSION.name}, files={"photos": PHOTO["photo"]})
         await watch.until(

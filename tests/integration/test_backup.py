@@ -144,6 +144,6 @@ async def submitted(client: httpx.AsyncClient, seed: int) -> str:
 
 
 async def final(client: httpx.AsyncClient, location: str) -> dict:
-    while not (group := (await client.get(location)).raise_for_status().json())["finished_at"]:
+    while not (ticket := (await client.get(location)).raise_for_status().json())["finished_at"]:
         await asyncio.sleep(0.1)
-    return group
+    return ticket

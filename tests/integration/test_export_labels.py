@@ -26,9 +26,9 @@ async def test_decisions_become_labels_that_the_loop_and_calibration_read(tmp_pa
             ticket = {"mission": MISSION, "ticket_id": f"QC-{n:04}", "photos": photos}
             located.append((await client.post("/stage-b/groups", json=ticket)).headers["Location"])
         for n, location in enumerate(located[:5]):
-            group = await final(client, location)
+            judged = await final(client, location)
             verdict = "不通过" if n % 2 else "通过"
-            review = {"verdict": verdict, "name": "王工", "note": "看过", "revision": group["revision"]}
+            review = {"verdict": verdict, "name": "王工", "note": "看过", "revision": judged["revision"]}
             answer = await client.post(f"{location}/review", json=review)
             assert answer.status_code == 200, answer.text
             late = await client.post(f"{location}/review", json=review)

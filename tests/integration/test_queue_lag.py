@@ -8,11 +8,11 @@ from docket import Retry, Worker
 
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
-from service.tickets.manage import ManageGroups
-from service.tickets.ports import JUDGE, GroupObserver, QueueDepth
+from service.tickets.manage import ManageTickets
+from service.tickets.ports import JUDGE, QueueDepth, TicketObserver
 from service.tickets.queue import DocketQueue, docket
 from tests.support.redis_servers import SERVERS, binary_of
-from tests.support.ticket_store_suite import ACCEPTED, group
+from tests.support.ticket_store_suite import ACCEPTED, ticket
 
 
 @pytest.fixture(params=SERVERS)
@@ -75,18 +75,18 @@ async def test_the_lag_is_exact(url):
 
 
 async def test_a_cancelled_ticket_stays_counted_until_a_worker_has_seen_it(url):
-    from service.tickets.redis_store import RedisGroupStore
+    from service.tickets.redis_store import RedisTicketStore
 
     async with connect(url) as redis, docket(url) as opened:
-        store, queue = RedisGroupStore(redis), DocketQueue(opened, redis)
-        groups = [await store.create(group(n), ACCEPTED, None) for n in range(4)]
-        for one in groups:
+        store, queue = RedisTicketStore(redis), DocketQueue(opened, redis)
+        tickets = [await store.create(ticket(n), ACCEPTED, None) for n in range(4)]
+        for one in tickets:
             await queue.judge(one.job_id)
-        manage = ManageGroups(store, queue, GroupObserver())
-        await manage.cancel(groups[1].id, None)
-        again = await manage.retry(groups[1].id, None)
-        await manage.cancel(groups[2].id, None)
-        assert again.job_id != groups[1].job_id
+        manage = ManageTickets(store, queue, TicketObserver())
+        await manage.cancel(tickets[1].id, None)
+        again = await manage.retry(tickets[1].id, None)
+        await manage.cancel(tickets[2].id, None)
+        assert again.job_id != tickets[1].job_id
         assert await queue.depth() == QueueDepth(lag=5, pending=0, delayed=0)
         seen = []
 
@@ -96,7 +96,7 @@ async def test_a_cancelled_ticket_stays_counted_until_a_worker_has_seen_it(url):
         opened.register(judge, names=[JUDGE])
         async with Worker(opened) as worker:
             await worker.run_until_finished()
-        assert sorted(seen) == sorted([*(one.job_id for one in groups), again.job_id])
+        assert sorted(seen) == sorted([*(one.job_id for one in tickets), again.job_id])
         assert await queue.depth() == QueueDepth(lag=0, pending=0, delayed=0)
 
 

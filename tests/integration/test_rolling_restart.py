@@ -153,9 +153,9 @@ async def test_replacing_every_process_under_load_fails_no_request(tmp_path: Pat
 
 
 async def final(client: httpx.AsyncClient, location: str) -> str:
-    while not (group := (await client.get(location)).raise_for_status().json())["finished_at"]:
+    while not (ticket := (await client.get(location)).raise_for_status().json())["finished_at"]:
         await asyncio.sleep(0.1)
-    return group["state"]
+    return ticket["state"]
 
 
 async def killed(pods: list[Pod]) -> None:

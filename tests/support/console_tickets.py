@@ -10,7 +10,7 @@ from pathlib import Path
 from service.judging.sampler import EvidenceKind
 from service.tickets.services import TicketServices
 from service.tickets.store import Event
-from service.tickets.ticket import Failure, Group, GroupPhoto, Outcome, Pinned, id_at
+from service.tickets.ticket import Failure, Outcome, Pinned, Ticket, TicketPhoto, id_at
 from vqc.verdict import Verdict
 
 PHOTOS = [
@@ -43,27 +43,27 @@ async def waiting(
     hours: float = 1.0,
     photos: int = 2,
     name: str = "现场.jpg",
-) -> Group:
+) -> Ticket:
     """A judged ticket, ``hours`` old; without ``reasons`` the machine's verdict stands."""
-    group = await accepted(desk, ticket_id, mission=mission, hours=hours, photos=photos, name=name)
+    ticket = await accepted(desk, ticket_id, mission=mission, hours=hours, photos=photos, name=name)
     pinned = Pinned(model_alias="champion", model_digest=f"sha256:{'ab' * 32}", guidance="c" * 64, sampler="d" * 64)
     steps = (
-        Group.claimed,
+        Ticket.claimed,
         lambda now: now.pinned_to(1, pinned),
         lambda now: now.judged(1, _outcome(verdict, reasons), now.accepted_at + timedelta(minutes=1)),
     )
     for step in steps:
-        group = await desk.store.update(group.id, lambda now, step=step: (step(now), [Event(name="step")]))
-    return group
+        ticket = await desk.store.update(ticket.id, lambda now, step=step: (step(now), [Event(name="step")]))
+    return ticket
 
 
-async def dead(desk: TicketServices, ticket_id: str) -> Group:
+async def dead(desk: TicketServices, ticket_id: str) -> Ticket:
     """A dead letter."""
-    group = await accepted(desk, ticket_id, hours=2, photos=1)
+    ticket = await accepted(desk, ticket_id, hours=2, photos=1)
     failure = Failure(kind="EngineFailed", detail="the engine answered 500 <b>three times</b>")
-    for step in (Group.claimed, lambda now: now.failed(1, failure, datetime.now(UTC))):
-        group = await desk.store.update(group.id, lambda now, step=step: (step(now), [Event(name="finished")]))
-    return group
+    for step in (Ticket.claimed, lambda now: now.failed(1, failure, datetime.now(UTC))):
+        ticket = await desk.store.update(ticket.id, lambda now, step=step: (step(now), [Event(name="finished")]))
+    return ticket
 
 
 async def accepted(
@@ -74,7 +74,7 @@ async def accepted(
     hours: float = 0.0,
     photos: int = 2,
     name: str = "现场.jpg",
-) -> Group:
+) -> Ticket:
     """A ticket that waits for a worker; its photos are in the blob store."""
     moment = datetime.now(UTC) - timedelta(hours=hours)
     kept = []
@@ -83,8 +83,8 @@ async def accepted(
         digest = sha256(data).hexdigest()
         await desk.blobs.put(digest, data)
         line = LINES[(n - 1) % len(LINES)]
-        kept.append(GroupPhoto(image_id=f"image_{n}", name=name, digest=digest, media_type="image/jpeg", summary=line))
-    group = Group(
+        kept.append(TicketPhoto(image_id=f"image_{n}", name=name, digest=digest, media_type="image/jpeg", summary=line))
+    ticket = Ticket(
         id=id_at(moment, sha256(ticket_id.encode()).hexdigest()[:20]),
         mission=mission,
         evidence=EvidenceKind.SUMMARIES,
@@ -92,7 +92,7 @@ async def accepted(
         accepted_at=moment,
         ticket_id=ticket_id,
     )
-    return await desk.store.create(group, Event(name="accepted"), None)
+    return await desk.store.create(ticket, Event(name="accepted"), None)
 
 
 def _outcome(verdict: Verdict | None, reasons: tuple[str, ...]) -> Outcome:

@@ -20,7 +20,7 @@ from service.models.observe import Observer
 from service.models.router import ModelRouter
 from service.photos.stage_a import SummarisePhotos
 from service.platform.settings import read_settings
-from service.tickets.wiring import group_parts, group_worker
+from service.tickets.wiring import ticket_parts, ticket_worker
 from vqc.grammar import VERDICT_GRAMMAR
 
 POISON = "标签/毒"
@@ -44,19 +44,19 @@ class DyingStore:
     async def update(self, group_id, change, **options):
         names = []
 
-        def seen(group):
-            after, events = change(group)
+        def seen(ticket):
+            after, events = change(ticket)
             names[:] = [event.name for event in events]
             if self._moment == "before_save" and "finished" in names:
                 die()
             return after, events
 
-        group = await self._store.update(group_id, seen, **options)
+        ticket = await self._store.update(group_id, seen, **options)
         if (self._moment, "stage_a") == ("after_stage_a", *names[:1]):
             die()
         if self._moment == "before_ack" and "finished" in names:
             die()
-        return group
+        return ticket
 
 
 class DyingEngine(ScriptedEngine):
@@ -83,11 +83,11 @@ class DyingEngine(ScriptedEngine):
 
 async def main(moment: str) -> None:
     settings = read_settings()
-    async with running(settings) as context, group_parts(settings, context.metrics) as parts:
+    async with running(settings) as context, ticket_parts(settings, context.metrics) as parts:
         models = ModelRouter.of(DyingEngine(moment), context.models.router.model)
         stage_a = SummarisePhotos(models, context.photos.reader, Observer())
         dying = replace(parts, store=DyingStore(parts.store, moment))
-        worker = group_worker(dying, models, stage_a, context.guidance.versions)
+        worker = ticket_worker(dying, models, stage_a, context.guidance.versions)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.leave)
         await worker.run()
 

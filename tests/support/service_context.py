@@ -31,12 +31,12 @@ from service.platform.allowed_hosts import HostRule
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
 from service.tickets.blob_store import FsspecBlobStore
-from service.tickets.manage import ManageGroups
-from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
-from service.tickets.metrics import GroupMetrics
+from service.tickets.manage import ManageTickets
+from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
+from service.tickets.metrics import TicketMetrics
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.services import TicketServices
-from service.tickets.submit import SubmitGroup
+from service.tickets.submit import SubmitTicket
 from service.tickets.webhook import SignedWebhook
 from service.web.auth import KeyRing
 from service.web.services import WebServices
@@ -98,15 +98,15 @@ def context_with(
         models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
         guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
         metrics=metrics,
-        tickets=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda group: b"")),
+        tickets=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda ticket: b"")),
     )
 
 
 def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> TicketServices:
     """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
-    store, queue, observed = MemoryGroupStore(), MemoryQueue(), GroupMetrics(metrics.registry)
+    store, queue, observed = MemoryTicketStore(), MemoryQueue(), TicketMetrics(metrics.registry)
     blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
-    submit = SubmitGroup(
+    submit = SubmitTicket(
         store=store,
         queue=queue,
         blobs=blobs,
@@ -117,7 +117,7 @@ def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1
         evidence=EvidenceKind.SUMMARIES,
         max_queued=max_queued,
     )
-    manage = ManageGroups(store, queue, observed)
+    manage = ManageTickets(store, queue, observed)
     return TicketServices(
         submit=submit,
         manage=manage,

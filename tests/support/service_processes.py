@@ -59,9 +59,9 @@ async def answering(client: httpx.AsyncClient, process) -> None:
 async def final(client: httpx.AsyncClient, location: str) -> dict:
     async with asyncio.timeout(60):
         while True:
-            group = (await client.get(location)).raise_for_status().json()
-            if group["finished_at"]:
-                return group
+            record = (await client.get(location)).raise_for_status().json()
+            if record["finished_at"]:
+                return record
             await asyncio.sleep(0.05)
 
 

@@ -16,9 +16,9 @@ from service.photos.reader import PhotoReader
 from service.platform.admission import Intake
 from service.platform.redis_server import embedded_redis
 from service.platform.settings import Settings
-from service.tickets.submit import Submission, SubmitGroup, SubmittedPhoto
-from service.tickets.ticket import ACTIVE, Group, State
-from service.tickets.wiring import GroupParts, group_parts, ticket_services_of
+from service.tickets.submit import Submission, SubmittedPhoto, SubmitTicket
+from service.tickets.ticket import ACTIVE, State, Ticket
+from service.tickets.wiring import TicketParts, ticket_parts, ticket_services_of
 from tests.support import photos
 from tests.support.redis_servers import binary_of
 from vqc.image import PhotoLimits
@@ -33,12 +33,12 @@ ROOT = Path(__file__).parents[2]
 class StageB:
     """Everything around the workers. Environment variables go to each process that is started."""
 
-    parts: GroupParts
-    submit: SubmitGroup
+    parts: TicketParts
+    submit: SubmitTicket
     environment: dict[str, str]
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
-    async def tickets(self, count: int, *, summary: str = GOOD, pictured: bool = False, **fields) -> list[Group]:
+    async def tickets(self, count: int, *, summary: str = GOOD, pictured: bool = False, **fields) -> list[Ticket]:
         """Accepted tickets: of one line, or of one photo without a line."""
 
         async def data(n: int) -> bytes:
@@ -59,7 +59,7 @@ class StageB:
         self.processes.append(process)
         return process
 
-    async def finished(self, groups: list[Group], timeout_s: float = 60) -> list[Group]:
+    async def finished(self, tickets: list[Ticket], timeout_s: float = 60) -> list[Ticket]:
         """The records once all of them are final; fails with what is left otherwise."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -67,19 +67,19 @@ class StageB:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"not final after {timeout_s} s: {await self.parts.store.counts()}") from None
-        return await self.records(groups)
+        return await self.records(tickets)
 
-    async def records(self, groups: list[Group]) -> list[Group]:
+    async def records(self, tickets: list[Ticket]) -> list[Ticket]:
         """The records as they are now."""
-        return [await self.parts.store.get(group.id) for group in groups]
+        return [await self.parts.store.get(ticket.id) for ticket in tickets]
 
-    async def judged_once(self, groups: list[Group], states: tuple[State, ...] = (State.DECIDED, State.NEEDS_REVIEW)):
+    async def judged_once(self, tickets: list[Ticket], states: tuple[State, ...] = (State.DECIDED, State.NEEDS_REVIEW)):
         """The records, each of which has exactly one final record, in one of ``states``."""
-        done = await self.finished(groups)
-        for group in done:
-            events = [event.name for event in await self.parts.store.events(group.id, None)]
-            assert events.count("finished") == 1, (group.id, events)
-            assert group.state in states, (group.state, group.failure)
+        done = await self.finished(tickets)
+        for ticket in done:
+            events = [event.name for event in await self.parts.store.events(ticket.id, None)]
+            assert events.count("finished") == 1, (ticket.id, events)
+            assert ticket.state in states, (ticket.state, ticket.failure)
         return done
 
     async def emptied(self) -> None:
@@ -106,7 +106,7 @@ async def stage_b(tmp_path: Path, server: str = "valkey", *, lease_s: float = 1.
         }
         settings = Settings(redis_url=url, state_dir=tmp_path / "state", engine="scripted", stage_b_lease_s=lease_s)
         metrics = Metrics(Intake(1))
-        async with group_parts(settings, metrics) as parts:
+        async with ticket_parts(settings, metrics) as parts:
             reader = PhotoReader(PhotoLimits(), 1)
             bench = StageB(parts, ticket_services_of(parts, reader, metrics).submit, environment)
             try:

@@ -1,4 +1,4 @@
-"""What every store of group records does, whichever adapter it is. A subclass names an adapter by its ``store`` fixture."""
+"""What every store of ticket records does, whichever adapter it is. A subclass names an adapter by its ``store`` fixture."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from time import monotonic
 import pytest
 
 from service.judging.sampler import EvidenceKind
-from service.platform.errors import GroupStateConflict, IdempotencyConflict, UnknownGroup
+from service.platform.errors import IdempotencyConflict, TicketStateConflict, UnknownTicket
 from service.tickets.review import Risk, Shelf
-from service.tickets.store import Change, Event, GroupStore, Idempotency
-from service.tickets.ticket import Group, GroupPhoto, Outcome, Pinned, Review, State, id_at, moment_of
+from service.tickets.store import Change, Event, Idempotency, TicketStore
+from service.tickets.ticket import Outcome, Pinned, Review, State, Ticket, TicketPhoto, id_at, moment_of
 from vqc.verdict import Verdict
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 ACCEPTED = Event(name="accepted", data={"state": "queued", "词": "挡风板"})
 
 
-def group(n: int = 0, **fields) -> Group:
+def ticket(n: int = 0, **fields) -> Ticket:
     moment = START + timedelta(seconds=n)
-    photo = GroupPhoto(image_id="image_1", name="甲.jpg", digest="d" * 64, media_type="image/jpeg")
-    given = GroupPhoto(image_id="image_2", summary="BBU设备/华为,显示完整×1", given=True)
-    return Group(
+    photo = TicketPhoto(image_id="image_1", name="甲.jpg", digest="d" * 64, media_type="image/jpeg")
+    given = TicketPhoto(image_id="image_2", summary="BBU设备/华为,显示完整×1", given=True)
+    return Ticket(
         id=id_at(moment, f"{n:020x}"),
         mission="挡风板安装检查",
         evidence=EvidenceKind.SUMMARIES,
@@ -35,7 +35,7 @@ def group(n: int = 0, **fields) -> Group:
     )
 
 
-async def held(store: GroupStore, n: int, *, risky: bool, model: str = "a") -> Group:
+async def held(store: TicketStore, n: int, *, risky: bool, model: str = "a") -> Ticket:
     """A ticket that waits for a person."""
     outcome = Outcome(
         verdict=Verdict.PASS,
@@ -48,19 +48,19 @@ async def held(store: GroupStore, n: int, *, risky: bool, model: str = "a") -> G
         trajectories=(),
     )
     pinned = Pinned(model_alias="champion", model_digest=f"sha256:{model * 64}", guidance="g", sampler="s")
-    new = await store.create(group(n), ACCEPTED, None)
-    for step in (Group.claimed, lambda now: now.pinned_to(1, pinned), lambda now: now.judged(1, outcome, START)):
+    new = await store.create(ticket(n), ACCEPTED, None)
+    for step in (Ticket.claimed, lambda now: now.pinned_to(1, pinned), lambda now: now.judged(1, outcome, START)):
         new = await store.update(new.id, told(step))
     return new
 
 
-def told(change: Callable[[Group], Group], name: str = "step", **data) -> Callable[[Group], Change]:
+def told(change: Callable[[Ticket], Ticket], name: str = "step", **data) -> Callable[[Ticket], Change]:
     return lambda now: (change(now), [Event(name=name, data=data)])
 
 
-class GroupStoreSuite:
-    async def test_a_record_comes_back_as_it_was_through_every_field(self, store: GroupStore):
-        new = group(ticket_id="QC-1", webhook="https://a.example.com/", submitted_by="key1")
+class TicketStoreSuite:
+    async def test_a_record_comes_back_as_it_was_through_every_field(self, store: TicketStore):
+        new = ticket(ticket_id="QC-1", webhook="https://a.example.com/", submitted_by="key1")
         await store.create(new, ACCEPTED, None)
         assert await store.get(new.id) == new
         pinned = Pinned(model_alias="champion", model_digest="m" * 64, guidance="g" * 64, sampler="s" * 64)
@@ -75,8 +75,8 @@ class GroupStoreSuite:
             trajectories=({"candidate_index": 3, "text": "不通过\n理由: 挡风板缺失"},),
         )
         review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=Verdict.FAIL)
-        steps: list[Callable[[Group], Group]] = [
-            Group.claimed,
+        steps: list[Callable[[Ticket], Ticket]] = [
+            Ticket.claimed,
             lambda now: now.pinned_to(1, pinned),
             lambda now: now.summarised(1, (replace(now.photos[0], summary="无关图片"), now.photos[1])),
             lambda now: now.sampled(1, ({"candidate_index": 3, "text": "通过", "created_at": None},)),
@@ -90,104 +90,104 @@ class GroupStoreSuite:
             assert await store.get(new.id) == expected
         assert expected.state is State.REVIEWED
 
-    async def test_an_unknown_group_is_named(self, store: GroupStore):
-        with pytest.raises(UnknownGroup, match="0123"):
+    async def test_an_unknown_ticket_is_named(self, store: TicketStore):
+        with pytest.raises(UnknownTicket, match="0123"):
             await store.get("0123")
-        with pytest.raises(UnknownGroup):
-            await store.update("0123", told(Group.claimed))
+        with pytest.raises(UnknownTicket):
+            await store.update("0123", told(Ticket.claimed))
 
-    async def test_a_key_stands_for_one_ticket(self, store: GroupStore):
-        first = await store.create(group(1), ACCEPTED, Idempotency(key="caller:k", digest="a"))
-        again = await store.create(group(2), ACCEPTED, Idempotency(key="caller:k", digest="a"))
+    async def test_a_key_stands_for_one_ticket(self, store: TicketStore):
+        first = await store.create(ticket(1), ACCEPTED, Idempotency(key="caller:k", digest="a"))
+        again = await store.create(ticket(2), ACCEPTED, Idempotency(key="caller:k", digest="a"))
         assert again == first
         with pytest.raises(IdempotencyConflict, match=first.id):
-            await store.create(group(3), ACCEPTED, Idempotency(key="caller:k", digest="b"))
-        other = await store.create(group(4), ACCEPTED, Idempotency(key="other:k", digest="b"))
-        assert other.id == group(4).id
+            await store.create(ticket(3), ACCEPTED, Idempotency(key="caller:k", digest="b"))
+        other = await store.create(ticket(4), ACCEPTED, Idempotency(key="other:k", digest="b"))
+        assert other.id == ticket(4).id
         assert (await store.counts())[State.QUEUED] == 2
 
-    async def test_a_key_outlives_its_group_without_harm(self, store: GroupStore):
+    async def test_a_key_outlives_its_ticket_without_harm(self, store: TicketStore):
         key = Idempotency(key="caller:k", digest="a")
-        first = await store.create(group(1), ACCEPTED, key)
+        first = await store.create(ticket(1), ACCEPTED, key)
         await store.update(first.id, told(lambda now: now.cancelled(START)))
         await store.remove(START + timedelta(days=1))
-        again = await store.create(group(2), ACCEPTED, replace(key, digest="b"))
-        assert again.id == group(2).id
+        again = await store.create(ticket(2), ACCEPTED, replace(key, digest="b"))
+        assert again.id == ticket(2).id
 
-    async def test_of_many_creations_with_one_key_one_is_kept(self, store: GroupStore):
+    async def test_of_many_creations_with_one_key_one_is_kept(self, store: TicketStore):
         key = Idempotency(key="caller:k", digest="a")
-        kept = await asyncio.gather(*(store.create(group(n), ACCEPTED, key) for n in range(20)))
+        kept = await asyncio.gather(*(store.create(ticket(n), ACCEPTED, key) for n in range(20)))
         assert len({one.id for one in kept}) == 1
         assert (await store.counts())[State.QUEUED] == 1
 
-    async def test_a_refused_change_changes_nothing(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
-        with pytest.raises(GroupStateConflict, match="'queued'"):
-            await store.update(new.id, told(Group.retried))
+    async def test_a_refused_change_changes_nothing(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
+        with pytest.raises(TicketStateConflict, match="'queued'"):
+            await store.update(new.id, told(Ticket.retried))
         assert await store.get(new.id) == new
         assert len(await store.events(new.id, None)) == 1
 
-    async def test_many_changes_at_once_all_happen_one_after_the_other(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
-        await asyncio.gather(*(store.update(new.id, told(Group.claimed, n=n)) for n in range(20)))
+    async def test_many_changes_at_once_all_happen_one_after_the_other(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
+        await asyncio.gather(*(store.update(new.id, told(Ticket.claimed, n=n)) for n in range(20)))
         assert (await store.get(new.id)).fence == 20
         events = await store.events(new.id, None)
         assert {event.data.get("n") for event in events[1:]} == set(range(20))
 
-    async def test_a_change_that_is_asked_for_again_is_done_once(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
-        first = await store.update(new.id, told(Group.claimed), operation="a")
-        assert await store.update(new.id, told(Group.claimed), operation="a") == first
+    async def test_a_change_that_is_asked_for_again_is_done_once(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
+        first = await store.update(new.id, told(Ticket.claimed), operation="a")
+        assert await store.update(new.id, told(Ticket.claimed), operation="a") == first
         assert (await store.get(new.id)).fence == 1
         assert len(await store.events(new.id, None)) == 2
-        await store.update(new.id, told(Group.claimed), operation="b")
+        await store.update(new.id, told(Ticket.claimed), operation="b")
         assert (
-            await store.update(new.id, told(Group.claimed), operation="a")
+            await store.update(new.id, told(Ticket.claimed), operation="a")
         ).fence == 3  # it is not the last any more
 
-    async def test_of_many_final_records_one_is_kept(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
+    async def test_of_many_final_records_one_is_kept(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
         ends = await asyncio.gather(
             *(store.update(new.id, told(lambda now: now.cancelled(START), "finished")) for _ in range(20)),
             return_exceptions=True,
         )
-        assert sum(isinstance(end, Group) for end in ends) == 1
+        assert sum(isinstance(end, Ticket) for end in ends) == 1
         assert [event.name for event in await store.events(new.id, None)] == ["accepted", "finished"]
 
-    async def test_events_are_read_behind_any_of_them_and_in_order(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
+    async def test_events_are_read_behind_any_of_them_and_in_order(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
         for n in range(5):
-            await store.update(new.id, told(Group.claimed, n=n))
+            await store.update(new.id, told(Ticket.claimed, n=n))
         events = await store.events(new.id, None)
         assert events[0].data == ACCEPTED.data
         assert [event.data.get("n") for event in events[1:]] == [0, 1, 2, 3, 4]
         for place, event in enumerate(events):
             assert list(await store.events(new.id, event.id)) == list(events[place + 1 :])
 
-    async def test_waiting_for_events_ends_with_the_next_one_or_in_time(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
+    async def test_waiting_for_events_ends_with_the_next_one_or_in_time(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
         (accepted,) = await store.events(new.id, None)
         assert list(await store.events(new.id, accepted.id, wait_s=0.05)) == []
         waiting = asyncio.create_task(store.events(new.id, accepted.id, wait_s=30))
         await asyncio.sleep(0.05)
-        await store.update(new.id, told(Group.claimed))
+        await store.update(new.id, told(Ticket.claimed))
         assert [event.name for event in await waiting] == ["step"]
 
-    async def test_a_beat_holds_while_the_claim_does(self, store: GroupStore):
-        new = await store.create(group(), ACCEPTED, None)
+    async def test_a_beat_holds_while_the_claim_does(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
         assert not await store.beat(new.id, 0)
-        await store.update(new.id, told(Group.claimed))
+        await store.update(new.id, told(Ticket.claimed))
         assert await store.beat(new.id, 1)
-        await store.update(new.id, told(Group.claimed))
+        await store.update(new.id, told(Ticket.claimed))
         assert not await store.beat(new.id, 1)
         assert await store.beat(new.id, 2)
         await store.update(new.id, told(lambda now: now.cancelled(START)))
         assert not await store.beat(new.id, 2)
         assert not await store.beat("0123", 0)
 
-    async def test_quiet_groups_are_found_and_then_heard_of(self, store: GroupStore):
-        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[0], told(Group.claimed))
+    async def test_quiet_tickets_are_found_and_then_count_as_alive(self, store: TicketStore):
+        ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
+        await store.update(ids[0], told(Ticket.claimed))
         await store.update(ids[1], told(lambda now: now.cancelled(START)))
         await asyncio.sleep(0.02)
         assert list(await store.quiet(600)) == []
@@ -197,26 +197,26 @@ class GroupStoreSuite:
         for active in (ids[0], ids[2]):
             assert 0 <= await store.silence_s(active) <= monotonic() - asked + 0.001
 
-    async def test_pages_hold_each_group_of_a_state_once_in_order(self, store: GroupStore):
-        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(7)]
-        await store.update(ids[3], told(Group.claimed))
+    async def test_pages_hold_each_ticket_of_a_state_once_in_order(self, store: TicketStore):
+        ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(7)]
+        await store.update(ids[3], told(Ticket.claimed))
         seen: list[str] = []
         after = None
         while True:
             page = await store.page(State.QUEUED, after=after, limit=2)
-            seen += [one.id for one in page.groups]
+            seen += [one.id for one in page.tickets]
             if page.after is None:
                 break
             after = page.after
         assert seen == ids[:3] + ids[4:]
         assert (await store.counts())[State.RUNNING] == 1
-        assert (await store.page(State.FAILED, after=None, limit=2)).groups == ()
+        assert (await store.page(State.FAILED, after=None, limit=2)).tickets == ()
 
-    async def test_what_waits_for_a_person_is_found_by_mission_model_and_risk(self, store: GroupStore):
+    async def test_what_waits_for_a_person_is_found_by_mission_model_and_risk(self, store: TicketStore):
         for n in range(6):
             await held(store, n, risky=n % 2 == 0, model="ab"[n >= 4])
-        await store.create(group(9), ACCEPTED, None)
-        ids = [group(n).id for n in range(6)]
+        await store.create(ticket(9), ACCEPTED, None)
+        ids = [ticket(n).id for n in range(6)]
         model = "champion@bbbbbbbbbbbb"
         everything = Shelf()
         for shelf, expected in (
@@ -235,7 +235,7 @@ class GroupStoreSuite:
         assert [one.id for one in await store.waiting(everything, after=ids[1], until=None, limit=1)] == [ids[2]]
         assert await store.waiting_count(everything, until=ids[4]) == 4
 
-    async def test_a_decision_takes_a_ticket_off_every_shelf_and_its_undoing_puts_it_back(self, store: GroupStore):
+    async def test_a_decision_takes_a_ticket_off_every_shelf_and_its_undoing_puts_it_back(self, store: TicketStore):
         one, _ = await held(store, 1, risky=True), await held(store, 2, risky=False)
         before = await store.shelves()
         assert len(before) == 12
@@ -249,10 +249,10 @@ class GroupStoreSuite:
         assert await store.shelves() == {}
         assert list(await store.waiting(Shelf(), after=None, until=None, limit=10)) == []
 
-    async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: GroupStore):
+    async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: TicketStore):
         assert await store.oldest() == {}
-        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[1], told(Group.claimed))
+        ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
+        await store.update(ids[1], told(Ticket.claimed))
         await store.update(ids[0], told(lambda now: now.cancelled(START)))
         oldest = await store.oldest()
         assert oldest == {
@@ -261,12 +261,12 @@ class GroupStoreSuite:
             State.CANCELLED: moment_of(ids[0]),
         }
 
-    async def test_old_finished_groups_are_forgotten(self, store: GroupStore):
-        ids = [(await store.create(group(n), ACCEPTED, None)).id for n in range(4)]
-        for group_id in ids[:2]:
-            await store.update(group_id, told(lambda now: now.cancelled(START)))
+    async def test_old_finished_tickets_are_deleted(self, store: TicketStore):
+        ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(4)]
+        for id in ids[:2]:
+            await store.update(id, told(lambda now: now.cancelled(START)))
         assert await store.remove(START + timedelta(seconds=1)) == 1
-        with pytest.raises(UnknownGroup):
+        with pytest.raises(UnknownTicket):
             await store.get(ids[0])
         assert list(await store.events(ids[0], None)) == []
-        assert [(await store.get(group_id)).state for group_id in ids[1:]] == ["cancelled", "queued", "queued"]
+        assert [(await store.get(id)).state for id in ids[1:]] == ["cancelled", "queued", "queued"]

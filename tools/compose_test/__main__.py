@@ -75,12 +75,12 @@ def first_life() -> dict[str, Any]:
     )
     photos = [word for name in PHOTOS for word in ("-F", f"photos=@deploy/demo/photos/{name}")]
     ticket = curl("-F", "mission=挡风板安装检查", *photos, f"{API}/stage-b/groups")
-    group = final(ticket["id"])
-    expect(group["state"] in ("decided", "needs_review"), "a final record", group)
-    say(f"ticket {group['id']}: {group['state']}, {group['verdict']}, vote share {group['vote_share']}")
+    record = final(ticket["id"])
+    expect(record["state"] in ("decided", "needs_review"), "a final record", record)
+    say(f"ticket {record['id']}: {record['state']}, {record['verdict']}, vote share {record['vote_share']}")
     check_targets()
     check_hardening()
-    return group
+    return record
 
 
 def second_life(before: dict[str, Any]) -> None:
@@ -178,10 +178,10 @@ def check_hardening() -> None:
 def final(group_id: str) -> dict[str, Any]:
     """The ticket's record once it is final."""
     deadline = time.monotonic() + 300
-    while not (group := curl(f"{API}/stage-b/groups/{group_id}"))["finished_at"]:
-        expect(time.monotonic() < deadline, "a final record within 300 s", group)
+    while not (record := curl(f"{API}/stage-b/groups/{group_id}"))["finished_at"]:
+        expect(time.monotonic() < deadline, "a final record within 300 s", record)
         time.sleep(1)
-    return group
+    return record
 
 
 def curl(*arguments: str) -> Any:

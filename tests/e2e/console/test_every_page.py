@@ -23,7 +23,7 @@ async def paths(served: Served) -> dict[str, str]:
     """The address of every page by its name, with something on each."""
     desk = served.site.context.tickets
     await waiting(desk, "QC-20261120-0007", verdict=Verdict.FAIL, hours=30)
-    group = await waiting(desk, "QC-20261123-0031", reasons=("divided_vote", "below_threshold"), hours=26)
+    ticket = await waiting(desk, "QC-20261123-0031", reasons=("divided_vote", "below_threshold"), hours=26)
     await waiting(desk, "QC-20261124-0102", reasons=("summaries_unclear",), mission="RRU线缆", hours=4)
     done = await waiting(desk, "QC-20261124-0103", hours=3)
     given = {"name": "李工", "note": "左侧螺丝缺失，已电话确认", "by": None}
@@ -32,7 +32,7 @@ async def paths(served: Served) -> dict[str, str]:
     named = {page.name: page.path for page in PAGES if page.path}
     return {
         **named,
-        "ticket": f"/console/tickets/{group.id}",
+        "ticket": f"/console/tickets/{ticket.id}",
         "reviewed": f"/console/tickets/{done.id}",
         "missing": "/console/none",
     }

@@ -53,10 +53,10 @@ async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Serv
 
 async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: Served):
     desk = served.site.context.tickets
-    group = await waiting(desk, "QC-0001")
+    ticket = await waiting(desk, "QC-0001")
     one, two = await served.person("decides"), await served.person()
     for person in (one, two):
-        await person.page.goto(f"/console/tickets/{group.id}")
+        await person.page.goto(f"/console/tickets/{ticket.id}")
     await one.page.keyboard.press("f")
     await one.page.fill("[name=note]", "缺螺丝")
     await one.page.keyboard.press("Control+Enter")
@@ -65,28 +65,28 @@ async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: 
     await two.page.keyboard.press("Control+Enter")
     await expect(two.page.get_by_role("heading", name="别人已经决定了")).to_be_visible()
     await expect(two.page.get_by_text("缺螺丝")).to_be_visible()
-    assert (await desk.store.get(group.id)).verdict is Verdict.FAIL
+    assert (await desk.store.get(ticket.id)).verdict is Verdict.FAIL
     assert await two.serious() == []
     await two.page.get_by_role("button", name="仍用我的决定替换").click()
     await expect(two.page.get_by_text("刚才决定了 QC-0001：通过")).to_be_visible()
-    assert [review.verdict for review in (await desk.store.get(group.id)).reviews] == [Verdict.FAIL, Verdict.PASS]
+    assert [review.verdict for review in (await desk.store.get(ticket.id)).reviews] == [Verdict.FAIL, Verdict.PASS]
 
 
 async def test_a_session_that_ended_asks_to_sign_in_and_goes_back_to_the_ticket(served: Served):
-    group = await waiting(served.site.context.tickets, "QC-0001")
+    ticket = await waiting(served.site.context.tickets, "QC-0001")
     person = await served.person()
     page = person.page
-    await page.goto(f"/console/tickets/{group.id}")
+    await page.goto(f"/console/tickets/{ticket.id}")
     served.site.clock.moment += timedelta(hours=13)
     await page.keyboard.press("p")
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("会话已结束")).to_be_visible()
-    assert (await served.site.context.tickets.store.get(group.id)).state is State.NEEDS_REVIEW
-    await page.goto(f"/console/tickets/{group.id}")
+    assert (await served.site.context.tickets.store.get(ticket.id)).state is State.NEEDS_REVIEW
+    await page.goto(f"/console/tickets/{ticket.id}")
     await page.fill("[name=key]", served.site.keys["all"])
     await page.fill("[name=name]", "王工")
     await page.press("[name=name]", "Enter")
-    await expect(page).to_have_url(re.compile(f"tickets/{group.id}"))
+    await expect(page).to_have_url(re.compile(f"tickets/{ticket.id}"))
 
 
 async def test_counts_that_poll_send_a_page_whose_session_ended_to_sign_in(served: Served):
@@ -104,9 +104,9 @@ async def test_counts_grow_without_a_reload(served: Served):
 
 
 async def test_who_lacks_a_scope_has_no_form_and_no_page(served: Served):
-    group = await waiting(served.site.context.tickets, "QC-0001")
+    ticket = await waiting(served.site.context.tickets, "QC-0001")
     person = await served.person("looks")
-    await person.page.goto(f"/console/tickets/{group.id}")
+    await person.page.goto(f"/console/tickets/{ticket.id}")
     await expect(person.page.get_by_text("没有 review 权限")).to_be_visible()
     await person.page.keyboard.press("p")
     await expect(person.page.locator("#decision")).to_have_count(0)
@@ -118,26 +118,26 @@ async def test_who_lacks_a_scope_has_no_form_and_no_page(served: Served):
 
 async def test_html_in_names_stays_text(served: Served):
     desk = served.site.context.tickets
-    group = await waiting(desk, "<img src=x onerror=alert(1)>", name=EVIL)
+    ticket = await waiting(desk, "<img src=x onerror=alert(1)>", name=EVIL)
     await dead(desk, "<script>alert(1)</script>")
     person = await served.person()
-    for path in (f"/console/tickets/{group.id}", "/console/queue", "/console/live"):
+    for path in (f"/console/tickets/{ticket.id}", "/console/queue", "/console/live"):
         await person.page.goto(path)
         assert await person.page.locator("img[src=x], main script").count() == 0
-    await person.page.goto(f"/console/tickets/{group.id}")
+    await person.page.goto(f"/console/tickets/{ticket.id}")
     await expect(person.page.get_by_text(EVIL).first).to_be_visible()
     assert (person.faults, person.strangers) == ([], [])
 
 
 async def test_photos_are_looked_at_by_number_and_their_objects_drawn(served: Served):
-    group = await waiting(served.site.context.tickets, "QC-0001", photos=2)
+    ticket = await waiting(served.site.context.tickets, "QC-0001", photos=2)
     person = await served.person()
     page = person.page
-    await page.goto(f"/console/tickets/{group.id}")
+    await page.goto(f"/console/tickets/{ticket.id}")
     image = page.locator(".overlay-picture image")
-    await expect(image).to_have_attribute("href", re.compile(group.photos[0].digest))
+    await expect(image).to_have_attribute("href", re.compile(ticket.photos[0].digest))
     await page.keyboard.press("2")
-    await expect(image).to_have_attribute("href", re.compile(group.photos[1].digest))
+    await expect(image).to_have_attribute("href", re.compile(ticket.photos[1].digest))
     await page.keyboard.press("o")
     await expect(page.locator(".overlay-list li").first).to_be_visible()
     assert await page.locator(".overlay-object").count() > 0
@@ -147,9 +147,9 @@ async def test_photos_are_looked_at_by_number_and_their_objects_drawn(served: Se
 
 
 async def test_a_dead_letter_is_retried(served: Served):
-    group = await dead(served.site.context.tickets, "QC-DEAD")
+    ticket = await dead(served.site.context.tickets, "QC-DEAD")
     person = await served.person()
     await person.page.goto("/console/live")
     await person.page.get_by_role("button", name="重试 QC-DEAD").click()
     await expect(person.page.get_by_text("没有死信")).to_be_visible()
-    assert (await served.site.context.tickets.store.get(group.id)).state is State.QUEUED
+    assert (await served.site.context.tickets.store.get(ticket.id)).state is State.QUEUED

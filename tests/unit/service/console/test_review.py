@@ -15,8 +15,8 @@ from tests.support.service_context import context_with
 from vqc.verdict import Verdict
 
 
-def decision(group, verdict="通过", **fields) -> dict[str, str]:
-    return {"verdict": verdict, "revision": str(group.revision), "name": "王工", "note": "看清了", **fields}
+def decision(ticket, verdict="通过", **fields) -> dict[str, str]:
+    return {"verdict": verdict, "revision": str(ticket.revision), "name": "王工", "note": "看清了", **fields}
 
 
 def links(text: str) -> list[str]:
@@ -68,8 +68,8 @@ async def test_the_counts_are_asked_for_alone(site, visitor):
 
 
 async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor):
-    group = await waiting(site.context.tickets, "QC-1", reasons=("divided_vote", "below_threshold", "something_new"))
-    text = unescape((await visitor.get(f"/console/tickets/{group.id}")).text)
+    ticket = await waiting(site.context.tickets, "QC-1", reasons=("divided_vote", "below_threshold", "something_new"))
+    text = unescape((await visitor.get(f"/console/tickets/{ticket.id}")).text)
     for said in (
         "票数分散：只有 62% 的回答一致。",
         "得分 0.65 低于放行阈值 0.82。",
@@ -79,15 +79,15 @@ async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor)
         "通过 5 · 不通过 3 · 无法读取 1",
         "不知道",
         "abababababab",
-        group.photos[0].summary,
+        ticket.photos[0].summary,
     ):
         assert said in text, said
 
 
 async def test_a_ticket_without_a_verdict_or_before_judging_is_shown_too(site, visitor):
     desk = site.context.tickets
-    group = await waiting(desk, "QC-1", reasons=("no_verdict",), verdict=None)
-    assert "没有可读的结论" in (await visitor.get(f"/console/tickets/{group.id}")).text
+    ticket = await waiting(desk, "QC-1", reasons=("no_verdict",), verdict=None)
+    assert "没有可读的结论" in (await visitor.get(f"/console/tickets/{ticket.id}")).text
     new = await accepted(desk, "QC-2")
     text = (await visitor.get(f"/console/tickets/{new.id}")).text
     assert "还没有判定结果" in text
@@ -121,77 +121,79 @@ async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site,
 
 async def test_of_two_reviewers_the_second_sees_what_the_first_decided(site, visitor):
     desk = site.context.tickets
-    group = await waiting(desk, "QC-1")
+    ticket = await waiting(desk, "QC-1")
     async with site.visitor("decides", name="李工") as other:
         await other.post(
-            f"/console/tickets/{group.id}/decision", **decision(group, "不通过", name="李工", note="缺螺丝")
+            f"/console/tickets/{ticket.id}/decision", **decision(ticket, "不通过", name="李工", note="缺螺丝")
         )
-    answer = await visitor.post(f"/console/tickets/{group.id}/decision", **decision(group, "通过"))
+    answer = await visitor.post(f"/console/tickets/{ticket.id}/decision", **decision(ticket, "通过"))
     assert answer.status_code == 409
     for said in ("李工", "缺螺丝", "不通过", "看清了"):
         assert said in answer.text
-    assert (await desk.store.get(group.id)).verdict is Verdict.FAIL
+    assert (await desk.store.get(ticket.id)).verdict is Verdict.FAIL
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', answer.text.split("<form")[-1]))
     assert fields["revision"] == "1"
-    await visitor.post(f"/console/tickets/{group.id}/decision", **{k: unescape(v) for k, v in fields.items()})
-    kept = await desk.store.get(group.id)
+    await visitor.post(f"/console/tickets/{ticket.id}/decision", **{k: unescape(v) for k, v in fields.items()})
+    kept = await desk.store.get(ticket.id)
     assert [one.verdict for one in kept.reviews] == [Verdict.FAIL, Verdict.PASS]
     assert kept.reviews[1].replaced is Verdict.FAIL
-    late = await visitor.post(f"/console/tickets/{group.id}/undo", revision="1", name="王工")
+    late = await visitor.post(f"/console/tickets/{ticket.id}/undo", revision="1", name="王工")
     assert late.status_code == 409
 
 
 @pytest.mark.parametrize(("key", "status"), [("all", 200), ("looks", 200), ("decides", 200), ("captions", 403)])
 @pytest.mark.parametrize("path", ["/console/queue", "/console/queue/counts", "/console/tickets/{id}", "/console/live"])
 async def test_who_may_look(site, key, status, path):
-    group = await waiting(site.context.tickets, "QC-1")
+    ticket = await waiting(site.context.tickets, "QC-1")
     async with site.visitor(key) as visitor:
-        assert (await visitor.get(path.format(id=group.id))).status_code == status
+        assert (await visitor.get(path.format(id=ticket.id))).status_code == status
 
 
 async def test_who_may_not_decide_sees_no_form_and_is_refused(site):
-    group = await waiting(site.context.tickets, "QC-1")
+    ticket = await waiting(site.context.tickets, "QC-1")
     async with site.visitor("looks") as visitor:
-        text = (await visitor.get(f"/console/tickets/{group.id}")).text
+        text = (await visitor.get(f"/console/tickets/{ticket.id}")).text
         assert "没有 review 权限" in text
         assert "/decision" not in text
-        assert (await visitor.post(f"/console/tickets/{group.id}/decision", **decision(group))).status_code == 403
-        assert (await visitor.post(f"/console/tickets/{group.id}/undo", revision="0", name="x")).status_code == 403
-    assert (await site.context.tickets.store.get(group.id)).state is State.NEEDS_REVIEW
+        assert (await visitor.post(f"/console/tickets/{ticket.id}/decision", **decision(ticket))).status_code == 403
+        assert (await visitor.post(f"/console/tickets/{ticket.id}/undo", revision="0", name="x")).status_code == 403
+    assert (await site.context.tickets.store.get(ticket.id)).state is State.NEEDS_REVIEW
 
 
 @pytest.mark.parametrize(
     "wrong", [{"verdict": "maybe"}, {"revision": "-1"}, {"revision": "x"}, {"name": ""}, {"note": "x" * 2001}]
 )
 async def test_what_is_not_a_decision_is_named(site, visitor, wrong):
-    group = await waiting(site.context.tickets, "QC-1")
-    answer = await visitor.post(f"/console/tickets/{group.id}/decision", **{**decision(group), **wrong})
+    ticket = await waiting(site.context.tickets, "QC-1")
+    answer = await visitor.post(f"/console/tickets/{ticket.id}/decision", **{**decision(ticket), **wrong})
     assert answer.status_code == 422
     assert next(iter(wrong)) in answer.text
 
 
 async def test_names_and_notes_are_text_whatever_is_in_them(site, visitor):
     desk = site.context.tickets
-    group = await waiting(desk, "<script>alert(1)</script>", name=EVIL)
-    await visitor.post(f"/console/tickets/{group.id}/decision", **decision(group, name="<b>王</b>", note="<img src=x>"))
+    ticket = await waiting(desk, "<script>alert(1)</script>", name=EVIL)
+    await visitor.post(
+        f"/console/tickets/{ticket.id}/decision", **decision(ticket, name="<b>王</b>", note="<img src=x>")
+    )
     await dead(desk, "QC-<i>")
-    for path in (f"/console/tickets/{group.id}", "/console/queue?decided=" + group.id, "/console/live"):
+    for path in (f"/console/tickets/{ticket.id}", "/console/queue?decided=" + ticket.id, "/console/live"):
         text = (await visitor.get(path)).text
         assert not re.search(r"<script>|<img src=x|<b>王|<i>|<b>three", text), path
 
 
 async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(site, visitor):
     desk = site.context.tickets
-    group, other = await waiting(desk, "QC-1", photos=1), await waiting(desk, "QC-2", photos=2)
-    path = f"/console/tickets/{group.id}/photos/{group.photos[0].digest}"
+    ticket, other = await waiting(desk, "QC-1", photos=1), await waiting(desk, "QC-2", photos=2)
+    path = f"/console/tickets/{ticket.id}/photos/{ticket.photos[0].digest}"
     answer = await visitor.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert answer.content == PHOTOS[0].read_bytes()
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert "private" in answer.headers["cache-control"]
-    stranger = f"/console/tickets/{group.id}/photos/{other.photos[1].digest}"
+    stranger = f"/console/tickets/{ticket.id}/photos/{other.photos[1].digest}"
     assert (await visitor.get(stranger)).status_code == 404
-    assert (await visitor.get(f"/console/tickets/{group.id}/photos/..%2Fx")).status_code in (404, 422)
+    assert (await visitor.get(f"/console/tickets/{ticket.id}/photos/..%2Fx")).status_code in (404, 422)
     async with site.visitor("captions") as nosy:
         assert (await nosy.get(path)).status_code == 403
     async with site.visitor() as stranger_:
@@ -199,8 +201,8 @@ async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(sit
 
 
 async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
-    group = await waiting(site.context.tickets, "QC-1", photos=1)
-    path = f"/console/tickets/{group.id}/photos/{group.photos[0].digest}/objects"
+    ticket = await waiting(site.context.tickets, "QC-1", photos=1)
+    path = f"/console/tickets/{ticket.id}/photos/{ticket.photos[0].digest}/objects"
     headers = {"X-CSRF-Token": await visitor.csrf(), "Accept": "application/json"}
     answer = await visitor.client.post(path, headers=headers)
     assert answer.status_code == 200
@@ -211,14 +213,14 @@ async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
 
 
 async def test_dead_letters_are_listed_and_retried(site, visitor):
-    group = await dead(site.context.tickets, "QC-DEAD")
+    ticket = await dead(site.context.tickets, "QC-DEAD")
     text = (await visitor.get("/console/live")).text
     assert "QC-DEAD" in text
     assert "https://grafana.example.com" in text
-    assert (await visitor.post("/console/live/retry", group=group.id)).status_code == 303
-    assert (await site.context.tickets.store.get(group.id)).state is State.QUEUED
-    assert list(site.context.tickets.queue.judging) == [f"{group.id}.2"]
-    assert (await visitor.post("/console/live/retry", group=group.id)).status_code == 409
+    assert (await visitor.post("/console/live/retry", group=ticket.id)).status_code == 303
+    assert (await site.context.tickets.store.get(ticket.id)).state is State.QUEUED
+    assert list(site.context.tickets.queue.judging) == [f"{ticket.id}.2"]
+    assert (await visitor.post("/console/live/retry", group=ticket.id)).status_code == 409
     async with site.visitor("decides") as other:
         assert (await other.get("/console/live/numbers")).status_code == 200
 
@@ -234,10 +236,10 @@ async def test_the_live_page_says_when_the_queue_is_away(site, visitor, monkeypa
 
 
 async def test_english_pages_are_english(site, visitor):
-    group = await waiting(site.context.tickets, "QC-1")
+    ticket = await waiting(site.context.tickets, "QC-1")
     for path, said in (
         ("/console/queue", "Review queue"),
-        (f"/console/tickets/{group.id}", "Why a person has to look"),
+        (f"/console/tickets/{ticket.id}", "Why a person has to look"),
         ("/console/live", "Dead letters"),
         ("/console/nothing", "There is no such page"),
     ):

@@ -24,12 +24,12 @@ from service.models.router import ModelRouter
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
 from service.tickets.blob_store import FsspecBlobStore
-from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
-from service.tickets.ports import GroupObserver
-from service.tickets.process import Again, Attempts, ProcessGroup
+from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
+from service.tickets.ports import TicketObserver
+from service.tickets.process import Again, Attempts, ProcessTicket
 from service.tickets.store import Event
-from service.tickets.ticket import Group, GroupPhoto, id_at
-from service.tickets.work import Judging, WorkOnGroup
+from service.tickets.ticket import Ticket, TicketPhoto, id_at
+from service.tickets.work import Judging, WorkOnTicket
 from vqc.grammar import VERDICT_GRAMMAR
 from vqc.image import PhotoLimits
 
@@ -45,7 +45,7 @@ def verdicts(answer: str = PASS):
     return lambda request, index: answer if request.grammar == VERDICT_GRAMMAR else GOOD
 
 
-class Watcher(GroupObserver):
+class Watcher(TicketObserver):
     """Remembers what it hears."""
 
     def __init__(self) -> None:
@@ -70,19 +70,19 @@ class Bench:
     model: str = "m" * 64
 
     def __post_init__(self) -> None:
-        self.store = MemoryGroupStore()
+        self.store = MemoryTicketStore()
         self.queue = MemoryQueue()
         self.blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
         self.guidance = GuidanceStore(self.root)
         self.watcher = Watcher()
         self.leaving = asyncio.Event()
 
-    def process(self, *, engine: ScriptedEngine | None = None, model: str | None = None) -> ProcessGroup:
+    def process(self, *, engine: ScriptedEngine | None = None, model: str | None = None) -> ProcessTicket:
         served = ServedModel(alias="champion", digest=model or self.model)
         models = ModelRouter.of(engine or self.engine, served)
         reader = PhotoReader(PhotoLimits(), threads=1)
         samplers = {kind: Sampler(waves=WAVES, evidence=kind, adaptive=self.adaptive) for kind in EvidenceKind}
-        work = WorkOnGroup(
+        work = WorkOnTicket(
             models=models,
             stage_a=SummarisePhotos(models, reader, Observer()),
             blobs=self.blobs,
@@ -91,31 +91,31 @@ class Bench:
             judging=Judging(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=5),
             observer=self.watcher,
         )
-        return ProcessGroup(
+        return ProcessTicket(
             store=self.store, queue=self.queue, work=work, attempts=self.attempts, observer=self.watcher
         )
 
-    async def accept(self, *photos: GroupPhoto, **fields) -> Group:
+    async def accept(self, *photos: TicketPhoto, **fields) -> Ticket:
         moment = datetime.now(UTC)
-        new = Group(
+        new = Ticket(
             id=id_at(moment, uuid4().hex[:20]),
             mission=MISSION,
-            photos=photos or (GroupPhoto(image_id="image_1", summary=GOOD, given=True),),
+            photos=photos or (TicketPhoto(image_id="image_1", summary=GOOD, given=True),),
             accepted_at=moment,
             **{"evidence": EvidenceKind.SUMMARIES, **fields},
         )
         return await self.store.create(new, Event(name="accepted"), None)
 
-    async def photo(self, n: int = 1) -> GroupPhoto:
+    async def photo(self, n: int = 1) -> TicketPhoto:
         """A photo without a line, in the blob store."""
         data = io.BytesIO()
         Pillow.new("RGB", (320, 256), (n, n, n)).save(data, "PNG")
         digest = sha256(data.getvalue()).hexdigest()
         await self.blobs.put(digest, data.getvalue())
-        return GroupPhoto(image_id=f"image_{n}", digest=digest, media_type="image/png")
+        return TicketPhoto(image_id=f"image_{n}", digest=digest, media_type="image/png")
 
-    async def deliver(self, group: Group, process: ProcessGroup | None = None) -> Again | None:
-        return await (process or self.process())(group.job_id, self.leaving)
+    async def deliver(self, ticket: Ticket, process: ProcessTicket | None = None) -> Again | None:
+        return await (process or self.process())(ticket.job_id, self.leaving)
 
-    async def names(self, group: Group) -> list[str]:
-        return [event.name for event in await self.store.events(group.id, None)]
+    async def names(self, ticket: Ticket) -> list[str]:
+        return [event.name for event in await self.store.events(ticket.id, None)]

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine.scripted import ScriptedEngine
-from service.tickets.manage import ManageGroups
-from service.tickets.metrics import GroupMetrics
+from service.tickets.manage import ManageTickets
+from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import QueueDepth
 from service.tickets.ticket import State
 from tests.unit.service.tickets.builders import MISSION, PASS, Bench, verdicts
@@ -24,13 +24,13 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def bench(tmp_path, registry) -> Bench:
     made = Bench(tmp_path)
-    made.watcher = GroupMetrics(registry)
+    made.watcher = TicketMetrics(registry)
     return made
 
 
 async def test_a_judged_ticket_is_counted_by_verdict_votes_and_stages(bench, registry):
-    group = await bench.accept(await bench.photo())
-    await bench.deliver(group)
+    ticket = await bench.accept(await bench.photo())
+    await bench.deliver(ticket)
     value = registry.get_sample_value
     taken = value("vqc_group_samples_total", {"kind": "taken"})
     assert taken
@@ -56,12 +56,12 @@ async def test_unreadable_verdicts_go_to_a_person_with_their_reason(bench, regis
 
 async def test_a_review_says_what_it_replaced_so_that_false_releases_can_be_counted(bench, registry):
     bench.engine = ScriptedEngine(verdicts(PASS))
-    group = await bench.accept()
-    await bench.deliver(group)
+    ticket = await bench.accept()
+    await bench.deliver(ticket)
     later = datetime.now(UTC) + timedelta(hours=2)
-    manage = ManageGroups(bench.store, bench.queue, bench.watcher, lambda: later)
+    manage = ManageTickets(bench.store, bench.queue, bench.watcher, lambda: later)
     for verdict in (Verdict.FAIL, Verdict.PASS):
-        await manage.review(group.id, verdict=verdict, name="inspector", note="", by=None)
+        await manage.review(ticket.id, verdict=verdict, name="inspector", note="", by=None)
     value = registry.get_sample_value
     assert value("vqc_reviews_total", {"was": "decided", "machine": "pass", "person": "fail"}) == 1
     assert value("vqc_reviews_total", {"was": "reviewed", "machine": "pass", "person": "pass"}) == 1
@@ -70,7 +70,7 @@ async def test_a_review_says_what_it_replaced_so_that_false_releases_can_be_coun
 
 
 def test_a_queue_that_is_away_shows_no_old_figures(registry):
-    metrics = GroupMetrics(registry)
+    metrics = TicketMetrics(registry)
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     metrics.queue(dict.fromkeys(State, 2), {State.QUEUED: hour_ago}, QueueDepth(lag=1, pending=2, delayed=3))
     oldest = registry.get_sample_value("vqc_group_oldest_seconds", {"state": "queued"})

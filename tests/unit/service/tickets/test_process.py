@@ -14,9 +14,9 @@ from service.judging.calibration import ScoredTicket, calibrate
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.platform.errors import QueueUnavailable
-from service.tickets.manage import ManageGroups
+from service.tickets.manage import ManageTickets
 from service.tickets.process import Again, Attempts
-from service.tickets.ticket import GroupPhoto, State
+from service.tickets.ticket import State, TicketPhoto
 from tests.unit.service.tickets.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
 from vqc.grammar import SUMMARY_GRAMMAR, VERDICT_GRAMMAR
 from vqc.missions import mission_named
@@ -35,23 +35,23 @@ async def until(condition) -> None:
 
 
 async def test_a_ticket_of_lines_is_decided_in_one_wave_when_the_votes_agree(bench):
-    group = await bench.accept()
-    assert await bench.deliver(group) is None
-    done = await bench.store.get(group.id)
+    ticket = await bench.accept()
+    assert await bench.deliver(ticket) is None
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.verdict, done.outcome.vote_share) == (State.DECIDED, Verdict.PASS, 1.0)
     assert done.outcome.selection["sampled"] == 4
     assert done.outcome.selection["planned"] == 12
     assert len(done.outcome.trajectories) == 4
-    assert await bench.names(group) == ["accepted", "started", "pinned", "wave", "finished"]
+    assert await bench.names(ticket) == ["accepted", "started", "pinned", "wave", "finished"]
     assert bench.watcher.ends == ["finished"]
     assert bench.watcher.finals == [("decided", "通过")]
 
 
 async def test_photos_get_their_lines_first_and_lines_that_came_along_stay(bench):
-    given = GroupPhoto(image_id="image_2", summary="无关图片", given=True)
-    group = await bench.accept(await bench.photo(1), given, await bench.photo(3))
-    await bench.deliver(group)
-    done = await bench.store.get(group.id)
+    given = TicketPhoto(image_id="image_2", summary="无关图片", given=True)
+    ticket = await bench.accept(await bench.photo(1), given, await bench.photo(3))
+    await bench.deliver(ticket)
+    done = await bench.store.get(ticket.id)
     assert [photo.summary for photo in done.photos] == [GOOD, "无关图片", GOOD]
     asked = [request for request in bench.engine.requests if request.grammar == SUMMARY_GRAMMAR]
     assert {request.priority for request in asked} == {5}
@@ -59,8 +59,8 @@ async def test_photos_get_their_lines_first_and_lines_that_came_along_stay(bench
 
 
 async def test_images_are_shown_where_they_are_the_evidence(bench):
-    group = await bench.accept(await bench.photo(1), await bench.photo(2), evidence=EvidenceKind.BOTH)
-    await bench.deliver(group)
+    ticket = await bench.accept(await bench.photo(1), await bench.photo(2), evidence=EvidenceKind.BOTH)
+    await bench.deliver(ticket)
     asked = next(request for request in bench.engine.requests if request.grammar == VERDICT_GRAMMAR)
     assert sum(not isinstance(part, str) for part in asked.user) == 2
 
@@ -68,19 +68,19 @@ async def test_images_are_shown_where_they_are_the_evidence(bench):
 async def test_a_divided_vote_needs_a_person(bench):
     bench.adaptive = None
     engine = ScriptedEngine(lambda request, index: PASS if index % 2 else FAIL)
-    group = await bench.accept()
-    await bench.deliver(group, bench.process(engine=engine))
-    done = await bench.store.get(group.id)
+    ticket = await bench.accept()
+    await bench.deliver(ticket, bench.process(engine=engine))
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.verdict) == (State.NEEDS_REVIEW, None)
     assert done.outcome.verdict is Verdict.FAIL
     assert "divided_vote" in done.outcome.review_reasons
 
 
 async def test_a_photo_that_nobody_can_describe_needs_a_person(bench):
-    broken = GroupPhoto(image_id="image_2", digest="0" * 64, media_type="image/png")
-    group = await bench.accept(GroupPhoto(image_id="image_1", summary=GOOD, given=True), broken)
-    await bench.deliver(group)
-    done = await bench.store.get(group.id)
+    broken = TicketPhoto(image_id="image_2", digest="0" * 64, media_type="image/png")
+    ticket = await bench.accept(TicketPhoto(image_id="image_1", summary=GOOD, given=True), broken)
+    await bench.deliver(ticket)
+    done = await bench.store.get(ticket.id)
     assert done.state is State.NEEDS_REVIEW
     assert "photo_without_line" in done.outcome.review_reasons
     assert "is not in the store" in done.photos[1].problem
@@ -95,15 +95,15 @@ async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
         return EngineFailed("died here") if verdict and not died.is_set() else None
 
     bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
-    group = await bench.accept(await bench.photo(1))
-    assert await bench.deliver(group) == Again(after_s=1)
-    held = await bench.store.get(group.id)
+    ticket = await bench.accept(await bench.photo(1))
+    assert await bench.deliver(ticket) == Again(after_s=1)
+    held = await bench.store.get(ticket.id)
     assert (held.state, held.failure.kind) == (State.QUEUED, "EngineFailed")
     saved = len(held.rollouts)
     died.set()
     bench.engine.requests.clear()
-    await bench.deliver(group)
-    done = await bench.store.get(group.id)
+    await bench.deliver(ticket)
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts, len(done.rollouts)) == (State.DECIDED, 2, 12)
     assert all(request.grammar == VERDICT_GRAMMAR for request in bench.engine.requests)
     assert sum(request.n for request in bench.engine.requests) == 12 - saved
@@ -118,17 +118,17 @@ async def test_an_engine_that_is_away_is_waited_for_and_costs_no_attempt(bench):
             return Health(ready=not away.is_set(), reason="away")
 
     engine = Away(verdicts(), fail=lambda request: EngineUnavailable("gone", 0.001) if away.is_set() else None)
-    group = await bench.accept(await bench.photo(1))
-    delivery = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    ticket = await bench.accept(await bench.photo(1))
+    delivery = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.requests)
     await asyncio.sleep(0.1)
-    held = await bench.store.get(group.id)
+    held = await bench.store.get(ticket.id)
     assert (held.state, held.attempts) == (State.RUNNING, 1)
     away.clear()
     assert await delivery is None
-    done = await bench.store.get(group.id)
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts) == (State.DECIDED, 1)
-    assert Counter(await bench.names(group))["waiting"] == 1
+    assert Counter(await bench.names(ticket))["waiting"] == 1
 
 
 @pytest.mark.parametrize("error", [EngineFailed("no"), EngineTimeout(5), RuntimeError("a bug")])
@@ -137,25 +137,25 @@ async def test_a_poison_ticket_is_a_dead_letter_after_its_attempts(bench, error)
         raise error
 
     bench.engine = ScriptedEngine(verdicts(), fail=fail)
-    group = await bench.accept()
-    delays = [await bench.deliver(group) for _ in range(3)]
+    ticket = await bench.accept()
+    delays = [await bench.deliver(ticket) for _ in range(3)]
     assert delays == [Again(after_s=1), Again(after_s=2), None]
-    dead = await bench.store.get(group.id)
+    dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.attempts) == (State.FAILED, 3)
     assert dead.failure.kind == type(error).__name__
     assert "a bug" not in dead.failure.detail
-    assert (await bench.names(group)).count("finished") == 1
-    assert [one.id for one in (await bench.store.page(State.FAILED, after=None, limit=9)).groups] == [group.id]
-    assert await bench.deliver(group) is None  # a late delivery does nothing
-    assert await bench.store.get(group.id) == dead
+    assert (await bench.names(ticket)).count("finished") == 1
+    assert [one.id for one in (await bench.store.page(State.FAILED, after=None, limit=9)).tickets] == [ticket.id]
+    assert await bench.deliver(ticket) is None  # a late delivery does nothing
+    assert await bench.store.get(ticket.id) == dead
 
 
 async def test_a_ticket_that_kills_its_workers_is_a_dead_letter_too(bench):
-    group = await bench.accept()
+    ticket = await bench.accept()
     for _ in range(3):
-        await bench.store.update(group.id, lambda now: (now.claimed(), []))  # and the worker was never heard of again
-    assert await bench.deliver(group) is None
-    dead = await bench.store.get(group.id)
+        await bench.store.update(ticket.id, lambda now: (now.claimed(), []))  # and the worker was never heard of again
+    assert await bench.deliver(ticket) is None
+    dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.failure.kind) == (State.FAILED, "attempts-used-up")
     assert not bench.engine.requests
     assert bench.watcher.finals == [("failed", None)]
@@ -163,14 +163,14 @@ async def test_a_ticket_that_kills_its_workers_is_a_dead_letter_too(bench):
 
 async def test_what_no_attempt_can_help_fails_at_once(bench):
     bench.engine = ScriptedEngine(verdicts(), fail=lambda request: EngineRefused("too long"))
-    group = await bench.accept()
-    assert await bench.deliver(group) is None
-    dead = await bench.store.get(group.id)
+    ticket = await bench.accept()
+    assert await bench.deliver(ticket) is None
+    dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.attempts, dead.failure.detail) == (State.FAILED, 1, "too long")
 
 
 async def test_a_cancelled_ticket_costs_nothing_and_a_running_one_is_aborted(bench):
-    manage = ManageGroups(bench.store, bench.queue, bench.watcher)
+    manage = ManageTickets(bench.store, bench.queue, bench.watcher)
     queued = await bench.accept()
     await manage.cancel(queued.id, "key1")
     assert await bench.deliver(queued) is None
@@ -189,15 +189,15 @@ async def test_a_cancelled_ticket_costs_nothing_and_a_running_one_is_aborted(ben
 
 
 async def test_a_cancelled_ticket_is_judged_after_a_retry(bench):
-    manage = ManageGroups(bench.store, bench.queue, bench.watcher)
-    group = await bench.accept()
-    await manage.cancel(group.id, None)
-    again = await manage.retry(group.id, "key1")
+    manage = ManageTickets(bench.store, bench.queue, bench.watcher)
+    ticket = await bench.accept()
+    await manage.cancel(ticket.id, None)
+    again = await manage.retry(ticket.id, "key1")
     assert (again.run, list(bench.queue.judging)) == (2, [again.job_id])
-    assert await bench.deliver(group) is None  # the job of the first run
-    assert (await bench.store.get(group.id)).state is State.QUEUED
+    assert await bench.deliver(ticket) is None  # the job of the first run
+    assert (await bench.store.get(ticket.id)).state is State.QUEUED
     await bench.deliver(again)
-    assert (await bench.store.get(group.id)).state is State.DECIDED
+    assert (await bench.store.get(ticket.id)).state is State.DECIDED
 
 
 async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
@@ -212,17 +212,17 @@ async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
             return await super().generate(request)
 
     engine = Slow(verdicts())
-    group = await bench.accept()
-    delivery = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    ticket = await bench.accept()
+    delivery = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.answered)
     bench.leaving.set()
     assert await delivery == Again(after_s=0)
-    held = await bench.store.get(group.id)
+    held = await bench.store.get(ticket.id)
     assert (held.state, held.attempts, len(held.rollouts)) == (State.QUEUED, 0, 4)
     slow.clear()
     bench.leaving.clear()
-    await bench.deliver(group, bench.process(engine=engine))
-    assert (await bench.store.get(group.id)).attempts == 1
+    await bench.deliver(ticket, bench.process(engine=engine))
+    assert (await bench.store.get(ticket.id)).attempts == 1
     assert bench.watcher.ends == ["given_back", "finished"]
 
 
@@ -247,35 +247,35 @@ async def test_a_worker_that_leaves_while_a_wave_is_saved_loses_no_job(bench):
             return answer
 
     bench.store.update = slowly_answered
-    group = await bench.accept()
-    assert await bench.deliver(group, bench.process(engine=Held(verdicts()))) == Again(after_s=0)
-    assert (await bench.store.get(group.id)).state is State.QUEUED
+    ticket = await bench.accept()
+    assert await bench.deliver(ticket, bench.process(engine=Held(verdicts()))) == Again(after_s=0)
+    assert (await bench.store.get(ticket.id)).state is State.QUEUED
 
 
 async def test_a_worker_that_was_thought_dead_brings_nothing_more(bench):
     engine = ScriptedEngine(verdicts(FAIL), latency_s=0.2)
-    group = await bench.accept()
+    ticket = await bench.accept()
     bench.attempts = Attempts(beat_s=60, alive_s=0)  # it notices nothing meanwhile
-    late = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    late = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.in_flight)
-    await bench.deliver(group)
-    decided = await bench.store.get(group.id)
+    await bench.deliver(ticket)
+    decided = await bench.store.get(ticket.id)
     assert await late is None
-    assert await bench.store.get(group.id) == decided
+    assert await bench.store.get(ticket.id) == decided
     assert decided.verdict is Verdict.PASS
-    assert (await bench.names(group)).count("finished") == 1
+    assert (await bench.names(ticket)).count("finished") == 1
     assert sorted(bench.watcher.ends) == ["finished", "superseded"]
 
 
-async def test_a_group_that_a_living_worker_has_is_left_to_it(bench):
+async def test_a_ticket_that_a_living_worker_has_is_left_to_it(bench):
     engine = ScriptedEngine(verdicts(), latency_s=0.3)
     bench.attempts = Attempts(beat_s=0.01, alive_s=5)
-    group = await bench.accept()
-    first = asyncio.create_task(bench.deliver(group, bench.process(engine=engine)))
+    ticket = await bench.accept()
+    first = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.in_flight)
-    assert await bench.deliver(group) == Again(after_s=5)
+    assert await bench.deliver(ticket) == Again(after_s=5)
     assert await first is None
-    done = await bench.store.get(group.id)
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts, done.fence) == (State.DECIDED, 1, 1)
 
 
@@ -284,13 +284,13 @@ async def test_another_model_begins_the_ticket_again(bench):
     died = asyncio.Event()
     fail = lambda r: EngineFailed("x") if r.decoding.temperature == 0.9 and not died.is_set() else None  # noqa: E731
     bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
-    group = await bench.accept(await bench.photo(1))
-    await bench.deliver(group, bench.process(model="a" * 64))
-    assert len((await bench.store.get(group.id)).rollouts) > 0
+    ticket = await bench.accept(await bench.photo(1))
+    await bench.deliver(ticket, bench.process(model="a" * 64))
+    assert len((await bench.store.get(ticket.id)).rollouts) > 0
     died.set()
     bench.engine.requests.clear()
-    await bench.deliver(group, bench.process(model="b" * 64))
-    done = await bench.store.get(group.id)
+    await bench.deliver(ticket, bench.process(model="b" * 64))
+    done = await bench.store.get(ticket.id)
     assert done.pinned.model_digest == "b" * 64
     assert Counter(request.grammar for request in bench.engine.requests) == {SUMMARY_GRAMMAR: 1, VERDICT_GRAMMAR: 3}
 
@@ -301,20 +301,20 @@ async def test_guidance_that_changes_meanwhile_does_not_touch_a_begun_ticket(ben
     bench.guidance.approve(mission, before, expected=before.digest, by="test")
     died = asyncio.Event()
     bench.engine = ScriptedEngine(verdicts(), fail=lambda request: None if died.is_set() else EngineFailed("x"))
-    group = await bench.accept()
-    await bench.deliver(group)
+    ticket = await bench.accept()
+    await bench.deliver(ticket)
     after = edited(before, [WrittenRule(text="机柜空间不足时无需安装")])
     bench.guidance.approve(mission, after, expected=before.digest, by="test")
     died.set()
-    await bench.deliver(group)
-    assert (await bench.store.get(group.id)).pinned.guidance == before.digest
+    await bench.deliver(ticket)
+    assert (await bench.store.get(ticket.id)).pinned.guidance == before.digest
     other = await bench.accept()
     await bench.deliver(other)
     assert (await bench.store.get(other.id)).pinned.guidance == after.digest
 
 
 async def test_a_store_that_is_away_loses_nothing_that_was_worked_out(bench):
-    group = await bench.accept()
+    ticket = await bench.accept()
     update, refused = bench.store.update, Counter()
 
     async def moody(group_id, change, **options):
@@ -324,14 +324,14 @@ async def test_a_store_that_is_away_loses_nothing_that_was_worked_out(bench):
         return await update(group_id, change, **options)
 
     bench.store.update = moody
-    assert await bench.deliver(group) is None
-    done = await bench.store.get(group.id)
+    assert await bench.deliver(ticket) is None
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts, refused["n"]) == (State.DECIDED, 1, 5)
     assert bench.engine.answered == 1
 
 
 async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
-    group = await bench.accept()
+    ticket = await bench.accept()
     update, lost = bench.store.update, []
 
     async def lossy(group_id, change, **options):
@@ -343,20 +343,20 @@ async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
         return done
 
     bench.store.update = lossy
-    assert await bench.deliver(group) is None
-    done = await bench.store.get(group.id)
+    assert await bench.deliver(ticket) is None
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts, len(lost)) == (State.DECIDED, 1, 4)
-    assert await bench.names(group) == ["accepted", "started", "pinned", "wave", "finished"]
+    assert await bench.names(ticket) == ["accepted", "started", "pinned", "wave", "finished"]
     assert bench.watcher.finals == [("decided", "通过")]
 
 
 async def test_the_webhook_of_a_finished_ticket_is_queued_whoever_finished_it(bench):
-    group = await bench.accept(webhook="https://a.example.com/")
-    await bench.deliver(group)
-    assert list(bench.queue.notifying) == [group.job_id]
+    ticket = await bench.accept(webhook="https://a.example.com/")
+    await bench.deliver(ticket)
+    assert list(bench.queue.notifying) == [ticket.job_id]
     bench.queue.notifying.clear()  # the worker died before it could queue it, and the job came again
-    await bench.deliver(group)
-    assert list(bench.queue.notifying) == [group.job_id]
+    await bench.deliver(ticket)
+    assert list(bench.queue.notifying) == [ticket.job_id]
 
 
 async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
@@ -365,9 +365,9 @@ async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
     sampler = Sampler(waves=WAVES, evidence=EvidenceKind.SUMMARIES, adaptive=bench.adaptive)
     guidance = bench.guidance.in_force(mission_named(MISSION))
     Thresholds(bench.root).put(held, guidance, model=bench.model, sampler=sampler.digest)
-    group = await bench.accept()
-    await bench.deliver(group)
-    done = await bench.store.get(group.id)
+    ticket = await bench.accept()
+    await bench.deliver(ticket)
+    done = await bench.store.get(ticket.id)
     assert (done.state, done.outcome.verdict, done.outcome.threshold) == (State.NEEDS_REVIEW, Verdict.PASS, 0.99)
     assert done.outcome.review_reasons == ("below_threshold",)
     assert done.outcome.score < 0.99

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.platform.errors import GroupStateConflict, ReviewConflict
-from service.tickets.manage import ManageGroups
-from service.tickets.memory_store import MemoryGroupStore, MemoryQueue
-from service.tickets.ports import GroupObserver
+from service.platform.errors import ReviewConflict, TicketStateConflict
+from service.tickets.manage import ManageTickets
+from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
+from service.tickets.ports import TicketObserver
 from service.tickets.review import Risk, Shelf
 from service.tickets.review_queue import ReviewQueue, Wanted, place
 from service.tickets.ticket import State
@@ -17,7 +17,7 @@ from vqc.verdict import Verdict
 
 @pytest.fixture
 def store():
-    return MemoryGroupStore()
+    return MemoryTicketStore()
 
 
 def queue_at(store, **after) -> ReviewQueue:
@@ -32,7 +32,7 @@ async def walked(queue: ReviewQueue, wanted: Wanted, limit: int) -> list[str]:
     seen, after = [], None
     while True:
         page = await queue.page(wanted, after=after, limit=limit)
-        seen += [one.id for one in page.groups]
+        seen += [one.id for one in page.tickets]
         after = page.after
         if after is None:
             return seen
@@ -52,23 +52,23 @@ async def test_age_counts_from_acceptance_and_the_total_is_of_what_is_wanted(sto
     page = await queue_at(store, seconds=62, milliseconds=500).page(
         Wanted(older=timedelta(minutes=1)), after=None, limit=10
     )
-    assert ([one.id for one in page.groups], page.total) == ([ids[0], ids[2], ids[1]], 3)
+    assert ([one.id for one in page.tickets], page.total) == ([ids[0], ids[2], ids[1]], 3)
 
 
 async def test_the_next_ticket_is_the_one_behind_even_when_this_one_was_decided(store):
     ids = await filled(store, "!.!.")
     queue = queue_at(store, hours=1)
     first = await store.get(ids[2])
-    await ManageGroups(store, MemoryQueue(), GroupObserver()).review(
+    await ManageTickets(store, MemoryQueue(), TicketObserver()).review(
         first.id, verdict=Verdict.PASS, name="王工", note="", by=None
     )
     behind = await queue.page(Wanted(), after=place(await store.get(first.id)), limit=1)
-    assert [one.id for one in behind.groups] == [ids[1]]
+    assert [one.id for one in behind.tickets] == [ids[1]]
 
 
 async def test_who_looked_at_an_older_revision_does_not_overwrite(store):
     (one,) = await filled(store, "!")
-    manage = ManageGroups(store, MemoryQueue(), GroupObserver(), clock=lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    manage = ManageTickets(store, MemoryQueue(), TicketObserver(), clock=lambda: datetime(2026, 11, 24, tzinfo=UTC))
     given = {"name": "王工", "note": "", "by": None}
     decided = await manage.review(one, verdict=Verdict.FAIL, revision=0, **given)
     assert (decided.verdict, decided.revision) == (Verdict.FAIL, 1)
@@ -77,7 +77,7 @@ async def test_who_looked_at_an_older_revision_does_not_overwrite(store):
     back = await manage.review(one, verdict=None, revision=1, **given)
     assert (back.state, back.verdict, back.revision) == (State.NEEDS_REVIEW, None, 2)
     assert [review.verdict for review in back.reviews] == [Verdict.FAIL, None]
-    with pytest.raises(GroupStateConflict, match="not reviewed"):
+    with pytest.raises(TicketStateConflict, match="not reviewed"):
         await manage.review(one, verdict=None, revision=2, **given)
     again = await manage.review(one, verdict=Verdict.PASS, **given)
     assert (again.state, again.verdict) == (State.REVIEWED, Verdict.PASS)

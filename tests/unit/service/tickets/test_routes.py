@@ -10,7 +10,7 @@ import pytest
 
 from engine.scripted import ScriptedEngine
 from service.tickets.store import Event
-from service.tickets.ticket import Failure, Group, Outcome, State
+from service.tickets.ticket import Failure, Outcome, State, Ticket
 from service.web.auth import KeyRing, Scope, create_key, read_keys
 from tests.support import photos
 from tests.support.service_context import client_of, context_with
@@ -52,14 +52,14 @@ def outcome(*reasons: str) -> Outcome:
     )
 
 
-async def move(context, group_id: str, *steps) -> Group:
-    """Takes a group through steps as a worker would; the last one ends its run."""
+async def move(context, group_id: str, *steps) -> Ticket:
+    """Takes a ticket through steps as a worker would; the last one ends its run."""
     for step in steps:
         name = "finished" if step is steps[-1] else "step"
-        group = await context.tickets.store.update(
+        ticket = await context.tickets.store.update(
             group_id, lambda now, step=step, name=name: (step(now), [Event(name=name)])
         )
-    return group
+    return ticket
 
 
 def judged(*reasons):
@@ -67,13 +67,13 @@ def judged(*reasons):
 
 
 async def test_a_ticket_of_summaries_is_taken_and_queued(client, context):
-    group = await accepted(client)
-    assert (group["state"], group["verdict"], group["run"]) == ("queued", None, 1)
-    assert group["photos"] == [
+    ticket = await accepted(client)
+    assert (ticket["state"], ticket["verdict"], ticket["run"]) == ("queued", None, 1)
+    assert ticket["photos"] == [
         {"image_id": "image_1", "name": None, "digest": None, "summary": LINE, "given": True, "problem": None}
     ]
-    assert list(context.tickets.queue.judging) == [f"{group['id']}.1"]
-    assert (await client.get(f"/stage-b/groups/{group['id']}")).json() == group
+    assert list(context.tickets.queue.judging) == [f"{ticket['id']}.1"]
+    assert (await client.get(f"/stage-b/groups/{ticket['id']}")).json() == ticket
 
 
 async def test_photos_come_as_base64_and_summaries_beside_them(client, context):
@@ -87,10 +87,10 @@ async def test_photos_come_as_base64_and_summaries_beside_them(client, context):
             {"base64": base64.b64encode(data).decode(), "summary": LINE},
         ],
     }
-    group = await accepted(client, body)
-    assert [photo["summary"] for photo in group["photos"]] == [None, LINE]
-    assert (group["ticket_id"], group["evidence"]) == ("QC-1", "both")
-    kept = await context.tickets.submit._blobs.get(group["photos"][0]["digest"])
+    ticket = await accepted(client, body)
+    assert [photo["summary"] for photo in ticket["photos"]] == [None, LINE]
+    assert (ticket["ticket_id"], ticket["evidence"]) == ("QC-1", "both")
+    kept = await context.tickets.submit._blobs.get(ticket["photos"][0]["digest"])
     assert kept == data
 
 
@@ -150,7 +150,7 @@ async def test_a_form_that_cannot_be_read_is_refused_with_its_field(client, data
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-async def test_the_same_key_and_ticket_is_one_group_and_another_ticket_a_conflict(client, context):
+async def test_the_same_key_and_body_is_one_ticket_and_another_body_a_conflict(client, context):
     first = await accepted(client, **{"Idempotency-Key": "k1"})
     again = await accepted(client, **{"Idempotency-Key": "k1"})
     other = await accepted(client, **{"Idempotency-Key": "k2"})
@@ -174,8 +174,8 @@ async def test_the_same_files_under_another_boundary_are_the_same_ticket(client)
 async def test_a_replay_queues_a_ticket_whose_job_was_lost(client, context):
     await accepted(client, **{"Idempotency-Key": "k"})
     context.tickets.queue.judging.clear()
-    group = await accepted(client, **{"Idempotency-Key": "k"})
-    assert list(context.tickets.queue.judging) == [f"{group['id']}.1"]
+    ticket = await accepted(client, **{"Idempotency-Key": "k"})
+    assert list(context.tickets.queue.judging) == [f"{ticket['id']}.1"]
 
 
 async def test_a_full_queue_says_when_to_come_again(client, context):
@@ -188,7 +188,7 @@ async def test_a_full_queue_says_when_to_come_again(client, context):
 async def test_the_review_queue_is_paged_and_decided(client, context):
     ids = [(await accepted(client))["id"] for _ in range(5)]
     for group_id in ids:
-        await move(context, group_id, Group.claimed, judged("divided_vote"))
+        await move(context, group_id, Ticket.claimed, judged("divided_vote"))
     page = (await client.get("/stage-b/groups", params={"limit": 2})).json()
     assert (page["state"], page["total"], [one["id"] for one in page["groups"]]) == ("needs_review", 5, ids[:2])
     assert page["groups"][0]["machine_verdict"] == "通过"
@@ -210,8 +210,8 @@ async def test_the_review_queue_is_paged_and_decided(client, context):
 
 
 async def test_cancel_and_retry_follow_the_machine(client, context):
-    group = await accepted(client)
-    path = f"/stage-b/groups/{group['id']}"
+    ticket = await accepted(client)
+    path = f"/stage-b/groups/{ticket['id']}"
     refused = await client.post(f"{path}/retry")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:vqc:problem:group-state")
     assert "after 'queued' may come" in refused.json()["valid"]
@@ -220,12 +220,12 @@ async def test_cancel_and_retry_follow_the_machine(client, context):
     again = await client.post(f"{path}/retry")
     assert (again.status_code, again.json()["run"], again.json()["state"]) == (202, 2, "queued")
     failure = Failure(kind="EngineFailed", detail="no")
-    await move(context, group["id"], Group.claimed, lambda now: now.failed(now.fence, failure, datetime.now(UTC)))
+    await move(context, ticket["id"], Ticket.claimed, lambda now: now.failed(now.fence, failure, datetime.now(UTC)))
     dead = (await client.get("/stage-b/groups", params={"state": "failed"})).json()["groups"]
     assert dead[0]["failure"] == {"kind": "EngineFailed", "detail": "no"}
     assert (await client.post(f"{path}/retry")).json()["failure"] is None
     decided = await accepted(client)
-    await move(context, decided["id"], Group.claimed, judged())
+    await move(context, decided["id"], Ticket.claimed, judged())
     assert (await client.delete(f"/stage-b/groups/{decided['id']}")).status_code == 409
 
 
@@ -237,19 +237,19 @@ async def test_an_unknown_ticket_is_404(client, path):
 
 
 async def test_events_are_told_as_they_happen_and_end_with_the_run(client, context):
-    group = await accepted(client)
-    told = asyncio.create_task(client.get(f"/stage-b/groups/{group['id']}/events"))
+    ticket = await accepted(client)
+    told = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
     await asyncio.sleep(0.05)
     assert not told.done()
-    await move(context, group["id"], Group.claimed, judged())
+    await move(context, ticket["id"], Ticket.claimed, judged())
     names = [line for line in (await told).text.splitlines() if line.startswith("event: ")]
     assert names == ["event: accepted", "event: step", "event: finished"]
 
 
 async def test_events_go_on_behind_the_last_one_seen(client, context):
-    group = await accepted(client)
-    await move(context, group["id"], Group.claimed, judged())
-    path = f"/stage-b/groups/{group['id']}/events"
+    ticket = await accepted(client)
+    await move(context, ticket["id"], Ticket.claimed, judged())
+    path = f"/stage-b/groups/{ticket['id']}/events"
     whole = (await client.get(path)).text.split("\n\n")
     for place, event in enumerate(whole[:-1]):
         last = event.splitlines()[0].removeprefix("id: ")
@@ -260,8 +260,8 @@ async def test_events_go_on_behind_the_last_one_seen(client, context):
 
 
 async def test_a_draining_service_ends_its_streams(client, context):
-    group = await accepted(client)
-    told = asyncio.create_task(client.get(f"/stage-b/groups/{group['id']}/events"))
+    ticket = await accepted(client)
+    told = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
     await asyncio.sleep(0.05)
     context.web.admission.draining = True
     assert (await asyncio.wait_for(told, 5)).text.count("event: ") == 1
@@ -285,7 +285,7 @@ async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):
         group_id = answer.json()["id"]
         key_id = tokens[Scope.STAGE_B].split("_")[1]
         assert (await context.tickets.store.get(group_id)).submitted_by == key_id
-        await move(context, group_id, Group.claimed, judged("divided_vote"))
+        await move(context, group_id, Ticket.claimed, judged("divided_vote"))
         decision = {"verdict": "通过", "name": "王工"}
         path = f"/stage-b/groups/{group_id}/review"
         assert await status(Scope.STAGE_B, "POST", path, json=decision) == 403

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.judging.sampler import EvidenceKind
-from service.platform.errors import GroupStateConflict, Superseded
-from service.tickets.ticket import ACTIVE, TRANSITIONS, Failure, Group, GroupPhoto, Outcome, Pinned, Review, State
+from service.platform.errors import Superseded, TicketStateConflict
+from service.tickets.ticket import ACTIVE, TRANSITIONS, Failure, Outcome, Pinned, Review, State, Ticket, TicketPhoto
 from vqc.verdict import Verdict
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-NEW = Group(
+NEW = Ticket(
     id="g",
     mission="挡风板安装检查",
     evidence=EvidenceKind.SUMMARIES,
-    photos=(GroupPhoto(image_id="image_1", summary="无关图片"), GroupPhoto(image_id="image_2", digest="d" * 64)),
+    photos=(TicketPhoto(image_id="image_1", summary="无关图片"), TicketPhoto(image_id="image_2", digest="d" * 64)),
     accepted_at=NOW,
 )
 
@@ -40,48 +40,48 @@ def outcome(*reasons: str) -> Outcome:
 REVIEW = Review(verdict=Verdict.FAIL, name="王工", note="", reviewer="k", at=NOW, replaced=None)
 FAILURE = Failure(kind="EngineFailed", detail="no")
 STEPS = {
-    "claimed": Group.claimed,
-    "decided": lambda group: group.judged(group.fence, outcome(), NOW),
-    "to review": lambda group: group.judged(group.fence, outcome("divided_vote"), NOW),
-    "attempt failed": lambda group: group.attempt_failed(group.fence, FAILURE),
-    "given back": lambda group: group.given_back(group.fence),
-    "failed": lambda group: group.failed(group.fence, FAILURE, NOW),
-    "cancelled": lambda group: group.cancelled(NOW),
-    "retried": Group.retried,
-    "reviewed": lambda group: group.reviewed(REVIEW),
-    "taken back": lambda group: group.reviewed(replace(REVIEW, verdict=None)),
-    "sampled": lambda group: group.sampled(group.fence, ({"candidate_index": 0},)),
+    "claimed": Ticket.claimed,
+    "decided": lambda ticket: ticket.judged(ticket.fence, outcome(), NOW),
+    "to review": lambda ticket: ticket.judged(ticket.fence, outcome("divided_vote"), NOW),
+    "attempt failed": lambda ticket: ticket.attempt_failed(ticket.fence, FAILURE),
+    "given back": lambda ticket: ticket.given_back(ticket.fence),
+    "failed": lambda ticket: ticket.failed(ticket.fence, FAILURE, NOW),
+    "cancelled": lambda ticket: ticket.cancelled(NOW),
+    "retried": Ticket.retried,
+    "reviewed": lambda ticket: ticket.reviewed(REVIEW),
+    "taken back": lambda ticket: ticket.reviewed(replace(REVIEW, verdict=None)),
+    "sampled": lambda ticket: ticket.sampled(ticket.fence, ({"candidate_index": 0},)),
 }
 
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
 def test_no_order_of_steps_leaves_the_machine(names):
-    group = NEW
+    ticket = NEW
     for name in names:
         try:
-            after = STEPS[name](group)
-        except (GroupStateConflict, Superseded):
+            after = STEPS[name](ticket)
+        except (TicketStateConflict, Superseded):
             continue
-        assert after.state in TRANSITIONS[group.state] or after.state is group.state is State.RUNNING
-        assert after.fence >= group.fence
+        assert after.state in TRANSITIONS[ticket.state] or after.state is ticket.state is State.RUNNING
+        assert after.fence >= ticket.fence
         assert after.attempts >= 0
         assert (after.finished_at is not None) == after.finished
-        group = after
+        ticket = after
 
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
 def test_a_run_has_one_final_record(names):
-    group, finals = NEW, 0
+    ticket, finals = NEW, 0
     for name in names:
         try:
-            after = STEPS[name](group)
-        except (GroupStateConflict, Superseded):
+            after = STEPS[name](ticket)
+        except (TicketStateConflict, Superseded):
             continue
-        if after.run > group.run:
+        if after.run > ticket.run:
             finals = 0
-        finals += group.state in ACTIVE and after.state not in ACTIVE
+        finals += ticket.state in ACTIVE and after.state not in ACTIVE
         assert finals <= 1
-        group = after
+        ticket = after
 
 
 def test_a_claim_that_is_no_longer_in_force_changes_nothing():
@@ -106,8 +106,8 @@ def test_giving_back_costs_no_attempt_and_dying_does():
 def test_another_pin_drops_what_the_first_had_brought_but_not_what_came_along():
     one, two = (Pinned(model_alias="a", model_digest=d, guidance="g", sampler="s") for d in "12")
     begun = NEW.claimed().pinned_to(1, one)
-    photos = (begun.photos[0], GroupPhoto(image_id="image_2", digest="d" * 64, summary="x"))
-    begun = begun.summarised(1, (GroupPhoto(image_id="image_1", summary="无关图片", given=True), photos[1]))
+    photos = (begun.photos[0], TicketPhoto(image_id="image_2", digest="d" * 64, summary="x"))
+    begun = begun.summarised(1, (TicketPhoto(image_id="image_1", summary="无关图片", given=True), photos[1]))
     begun = begun.sampled(1, ({"candidate_index": 0},))
     assert begun.pinned_to(1, one) == begun
     again = begun.pinned_to(1, two)
@@ -125,11 +125,11 @@ def test_the_verdict_in_force_is_the_last_persons_else_the_machines():
 
 
 def test_a_refusal_says_what_may_follow():
-    with pytest.raises(GroupStateConflict, match="after 'queued' may come: cancelled, running"):
+    with pytest.raises(TicketStateConflict, match="after 'queued' may come: cancelled, running"):
         NEW.retried()
 
 
 def test_the_drawing_is_the_code():
-    page = (Path(__file__).parents[4] / "docs" / "groups.md").read_text("utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "tickets.md").read_text("utf-8")
     drawn = re.findall(r"^\s+(\w+) --> (\w+)", page, re.MULTILINE)
     assert {(a, b) for a, b in drawn} == {(a.value, b.value) for a, after in TRANSITIONS.items() for b in after}

@@ -9,12 +9,12 @@ import pytest
 import trustme
 
 from service.platform.errors import UrlRejected, WebhookFailed
-from service.tickets.memory_store import MemoryGroupStore
+from service.tickets.memory_store import MemoryTicketStore
 from service.tickets.notify import NotifyWebhook
-from service.tickets.ports import GroupObserver
-from service.tickets.ticket import Group
+from service.tickets.ports import TicketObserver
+from service.tickets.ticket import Ticket
 from service.tickets.webhook import SignedWebhook
-from tests.support.ticket_store_suite import ACCEPTED, group
+from tests.support.ticket_store_suite import ACCEPTED, ticket
 from tests.support.tls_server import tls_server
 
 SECRET = b"shared"
@@ -51,7 +51,7 @@ async def test_a_name_that_leads_inside_is_refused():
 
     notifier = SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"", resolve=inside)
     with pytest.raises(UrlRejected, match="public addresses"):
-        await notifier(replace(group(), webhook="https://hooks.example.com/"))
+        await notifier(replace(ticket(), webhook="https://hooks.example.com/"))
 
 
 @asynccontextmanager
@@ -74,8 +74,8 @@ async def receiver(*statuses: int):
         yield notifier, f"https://hooks.example.com:{port}/vqc", seen
 
 
-def finished(url: str) -> Group:
-    return group(webhook=url).cancelled(datetime.now(UTC))
+def finished(url: str) -> Ticket:
+    return ticket(webhook=url).cancelled(datetime.now(UTC))
 
 
 async def test_the_receiver_can_check_who_speaks():
@@ -84,7 +84,7 @@ async def test_the_receiver_can_check_who_speaks():
     ((headers, body),) = seen
     at_s, signed = (part.partition("=")[2] for part in headers["X-Vqc-Signature"].split(","))
     assert hmac.new(SECRET, f"{at_s}.".encode() + body, "sha256").hexdigest() == signed
-    assert headers["X-Vqc-Delivery"] == f"{group().id}.1"
+    assert headers["X-Vqc-Delivery"] == f"{ticket().id}.1"
     assert headers["Host"].startswith("hooks.example.com")
 
 
@@ -95,7 +95,7 @@ async def test_anything_but_success_is_worth_another_try(status):
             await notifier(finished(url))
 
 
-class Heard(GroupObserver):
+class Heard(TicketObserver):
     def __init__(self) -> None:
         self.delivered: list[bool] = []
 
@@ -105,7 +105,7 @@ class Heard(GroupObserver):
 
 async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
     async with receiver(500, 200, 500) as (notifier, url, seen):
-        store, heard = MemoryGroupStore(), Heard()
+        store, heard = MemoryTicketStore(), Heard()
         notify = NotifyWebhook(store=store, notifier=notifier, observer=heard)
         first = await store.create(finished(url), ACCEPTED, None)
         assert [await notify(first.job_id, last=False) for _ in range(2)] == [False, True]
@@ -119,8 +119,8 @@ async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
 
 async def test_a_run_that_is_not_finished_or_not_the_last_is_not_told():
     async with receiver() as (notifier, url, seen):
-        store = MemoryGroupStore()
-        notify = NotifyWebhook(store=store, notifier=notifier, observer=GroupObserver())
+        store = MemoryTicketStore()
+        notify = NotifyWebhook(store=store, notifier=notifier, observer=TicketObserver())
         again = await store.create(finished(url).retried(), ACCEPTED, None)
         assert await notify(f"{again.id}.1", last=False)
         assert await notify(again.job_id, last=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.tickets.schemas import GroupIn
+from service.tickets.schemas import TicketIn
 from trainer.evaluation.answers import LabelledPhoto, LabelledTicket
 from trainer.evaluation.evaluate import evaluate_model, load_labelled, score_answers
 from trainer.evaluation.page import write_report
@@ -108,7 +108,7 @@ def test_a_ticket_is_judged_from_what_it_holds_and_the_machines_verdict_counts(j
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
-            group = GroupIn.model_validate_json(request.content)
+            group = TicketIn.model_validate_json(request.content)
             assert (group.evidence, len(group.photos)) == (evidence, 2)
             assert [photo.summary for photo in group.photos] == [*(ticket.summaries or (None, None))]
             assert all((photo.base64 is None) == (evidence == "summaries") for photo in group.photos)

@@ -38,11 +38,11 @@ async def test_five_hundred_tickets_none_lost_none_twice(tmp_path):
                 await asyncio.sleep(0.2)
         tickets = Counter()
         for location in locations:
-            group = (await client.get(location)).json()
-            assert group["state"] in ("decided", "needs_review")
+            record = (await client.get(location)).json()
+            assert record["state"] in ("decided", "needs_review")
             events = (await client.get(f"{location}/events")).text
             assert events.count("event: finished") == 1
-            tickets[group["ticket_id"]] += 1
+            tickets[record["ticket_id"]] += 1
         assert len(tickets) == 500
         assert gauge(page, "vqc_groups_accepted_total") == 500
 
@@ -135,15 +135,15 @@ async def test_the_commands_submit_list_show_and_decide(tmp_path):
         photo = next(iter(sorted((ROOT / "deploy" / "demo" / "photos").glob("*.jpg"))))
         submit = ("stage-b", "submit", str(photo), "--mission", MISSION, "--summary", "无关图片", "--json")
         code, out, err = await vqc(*submit)
-        group = json.loads(out)
-        assert code == {"decided": 0, "needs_review": 3}[group["state"]]
+        record = json.loads(out)
+        assert code == {"decided": 0, "needs_review": 3}[record["state"]]
         assert err.splitlines()[0].startswith("accepted")
         assert err.splitlines()[-1].startswith("finished")
-        _, out, _ = await vqc("groups", "list", "--state", group["state"])
-        assert group["id"] in out
-        code, out, _ = await vqc("groups", "review", group["id"], "--verdict", "不通过", "--name", "王工")
+        _, out, _ = await vqc("groups", "list", "--state", record["state"])
+        assert record["id"] in out
+        code, out, _ = await vqc("groups", "review", record["id"], "--verdict", "不通过", "--name", "王工")
         assert (code, "王工: 不通过" in out) == (0, True)
-        code, _, err = await vqc("groups", "cancel", group["id"])
+        code, _, err = await vqc("groups", "cancel", record["id"])
         assert (code, "after 'reviewed' may come" in err) == (2, True)
         code, _, err = await vqc("groups", "show", "00")
         assert (code, "Unknown ticket" in err) == (2, True)

@@ -20,35 +20,35 @@ KILLED = -signal.SIGKILL
 @pytest.mark.parametrize("moment", ["after_stage_a", "mid_wave", "before_save", "before_ack"])
 async def test_a_worker_killed_between_two_steps(tmp_path, server, moment):
     async with stage_b(tmp_path, server) as bench:
-        groups = await bench.tickets(6, pictured=True)
+        tickets = await bench.tickets(6, pictured=True)
         dying = await bench.worker(moment)
         assert await asyncio.wait_for(dying.wait(), 30) == KILLED
-        saved = {group.id: group for group in await bench.records(groups) if group.finished}
+        saved = {ticket.id: ticket for ticket in await bench.records(tickets) if ticket.finished}
         await bench.worker()
-        done = await bench.judged_once(groups)
-        assert all(photo.summary is not None for group in done for photo in group.photos)
-        assert max(group.attempts for group in done) <= 2
-        assert [group for group in done if group.id in saved] == [*saved.values()]
+        done = await bench.judged_once(tickets)
+        assert all(photo.summary is not None for ticket in done for photo in ticket.photos)
+        assert max(ticket.attempts for ticket in done) <= 2
+        assert [ticket for ticket in done if ticket.id in saved] == [*saved.values()]
         assert bool(saved) is (moment == "before_ack")  # what was saved is acknowledged, and not done again
         await bench.emptied()
 
 
 async def test_one_of_two_workers_is_killed(tmp_path):
     async with stage_b(tmp_path) as bench:
-        groups = await bench.tickets(60)
+        tickets = await bench.tickets(60)
         victim, _ = await bench.worker("slow"), await bench.worker("slow")
         async with asyncio.timeout(30):
             while not (await bench.parts.store.counts())[State.RUNNING] > 20:
                 await asyncio.sleep(0.02)
         victim.kill()
-        done = await bench.judged_once(groups)
-        assert {group.attempts for group in done} == {1, 2}
+        done = await bench.judged_once(tickets)
+        assert {ticket.attempts for ticket in done} == {1, 2}
         await bench.emptied()
 
 
 async def test_a_worker_that_is_told_to_leave_hands_its_tickets_over(tmp_path):
     async with stage_b(tmp_path, lease_s=300) as bench:  # nothing would come back by its lease
-        groups = await bench.tickets(40)
+        tickets = await bench.tickets(40)
         leaving = await bench.worker("slow")
         async with asyncio.timeout(30):
             while not (await bench.parts.store.counts())[State.RUNNING]:
@@ -57,15 +57,15 @@ async def test_a_worker_that_is_told_to_leave_hands_its_tickets_over(tmp_path):
         assert await asyncio.wait_for(leaving.wait(), 20) == 0
         assert (await bench.parts.store.counts())[State.RUNNING] == 0
         await bench.worker()
-        done = await bench.judged_once(groups)
-        assert {group.attempts for group in done} == {1}
+        done = await bench.judged_once(tickets)
+        assert {ticket.attempts for ticket in done} == {1}
         await bench.emptied()
 
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_redis_is_killed_and_comes_back_from_its_file(tmp_path, server):
     async with stage_b(tmp_path, server) as bench:
-        groups = await bench.tickets(40)
+        tickets = await bench.tickets(40)
         await bench.worker("slow")
         async with asyncio.timeout(30):
             while not (await bench.parts.store.counts())[State.RUNNING]:
@@ -80,14 +80,14 @@ async def test_redis_is_killed_and_comes_back_from_its_file(tmp_path, server):
                 except RedisError:
                     pass
                 await asyncio.sleep(0.05)
-        done = await bench.judged_once(groups)
-        assert {group.attempts for group in done} == {1}  # the worker lived through it
+        done = await bench.judged_once(tickets)
+        assert {ticket.attempts for ticket in done} == {1}  # the worker lived through it
         await bench.emptied()
 
 
 async def test_an_engine_that_is_away_costs_no_ticket_and_no_attempt(tmp_path):
     async with stage_b(tmp_path) as bench:
-        groups = await bench.tickets(20)
+        tickets = await bench.tickets(20)
         socket = tmp_path / "engine.sock"
         elsewhere = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{socket}"}
         await bench.worker(None, **elsewhere)
@@ -100,8 +100,8 @@ async def test_an_engine_that_is_away_costs_no_ticket_and_no_attempt(tmp_path):
             *(sys.executable, str(ROOT / "tests" / "support" / "fake_vllm.py"), "--uds", str(socket)), cwd=ROOT
         )
         bench.processes.append(engine)
-        done = await bench.judged_once(groups)
-        assert {group.attempts for group in done} == {1}
+        done = await bench.judged_once(tickets)
+        assert {ticket.attempts for ticket in done} == {1}
         await bench.emptied()
 
 
@@ -112,8 +112,8 @@ async def test_a_poison_ticket_becomes_a_dead_letter_and_the_others_do_not_wait(
         await bench.worker("poison")
         (dead, *_) = await bench.judged_once([poison], (State.FAILED,))
         assert (dead.attempts, dead.failure.kind) == (3, "EngineFailed")
-        for group in await bench.judged_once(others):
-            assert group.finished_at < dead.finished_at
+        for ticket in await bench.judged_once(others):
+            assert ticket.finished_at < dead.finished_at
         await bench.emptied()
 
 
@@ -131,7 +131,7 @@ async def test_a_ticket_that_kills_every_worker_becomes_a_dead_letter(tmp_path):
 
 async def test_a_job_that_the_queue_lost_is_found_by_its_record(tmp_path):
     async with stage_b(tmp_path, lease_s=0.5) as bench:
-        groups = await bench.tickets(5)
+        tickets = await bench.tickets(5)
         await bench.parts.redis.delete(*[key async for key in bench.parts.redis.scan_iter("vqc-stage-b:*")])
         await bench.worker()
-        await bench.judged_once(groups)
+        await bench.judged_once(tickets)
