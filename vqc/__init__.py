@@ -1,1 +1,1 @@
-"""The domain language that trainer, registry and service must agree on. Pure Python, pydantic and Pillow."""
+"""The domain language that trainer, registry and service share. Pure Python with pydantic and Pillow."""

@@ -1,7 +1,6 @@
-"""What a photo shows: the dense caption, its description grammar and its reading order.
+"""The dense caption of a photo: its objects, the description grammar and the reading order.
 
-Owns: the values and their invariants. Leaves to others: how they are written (``vqc.codec``) and read back
-(``vqc.parser``).
+Owns the values and their invariants. ``vqc.codec`` writes them and ``vqc.parser`` reads them.
 """
 
 from __future__ import annotations
@@ -15,26 +14,26 @@ from vqc.errors import InvalidValue
 from vqc.geometry import NORM, Kind, Shape, SizeWH, canonical, reference_point, to_norm1000, to_pixels
 
 MAX_OBJECTS = 64
-"""Most objects of one caption."""
+"""Maximum number of objects in a caption."""
 
 MAX_DESC_LENGTH = 128
-"""Most characters of a description."""
+"""Maximum number of characters in a description."""
 
 SEPARATOR_CLASS = "[/,:]"
 """``/`` between levels, ``,`` inside a level, ``:`` between a name and its value."""
 
 VALUE_CLASS = r'[^\x00-\x20"/,:\\\x7f-\x9f]'
-"""A character of a value: anything but controls, spaces, separators and what JSON would have to escape."""
+"""A character of a value: anything except controls, spaces, separators and what JSON would have to escape."""
 
 DESC_PATTERN = f"(?:{VALUE_CLASS}(?: (?={VALUE_CLASS}))?|{SEPARATOR_CLASS})+"
-"""A description as a regular expression: values joined by separators, single spaces between two characters of a value."""
+"""A description as a regular expression: values joined by separators, with single spaces inside a value only."""
 
 _DESC = re.compile(DESC_PATTERN)
 _KIND_RANK = {kind: rank for rank, kind in enumerate(Kind)}
 
 
 def checked_desc(desc: object) -> str:
-    """The description, outer spaces stripped.
+    """The description, without surrounding spaces.
 
     >>> checked_desc(" BBU设备/华为,显示完整 ")
     'BBU设备/华为,显示完整'
@@ -54,7 +53,7 @@ def checked_desc(desc: object) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be written: JSON escapes can smuggle in half a surrogate pair, which cannot.
+    """Whether the text can be encoded: a JSON escape can contain half a surrogate pair, which cannot.
 
     >>> is_utf8("光纤"), is_utf8("\\ud800")
     (True, False)
@@ -68,7 +67,7 @@ def is_utf8(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionObject:
-    """One object: where it is and what it is. The shape is held in canonical form."""
+    """One object: its shape, in canonical form, and its description."""
 
     shape: Shape
     desc: str
@@ -78,7 +77,7 @@ class CaptionObject:
         object.__setattr__(self, "shape", canonical(self.shape))
 
     def to_norm1000(self, size_wh: SizeWH) -> CaptionObject:
-        """The object of a pixel-space photo of ``size_wh`` in norm1000."""
+        """The object of a pixel-space photo of ``size_wh``, in norm1000."""
         return CaptionObject(shape=to_norm1000(self.shape, size_wh), desc=self.desc)
 
     def to_pixels(self, size_wh: SizeWH) -> CaptionObject:
@@ -90,11 +89,11 @@ class CaptionObject:
 class DenseCaption:
     """The objects of one photo in norm1000 space (integers 0..1000), always in reading order.
 
-    Reading order: by y then x of each shape's reference point, then kind, coordinates and description, so that it
-    does not depend on the order in which objects were given.
+    Reading order: by y, then x of each shape's reference point, then kind, coordinates and description, so that it does
+    not depend on the order in which the objects were given.
 
     Raises:
-        InvalidValue: more than ``MAX_OBJECTS`` objects or a coordinate that is not an integer of 0..1000.
+        InvalidValue: more than ``MAX_OBJECTS`` objects, or a coordinate that is not an integer in 0..1000.
     """
 
     objects: tuple[CaptionObject, ...] = ()
@@ -109,12 +108,12 @@ class DenseCaption:
 
     @classmethod
     def from_pixels(cls, objects: Iterable[CaptionObject], size_wh: SizeWH) -> Self:
-        """The caption of a photo of ``size_wh`` pixels whose objects are given in pixel space."""
+        """The caption of a photo of ``size_wh`` pixels, from objects in pixel space."""
         return cls(tuple(item.to_norm1000(size_wh) for item in objects))
 
 
 def in_reading_order(objects: Iterable[CaptionObject]) -> list[CaptionObject]:
-    """The objects from top to bottom, then left to right, in whichever space they are."""
+    """The objects from top to bottom, then left to right, in any space."""
     return sorted(objects, key=_reading_key)
 
 

@@ -1,6 +1,6 @@
-"""Digests of everything that trainer and service must agree on (law 6).
+"""The contract: digests of everything that trainer and service must agree on (law 6).
 
-A checkpoint remembers the digests it was trained under; serving it under others would be a silent loss of accuracy.
+A checkpoint stores the digests it was trained under; serving it under others would silently cost accuracy.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from vqc.codec import render
 from vqc.geometry import MAX_LINE_POINTS, NORM, Kind, Shape
 from vqc.missions import missions
 
-_PROMPTED = {"name", "domain", "focus", "requirement"}
-"""The fields of a mission that the model is told; key items only judge what it wrote."""
+_PROMPT_FIELDS = {"name", "domain", "focus", "requirement"}
+"""The fields of a mission that are part of its prompts; key items only judge the answers."""
 
 MANIFEST = "vqc_manifest.json"
-"""The file in a checkpoint directory that names the digests it was trained under, as ``contract``."""
+"""The file in a checkpoint directory that stores the digests it was trained under, as ``contract``."""
 
-_RESPELLED = {  # grammar, 2026-11-24: ADR 0003
+_EQUIVALENT = {  # grammar, 2026-11-24: ADR 0003
     "bb4a866c1ba115a3022e2d6edbc8e6d8e715ae84c1bc2aa39041faebbc307b4a": (
         "0b67c6fe402de9b646aaed453c47419c407c61ba5d28551134cc00469f238804"
     ),
 }
-"""Digests of parts that were later spelled in another way and accept the same, by the digest of that spelling."""
+"""Digests of parts that were later written differently and accept the same, mapped to the new digest."""
 
 _SAMPLE = DenseCaption(
     (
@@ -52,7 +52,7 @@ def contract_digests() -> dict[str, str]:
     """The digest of each part of the contract, by name."""
     return {
         "prompts": digest(
-            [prompts.catalogue(), [mission.model_dump(include=_PROMPTED) for mission in missions().values()]]
+            [prompts.catalogue(), [mission.model_dump(include=_PROMPT_FIELDS) for mission in missions().values()]]
         ),
         "caption_codec": digest([render(_SAMPLE), DESC_PATTERN, MAX_OBJECTS, MAX_LINE_POINTS, NORM]),
         "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.SUMMARY_GRAMMAR, grammar.VERDICT_GRAMMAR]),
@@ -62,10 +62,10 @@ def contract_digests() -> dict[str, str]:
 
 
 def same_part(trained: str | None, running: str | None) -> bool:
-    """Whether the digest that a checkpoint names for one part is the running one, or an earlier spelling's of the same."""
-    return trained == running or (trained is not None and _RESPELLED.get(trained) == running)
+    """Whether a checkpoint's digest of one part is the running one, or an older equivalent of it."""
+    return trained == running or (trained is not None and _EQUIVALENT.get(trained) == running)
 
 
 def prompt_digest(prompt: prompts.Prompt) -> str:
-    """SHA-256 (hex) of one rendered prompt, as responses name it."""
+    """SHA-256 (hex) of one rendered prompt, as in responses."""
     return digest([prompt.system, prompt.before, prompt.after])

@@ -1,12 +1,12 @@
-"""The error tree of the product: every error a caller may see is a ``VqcError`` that carries data.
+"""The error tree of the product: every error for a caller is a ``VqcError`` that carries data.
 
     VqcError
-    ├── InvalidValue          a value that the caller can correct: which field, what was given, what is valid
-    │   ├── UnknownMission    a mission that no definition names
-    │   └── PhotoRejected     a photo that cannot be read or is over a limit (``reason`` is a closed set)
-    └── EngineError           drawn in ``engine.errors``
+    ├── InvalidValue          a value that the caller can correct: the field, the value, what is valid
+    │   ├── UnknownMission    a mission without a definition
+    │   └── PhotoRejected     a photo that cannot be read or exceeds a limit (``reason`` is a closed set)
+    └── EngineError           see ``engine.errors``
 
-Status codes live in ``service.web.problems`` alone.
+Only ``service.web.problems`` knows status codes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from enum import StrEnum
 
 
 class VqcError(Exception):
-    """Root of every error that this product raises on purpose. Travels between processes with its data."""
+    """Root of all errors that this product raises on purpose. Can be pickled with its data."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restored, (type(self), self.args, self.__dict__)
+        return _restore_error, (type(self), self.args, self.__dict__)
 
 
 class InvalidValue(VqcError):
     """A value that the caller can correct.
 
-    ``field`` is the dotted name the caller used, ``value`` what was given, ``valid`` says what would be accepted.
+    ``field`` is the caller's dotted name of it, ``value`` what was given, ``valid`` what would be accepted.
     """
 
     def __init__(self, field: str, value: object, valid: str) -> None:
@@ -37,7 +37,7 @@ class InvalidValue(VqcError):
 
 
 class UnknownMission(InvalidValue):
-    """A mission name that no definition has; ``valid`` names the nearest one first."""
+    """A mission name without a definition; ``valid`` lists the nearest name first."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         known = list(known)
@@ -77,8 +77,8 @@ def short_repr(value: object, limit: int = 120) -> str:
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-def _restored(kind: type[VqcError], args: tuple[object, ...], state: dict[str, object]) -> VqcError:
-    """The error as it was, without calling its constructor, whose arguments are not its message."""
+def _restore_error(kind: type[VqcError], args: tuple[object, ...], state: dict[str, object]) -> VqcError:
+    """Restores a pickled error without its constructor, whose arguments are not its message."""
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error

@@ -1,10 +1,10 @@
-"""Shapes on a photo and the two coordinate spaces they live in.
+"""Shapes on a photo, and their two coordinate spaces.
 
-Owns: the three shapes (``bbox_2d``, ``quad``, ``line``), their canonical form, the conversion between pixel space and
-norm1000 space. Leaves to others: affine maps and clipping (trainer), reading order of a whole caption (``vqc.caption``).
+Owns the three shapes (``bbox_2d``, ``quad``, ``line``), their canonical form, and the conversion between pixel space and
+norm1000 space. The trainer owns affine maps and clipping, ``vqc.caption`` the reading order.
 
-Edge convention (ADR 0002): a coordinate is a position on the plane, not a pixel index; a photo of W pixels spans
-x from 0 to W, so a horizontal flip is x' = W - x. Norm1000 divides that span into 1000 steps, whatever the size.
+Edge convention (ADR 0002): a coordinate is a position on the plane, not a pixel index; a photo of W pixels spans x from
+0 to W, so a horizontal flip is x' = W - x. Norm1000 divides that span into 1000 steps, whatever the size.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NORM = 1000
 """Largest coordinate of norm1000 space."""
 
 MAX_LINE_POINTS = 32
-"""Most points of a line, in every space."""
+"""Maximum number of points of a line, in every space."""
 
 Point = tuple[float, float]
 SizeWH = tuple[int, int]
 
 
 class Kind(StrEnum):
-    """The shape's key in a caption's JSON."""
+    """The kind of a shape; the value is its key in a caption's JSON."""
 
     BBOX = "bbox_2d"
     QUAD = "quad"
@@ -38,15 +38,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A box, quad or line as one flat tuple x1, y1, x2, y2, … in the space its owner names (px or norm1000).
+    """A box, quad or line as one flat tuple x1, y1, x2, y2, … in the space of its owner (px or norm1000).
 
-    A box holds its top-left and bottom-right corner, a quad four corners, a line 2..``MAX_LINE_POINTS`` points.
+    A box has its top-left and bottom-right corner, a quad four corners, a line 2..``MAX_LINE_POINTS`` points.
 
     >>> Shape(Kind.BBOX, (10, 20, 30, 40)).points
     ((10, 20), (30, 40))
 
     Raises:
-        InvalidValue: wrong number of coordinates, a coordinate that is not finite, or a box whose corners are swapped.
+        InvalidValue: wrong number of coordinates, a non-finite coordinate, or a box with swapped corners.
     """
 
     kind: Kind
@@ -64,20 +64,20 @@ class Shape:
 
     @classmethod
     def from_points(cls, kind: Kind, points: Iterable[Point]) -> Self:
-        """The shape with these corner points."""
+        """The shape with these points."""
         return cls(kind, tuple(v for point in points for v in point))
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """The same coordinates as (x, y) pairs."""
+        """The coordinates as (x, y) pairs."""
         return tuple(zip(self.xy[0::2], self.xy[1::2], strict=True))
 
 
 def canonical(shape: Shape) -> Shape:
-    """The one spelling of a shape that covers the same place: idempotent, free of the order points were given in.
+    """The canonical form of a shape: idempotent, and independent of the order in which points were given.
 
-    A quad starts at its top-most (then left-most) corner and runs clockwise on the screen; a line starts at its
-    left-most (then top-most) end. Boxes have one spelling already.
+    A quad starts at its top-most (then left-most) corner and runs clockwise on the screen; a line starts at its left-most
+    (then top-most) end. A box has only one form.
 
     >>> canonical(Shape(Kind.QUAD, (0, 10, 10, 10, 10, 0, 0, 0))).xy
     (0, 0, 10, 0, 10, 10, 0, 10)
@@ -90,14 +90,14 @@ def canonical(shape: Shape) -> Shape:
     if shape.kind is Kind.QUAD:
         area = _signed_area(points)
         spellings = _rotations(points) if area >= 0 else []
-        if area <= 0:  # a quad without area has no direction of its own: both are candidates
+        if area <= 0:  # a quad without area has no direction, so both are candidates
             spellings += _rotations(points[::-1])
         return Shape.from_points(shape.kind, min(spellings, key=lambda ps: [(y, x) for x, y in ps]))
     return shape
 
 
 def reference_point(shape: Shape) -> Point:
-    """The point of a canonical shape that decides its place in reading order: its first.
+    """The first point of a canonical shape; it decides the place in reading order.
 
     >>> reference_point(Shape(Kind.BBOX, (10, 20, 30, 40)))
     (10, 20)
@@ -130,7 +130,7 @@ def to_norm1000(shape: Shape, size_wh: SizeWH) -> Shape:
     >>> to_norm1000(Shape(Kind.BBOX, (100, 200, 300, 400)), (800, 600)).xy
     (125, 333, 375, 667)
     """
-    width, height = _checked(size_wh)
+    width, height = _require_size(size_wh)
     return Shape.from_points(shape.kind, ((_norm(x / width), _norm(y / height)) for x, y in shape.points))
 
 
@@ -140,7 +140,7 @@ def to_pixels(shape: Shape, size_wh: SizeWH) -> Shape:
     >>> to_pixels(Shape(Kind.BBOX, (125, 333, 375, 667)), (800, 600)).xy
     (100.0, 199.8, 300.0, 400.2)
     """
-    width, height = _checked(size_wh)
+    width, height = _require_size(size_wh)
     return Shape.from_points(shape.kind, ((x * width / NORM, y * height / NORM) for x, y in shape.points))
 
 
@@ -148,7 +148,7 @@ def _norm(fraction: float) -> int:
     return min(max(round(fraction * NORM), 0), NORM)
 
 
-def _checked(size_wh: SizeWH) -> SizeWH:
+def _require_size(size_wh: SizeWH) -> SizeWH:
     if min(size_wh) < 1:
         raise InvalidValue("size_wh", size_wh, "width and height must be at least 1 px")
     return size_wh

@@ -1,8 +1,8 @@
-"""The one canonical image: what trainer and service both take a photo to show (law 2).
+"""The canonical image: the form in which trainer and service show every photo to the model (law 2).
 
-Canonical means: EXIF orientation applied, alpha flattened on white, 8-bit RGB. Resizing is the model's processor's and
-happens once, downstream, for training and serving alike. A photo whose bytes decode to that already passes through
-byte for byte; any other is decoded and written again without loss.
+Canonical means: EXIF orientation applied, alpha flattened on white, 8-bit RGB. The model's processor resizes, once and
+equally in training and serving. A photo whose bytes decode to the canonical image already passes through unchanged; any
+other is decoded and re-encoded without loss.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from vqc.errors import PhotoReason, PhotoRejected
 from vqc.geometry import SizeWH
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ours is checked on the header, before decoding
+Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``_open`` checks ours in the header
 
 MEDIA_TYPES: Final = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-"""Accepted formats (Pillow's names) and their media types. MPO is what phones write for a JPEG with a second picture."""
+"""Accepted formats (Pillow's names) and their media types. Phones write MPO for a JPEG with a second picture."""
 
 POLICY: Final = {
     "orientation": "exif transposed",
@@ -30,7 +30,7 @@ POLICY: Final = {
     "mode": "RGB, 8 bit; 16-bit grey keeps its high byte",
     "resize": "by the model's processor only",
 }
-"""The rules of ``canonical_image`` in words; part of the contract digest, so a change of rules is a change of contract."""
+"""The rules of ``canonical_image``; part of the contract digest, so that changing them changes the contract."""
 
 MAX_ASPECT = 100
 MIN_SIDE_PX = 8
@@ -49,7 +49,7 @@ _OTHER_FORMATS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoLimits:
-    """The largest photo that is read: encoded bytes and decoded pixels."""
+    """The largest accepted photo: encoded bytes and decoded pixels."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
@@ -66,9 +66,9 @@ class EncodedPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalPhoto(EncodedPhoto):
-    """A photo that was checked: its bytes decode to the canonical image of ``size_wh``.
+    """A checked photo: its bytes decode to the canonical image of ``size_wh``.
 
-    ``passed_through``: the bytes are those that were given.
+    ``passed_through`` means that the bytes are the original ones.
     """
 
     size_wh: SizeWH
@@ -81,7 +81,7 @@ class CanonicalPhoto(EncodedPhoto):
 
 
 def canonical_image(image: Image.Image) -> Image.Image:
-    """The canonical RGB image of any Pillow image; the image itself, loaded, when it is canonical already.
+    """The canonical RGB image of any Pillow image; the image itself, loaded, if it is canonical already.
 
     Raises:
         OSError: the pixel data is truncated or broken (from Pillow).
@@ -101,22 +101,22 @@ def canonical_image(image: Image.Image) -> Image.Image:
 def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> CanonicalPhoto:
     """The canonical form of an encoded photo.
 
-    Costs a header read when the photo is canonical already, a decode and a lossless encode (PNG) when it is not.
+    Costs a header read if the photo is canonical already, otherwise a decode and a lossless encode (PNG).
 
     Raises:
         PhotoRejected: not a readable photo, or over ``limits``; never any other error.
     """
     limits = limits or PhotoLimits()
-    return photo_as_it_is(data, limits) or _converted(_opened(data, limits), data)
+    return passthrough_photo(data, limits) or _convert(_open(data, limits), data)
 
 
-def photo_as_it_is(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
-    """The photo that is canonical already, for the cost of a header read and a digest; None for one to be converted.
+def passthrough_photo(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
+    """The photo if it is canonical already, at the cost of a header read and a digest; None if it must be converted.
 
     Raises:
-        PhotoRejected: as ``canonical_photo``, except for what only decoding shows.
+        PhotoRejected: as ``canonical_photo``, except for errors that only decoding reveals.
     """
-    image = _opened(data, limits)
+    image = _open(data, limits)
     media_type = MEDIA_TYPES[str(image.format)]
     _check_complete(data, media_type)
     if image.mode != "RGB" or image.has_transparency_data or _orientation(image) != 1:
@@ -126,11 +126,13 @@ def photo_as_it_is(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
     )
 
 
-def _converted(image: Image.Image, data: bytes) -> CanonicalPhoto:
+def _convert(image: Image.Image, data: bytes) -> CanonicalPhoto:
     try:
         pixels = canonical_image(image)
     except (OSError, SyntaxError, ValueError, zlib.error, struct.error, EOFError) as error:
-        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), f"its pixels must be readable: {error}") from error
+        raise PhotoRejected(
+            PhotoReason.TRUNCATED, _byte_count(data), f"its pixels must be readable: {error}"
+        ) from error
     encoded = io.BytesIO()
     pixels.save(encoded, "PNG", compress_level=1)
     written = encoded.getvalue()
@@ -143,20 +145,22 @@ def _converted(image: Image.Image, data: bytes) -> CanonicalPhoto:
     )
 
 
-def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
-    """The image with its header read and checked, pixels not yet decoded."""
+def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
+    """The image with its header read and checked; pixels are not decoded yet."""
     if not data:
         raise PhotoRejected(PhotoReason.EMPTY, "0 bytes", _ACCEPTED)
     if len(data) > limits.max_bytes:
         raise PhotoRejected(
-            PhotoReason.TOO_MANY_BYTES, _described(data), f"at most {limits.max_bytes:,} bytes are read"
+            PhotoReason.TOO_MANY_BYTES, _byte_count(data), f"at most {limits.max_bytes:,} bytes are read"
         )
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
     except UnidentifiedImageError as error:
-        raise _unidentified(data) from error
+        raise _unidentified_error(data) from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError) as error:
-        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), f"its header must be readable: {error}") from error
+        raise PhotoRejected(
+            PhotoReason.TRUNCATED, _byte_count(data), f"its header must be readable: {error}"
+        ) from error
     width, height = image.size
     found = f"{image.format} of {width} × {height} px"
     if width * height > limits.max_pixels:
@@ -169,11 +173,11 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
     return image
 
 
-def _unidentified(data: bytes) -> PhotoRejected:
+def _unidentified_error(data: bytes) -> PhotoRejected:
     other = "HEIF" if data[4:8] == b"ftyp" else next((v for k, v in _OTHER_FORMATS.items() if data.startswith(k)), None)
     if other:
         return PhotoRejected(PhotoReason.UNSUPPORTED_FORMAT, f"{other} of {len(data):,} bytes", _ACCEPTED)
-    return PhotoRejected(PhotoReason.NOT_AN_IMAGE, _described(data), _ACCEPTED)
+    return PhotoRejected(PhotoReason.NOT_AN_IMAGE, _byte_count(data), _ACCEPTED)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -181,14 +185,16 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _check_complete(data: bytes, media_type: str) -> None:
-    """Raises ``PhotoRejected`` for a file that ends early, found from its structure without decoding it."""
+    """Raises ``PhotoRejected`` for a truncated file, detected from its structure without decoding."""
     complete = {"image/jpeg": _jpeg_is_complete, "image/png": _png_is_complete, "image/webp": _webp_is_complete}
     if not complete[media_type](data):
-        raise PhotoRejected(PhotoReason.TRUNCATED, _described(data), "the file must be complete and intact")
+        raise PhotoRejected(PhotoReason.TRUNCATED, _byte_count(data), "the file must be complete and intact")
 
 
 def _jpeg_is_complete(data: bytes) -> bool:
-    """Whether the end marker follows the scan. Entropy-coded data escapes FF, so FF D9 there can only be the end."""
+    """Whether the end marker follows the scan."""
+    # Walk the segments up to the start of scan, because a segment may contain FF D9 (a thumbnail is a whole JPEG). In the
+    # entropy-coded data after it FF is escaped, so FF D9 can only be the end.
     position = 2
     while data[position : position + 1] == b"\xff":
         marker = data[position + 1]
@@ -205,7 +211,7 @@ def _jpeg_is_complete(data: bytes) -> bool:
 
 
 def _png_is_complete(data: bytes) -> bool:
-    """Whether the chunks, checksums included, run through to IEND."""
+    """Whether all chunks are present, with valid checksums, up to IEND."""
     position, view = 8, memoryview(data)
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
@@ -222,5 +228,5 @@ def _webp_is_complete(data: bytes) -> bool:
     return int.from_bytes(data[4:8], "little") + 8 <= len(data)
 
 
-def _described(data: bytes) -> str:
+def _byte_count(data: bytes) -> str:
     return f"{len(data):,} bytes"

@@ -1,6 +1,6 @@
-"""The inspections an operator runs: their exact names, what each looks at and the words that tell whether it is met.
+"""The missions: their exact names, their focus, and the words that decide whether they are met.
 
-Owns the definitions and how they are read; ``service.domain.stage_b`` matches their words.
+Owns the definitions and their parsing; ``service.judging`` matches the words.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from vqc.errors import InvalidValue, UnknownMission
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
-"""What is matched as it stands: a name or token without spaces."""
+"""A name or token without spaces, matched literally."""
 
 
 class KeyItem(BaseModel):
-    """One thing that a ticket of the mission must show, and the words that say how it is.
+    """Something that a ticket of the mission must show, and the words that describe its state.
 
-    An item without tokens is met by being seen. ``seen_on`` names things whose descriptions also speak of the item,
-    as a BBU's says whether it needs a wind shield; there only the tokens count.
+    An item without tokens is met if it is seen. ``seen_on`` lists other objects whose descriptions also mention the item, as
+    a BBU's says whether it needs a wind shield; there only the tokens count.
 
     >>> KeyItem(name="电线", positive=("捆扎整齐",), negative=("分布散乱",)).words
     ('电线',)
@@ -40,7 +40,7 @@ class KeyItem(BaseModel):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Everything that the item is called."""
+        """All names of the item."""
         return (self.name, *self.synonyms)
 
     @model_validator(mode="after")
@@ -51,10 +51,10 @@ class KeyItem(BaseModel):
 
 
 class Mission(BaseModel):
-    """One inspection. ``focus`` goes into the prompts; ``requirement`` says what a passing ticket shows.
+    """One check. ``focus`` is part of the prompts; ``requirement`` says what a passing ticket shows.
 
-    ``key_items`` are what its tickets are judged by; a selected verdict that fewer than ``vote_threshold`` of the
-    ticket's parsed rollouts share is checked again.
+    Tickets are judged by ``key_items``. A verdict that fewer than ``vote_threshold`` of the ticket's parsed rollouts share is
+    reviewed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,7 +67,7 @@ class Mission(BaseModel):
     vote_threshold: float = Field(default=0.6, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _items_can_be_told_apart(self) -> Mission:
+    def _distinct_words(self) -> Mission:
         words = [word for item in self.key_items for word in item.words]
         if twice := {word for word in words if words.count(word) > 1}:
             raise ValueError(f"a word names one key item only, once: {', '.join(sorted(twice))}")
@@ -83,7 +83,7 @@ def missions() -> dict[str, Mission]:
 
 
 def load_missions(path: Path) -> dict[str, Mission]:
-    """Further missions by name from a YAML file written like ``vqc/missions.yaml``.
+    """Additional missions by name, from a YAML file in the format of ``vqc/missions.yaml``.
 
     >>> import tempfile
     >>> text = "[{name: 塔灯检查, domain: rru, focus: 塔灯, requirement: 塔灯亮, key_items: [{name: 塔灯}]}]"
@@ -94,7 +94,7 @@ def load_missions(path: Path) -> dict[str, Mission]:
     True
 
     Raises:
-        InvalidValue: a file that cannot be read or a field that is not valid; the message names both.
+        InvalidValue: an unreadable file or an invalid field; the message names both.
     """
     try:
         text = path.read_text("utf-8")
@@ -103,7 +103,7 @@ def load_missions(path: Path) -> dict[str, Mission]:
     further = _read(text, str(path))
     for name in further:
         if name in missions():
-            raise InvalidValue(f"{path}: name", name, "is a mission of the product already; take another name")
+            raise InvalidValue(f"{path}: name", name, "is a built-in mission; choose another name")
     return further
 
 
@@ -114,7 +114,7 @@ def mission_named(name: str) -> Mission:
     'bbu'
 
     Raises:
-        UnknownMission: no such mission; the message names the nearest.
+        UnknownMission: no such mission; the message names the nearest one.
     """
     try:
         return missions()[name]

@@ -1,8 +1,8 @@
-"""Reads a dense caption out of whatever a model wrote. Total: any text gives an outcome, never an exception.
+"""Reads a dense caption from a model's answer. Total: every text gives an outcome, never an exception.
 
-Accepts more than ``vqc.codec`` writes (nested pairs, other key order, text around the JSON, code fences) and says so:
-only text that the codec would write itself is ``PARSED``, anything else that yields a caption is ``REPAIRED`` with a
-list of what was dropped or mended.
+Accepts more than ``vqc.codec`` writes (nested pairs, other key order, text around the JSON, code fences). Only text that
+the codec would write is ``PARSED``; any other text with a caption is ``REPAIRED``, with a list of what was dropped or
+repaired.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vqc.geometry import NORM, Kind, Shape
 
 
 class Status(StrEnum):
-    """How reading ended."""
+    """The result of parsing."""
 
     PARSED = "parsed"
     REPAIRED = "repaired"
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionOutcome:
-    """What was read. ``caption`` is None exactly when the status is ``MALFORMED``; ``notes`` say what was mended."""
+    """The parsed caption, None exactly if the status is ``MALFORMED``; ``notes`` list the repairs."""
 
     status: Status
     caption: DenseCaption | None
@@ -39,7 +39,7 @@ class CaptionOutcome:
 
 @dataclass(slots=True)
 class CaptionReader:
-    """Reads an answer while it streams: each call returns the objects that have become complete.
+    """Parses an answer while it streams: each call returns the objects that have become complete.
 
     >>> reader = CaptionReader()
     >>> reader.feed('{"object_1": {"bbox_2d": [1, 2, 3')
@@ -56,17 +56,18 @@ class CaptionReader:
     _opened: bool = False
 
     def feed(self, delta: str) -> list[CaptionObject]:
-        """The objects that ``delta`` completes, in the order written. Cost grows with the delta, not with the text."""
+        """The objects that ``delta`` completes, in order. The cost is proportional to the delta, not to the text."""
         self.text += delta
         before = len(self.objects)
-        if "}" in delta or not self._opened:
+        if "}" in delta or not self._opened:  # only a brace can complete an object: most deltas cost nothing
             self._take_complete()
         return self.objects[before:]
 
     def outcome(self) -> CaptionOutcome:
-        """The outcome of the text so far, taken as the whole answer."""
+        """The outcome if the text so far is the whole answer."""
         if not self._opened:
             return CaptionOutcome(status=Status.MALFORMED, caption=None, notes=("no JSON object in the answer",))
+        # An object that is not JSON stops the member loop. Skip to the next object key: one bad object costs no others.
         while self._skip_unreadable():
             self._take_complete()
         caption = DenseCaption(tuple(self.objects))
@@ -84,7 +85,7 @@ class CaptionReader:
             self._take(key, value)
 
     def _skip_unreadable(self) -> bool:
-        """Whether another object begins after the one that cannot be read; moves to it."""
+        """Moves to the object after an unreadable one; returns whether there is one."""
         following = None if self.closed else _OBJECT_KEY.search(self.text, self._position + len(_OPENING_KEY))
         if following is None:
             return False
@@ -93,7 +94,7 @@ class CaptionReader:
         return True
 
     def _members(self) -> Iterator[tuple[str, object]]:
-        """The complete ``"key": value`` members after the position; advances it past each."""
+        """The complete ``"key": value`` members after the position, which advances past each."""
         if not self._opened:
             start = self.text.find("{")
             if start < 0:
@@ -107,7 +108,9 @@ class CaptionReader:
                 return
             try:
                 value, end = _DECODER.raw_decode(self.text, match.end())
-            except (ValueError, RecursionError):  # incomplete, not JSON, or a number of thousands of digits
+            except (ValueError, RecursionError):
+                # Incomplete, not JSON, nested too deeply, or a number of thousands of digits. A stream may still complete
+                # it, so the position stays; ``outcome`` decides what is unreadable for good.
                 return
             self._position = end
             yield match["key"], value
@@ -128,7 +131,7 @@ class CaptionReader:
 
 
 def parse(text: str) -> CaptionOutcome:
-    """The outcome of a whole answer.
+    """The outcome of a complete answer.
 
     >>> parse('{"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}').status
     <Status.PARSED: 'parsed'>
@@ -142,7 +145,7 @@ def parse(text: str) -> CaptionOutcome:
 
 
 def _object(value: object) -> tuple[CaptionObject, list[str]]:
-    """The object that one JSON value describes and what had to be mended in it. Raises ``InvalidValue``."""
+    """The object in a JSON value, and the repairs. Raises ``InvalidValue``."""
     if not isinstance(value, dict):
         raise InvalidValue("object", value, "must be a JSON object")
     kinds = [kind for kind in Kind if kind.value in value]

@@ -1,7 +1,7 @@
-"""The prompt catalogue: every word the model is told, shared by the trainer and the service.
+"""The prompt catalogue: every text of the prompts, shared by trainer and service.
 
-The words live in ``prompts.yaml``. A prompt puts the photos between two texts; for one photo the photo comes first, so
-that its cached prefix serves every mission; for a ticket the guidance comes last, so that editing it keeps the photos'
+The texts are in ``prompts.yaml``. A prompt puts the photos between two texts. For one photo, the photo comes first, so
+that its cached prefix serves every mission. For a ticket, the guidance comes last, so that editing it keeps the photos'
 cache.
 """
 
@@ -29,7 +29,7 @@ class Prompt:
     after: str
 
     def messages(self, images: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """The turn as chat messages with each photo under the key ``image``, as Hugging Face templates take them.
+        """The turn as chat messages with each photo under the key ``image``, in the format of Hugging Face templates.
 
         >>> dense_prompt().messages(["a.jpg"])[1]["content"][0]
         {'type': 'image', 'image': 'a.jpg'}
@@ -53,13 +53,13 @@ class Prompt:
 
 
 def dense_prompt() -> Prompt:
-    """The prompt that asks for every object of one photo."""
+    """The prompt for all objects of one photo."""
     words = catalogue()["dense"]
     return Prompt(system=words["system"], after=words["user"])
 
 
 def stage_a_prompt(mission: Mission) -> Prompt:
-    """The prompt that asks for one photo's line, seen with the mission's focus."""
+    """The prompt for one photo's line, with the mission's focus."""
     words = catalogue()["stage_a"]
     return Prompt(system=words["system"], after=words["user"].format(mission=mission.name, focus=mission.focus))
 
@@ -67,9 +67,9 @@ def stage_a_prompt(mission: Mission) -> Prompt:
 def stage_b_prompt(
     mission: Mission, summaries: Sequence[str] = (), guidance: Mapping[str, str] | None = None
 ) -> Prompt:
-    """The prompt that asks for a ticket's verdict: mission, (photos,) numbered summaries, then the rules in force.
+    """The prompt for a ticket's verdict: mission, (photos,) numbered summaries, then the active guidance.
 
-    ``guidance`` maps rule ids to rules and is written in the order given.
+    ``guidance`` maps rule ids to rules, in prompt order.
     """
     words = catalogue()["stage_b"]
     before = words["user"].format(mission=mission.name, focus=mission.focus, requirement=mission.requirement)

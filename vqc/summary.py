@@ -1,10 +1,10 @@
-"""The Stage-A line: what one photo shows, counted, on one line.
+"""The Stage-A line: the counted objects of one photo, on one line.
 
     BBU设备×1，光模块×3，线缆×2
     BBU设备/华为,显示完整×1，备注: 左侧遮挡
     无关图片
 
-Owns the value, how it is written and the total parser that reads it back.
+Owns the value, its text form and the total parser that reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vqc.errors import InvalidValue
 from vqc.parser import Status
 
 IRRELEVANT = "无关图片"
-"""The whole line for a photo that shows nothing of the installation."""
+"""The whole line of a photo without any part of the installation."""
 
 MAX_ITEMS = 32
 MAX_COUNT_DIGITS = 2
@@ -28,7 +28,7 @@ NOTE_PREFIX = "，备注: "
 ITEM_CLASS = r"[^\x00-\x20，×\x7f-\x9f]"
 """A character of an item: no controls, no spaces, neither the separator nor the count sign."""
 NOTE_CLASS = r"[^\x00-\x20\x7f-\x9f]"
-"""A character of a note; single spaces may stand between two."""
+"""A character of a note; a single space is allowed between two."""
 
 _ITEM = re.compile(f"({ITEM_CLASS}{{1,{ITEM_LENGTH}}})×([1-9][0-9]{{0,{MAX_COUNT_DIGITS - 1}}})")
 _NOTE = re.compile(f"(?=.{{1,{NOTE_LENGTH}}}$){NOTE_CLASS}(?: ?{NOTE_CLASS})*")
@@ -37,10 +37,10 @@ _LOOSE_ITEM = re.compile(r"(.+?)\s*(?:[×xX*✕]\s*([1-9]\d?))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What one photo shows: (description, count) in reading order, and a free note. No items means irrelevant.
+    """The objects of one photo: (description, count) in reading order, and a free note. No items means irrelevant.
 
     Raises:
-        InvalidValue: an item or note that the line cannot carry, or a note without items.
+        InvalidValue: an item or note that the line cannot represent, or a note without items.
     """
 
     items: tuple[tuple[str, int], ...] = ()
@@ -62,7 +62,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryOutcome:
-    """What was read. ``summary`` is None exactly when the status is ``MALFORMED``; ``notes`` say what was mended."""
+    """The parsed summary, None exactly if the status is ``MALFORMED``; ``notes`` list the repairs."""
 
     status: Status
     summary: Summary | None
@@ -102,7 +102,7 @@ def parse(text: str) -> SummaryOutcome:
 
 
 def summarise(caption: DenseCaption) -> Summary:
-    """The summary of a caption: equal descriptions merged and counted, in reading order of their first one.
+    """The summary of a caption: equal descriptions merged and counted, in reading order of their first occurrence.
 
     >>> from vqc.caption import CaptionObject
     >>> from vqc.geometry import Kind, Shape
@@ -130,7 +130,7 @@ def _strict(text: str) -> Summary | None:
 
 
 def _loose(text: str) -> SummaryOutcome:
-    """Mends what can be mended: spaces, ASCII commas and count signs, missing counts, more than one line."""
+    """Repairs spaces, ASCII commas and count signs, missing counts, and extra lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return SummaryOutcome(status=Status.MALFORMED, summary=None, notes=("the answer is empty",))

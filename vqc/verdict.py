@@ -3,7 +3,7 @@
     不通过
     理由: 挡风板缺失
 
-Owns the value, how it is written and the total parser that reads it back.
+Owns the value, its text form and the total parser that reads it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from vqc.parser import Status
 REASON_PREFIX = "理由: "
 REASON_LENGTH = 200
 REASON_CLASS = r"[^\x00-\x20\x7f-\x9f]"
-"""A character of a reason; single spaces may stand between two."""
+"""A character of a reason; a single space is allowed between two."""
 _REASON = re.compile(f"{REASON_CLASS}(?: ?{REASON_CLASS})*")
 
 
 class Verdict(StrEnum):
-    """Whether a ticket passes its mission's inspection."""
+    """Whether a ticket passes its mission."""
 
     PASS = "通过"
     FAIL = "不通过"
@@ -41,7 +41,7 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictAnswer:
-    """A verdict and why, in one line of at most ``REASON_LENGTH`` characters"""
+    """A verdict and its reason, one line of at most ``REASON_LENGTH`` characters."""
 
     verdict: Verdict
     reason: str
@@ -53,7 +53,7 @@ class VerdictAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictOutcome:
-    """What was read. ``answer`` is None exactly when the status is ``MALFORMED``; ``note`` says why or what was mended."""
+    """The parsed answer, None exactly if the status is ``MALFORMED``; ``note`` says why, or what was repaired."""
 
     status: Status
     answer: VerdictAnswer | None
@@ -70,7 +70,7 @@ def render(answer: VerdictAnswer) -> str:
 
 
 def parse(text: str) -> VerdictOutcome:
-    """The outcome of one rollout; total. Only the two-line form is read; a third state is malformed.
+    """The outcome of one rollout; total. Only the two-line form is accepted; a third verdict is malformed.
 
     >>> parse("不通过。\\n理由：挡风板缺失").answer
     VerdictAnswer(verdict=<Verdict.FAIL: '不通过'>, reason='挡风板缺失')

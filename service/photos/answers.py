@@ -18,7 +18,7 @@ from service.photos.schemas import (
 from service.web.problems import problem_of
 from service.web.schemas import ModelOut
 from vqc.caption import CaptionObject
-from vqc.codec import as_dict, numbered
+from vqc.codec import as_dict, objects_by_key
 from vqc.geometry import SizeWH
 from vqc.image import CanonicalPhoto
 from vqc.summary import render
@@ -35,7 +35,7 @@ def caption_out(result: CaptionResult, *, request_id: str, coordinates: Coordina
         prompt_digest=result.prompt_digest,
         photo=_photo_out(result.photo),
         coordinates=coordinates,
-        caption={key: ObjectOut.model_validate(value) for key, value in numbered(objects).items()},
+        caption={key: ObjectOut.model_validate(value) for key, value in objects_by_key(objects).items()},
         status=result.outcome.status.value,  # type: ignore[arg-type]
         truncated=result.outcome.truncated,
         notes=list(result.outcome.notes),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo, photo_as_it_is
+from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo, passthrough_photo
 
 PhotoSource = Callable[[], Awaitable[bytes]]
 """Brings one encoded photo when it is its turn."""
@@ -31,7 +31,7 @@ class PhotoReader:
 
     async def __call__(self, data: bytes) -> CanonicalPhoto:
         """The canonical photo. Raises ``PhotoRejected``."""
-        if len(data) <= AT_ONCE_BYTES and (photo := photo_as_it_is(data, self.limits)):
+        if len(data) <= AT_ONCE_BYTES and (photo := passthrough_photo(data, self.limits)):
             return photo
         return await asyncio.get_running_loop().run_in_executor(self._pool, canonical_photo, data, self.limits)
 

@@ -53,7 +53,7 @@ def test_a_truncated_caption_keeps_its_complete_objects(caption, data):
     complete = [
         n
         for n in range(1, len(caption.objects) + 1)
-        if codec.dumps(codec.numbered(caption.objects[:n]))[:-1] in text[:cut]
+        if codec.dumps(codec.objects_by_key(caption.objects[:n]))[:-1] in text[:cut]
     ]
     assert kept == caption.objects[: len(complete)]
 
