@@ -184,7 +184,7 @@ class ManagedEngine(Engine):
 
     @contextmanager
     def _track_request(self) -> Iterator[VllmClient]:
-        """Counts one request and provides the client; a failure is raised as what it says about the engine."""
+        """Counts one request and yields the client; turns a failure of this engine into the right error for the caller."""
         client = self._client
         if client is None:
             raise self._unavailable()

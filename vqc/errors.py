@@ -68,7 +68,7 @@ class PhotoRejected(InvalidValue):
 
 
 def short_repr(value: object, limit: int = 120) -> str:
-    """``repr`` of a value, cut so that a message never carries a whole payload.
+    """``repr`` of a value, truncated so that a message never contains a whole payload.
 
     >>> short_repr("x" * 500, 10)
     "'xxxxxxxxx…"

@@ -83,7 +83,7 @@ class BreakingLine:
 
 
 def shut(end: socket.socket) -> None:
-    """Ends a connection and whoever waits on it."""
+    """Closes a connection and wakes its waiters."""
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     end.close()

@@ -23,10 +23,10 @@ def test_the_engine_is_told_of_the_adapter_the_tower_and_the_rank(tmp_path):
     words = vllm_command(
         EngineSettings(model=Path("/models/base"), adapter=adapter, served_name="champion"), tmp_path / "s"
     )
-    told = dict(pairwise(words))
-    assert told["--max-lora-rank"] == "32"
-    assert json.loads(told["--lora-modules"]) == {"name": "champion", "path": str(tmp_path)}
-    assert told["--served-model-name"] == "champion-base"
+    flags = dict(pairwise(words))
+    assert flags["--max-lora-rank"] == "32"
+    assert json.loads(flags["--lora-modules"]) == {"name": "champion", "path": str(tmp_path)}
+    assert flags["--served-model-name"] == "champion-base"
     assert {"--enable-lora", "--enable-tower-connector-lora"} <= {*words}
 
 

@@ -20,8 +20,8 @@ VOCABULARY = {
 }
 
 
-class Told:
-    """A table that is told texts, as many times as they come."""
+class TaughtTable:
+    """A table that is taught whole texts, any number of times."""
 
     def __init__(self) -> None:
         self.table = DraftTable(kinds_of(VOCABULARY))
@@ -43,49 +43,49 @@ def encoded(text: str) -> list[int]:
 
 
 def test_nothing_is_guessed_before_it_was_seen_often_enough() -> None:
-    told = Told()
-    assert told.guess("箱门") == ""
-    told.learn("箱门开", 2)
-    assert told.guess("箱门") == ""
-    told.learn("箱门开")
-    assert told.guess("箱门") == "开"
+    table = TaughtTable()
+    assert table.guess("箱门") == ""
+    table.learn("箱门开", 2)
+    assert table.guess("箱门") == ""
+    table.learn("箱门开")
+    assert table.guess("箱门") == "开"
 
 
 def test_numbers_count_by_their_length() -> None:
-    told = Told()
+    table = TaughtTable()
     for first, second in ((17, 42), (28, 93), (55, 60), (71, 18), (90, 37)):
-        told.learn(f"箱[{first}, {second}]门")
-    assert told.guess("箱[34") == ", "  # what the next number is, nobody can know
-    assert told.guess("箱[34, 65") == "]门"
+        table.learn(f"箱[{first}, {second}]门")
+    assert table.guess("箱[34") == ", "  # the next number is unpredictable
+    assert table.guess("箱[34, 65") == "]门"
 
 
 def test_a_guess_ends_where_the_room_does() -> None:
-    told = Told()
-    told.learn("箱门开箱门开箱门开", 4)
-    assert told.guess("箱", room=2) == "门开"
-    assert told.guess("箱", room=0) == ""
+    table = TaughtTable()
+    table.learn("箱门开箱门开箱门开", 4)
+    assert table.guess("箱", room=2) == "门开"
+    assert table.guess("箱", room=0) == ""
 
 
 def test_the_longest_context_that_is_known_decides() -> None:
-    told = Told()
-    told.learn("关关关关箱门箱门开", 5)
-    told.learn("开开开开箱门箱门关", 5)
-    assert told.guess("关关关关箱门箱门") == "开"
-    assert told.guess("开开开开箱门箱门") == "关"
+    table = TaughtTable()
+    table.learn("关关关关箱门箱门开", 5)
+    table.learn("开开开开箱门箱门关", 5)
+    assert table.guess("关关关关箱门箱门") == "开"
+    assert table.guess("开开开开箱门箱门") == "关"
 
 
 def test_what_no_longer_holds_is_unlearnt() -> None:
-    told = Told()
-    told.learn("箱门开", 100)
-    told.learn("箱门关", 12)
-    assert told.guess("箱门") == "关"
+    table = TaughtTable()
+    table.learn("箱门开", 100)
+    table.learn("箱门关", 12)
+    assert table.guess("箱门") == "关"
 
 
 def test_rows_are_told_apart() -> None:
-    told = Told()
-    told.learn("箱门开", 4)
+    table = TaughtTable()
+    table.learn("箱门开", 4)
     rows = np.array([encoded("箱门开关"), encoded("开箱门关"), encoded("关关关关")], np.int32)
     ends, room = np.array([2, 3, 4], np.int32), np.array([8, 8, 8], np.int32)
-    drafts = told.table.drafts(rows, ends, room)
+    drafts = table.table.drafts(rows, ends, room)
     assert drafts[0] == encoded("开")
     assert drafts[2] == []

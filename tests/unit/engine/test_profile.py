@@ -149,8 +149,8 @@ def test_an_engine_drafts_unless_told_otherwise(hardware: profile.Profile) -> No
     command = vllm_command(usual, SOCKET)
     assert json.loads(flag(command, "--speculative-config"))["num_speculative_tokens"] == 8
     assert flag(command, "--scheduler-cls") == "engine.drafts.GreedyDrafts"
-    told = vllm_command(replace(usual, drafts=4), SOCKET)
-    assert json.loads(flag(told, "--speculative-config"))["num_speculative_tokens"] == 4
+    command = vllm_command(replace(usual, drafts=4), SOCKET)
+    assert json.loads(flag(command, "--speculative-config"))["num_speculative_tokens"] == 4
     assert "--speculative-config" not in vllm_command(replace(usual, drafts=0), SOCKET)
 
 

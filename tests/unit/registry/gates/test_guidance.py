@@ -29,7 +29,7 @@ def push_scored(registry: Registry, step: int, accuracy: float) -> str:
     return version
 
 
-def in_force(registry: Registry, version: str, tmp_path: Path) -> None:
+def promote_guidance(registry: Registry, version: str, tmp_path: Path) -> None:
     promote(registry, version, ALIAS, RULE, policy="f" * 64, cache=tmp_path / "cache")
 
 
@@ -67,10 +67,10 @@ def test_an_edited_record_is_refused(registry: Registry) -> None:
 
 def test_it_is_promoted_by_its_own_rules_and_rolled_back(registry: Registry, tmp_path: Path) -> None:
     first, better, worse = (push_scored(registry, step, score) for step, score in enumerate((0.8, 0.9, 0.85)))
-    in_force(registry, first, tmp_path)
-    in_force(registry, better, tmp_path)
+    promote_guidance(registry, first, tmp_path)
+    promote_guidance(registry, better, tmp_path)
     with pytest.raises(PromotionRefused, match="0.05 below the active version's 0.9"):
-        in_force(registry, worse, tmp_path)
+        promote_guidance(registry, worse, tmp_path)
     assert guidance_version(registry, ALIAS).digest == better
     assert rollback(registry, ALIAS).version == first
     with pytest.raises(NothingToRollBackTo):
@@ -83,7 +83,7 @@ def test_guidance_written_for_other_prompts_is_refused(
     version = push_scored(registry, 0, 0.8)
     monkeypatch.setattr("registry.gates.examine.contract_digests", lambda: contract_digests() | {"prompts": "0" * 64})
     with pytest.raises(PromotionRefused, match="another prompts"):
-        in_force(registry, version, tmp_path)
+        promote_guidance(registry, version, tmp_path)
 
 
 def test_models_and_guidance_do_not_mix(registry: Registry, push: Push, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_models_and_guidance_do_not_mix(registry: Registry, push: Push, tmp_path
 
 def test_what_is_listed_of_models_has_no_guidance_in_it(registry: Registry, push: Push, tmp_path: Path) -> None:
     model, guidance = push(1, GOOD), push_scored(registry, 0, 0.8)
-    in_force(registry, guidance, tmp_path)
+    promote_guidance(registry, guidance, tmp_path)
     registry.move("champion", model, expected=None)
     assert [version.digest for version in registry.versions()] == [model]
     assert registry.aliases() == {"champion": model}

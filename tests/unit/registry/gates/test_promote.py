@@ -184,7 +184,7 @@ def test_who_moves_the_alias_meanwhile_wins(desk: Desk, push: Push, monkeypatch:
     desk.promote(first)
 
     def corruption(registry: Registry, digest: str) -> list[Any]:
-        if digest == second:  # while its gates run, somebody else's promotion comes through
+        if digest == second:  # another promotion succeeds while its gates run
             monkeypatch.undo()
             desk.promote(third)
         return []

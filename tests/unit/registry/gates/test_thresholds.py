@@ -1,4 +1,4 @@
-"""A report against its rules: every limit, beside the version in force, and numbers that are none."""
+"""A report against its rules: every limit, relative to the active version, and values that are not numbers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from registry.gates.thresholds import check_report, value_at
 Report = dict[str, object]
 
 
-def messages(rule: ReportRule, report: Report | None, in_force: Report | None, *, first: bool = False) -> list[str]:
-    return [found.message for found in check_report("evaluation", rule, report, in_force, first=first)]
+def messages(rule: ReportRule, report: Report | None, active: Report | None, *, first: bool = False) -> list[str]:
+    return [found.message for found in check_report("evaluation", rule, report, active, first=first)]
 
 
 def rule(**limits: float) -> ReportRule:
