@@ -112,7 +112,7 @@ def smoke_serve(
     log.parent.mkdir(parents=True, exist_ok=True)
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # standard output is for the report
     attached, report = smoke_serve_version(
-        registry, version, questions, settings, cache=cache, log=log, say=lambda words: click.echo(words, err=True)
+        registry, version, questions, settings, cache=cache, log=log, on_step=lambda words: click.echo(words, err=True)
     )
     if as_json:
         print_json({"report": attached, **report})

@@ -34,7 +34,7 @@ from vqc.errors import InvalidValue
 if TYPE_CHECKING:
     from registry.core import Registry
 
-Progress = Callable[[str], None]
+OnStep = Callable[[str], None]
 """Receives a short description of the current step."""
 
 TIES = {"float32": 0.01, "auto": 0.5}
@@ -74,7 +74,7 @@ def smoke_serve_version(
     *,
     cache: Path,
     log: Path,
-    say: Progress = lambda _: None,
+    on_step: OnStep = lambda _: None,
 ) -> tuple[str, dict[str, object]]:
     """Smoke-serves the version that ``ref`` names and attaches the report; returns its digest and the report.
 
@@ -89,9 +89,9 @@ def smoke_serve_version(
             "version", ref, "must be a complete model: merge the adapter (`vqc-train export`) and push the result"
         )
     with registry.lease(found.digest, holder="smoke-serve"):
-        say("verifying every byte")
+        on_step("verifying every byte")
         model = registry.materialise(found.digest, cache)
-        report = {"version": found.digest, **smoke_serve(model, questions, settings, log=log, say=say)}
+        report = {"version": found.digest, **smoke_serve(model, questions, settings, log=log, on_step=on_step)}
         return attach_report(registry, found.digest, SMOKE_SERVE, report), report
 
 
@@ -101,7 +101,7 @@ def smoke_serve(
     settings: SmokeSettings,
     *,
     log: Path,
-    say: Progress = lambda _: None,
+    on_step: OnStep = lambda _: None,
 ) -> dict[str, object]:
     """Starts an engine, queries it and transformers, stops it, and returns the report of the comparison.
 
@@ -115,10 +115,10 @@ def smoke_serve(
     engine = EngineSettings(
         model=model, profile=settings.profile, max_model_len=settings.max_model_len, extra_args=("--dtype", dtype)
     )
-    say("starting the engine")
+    on_step("starting the engine")
     managed = ManagedEngine(engine, log_path=log)
-    answers = asyncio.run(_serve_and_ask(managed, questions, settings, say))
-    say("querying transformers")
+    answers = asyncio.run(_serve_and_ask(managed, questions, settings, on_step))
+    on_step("querying transformers")
     scored = _transformers(model, questions, answers, settings, dtype, "cuda" if gpu else "cpu")
     return {
         "schema": 1,
@@ -195,11 +195,11 @@ async def _serve_and_ask(
     managed: AbstractAsyncContextManager[Engine],
     questions: Sequence[GoldenQuestion],
     settings: SmokeSettings,
-    say: Progress,
+    on_step: OnStep,
 ) -> list[EngineAnswer]:
     try:
         async with managed as engine:
-            say(f"sending {2 * len(questions)} requests to the engine")
+            on_step(f"sending {2 * len(questions)} requests to the engine")
             return await engine_answers(engine, questions, settings.max_new_tokens, settings.timeout_s)
     except EngineError as error:
         raise SmokeServeFailed("the engine", error.reason) from error
