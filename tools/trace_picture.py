@@ -1,8 +1,8 @@
 """Draws one trace as a picture: ``python -m tools.trace_picture TRACE.jsonl > TRACE.svg``.
 
-A line of the file is a span: service, name, trace_id, span_id, parent_id, start_ns, end_ns, as
-``tests/e2e/test_prometheus_real.py`` keeps them in ``output/``. A row per span, within what called it; the bar says when, the
-colour who.
+A line of the file is a span: service, name, trace_id, span_id, parent_id, start_ns, end_ns;
+``tests/e2e/test_prometheus_real.py`` writes such a file to ``output/``. Each span is a row below its caller; the bar is its
+time, the colour its service.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Span:
 
 
 def rows(spans: Sequence[Span]) -> list[tuple[int, Span]]:
-    """The spans with their depth, each below what called it, by their beginning."""
+    """The spans with their depth, each below its caller, ordered by start."""
     known = {span.span_id for span in spans}
 
     def below(parent_id: str | None, depth: int) -> Iterator[tuple[int, Span]]:

@@ -22,7 +22,7 @@ from loadtest.load.pairs import Level, PairMeasurement, PairPlan, Side, SideFigu
 from loadtest.load.windows import WindowResult, measure_window
 from loadtest.process_usage import ProcessUsage
 from loadtest.quantiles import quantile
-from loadtest.suites.gateway import GatewayPlan, GatewayReport, GatewayRow, TreeRow
+from loadtest.suites.gateway_rows import GatewayPlan, GatewayReport, GatewayRow, TreeRow
 from loadtest.targets.api import running_api
 from loadtest.targets.server import RunningServer
 from loadtest.targets.stub_engine import running_stub_engine

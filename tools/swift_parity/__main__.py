@@ -1,4 +1,4 @@
-"""Prints the comparison with ms-swift as tables; exit status 1 if anything differs that is not known to.
+"""Prints the comparison with ms-swift as tables; exit code 1 if there is an unexpected difference.
 
 .venv-swift/bin/python -m tools.swift_parity [--checkpoint DIR]
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.swift_parity.compare import RESAMPLED, Row, surprises
+from tools.swift_parity.compare import RESAMPLED, ParityRow, unexpected_differences
 from tools.swift_parity.samples import Case, Fit, cases
 
 PACKAGES = ("ms-swift", "qwen-vl-utils", "torch", "torchvision", "transformers", "pillow")
@@ -22,7 +22,7 @@ HEAD = ("sample", "tokens", "ms-swift's", "pixels, max (mean)", "our loss", "ms-
 
 
 def main() -> int:
-    """Runs both sides on the same samples; the exit status."""
+    """Runs both sides on the same samples; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.swift_parity", description="Compare this trainer with ms-swift."
     )
@@ -31,46 +31,46 @@ def main() -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # ms-swift's
     with tempfile.TemporaryDirectory() as scratch:
-        found = _compared(arguments.checkpoint or _tiny(Path(scratch) / "tiny"), Path(scratch) / "samples")
-    for sentence in found:
+        differences = _compare(arguments.checkpoint or _tiny(Path(scratch) / "tiny"), Path(scratch) / "samples")
+    for sentence in differences:
         print(f"unexpected: {sentence}", file=sys.stderr)
-    print("\n" + (f"{len(found)} unexpected differences" if found else "no unexpected difference"))
-    return 1 if found else 0
+    print("\n" + (f"{len(differences)} unexpected differences" if differences else "no unexpected difference"))
+    return 1 if differences else 0
 
 
-def _compared(checkpoint: Path, directory: Path) -> list[str]:
+def _compare(checkpoint: Path, directory: Path) -> list[str]:
     from tools.swift_parity.ours import Ours
     from tools.swift_parity.theirs import MsSwift
 
     samples, ours, theirs = cases(directory), Ours(checkpoint), MsSwift(checkpoint)
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
 
-    def row(case: Case) -> Row:
-        return Row(
+    def row(case: Case) -> ParityRow:
+        return ParityRow(
             name=case.name,
             fit=case.fit,
-            ours=ours.seen(case),
-            theirs=theirs.seen(case),
+            ours=ours.model_input(case),
+            theirs=theirs.model_input(case),
             loss=ours.loss([case]),
             loss_answer=theirs.loss([case], newline=False),
             loss_newline=theirs.loss([case], newline=True),
         )
 
     with theirs.limits_of_the_checkpoint():
-        told = [row(case) for case in samples]
+        limited = [row(case) for case in samples]
         batch = ours.loss(samples), theirs.loss(samples, newline=False), theirs.loss(samples, newline=True)
-    alone = [row(case) for case in samples if case.fit in (Fit.OVER, Fit.UNDER)]
-    print("\nms-swift with the checkpoint's pixel limits:", *table(told, batch), sep="\n")
-    print("\nms-swift with its own limits, photos outside the checkpoint's:", *table(alone), sep="\n")
-    found = [sentence for row in told for sentence in surprises(row, theirs.newline, limits=True)]
-    found += [sentence for row in alone for sentence in surprises(row, theirs.newline, limits=False)]
+    unlimited = [row(case) for case in samples if case.fit in (Fit.OVER, Fit.UNDER)]
+    print("\nms-swift with the checkpoint's pixel limits:", *table(limited, batch), sep="\n")
+    print("\nms-swift with its own limits, photos outside the checkpoint's:", *table(unlimited), sep="\n")
+    found = [sentence for row in limited for sentence in unexpected_differences(row, theirs.newline, limits=True)]
+    found += [sentence for row in unlimited for sentence in unexpected_differences(row, theirs.newline, limits=False)]
     if not abs(batch[0] - batch[1]) <= RESAMPLED.loss:
         found.append(f"the loss of all samples in one batch, {batch[0]:.6f}, differs from {batch[1]:.6f}")
     return found
 
 
-def table(rows: Iterable[Row], batch: tuple[float, float, float] | None = None) -> list[str]:
-    """Lines of a Markdown table: one row a sample, then the losses of all of them as one batch."""
+def table(rows: Iterable[ParityRow], batch: tuple[float, float, float] | None = None) -> list[str]:
+    """Lines of a Markdown table: one row per sample, then the losses of all samples as one batch."""
     lines = [HEAD, ("---",) * len(HEAD)]
     for row in rows:
         pixels = "–" if row.levels is None else f"{row.levels:.0f} ({row.mean_levels:.4f})"

@@ -1,4 +1,4 @@
-"""What differs between two encodings of a sample, and which differences are known.
+"""The differences between two encodings of a sample, and which of them are expected.
 
 Needs neither torch nor ms-swift. Axes: N patches, X values of a patch (channels × frames × pixels), -1 to 1.
 """
@@ -18,8 +18,8 @@ GREY_LEVELS = 127.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What a model gets of a sample: token ids, labels (-100: not trained) and float32 patches pixels_NX."""
+class ModelInput:
+    """A sample as a model receives it: token ids, labels (-100: not trained) and float32 patches pixels_NX."""
 
     ids: Sequence[int]
     labels: Sequence[int]
@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The largest differences that are no surprise: pixels in grey levels (maximum and mean), loss in nats a token."""
+    """The largest expected differences: pixels in grey levels (maximum and mean), loss in nats per token."""
 
     levels: float
     mean_levels: float
@@ -41,21 +41,21 @@ RESAMPLED = Bounds(levels=4.5, mean_levels=0.2, loss=5e-4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ParityRow:
     """A sample in both trainers. ``loss`` is ours, ``loss_answer`` and ``loss_newline`` ms-swift's without and with
-    the newline. ``levels`` and ``mean_levels`` are None where there are no pixels or another number of them."""
+    the newline. ``levels`` and ``mean_levels`` are None without pixels, and if their numbers differ."""
 
     name: str
     fit: Fit
-    ours: Seen
-    theirs: Seen
+    ours: ModelInput
+    theirs: ModelInput
     loss: float
     loss_answer: float
     loss_newline: float
 
     @property
-    def same_tokens(self) -> bool:
-        """ms-swift's ids are ours and one more."""
+    def has_same_tokens(self) -> bool:
+        """Whether ms-swift's ids are ours and one more."""
         return list(self.theirs.ids[:-1]) == list(self.ours.ids)
 
     @property
@@ -77,27 +77,27 @@ class Row:
         return np.abs(ours - theirs) * GREY_LEVELS
 
 
-def known(fit: Fit, *, limits: bool) -> Bounds | None:
-    """The bounds of a sample's differences; None where another number of tokens is the known difference.
+def expected_bounds(fit: Fit, *, limits: bool) -> Bounds | None:
+    """The bounds of a sample's differences; None if a different number of tokens is expected.
 
-    ``limits`` says that ms-swift was told the checkpoint's pixel limits. It has its own otherwise: 4 and 16,384 tokens.
+    With ``limits``, ms-swift uses the checkpoint's pixel limits; otherwise its own: 4 and 16,384 tokens.
     """
     if fit in (Fit.UNTOUCHED, Fit.NONE):
         return EXACT
     return RESAMPLED if limits or fit is Fit.ROUNDED else None
 
 
-def surprises(row: Row, newline: int, *, limits: bool) -> list[str]:
-    """What is not as known, one sentence each. ``newline`` is the token that ms-swift trains after ``<|im_end|>``."""
+def unexpected_differences(row: ParityRow, newline: int, *, limits: bool) -> list[str]:
+    """The unexpected differences, a sentence each. ``newline`` is the token that ms-swift trains after ``<|im_end|>``."""
     found = []
-    if trained(row.theirs) != [*trained(row.ours), newline]:
+    if trained_labels(row.theirs) != [*trained_labels(row.ours), newline]:
         found.append("ms-swift does not train exactly our labels and one newline")
-    bounds = known(row.fit, limits=limits)
+    bounds = expected_bounds(row.fit, limits=limits)
     if bounds is None:
-        if row.same_tokens:
+        if row.has_same_tokens:
             found.append("the tokens are the same, though ms-swift has limits of its own")
         return [f"{row.name}: {sentence}" for sentence in found]
-    if not row.same_tokens:
+    if not row.has_same_tokens:
         found.append(f"{len(row.ours.ids)} tokens of ours are not the first of ms-swift's {len(row.theirs.ids)}")
     elif list(row.theirs.labels[:-1]) != list(row.ours.labels):
         found.append("the same tokens are labelled differently")
@@ -110,6 +110,6 @@ def surprises(row: Row, newline: int, *, limits: bool) -> list[str]:
     return [f"{row.name}: {sentence}" for sentence in found]
 
 
-def trained(seen: Seen) -> list[int]:
-    """The labels that count."""
-    return [label for label in seen.labels if label != IGNORED]
+def trained_labels(model_input: ModelInput) -> list[int]:
+    """The labels of trained tokens."""
+    return [label for label in model_input.labels if label != IGNORED]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.swift_parity.compare import Seen
+from tools.swift_parity.compare import ModelInput
 from tools.swift_parity.samples import Case
 from trainer.model import network
 from trainer.model.collate import pack_samples
@@ -25,11 +25,11 @@ class Ours:
         ).eval()
         self._facts = self._net.facts(self.encoder.pad_token)
 
-    def seen(self, case: Case) -> Seen:
-        """What the model gets of the sample."""
+    def model_input(self, case: Case) -> ModelInput:
+        """The sample as the model receives it."""
         encoded = self.encoder.encode(case.example)
         pixels = self._net.pixel_values(torch.from_numpy(encoded.levels)).numpy() if encoded.grids else _NOTHING
-        return Seen(ids=encoded.input_ids_T.tolist(), labels=encoded.labels_T.tolist(), pixels_NX=pixels)
+        return ModelInput(ids=encoded.input_ids_T.tolist(), labels=encoded.labels_T.tolist(), pixels_NX=pixels)
 
     @torch.no_grad()
     def loss(self, cases: Sequence[Case]) -> float:

@@ -1,4 +1,4 @@
-"""Sixteen samples of every task: photos within, under and over the tiny checkpoint's pixel limits, and none at all."""
+"""Sixteen samples of all tasks: photos within, under and over the tiny checkpoint's pixel limits, and no photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vqc.geometry import SizeWH
 
 
 class Fit(StrEnum):
-    """What the checkpoint's processor must do to a sample's photos."""
+    """How a sample's photos lie to the pixel limits of the checkpoint's processor."""
 
     UNTOUCHED = "within the limits, sides multiples of 32 px"
     ROUNDED = "within the limits, other sides"
@@ -28,7 +28,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One sample as this trainer's data set makes it, and the files of its photos."""
+    """One sample of this trainer's data set, and the files of its photos."""
 
     name: str
     fit: Fit
@@ -60,19 +60,19 @@ TICKET_MISSION, TICKET_SIZE_WH = "挡风板安装检查", (512, 384)
 
 
 def cases(directory: Path) -> list[Case]:
-    """The samples, their photos and ``data.jsonl`` written to ``directory``; the same every time."""
+    """Writes the photos and ``data.jsonl`` to ``directory`` and returns the samples, the same every time."""
     directory.mkdir(parents=True, exist_ok=True)
-    made = [*_photos(directory), *_tickets(directory)]
+    parts = [*_photos(directory), *_tickets(directory)]
     path = directory / "data.jsonl"
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for *_, line, _ in made), "utf-8")
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for *_, line, _ in parts), "utf-8")
     dataset = SampleDataset(path, shuffle=False)
-    return [Case(name=name, fit=fit, example=dataset[n], files=files) for n, (name, fit, _, files) in enumerate(made)]
+    return [Case(name=name, fit=fit, example=dataset[n], files=files) for n, (name, fit, _, files) in enumerate(parts)]
 
 
-_Made = tuple[str, Fit, dict[str, object], tuple[Path, ...]]
+_CaseParts = tuple[str, Fit, dict[str, object], tuple[Path, ...]]
 
 
-def _photos(directory: Path) -> Iterator[_Made]:
+def _photos(directory: Path) -> Iterator[_CaseParts]:
     for number, (fit, size_wh, task) in enumerate(PHOTOS):
         scene = draw_scene(number, size_wh=size_wh)
         file = directory / f"{number}.jpg"
@@ -81,7 +81,7 @@ def _photos(directory: Path) -> Iterator[_Made]:
         yield f"{task} {width} × {height}", fit, {**record(scene, file.name), "task": task}, (file,)
 
 
-def _tickets(directory: Path) -> Iterator[_Made]:
+def _tickets(directory: Path) -> Iterator[_CaseParts]:
     for number, (fit, content) in enumerate(TICKETS):
         ticket = draw_ticket(number, TICKET_MISSION, size_wh=TICKET_SIZE_WH)
         files = tuple(directory / f"ticket-{number}-{n}.jpg" for n in range(len(ticket.photos) * ("photos" in content)))

@@ -1,1 +1,1 @@
-"""The trainer's figures on GPUs, against ms-swift on one and over two: run.sh says how."""
+"""The trainer's speed on GPUs: on one, beside ms-swift, and on two; ``run.sh`` says how."""

@@ -1,4 +1,4 @@
-"""Records that both trainers read: photos of 1024 × 768 and answers of about 300 tokens.
+"""Writes records for both trainers: photos of 1024 × 768 and answers of about 300 tokens.
 
     python -m tools.train_bench.data CHECKPOINT OUT [--records 192] [--size 1024x768]
 
@@ -20,25 +20,27 @@ ANSWER = 300
 DRAWN, UNIQUE = 96, 32
 
 
-def write(checkpoint: Path, out: Path, *, records: int, size_wh: tuple[int, int], answer: int = ANSWER) -> float:
-    """The mean number of trained tokens of the records, which are those nearest to ``answer``, by turns."""
+def write_records(
+    checkpoint: Path, out: Path, *, records: int, size_wh: tuple[int, int], answer: int = ANSWER
+) -> float:
+    """Writes the scenes whose answers are nearest to ``answer`` tokens, repeatedly; the mean number of trained tokens."""
     path = write_dataset(out, seed=1, count=DRAWN, size_wh=size_wh, workers=usable_cores())
     lines = path.read_text("utf-8").splitlines()
     encoder, dataset = Encoder.load(checkpoint), SampleDataset(path, shuffle=False)
     examples = [dataset[n] for n in range(len(lines))]
     trained = [int((encoder.encode(example).labels_T != IGNORED).sum()) for example in examples]
     chosen = sorted(range(len(lines)), key=lambda n: abs(trained[n] - answer))[:UNIQUE]
-    turns = [chosen[n % len(chosen)] for n in range(records)]
-    (out / "ours.jsonl").write_text("".join(lines[n] + "\n" for n in turns), "utf-8")
+    order = [chosen[n % len(chosen)] for n in range(records)]
+    (out / "ours.jsonl").write_text("".join(lines[n] + "\n" for n in order), "utf-8")
     swift = []
-    for n in turns:
+    for n in order:
         prompt = examples[n].prompt
-        said = (("system", prompt.system), ("user", prompt.before + "<image>" + prompt.after))
-        messages = [{"role": role, "content": text} for role, text in (*said, ("assistant", examples[n].answer))]
+        turns = (("system", prompt.system), ("user", prompt.before + "<image>" + prompt.after))
+        messages = [{"role": role, "content": text} for role, text in (*turns, ("assistant", examples[n].answer))]
         images = [str((out / json.loads(lines[n])["images"][0]).resolve())]
         swift.append(json.dumps({"messages": messages, "images": images}, ensure_ascii=False) + "\n")
     (out / "swift.jsonl").write_text("".join(swift), "utf-8")
-    return sum(trained[n] for n in turns) / len(turns)
+    return sum(trained[n] for n in order) / len(order)
 
 
 def main() -> None:
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--size", default="1024x768")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    mean = write(arguments.checkpoint, arguments.out, records=arguments.records, size_wh=(width, height))
+    mean = write_records(arguments.checkpoint, arguments.out, records=arguments.records, size_wh=(width, height))
     print(f"{arguments.records} records, {mean:.0f} trained tokens each on average")
 
 

@@ -1,7 +1,6 @@
-"""Liger on and off: ``python -m tools.train_bench.equal CHECKPOINT… DATA`` prints the losses and how far gradients are apart.
+"""With and without Liger: ``python -m tools.train_bench.equal CHECKPOINT… DATA`` prints losses and distances of gradients.
 
-What bfloat16 alone makes of them is how far they are from float32's. Without a GPU all are plain float32, which proves the
-script.
+The distance from float32 shows the error of bfloat16 alone. Without a GPU all runs are plain float32: a test of the script.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from trainer.model.liger import use_liger_kernels
 from trainer.training.samples import to_device
 
 
-def learnt(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> tuple[float, torch.Tensor]:
-    """The loss of two packed samples and all gradients of a LoRA of rank 8 that has left its identity, as one vector."""
+def loss_and_gradients(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> tuple[float, torch.Tensor]:
+    """The loss of two packed samples, and all gradients as one vector, of a LoRA of rank 8 with random matrices."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder.load(checkpoint)
     attn_impl = network.attention_implementation("auto", packing=True)
@@ -51,27 +50,30 @@ def learnt(checkpoint: Path, data: Path, *, liger: bool, dtype: torch.dtype) -> 
     return float(loss), torch.cat(gradients)
 
 
-def compared(checkpoint: Path, data: Path) -> dict[str, Any]:
-    """Losses, and distances between gradients as shares of float32's norm."""
-    found = {}
+def compare_liger(checkpoint: Path, data: Path) -> dict[str, Any]:
+    """Losses, and distances between gradients relative to the norm of float32's."""
+    results = {}
+    # Liger patches these functions for the whole process, not for one model: restore them afterwards.
     positions = (
         upstream.apply_rotary_pos_emb,
         upstream.apply_rotary_pos_emb_vision,
-    )  # Liger's are the process's, not a model's
+    )
     cases = {"plain": (False, torch.bfloat16), "float32": (False, torch.float32), "liger": (True, torch.bfloat16)}
     for name, (liger, dtype) in cases.items():
-        found[name] = learnt(checkpoint, data, liger=liger, dtype=dtype if torch.cuda.is_available() else torch.float32)
+        results[name] = loss_and_gradients(
+            checkpoint, data, liger=liger, dtype=dtype if torch.cuda.is_available() else torch.float32
+        )
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     upstream.apply_rotary_pos_emb, upstream.apply_rotary_pos_emb_vision = positions
-    true = found["float32"][1]
+    reference = results["float32"][1]
     return {
         "checkpoint": checkpoint.name,
-        "losses": {name: loss for name, (loss, _) in found.items()},
-        "plain_from_float32": float((found["plain"][1] - true).norm() / true.norm()),
-        "liger_from_float32": float((found["liger"][1] - true).norm() / true.norm()),
-        "liger_from_plain": float((found["liger"][1] - found["plain"][1]).norm() / true.norm()),
+        "losses": {name: loss for name, (loss, _) in results.items()},
+        "plain_from_float32": float((results["plain"][1] - reference).norm() / reference.norm()),
+        "liger_from_float32": float((results["liger"][1] - reference).norm() / reference.norm()),
+        "liger_from_plain": float((results["liger"][1] - results["plain"][1]).norm() / reference.norm()),
     }
 
 
@@ -79,7 +81,7 @@ def main() -> None:
     """The command."""
     *checkpoints, data = map(Path, sys.argv[1:])
     for checkpoint in checkpoints:
-        print(json.dumps(compared(checkpoint, data)), flush=True)
+        print(json.dumps(compare_liger(checkpoint, data)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures the trainer on GPUs, in one call of at most TIME_LIMIT seconds (one: 330, two: 170). Results: OUT/one.json,
 # OUT/one.profiles.txt, OUT/two.json.
-#   tools/train_bench/run.sh unpack      only unpacks the parts that are there, in any number of calls
-#   tools/train_bench/run.sh one [PHASE…]  one GPU: our variants and ms-swift by turns
+#   tools/train_bench/run.sh unpack      only unpacks the parts, which may arrive over several calls
+#   tools/train_bench/run.sh one [PHASE…]  one GPU: our variants and ms-swift alternately
 #   tools/train_bench/run.sh two [WAY…]    two GPUs: DDP, ZeRO-3, FSDP2, ZeRO-2 against one
-#   DRY_RUN=1 tools/train_bench/run.sh one|two     the same steps with the tiny model on a CPU: proves the script
-# TRAIN_PARTS is where pack.sh's PART.* are (build/gpu/train). They are kept in KEPT and unpacked once into SITE when all COUNT are there.
+#   DRY_RUN=1 tools/train_bench/run.sh one|two     the same steps with the tiny model on a CPU: a test of the script
+# TRAIN_PARTS is the folder of pack.sh's PART.* (build/gpu/train). They are copied to KEPT and unpacked once into SITE when all COUNT are there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 part=${1:?one or two}; shift

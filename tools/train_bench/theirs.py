@@ -1,7 +1,7 @@
 """ms-swift's speed: ``python -m tools.train_bench.theirs MODEL DATA CASE…`` runs the cases and prints one JSON line each.
 
-A CASE is JSON with the keys name, kd, batch, recompute, liger, steps, warmup, lora_rank and workers. Steps are timed as our
-own are (``trainer.training.measure``). Padded batches on sdpa: ms-swift packs with a flash-attention wheel only.
+A CASE is JSON with the keys name, kd, batch, recompute, liger, steps, warmup, lora_rank and workers. Steps are timed like
+ours (``trainer.training.measure``). Batches are padded, on sdpa: ms-swift packs only with a flash-attention wheel.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ from swift.template.templates import qwen  # type: ignore[import-not-found]
 from trainer.training.measure import StepClock
 
 
-def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]:
-    """What a case measured."""
+def run_case(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]:
+    """Trains one case and returns its measurements."""
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     clock = StepClock()
     train = transformers.Trainer.train
 
-    def timed(self: Any, *given: Any, **options: Any) -> Any:
+    def train_with_clock(self: Any, *arguments: Any, **options: Any) -> Any:
         self.add_callback(clock)
-        return train(self, *given, **options)
+        return train(self, *arguments, **options)
 
-    transformers.Trainer.train = timed
+    # ms-swift builds its trainer itself, so the clock can only be added here.
+    transformers.Trainer.train = train_with_clock  # type: ignore[method-assign]
     options: dict[str, Any] = {
         "model": model,
         "model_type": "qwen3_vl",
@@ -81,7 +82,7 @@ def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]
     }
     try:
         if case["kd"]:
-            taught = {
+            distillation = {
                 "rlhf_type": "gkd",
                 "teacher_model": model,
                 "teacher_model_type": "qwen3_vl",
@@ -89,19 +90,19 @@ def run(model: str, data: str, case: dict[str, Any], out: str) -> dict[str, Any]
                 "lmbda": 0.0,
                 "sft_alpha": 1.0,
             }
-            rlhf_main(RLHFArguments(**options, **taught))
+            rlhf_main(RLHFArguments(**options, **distillation))
         else:
             sft_main(SftArguments(**options))
     finally:
         transformers.Trainer.train = train
-    took = clock.step_times_s()[case["warmup"] - 1 :]
+    step_times_s = clock.step_times_s()[case["warmup"] - 1 :]
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         **case,
         "device": torch.cuda.get_device_name() if cuda else "CPU",
-        "step_s": statistics.median(took),
-        "took": took,
-        "samples_per_s": case["batch"] * len(took) / sum(took),
+        "step_s": statistics.median(step_times_s),
+        "took": step_times_s,
+        "samples_per_s": case["batch"] * len(step_times_s) / sum(step_times_s),
         "peak_memory_gib": peak / 2**30,
     }
 
@@ -110,15 +111,15 @@ def main() -> None:
     """The command."""
     model, data, *cases = sys.argv[1:]
     image_token = json.loads(Path(model, "config.json").read_text("utf-8"))["image_token_id"]
-    qwen.Qwen2VLTemplate.image_token_id = image_token  # its class holds the id of Qwen's own vocabulary
-    for said in cases:
-        case = json.loads(said)
+    qwen.Qwen2VLTemplate.image_token_id = image_token  # the class has the id of Qwen's own vocabulary
+    for document in cases:
+        case = json.loads(document)
         with tempfile.TemporaryDirectory() as out:
             try:
-                found = run(model, data, case, out)
-            except Exception as error:  # the next case may fit
-                found = {**case, "error": f"{type(error).__name__}: {error}"[:600]}
-        sys.stdout.write("\n" + json.dumps(found) + "\n")
+                result = run_case(model, data, case, out)
+            except Exception as error:  # a later case may fit into the memory
+                result = {**case, "error": f"{type(error).__name__}: {error}"[:600]}
+        sys.stdout.write("\n" + json.dumps(result) + "\n")
         sys.stdout.flush()
         gc.collect()
         if torch.cuda.is_available():

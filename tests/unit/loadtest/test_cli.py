@@ -12,7 +12,7 @@ import pytest
 from loadtest.cli import main
 from loadtest.errors import BenchFailed
 from loadtest.suites import gateway_load
-from loadtest.suites.gateway import GatewayPlan, GatewayReport, GatewayRow
+from loadtest.suites.gateway_rows import GatewayPlan, GatewayReport, GatewayRow
 
 
 def run(args: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The comparison with ms-swift, without ms-swift: what it takes for known, what for a surprise, and its samples."""
+"""The comparison with ms-swift, without ms-swift: the expected and the unexpected differences, and its samples."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import numpy as np
 import pytest
 
 from tools.swift_parity.__main__ import table
-from tools.swift_parity.compare import IGNORED, Row, Seen, surprises
+from tools.swift_parity.compare import IGNORED, ModelInput, ParityRow, unexpected_differences
 from tools.swift_parity.samples import Case, Fit, cases
 from trainer.tiny_checkpoint import SIZES
 
 NEWLINE = 9
 PIXELS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6)
-OURS = Seen(ids=[1, 2, 3, 4], labels=[IGNORED, IGNORED, 3, 4], pixels_NX=PIXELS)
-THEIRS = Seen(ids=[1, 2, 3, 4, NEWLINE], labels=[IGNORED, IGNORED, 3, 4, NEWLINE], pixels_NX=PIXELS)
-SAME = Row(name="a", fit=Fit.UNTOUCHED, ours=OURS, theirs=THEIRS, loss=8.0, loss_answer=8.0, loss_newline=8.1)
+OURS = ModelInput(ids=[1, 2, 3, 4], labels=[IGNORED, IGNORED, 3, 4], pixels_NX=PIXELS)
+THEIRS = ModelInput(ids=[1, 2, 3, 4, NEWLINE], labels=[IGNORED, IGNORED, 3, 4, NEWLINE], pixels_NX=PIXELS)
+SAME = ParityRow(name="a", fit=Fit.UNTOUCHED, ours=OURS, theirs=THEIRS, loss=8.0, loss_answer=8.0, loss_newline=8.1)
 SHORT = replace(THEIRS, ids=[1, 3, 4, NEWLINE], labels=[IGNORED, 3, 4, NEWLINE], pixels_NX=PIXELS[:3])
 
 
-def with_theirs(row: Row = SAME, **changed: object) -> Row:
+def with_theirs(row: ParityRow = SAME, **changed: object) -> ParityRow:
     return replace(row, theirs=replace(row.theirs, **changed))
 
 
 def test_one_more_token_and_its_loss_are_known():
-    assert surprises(SAME, NEWLINE, limits=True) == surprises(SAME, NEWLINE, limits=False) == []
-    assert (SAME.same_tokens, SAME.levels, SAME.mean_levels) == (True, 0, 0)
+    assert (
+        unexpected_differences(SAME, NEWLINE, limits=True) == unexpected_differences(SAME, NEWLINE, limits=False) == []
+    )
+    assert (SAME.has_same_tokens, SAME.levels, SAME.mean_levels) == (True, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -45,25 +47,25 @@ def test_one_more_token_and_its_loss_are_known():
         (with_theirs(replace(SAME, fit=Fit.OVER), pixels_NX=PIXELS + np.float32(0.1)), "grey levels"),
     ],
 )
-def test_anything_else_is_a_surprise_with_its_numbers(row: Row, words: str):
-    assert re.search(words, "\n".join(surprises(row, NEWLINE, limits=True)))
+def test_anything_else_is_unexpected_with_its_numbers(row: ParityRow, words: str):
+    assert re.search(words, "\n".join(unexpected_differences(row, NEWLINE, limits=True)))
 
 
 def test_resampling_may_round_a_pixel_differently():
     pixels = PIXELS.copy()
     pixels[0, 0] += 4 / 127.5
     row = with_theirs(replace(SAME, fit=Fit.ROUNDED, loss_answer=8.0003), pixels_NX=pixels)
-    assert surprises(row, NEWLINE, limits=False) == []
+    assert unexpected_differences(row, NEWLINE, limits=False) == []
     assert row.levels == pytest.approx(4, abs=1e-3)
-    assert surprises(replace(row, fit=Fit.UNTOUCHED), NEWLINE, limits=False)
+    assert unexpected_differences(replace(row, fit=Fit.UNTOUCHED), NEWLINE, limits=False)
 
 
 @pytest.mark.parametrize("fit", [Fit.OVER, Fit.UNDER])
 def test_limits_of_its_own_must_show_in_the_tokens(fit: Fit):
     own = replace(SAME, fit=fit, theirs=SHORT, loss_answer=7.5)
-    assert surprises(own, NEWLINE, limits=False) == []
-    assert surprises(own, NEWLINE, limits=True)
-    (sentence,) = surprises(replace(SAME, fit=fit), NEWLINE, limits=False)
+    assert unexpected_differences(own, NEWLINE, limits=False) == []
+    assert unexpected_differences(own, NEWLINE, limits=True)
+    (sentence,) = unexpected_differences(replace(SAME, fit=fit), NEWLINE, limits=False)
     assert "limits of its own" in sentence
     assert (own.levels, own.mean_levels) == (None, None)
 

@@ -8,7 +8,8 @@ import json
 from rich.console import Console
 
 from loadtest.report import as_json
-from loadtest.suites.gateway import GatewayReport, GatewayRow, TreeRow, cpu_growth, report_table, tree_table
+from loadtest.suites.gateway import cpu_growth, report_table, tree_table
+from loadtest.suites.gateway_rows import GatewayReport, GatewayRow, TreeRow
 
 
 def row(connections: int, cpu_ms: float | None, errors: int = 0) -> GatewayRow:

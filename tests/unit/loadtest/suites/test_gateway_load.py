@@ -12,8 +12,8 @@ from loadtest.errors import BenchFailed
 from loadtest.http.requests import Body, Target
 from loadtest.load.outcome import RequestOutcome
 from loadtest.load.pairs import Level, SideFigures
-from loadtest.suites.gateway import GatewayPlan, GatewayReport
 from loadtest.suites.gateway_load import CaptionRotation, compare_trees, measure, tree_plan, tree_row
+from loadtest.suites.gateway_rows import GatewayPlan, GatewayReport
 from tests.support.http_server import Respond, say, serving
 
 CAPTION = json.dumps({"caption": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签/5G-BBU"}}}).encode()
