@@ -127,8 +127,8 @@ async def test_a_student_in_the_engine_follows_its_training(development_engine, 
     """What the engine says of its answers is what the student in training says of them, step after step."""
 
     class RecordingServer(StudentServer):
-        def answers(self, adapter: ServedAdapter, questions: Sequence[StudentRequest]) -> list[StudentAnswer]:
-            self.last = super().answers(adapter, questions)
+        def answers(self, adapter: ServedAdapter, requests: Sequence[StudentRequest]) -> list[StudentAnswer]:
+            self.last = super().answers(adapter, requests)
             return self.last
 
     gaps, drifts = [], []

@@ -1,1 +1,1 @@
-"""The model side of training: examples to tensors, packing, attention, the loss inside ``forward``, tuners."""
+"""The model side of training: encoding, batches, packing, attention, the loss inside ``forward``, adapters."""

@@ -1,8 +1,8 @@
 """Attention over packed sequences in one kernel call, registered with transformers as ``varlen_flash``.
 
-PyTorch's own varlen kernel on CUDA in half precision (no flash-attention wheel needed); elsewhere one scaled-dot-product
-call per sequence, slow and exact, which is what the tests run. The name contains "flash" so that transformers hands the
-vision tower's boundaries over in one call; there is no attention mask, so padded batches must not come here.
+On CUDA in half precision it is PyTorch's own varlen kernel (no flash-attention wheel needed). Elsewhere it is one
+scaled-dot-product call per sequence: slow and exact, which is what the tests run. The name contains "flash" so that
+transformers passes the vision tower's boundaries in one call. There is no attention mask: padded batches are an error.
 
 Axes: T tokens, H heads, D head size.
 """
@@ -23,13 +23,13 @@ except ImportError:
 NAME = "varlen_flash"
 
 _OPTIONS = frozenset(inspect.signature(varlen_attn).parameters) if varlen_attn is not None else frozenset[str]()
-"""Parameter names of this PyTorch's varlen kernel (they differ between versions); empty without one.
+"""Parameter names of this PyTorch's varlen kernel (they differ between versions); empty without the kernel.
 
-Read once: a compiled block that looked at a signature would fall apart into two graphs."""
+Read once at import: reading a signature inside a compiled block would break its graph in two."""
 
 
 def register() -> str:
-    """The implementation's name, now known to transformers."""
+    """Registers the implementation with transformers and returns its name."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
@@ -37,7 +37,7 @@ def register() -> str:
 
 
 def available() -> bool:
-    """Whether this PyTorch has the varlen kernel and a CUDA device to run it on."""
+    """Whether this PyTorch has the varlen kernel and a CUDA device."""
     return torch.cuda.is_available() and bool(_OPTIONS)
 
 
@@ -54,7 +54,7 @@ def attend(
     max_length_q: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """(output_1THD, None) of packed query, key and value _1HTD; without boundaries the row is one sequence.
+    """(output_1THD, None) for packed query, key and value _1HTD; without boundaries the row is one sequence.
 
     Raises:
         ValueError: a padding mask, or more than one row.
@@ -91,9 +91,9 @@ def _in_one_call(
         arguments["window_size"] = (-1, 0) if causal else (-1, -1)
     if "scale" in _OPTIONS:
         arguments["scale"] = scale
-    else:  # the kernel divides by the root of the head size
+    else:  # the kernel always divides by the root of the head size: multiply the query by what it cannot be given
         query_THD = query_THD * (scale * query_THD.shape[-1] ** 0.5)
-    if "enable_gqa" in _OPTIONS:  # without it the kernel shares keys among queries unasked
+    if "enable_gqa" in _OPTIONS:  # versions without this option share keys among query heads by themselves
         arguments["enable_gqa"] = query_THD.shape[1] != key_THD.shape[1]
     output = varlen_attn(query_THD, key_THD, value_THD, bounds, bounds, longest, longest, **arguments)
     assert isinstance(output, torch.Tensor)
@@ -122,6 +122,6 @@ def _one_by_one(
 
 
 def _compute_dtype(query: torch.Tensor, value: torch.Tensor) -> torch.dtype:
-    """Autocast's dtype, or the value's: a norm with float32 weights leaves queries and keys in float32."""
+    """Autocast's dtype, else the value's: query and key may be float32, after a norm with float32 weights."""
     device = query.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value.dtype

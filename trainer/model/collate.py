@@ -1,7 +1,7 @@
-"""Samples as one batch of tensors: a row without padding (exact packing), or padded rows.
+"""Collates samples into one batch of tensors: one packed row without padding, or padded rows.
 
-A row holds samples end to end; attention stays inside each (``cu_seq_lens_*`` for varlen kernels, restarting text
-positions for transformers' masks), photos stay inside themselves (``vision_cu_seqlens``).
+A packed row holds samples end to end. Attention stays within a sample (``cu_seq_lens_*`` for varlen kernels, text
+positions that restart at 0 for transformers' masks) and within a photo (``vision_cu_seqlens``).
 
 Axes: B rows, T tokens, N patches, I photos, S samples, 4 = text position, time, height, width.
 """
@@ -26,7 +26,7 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What collation must know of the model. ``position_side`` is the side of the learned vision position grid."""
+    """The facts about a model that collation needs. ``position_side`` is the side of its learned vision position grid."""
 
     image_token: int
     pad_token: int
@@ -36,6 +36,8 @@ class ModelFacts:
 
 def pack_samples(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     """The samples in one row: input_ids_1T, labels_1T, position_ids_41T, boundaries, and the photos."""
+    # The first label of a sample follows the last token of the one before. It is IGNORED (a prompt comes first), so no
+    # token is trained on the context of another sample.
     bounds = [0, *accumulate(len(sample) for sample in samples)]
     boundaries = torch.tensor(bounds, dtype=torch.int32)
     longest = max(map(len, samples))
@@ -68,6 +70,7 @@ def pad_samples(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
         ids[row, :length] = torch.from_numpy(sample.input_ids_T)
         labels[row, :length] = torch.from_numpy(sample.labels_T)
         mask[row, :length] = 1
+        # Without row 0, by which transformers would recognise a packed row: here the attention mask marks the padding.
         positions[:, row, :length] = torch.from_numpy(_positions(sample, facts)[1:])
     return {
         "input_ids": ids,
@@ -82,7 +85,7 @@ def pad_samples(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
 
 
 def _places(ids_BT: torch.Tensor, labels_BT: torch.Tensor, facts: ModelFacts) -> Batch:
-    """Where image tokens and answers are, rows end to end; asked of the device, it would have to be waited for."""
+    """Places of image tokens and answers, rows end to end. Computed here: on the device, ``nonzero`` would block the host."""
     return {
         "image_places": (ids_BT == facts.image_token).view(-1).nonzero()[:, 0],
         "answer_places": answer_places(labels_BT),
@@ -90,22 +93,22 @@ def _places(ids_BT: torch.Tensor, labels_BT: torch.Tensor, facts: ModelFacts) ->
 
 
 COUNTS = ("num_samples", "num_tokens")
-"""Keys of a batch that are plain numbers for the logs."""
+"""Keys of a batch that hold plain numbers for the logs."""
 
 CARRIED = ("samples", "digests", "on_policy")
-"""What travels along with a batch: its samples, (digest, supervised positions) of each, whether the student answered."""
+"""Keys that are not the model's: samples, their (digest, supervised positions), and whether the student wrote the answers."""
 
 
 def model_inputs(batch: Batch) -> Batch:
-    """What of a batch is the model's."""
+    """The entries of a batch that are inputs of the model."""
     return {key: value for key, value in batch.items() if key not in COUNTS + CARRIED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collator:
-    """Makes a batch of encoded samples: one packed row, or padded rows. Samples left out (None) are skipped.
+    """Makes a batch of encoded samples: one packed row if ``row``, else padded rows. Skips omitted samples (None).
 
-    ``keeps_samples`` lets them travel along, for answers that are generated; ``identifies`` their digests.
+    ``keeps_samples`` adds the samples, for generated answers; ``identifies`` adds their digests, for the teacher cache.
     """
 
     facts: ModelFacts
@@ -117,11 +120,11 @@ class Collator:
         """The batch.
 
         Raises:
-            ValueError: every sample of the batch was left out.
+            ValueError: every sample of the batch was omitted.
         """
         present = [sample for sample in samples if sample is not None]
         if not present:
-            raise ValueError("every sample of a batch is longer than global_max_length; raise it")
+            raise ValueError("every sample of a batch is longer than global_max_length; increase it")
         batch = pack_samples(present, self.facts) if self.row else pad_samples(present, self.facts)
         if self.keeps_samples:
             batch["samples"] = present
@@ -132,6 +135,7 @@ class Collator:
 
 def _photos(samples: Sequence[Encoded], facts: ModelFacts) -> Batch:
     """pixel_levels_N(CP) uint8, image_grid_thw_I3 and the vision tower's positions; empty without photos."""
+    # All photos of the batch run through the tower as one sequence; ``vision_cu_seqlens`` separates them.
     grids: list[GridTHW] = [grid for sample in samples for grid in sample.grids]
     if not grids:
         return {}

@@ -1,8 +1,8 @@
-"""Coordinates as quantities: a target spread over neighbouring numbers, for vocabularies that hold 0 to 1000 as tokens.
+"""Soft targets for coordinates: spread over neighbouring numbers, for vocabularies in which 0 to 1000 are tokens.
 
-Plain cross-entropy calls 501 as wrong as 17 where 500 is right, so every number must be learned by itself. A Gaussian
-around the right number tells near from far, as in label distribution learning (Geng 2016). Other numbers (counts, how
-many points a line has, names) stay exact: a coordinate follows ``[`` or ``, `` in a list.
+To plain cross-entropy 501 is as wrong as 17 where 500 is right, so every number must be learned separately. A Gaussian
+around the right number makes near misses cheaper, as in label distribution learning (Geng 2016). Other numbers (counts,
+the number of points of a line, names) keep hard targets: only a coordinate follows ``[`` or ``, `` in a list.
 
 Axes: S supervised positions, V vocabulary, W window of neighbours.
 """
@@ -19,7 +19,7 @@ from vqc.geometry import NORM
 
 NUMBERS = NORM + 1
 REACH = 3
-"""Standard deviations on either side that a target reaches."""
+"""Number of standard deviations on either side that a target covers."""
 
 
 class CoordinateTargets:
@@ -39,7 +39,7 @@ class CoordinateTargets:
         """The targets for a Hugging Face tokenizer.
 
         Raises:
-            InvalidValue: its vocabulary does not hold every number from 0 to 1000 as one token.
+            InvalidValue: not every number from 0 to 1000 is one token of its vocabulary.
         """
         ids = [tokenizer.backend_tokenizer.token_to_id(str(value)) for value in range(NUMBERS)]
         if None in ids:
@@ -55,14 +55,14 @@ class CoordinateTargets:
         return cls(torch.tensor(ids), opens_V, sigma)
 
     def on(self, device: torch.device) -> CoordinateTargets:
-        """The same with its tables on a device."""
+        """Moves the tables to a device and returns itself."""
         for name, value in vars(self).items():
             if value.device != device:
                 setattr(self, name, value.to(device))
         return self
 
     def spread(self, labels_S: torch.Tensor, before_S: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(ids_SW, weights_SW): what each position should predict; weights add up to 1, a non-coordinate has all on itself.
+        """(ids_SW, weights_SW): the target distribution of each position. Weights sum to 1; a hard target has all on itself.
 
         ``before_S`` is the token before each label.
         """
@@ -71,6 +71,8 @@ class CoordinateTargets:
         neighbour_SW = value_S[:, None] + self._offsets_W
         inside_SW = (neighbour_SW >= 0) & (neighbour_SW < NUMBERS)
         weights_SW = self._weights_W * inside_SW
+        # At 0 and 1000 part of the Gaussian lies outside: the rest is scaled up to 1. Rows that are no number have no
+        # weight at all; clamping keeps them finite until ``where`` replaces them.
         weights_SW = weights_SW / weights_SW.sum(1, keepdim=True).clamp(min=1e-9)
         ids_SW = self._ids[neighbour_SW.clamp(0, NUMBERS - 1)]
         itself_W = (self._offsets_W == 0).to(weights_SW.dtype)

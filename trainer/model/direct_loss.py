@@ -1,7 +1,8 @@
-"""The losses over a frozen head with their gradients in the hidden states made on the way: no logits are computed twice.
+"""The losses over a frozen head, with the gradients in the hidden states computed in the forward pass.
 
-Cross-entropy's gradient in the logits is softmax - one-hot, the divergence's has a closed form
-(``trainer.objectives.divergence``); both go through the head at once, and only hidden-sized gradients wait for backward.
+The gradient of cross-entropy in the logits is softmax - one-hot, that of the divergence has a closed form
+(``trainer.objectives.divergence``). Both go through the head at once, so no logits are computed twice, and only gradients
+of the size of the hidden states are kept for the backward pass.
 
 Axes: S supervised positions, D width, V vocabulary.
 """
@@ -21,10 +22,10 @@ from trainer.objectives.divergence import JensenShannon
 
 
 def supports_direct_losses(head: nn.Module, teacher: TeacherTargets | None) -> bool:
-    """Whether the head is a frozen linear layer with its weights at hand, and the teacher speaks of the whole vocabulary."""
+    """Whether the head is a frozen linear layer with accessible weights, and the teacher covers the whole vocabulary."""
     if type(head) is not nn.Linear or any(parameter.requires_grad for parameter in head.parameters()):
         return False
-    gathered = hasattr(head.weight, "ds_id")  # by ZeRO-3, while the layer is called and not after
+    gathered = hasattr(head.weight, "ds_id")  # ZeRO-3 holds the whole weight only while the layer itself is called
     return not gathered and (teacher is None or isinstance(teacher, HiddenTargets))
 
 
@@ -37,9 +38,10 @@ def direct_losses(
     *,
     compiled: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sums over the positions, ``rows[n]`` at a time: cross-entropy, right predictions, divergence (0 without a teacher).
+    """Sums over the positions: cross-entropy, correct predictions, divergence (0 without a teacher).
 
-    ``compiled`` fuses what is done to the logits, which else is written and read a dozen times.
+    Call n of the head takes ``rows[n]`` positions. ``compiled`` fuses the operations on the logits, which are otherwise
+    written and read a dozen times.
     """
     found: Any = _DirectLosses.apply(
         hidden_SD, labels_S, head, teacher, rows, _compiled_logit_terms() if compiled else _logit_terms
@@ -48,7 +50,7 @@ def direct_losses(
 
 
 class _LogitTerms(NamedTuple):
-    """Of S positions: sums, and slopes_SV in the student's logits (of the divergence only beside a teacher)."""
+    """Sums over S positions, and their slopes_SV in the student's logits (of the divergence only with a teacher)."""
 
     total: torch.Tensor
     correct: torch.Tensor
@@ -60,7 +62,8 @@ class _LogitTerms(NamedTuple):
 def _logit_terms(
     raw_SV: torch.Tensor, labels_S: torch.Tensor, teacher_SV: torch.Tensor | None, jsd: JensenShannon | None
 ) -> _LogitTerms:
-    """Computed in float32; the slopes in the precision of the logits."""
+    """The sums in float32, the slopes in the precision of the logits."""
+    # The divergence comes first and its float32 slope is released, so that the two losses do not hold memory together.
     divergence = divergence_slope_SV = None
     if teacher_SV is not None and jsd is not None:
         divergence_S, slope_SV = jsd.with_gradient(raw_SV, teacher_SV)
@@ -70,6 +73,7 @@ def _logit_terms(
     correct = (logits_SV.argmax(-1) == labels_S).sum()
     log_p_SV = logits_SV.log_softmax(-1)
     own_S1 = log_p_SV.gather(1, labels_S1)
+    # softmax - one-hot; at the label expm1(log p) = p - 1, which stays exact where p is close to 1.
     slope_SV = log_p_SV.exp_().to(raw_SV.dtype).scatter_(1, labels_S1, own_S1.expm1().to(raw_SV.dtype))
     return _LogitTerms(-own_S1.sum(), correct, slope_SV, divergence, divergence_slope_SV)
 
@@ -93,13 +97,14 @@ class _DirectLosses(torch.autograd.Function):
         total, divergence = (torch.zeros((), device=hidden_SD.device) for _ in range(2))
         correct = torch.zeros((), dtype=torch.long, device=hidden_SD.device)
         pulls, teacher_pulls = [], []
-        spoken = teacher.split(rows) if teacher is not None else None
+        chunks = teacher.split(rows) if teacher is not None else None
         for hidden, labels in zip(hidden_SD.detach().split(rows), labels_S.split(rows), strict=True):
-            raw_SV, said = head(hidden), next(spoken) if spoken is not None else None
-            teacher_SV = said.logits() if said is not None else None
+            raw_SV, chunk = head(hidden), next(chunks) if chunks is not None else None
+            teacher_SV = chunk.logits() if chunk is not None else None
             for by_position in (raw_SV, labels) if teacher_SV is None else (raw_SV, labels, teacher_SV):
-                torch._dynamo.maybe_mark_dynamic(by_position, 0)  # compiled once for any number of them
-            found = logit_terms(raw_SV, labels, teacher_SV, said.jsd if said is not None else None)
+                torch._dynamo.maybe_mark_dynamic(by_position, 0)  # one graph for any number of positions
+            found = logit_terms(raw_SV, labels, teacher_SV, chunk.jsd if chunk is not None else None)
+            # The slope goes through the head now, while the logits exist: what remains has D numbers, not V.
             weight_VD = head.weight.to(raw_SV.dtype)
             total, correct = total + found.total, correct + found.correct
             pulls.append(found.slope_SV @ weight_VD)
@@ -114,6 +119,7 @@ class _DirectLosses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_total: torch.Tensor, _: Any, by_divergence: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        # Both sums are linear in their slopes: the factors of the loss (weights, 1 / tokens) arrive only here.
         pull_SD, *teacher_pull_SD = ctx.saved_tensors
         gradient_SD = pull_SD * by_total
         if teacher_pull_SD:

@@ -1,4 +1,4 @@
-"""What a teacher is asked about a batch, what it answers, and how the answer counts in the student's loss."""
+"""Distillation's values: the request to a teacher, its output, what the student learns from it, and the weights in the loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.objectives.features import Distance, feature_distance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRequest:
-    """What a teacher's pass is for: hidden states of the answers, or the photos' features alone."""
+    """What a teacher's forward pass has to return: hidden states of the answers (``text``), the photos' ``features``."""
 
     text: bool
     features: bool
@@ -22,8 +22,11 @@ class TeacherRequest:
 
 @dataclass(frozen=True, kw_only=True)  # no slots: DeepSpeed asks what a module returns for its vars()
 class TeacherOutput:
-    """A teacher's pass: its last hidden_SD at the supervised positions (None: not asked), and of the photos (None: there
-    are none) what its mergers take in and give."""
+    """The result of a teacher's forward pass.
+
+    ``hidden_SD`` are the last hidden states at the supervised positions (None: not requested). ``features`` is the output
+    of the mergers, ``trunk`` their input (None: no photos, or not requested).
+    """
 
     hidden_SD: torch.Tensor | None
     features: VisionFeatures | None
@@ -32,10 +35,10 @@ class TeacherOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationBatch:
-    """What a student learns from one batch beside its labels.
+    """What a student learns from one batch in addition to its labels.
 
-    ``trunk`` is given when teacher and student share it. ``on_policy``: the labels are the student's own samples, so
-    that there is nothing to imitate in them and cross-entropy does not count.
+    ``trunk`` is set if teacher and student share it. ``on_policy`` means that the student sampled the answers itself
+    (GKD's term): there is nothing to imitate in them, so cross-entropy has no weight.
     """
 
     targets: TeacherTargets | None = None
@@ -46,7 +49,7 @@ class DistillationBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureTarget:
-    """How one kind of vision features counts."""
+    """Weight and distance of one kind of vision features."""
 
     weight: float
     distance: Distance
@@ -56,7 +59,7 @@ class FeatureTarget:
 class Objective:
     """sft_weight · cross-entropy + llm_weight · JSD, both per supervised token, + the vision term per image token.
 
-    The vision term is the mean over the kinds that count of weight · distance; deepstack's is the mean over its layers.
+    The vision term is the mean of weight · distance over the active kinds; deepstack's distance is the mean over its layers.
     """
 
     jsd: JensenShannon
@@ -67,7 +70,7 @@ class Objective:
 
     @property
     def uses_vision(self) -> bool:
-        """Whether vision features count at all."""
+        """Whether vision features are part of the loss."""
         return self.merger is not None or self.deepstack is not None
 
     def vision_total(self, student: VisionFeatures, teacher: VisionFeatures) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""One example as token ids, labels and patches, by the checkpoint's own template, tokenizer and image processor.
+"""Encodes one example as token ids, labels and patches, with the checkpoint's own template, tokenizer and image processor.
 
-Law 2: the tokens before the answer are what the server makes of the same prompt and photos, whatever their size. Labels
-are exactly the answer and ``<|im_end|>``. Needs no torchvision and no torch.
+Law 2: the tokens before the answer equal those of the server for the same prompt and photos, at any photo size. The
+labels are exactly the answer and ``<|im_end|>``. Needs neither torchvision nor torch.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class TooLong(ValueError):
     def __init__(self, tokens: int, limit: int) -> None:
         self.tokens = tokens
         self.limit = limit
-        super().__init__(f"{tokens} tokens, but global_max_length is {limit}; raise it or resize the photos")
+        super().__init__(f"{tokens} tokens, but global_max_length is {limit}; increase it or resize the photos")
 
 
 class ExampleLike(Protocol):
-    """What is encoded: a prompt, its canonical RGB photos and the answer to learn."""
+    """The input of the encoder: a prompt, its canonical RGB photos and the answer to learn."""
 
     @property
     def prompt(self) -> Prompt: ...  # noqa: D102
@@ -61,11 +61,11 @@ class Encoded:
 
     @property
     def positions(self) -> int:
-        """Supervised positions: those whose next token is trained."""
+        """Number of supervised positions: those whose next token is trained."""
         return int((self.labels_T[1:] != IGNORED).sum())
 
     def digest(self) -> str:
-        """A digest (hex) of everything that a model sees and learns of it."""
+        """A digest (hex) of everything that a model sees of the sample and learns from it."""
         content = blake2b(repr(self.grids).encode(), digest_size=20)
         for part in (self.input_ids_T, self.labels_T, self.levels):
             content.update(np.ascontiguousarray(part).tobytes())
@@ -75,7 +75,7 @@ class Encoded:
 class Encoder:
     """Encodes examples for one checkpoint.
 
-    ``max_length`` in tokens; ``truncate`` cuts the end of a longer answer instead of raising.
+    ``max_length`` is in tokens; ``truncate`` cuts the end of a longer answer instead of raising.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Encoder:
 
     @classmethod
     def load(cls, directory: str | Path, *, max_length: int | None = None, truncate: bool = False) -> Encoder:
-        """The encoder of a checkpoint directory (or Hugging Face name)."""
+        """The encoder of a checkpoint directory (or a Hugging Face name)."""
         from transformers import AutoTokenizer
         from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
@@ -104,7 +104,8 @@ class Encoder:
         )
 
     def prompt_ids(self, prompt: Prompt, sizes_wh: Sequence[SizeWH]) -> np.ndarray:
-        """int32 ids of everything before the answer, placeholders expanded for photos of these sizes (px)."""
+        """int32 ids of everything before the answer, with placeholders expanded for photos of these sizes (px)."""
+        # The template is tokenized once per prompt, with one placeholder per photo; only the counts differ by photo.
         ids = self._template_ids(prompt, len(sizes_wh))
         counts = np.ones(len(ids), np.int64)
         places = np.flatnonzero(ids == self.image_token)
@@ -119,15 +120,15 @@ class Encoder:
         return np.array([*ids, self.end_token], np.int32)
 
     def length(self, prompt: Prompt, sizes_wh: Sequence[SizeWH], answer: str) -> int:
-        """Tokens of the sample, from the photos' sizes alone."""
+        """Number of tokens of the sample, from the sizes of its photos."""
         template = len(self._template_ids(prompt, len(sizes_wh))) - len(sizes_wh)
         return template + sum(map(self.pixels.tokens, sizes_wh)) + len(self.answer_ids(answer))
 
     def encode(self, example: ExampleLike) -> Encoded:
-        """The sample as tensors in numpy.
+        """The sample as numpy arrays.
 
         Raises:
-            TooLong: over ``max_length`` and not to be truncated, or its prompt alone is over it.
+            TooLong: it exceeds ``max_length`` and is not to be truncated, or its prompt alone exceeds it.
         """
         prompt = self.prompt_ids(example.prompt, [image.size for image in example.images])
         answer = self.answer_ids(example.answer)
@@ -145,7 +146,7 @@ class Encoder:
             grids=tuple(grid for _, grid in made),
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:  # an lru_cache cannot be pickled; each loading process starts its own
         return {key: value for key, value in self.__dict__.items() if key != "_template_ids"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Liger's Triton kernels for normalisation, rotary positions and gates. The loss stays this trainer's own chunked one."""
+"""Liger's Triton kernels for normalisation, rotary positions and gates. The loss stays this trainer's own, in chunks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _KEY = "training.use_liger_kernel"
 
 
 def require_liger() -> None:
-    """Nothing, or why the kernels cannot be had here.
+    """Checks that the kernels can be used here.
 
     Raises:
-        InvalidValue: no GPU, or the package is missing.
+        InvalidValue: there is no GPU, or the package is missing.
     """
     if not torch.cuda.is_available():
-        raise InvalidValue(_KEY, True, "its kernels run on a GPU only; leave it out on a CPU")
+        raise InvalidValue(_KEY, True, "its kernels need a GPU; remove it on a CPU")
     if find_spec("liger_kernel") is None:
         raise InvalidValue(_KEY, True, "needs the package: pip install 'liger-kernel>=0.8'")
 
 
 def use_liger_kernels(model: Any) -> None:
-    """Puts the kernels into this model (and its rotary positions into every Qwen3-VL of the process).
+    """Installs the kernels in this model, and its rotary positions in every Qwen3-VL of the process.
 
     Raises:
         InvalidValue: as ``require_liger``.
@@ -40,5 +40,5 @@ def use_liger_kernels(model: Any) -> None:
     apply_liger_kernel_to_qwen3_vl(
         rope=True, rms_norm=True, swiglu=False, cross_entropy=False, fused_linear_cross_entropy=False, model=model
     )
-    for layer in model.model.language_model.layers:  # its switch for them does nothing for this model
+    for layer in model.model.language_model.layers:  # Liger's own option ``swiglu`` has no effect for this model
         layer.mlp.forward = MethodType(LigerSwiGLUMLP.forward, layer.mlp)

@@ -1,9 +1,9 @@
-"""LoRA's product in few kernels: y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ, the sum taken inside the matrix product.
+"""LoRA in few kernels: y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ, with the sum inside the matrix product.
 
-peft adds scaled low-rank outputs to the layer's own in passes of their own and casts inputs to the adapter's float32 and
-back; on a GPU that costs about as much as the layer. Here nothing of the layer's size is read or written for it but by
-matrix products, and backward keeps the input alone. Compiled, layers that are given the same input share its product with
-their A, and so do their gradients.
+peft adds the scaled low-rank output to the layer's output in separate passes, and casts inputs to the adapter's float32
+and back. On a GPU that costs about as much as the layer itself. Here only matrix products read or write tensors of the
+layer's size, and the backward pass keeps only the input. When compiled, layers with the same input share its product with
+their A matrices, and the gradients of it.
 
 Axes: N tokens, I inputs, O outputs, R rank.
 """
@@ -20,11 +20,11 @@ from torch.nn.functional import linear
 
 
 class LowRankLinear(Linear):
-    """peft's LoRA layer; what is not plain LoRA over a frozen linear layer is left to peft."""
+    """peft's LoRA layer. Anything but plain LoRA over a frozen linear layer is left to peft."""
 
     shared: SharedInput | None = None
     place = 0
-    """Among the layers that share their input."""
+    """Position among the layers that share their input."""
 
     def forward(self, x: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         """The layer's output in the precision of autocast, or of the layer."""
@@ -36,8 +36,8 @@ class LowRankLinear(Linear):
         dropped = dropout(x) if self.training and getattr(dropout, "p", 0) else None
         down: Any = self.lora_A[name].weight
         up: Any = self.lora_B[name].weight
-        if torch.compiler.is_compiling():  # the sum then joins what comes next, and backward is the compiler's
-            shared = self.shared if dropped is None else None
+        if torch.compiler.is_compiling():  # the compiler fuses the sum with what follows, and derives the backward pass
+            shared = self.shared if dropped is None else None  # dropout gives each layer another input
             low = (
                 shared.product(x, self.place) if shared is not None else linear(x if dropped is None else dropped, down)
             )
@@ -52,7 +52,7 @@ class LowRankLinear(Linear):
         base: Any = self.get_base_layer()
         layers: tuple[Any, ...] = (self.lora_A[active[0]], self.lora_B[active[0]])
         frozen = type(base) is nn.Linear and not any(p.requires_grad for p in base.parameters())
-        gathered = hasattr(base.weight, "ds_id")  # ZeRO-3 puts weights together in hooks of the layers it would pass by
+        gathered = hasattr(base.weight, "ds_id")  # ZeRO-3 gathers weights in hooks of layers, which would not be called
         return (
             frozen
             and not gathered
@@ -62,13 +62,13 @@ class LowRankLinear(Linear):
 
 
 class SharedInput:
-    """Layers that are given the same input one after the other: the first has the products with all A made in one.
+    """Layers that get the same input one after another: the first one computes the products with all A matrices at once.
 
-    An object of its own, since the compiler follows what is kept in one, but not in a module that it meets by two ways.
+    It is a plain object: the compiler tracks attributes of an object, but not of a module that it reaches by two paths.
     """
 
     def __init__(self, *layers: torch.nn.Module) -> None:
-        """Of layers that are no ``LowRankLinear`` nothing is said."""
+        """Ignores layers that are not a ``LowRankLinear``."""
         self.layers = tuple(layer for layer in layers if isinstance(layer, LowRankLinear))
         self._x: torch.Tensor | None = None
         self._waiting = dict[int, torch.Tensor]()
@@ -77,18 +77,20 @@ class SharedInput:
 
     def product(self, x: torch.Tensor, place: int) -> torch.Tensor:
         """x Aᵀ of the layer at that place."""
+        # The same input means the same tensor object. Each product is handed out once: a layer that asks again runs a
+        # second time, and a product of the first run would belong to another graph.
         if self._x is not x or place not in self._waiting:
             downs: list[Any] = [layer.lora_A[layer.active_adapters[0]].weight for layer in self.layers]
             products = linear(x, torch.cat(downs)).split([len(down) for down in downs], -1)
             self._x, self._waiting = x, dict(enumerate(products))
         found = self._waiting.pop(place)
         if not self._waiting:
-            self._x = None
+            self._x = None  # do not keep the activation alive
         return found
 
 
 class _Product(torch.autograd.Function):
-    """``dropped`` is the adapter's input where that is not ``x``."""
+    """The product of a layer and its adapter. ``dropped`` is the adapter's input if dropout makes it another than ``x``."""
 
     @staticmethod
     def forward(
@@ -106,9 +108,10 @@ class _Product(torch.autograd.Function):
         x_NI = x.reshape(-1, x.shape[-1]).to(dtype)
         dropped_NI = x_NI if dropped is None else dropped.reshape(x_NI.shape).to(dtype)
         y_NO = linear(x_NI, weight_OI.to(dtype), bias_O.to(dtype) if bias_O is not None else None)
-        cast_RI, cast_OR = down_RI.to(dtype), up_OR.to(dtype)  # once: backward takes the same
+        cast_RI, cast_OR = down_RI.to(dtype), up_OR.to(dtype)  # cast once, the backward pass uses the same
         low_NR = dropped_NI @ cast_RI.T
-        y_NO.addmm_(low_NR, cast_OR.T, alpha=scale)
+        y_NO.addmm_(low_NR, cast_OR.T, alpha=scale)  # adds in the kernel of the product: no N x O tensor in between
+        # The frozen weight needs no gradient, so x itself is not saved, only the adapter's input.
         ctx.save_for_backward(dropped_NI, low_NR, weight_OI, cast_RI, cast_OR)
         ctx.scale, ctx.given, ctx.same = scale, x.dtype, dropped is None
         ctx.trained = down_RI.dtype, up_OR.dtype

@@ -1,6 +1,6 @@
-"""Qwen3-VL with the training loss inside ``forward``, so that DDP, FSDP and ZeRO hooks run around it.
+"""Qwen3-VL with the training loss inside ``forward``, so that the hooks of DDP, FSDP and ZeRO run around it.
 
-The class keeps transformers' name: a checkpoint it writes names an architecture that every other tool knows.
+The class has the same name as transformers' own: its checkpoints name an architecture that every tool knows.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _TEXT_INPUTS = (
 
 
 class UnsupportedTransformers(VqcError):
-    """A transformers whose Qwen3-VL would silently ignore what the loss depends on."""
+    """The installed transformers' Qwen3-VL would silently ignore inputs that the loss depends on."""
 
 
 @dataclass
 class TrainingOutput(ModelOutput):
-    """``loss`` to differentiate, and sums over this batch for the logs.
+    """The differentiable ``loss``, and sums over this batch for the logs.
 
-    ``loss_total`` (cross-entropy) and ``correct`` over ``tokens``; from a teacher, weighted: ``llm_kd_total`` over
-    ``distilled_tokens``, ``vision_kd_total`` over ``image_tokens``.
+    ``loss_total`` (cross-entropy) and ``correct`` are sums over ``tokens``. With a teacher, weighted: ``llm_kd_total`` is a
+    sum over ``distilled_tokens``, ``vision_kd_total`` over ``image_tokens``.
     """
 
     loss: torch.Tensor | None = None
@@ -59,16 +59,19 @@ class TrainingOutput(ModelOutput):
 
 
 class LinearPatchEmbed(upstream.Qwen3VLVisionPatchEmbed):
-    """The patch embedding as the matrix product it is: kernel and stride of the convolution are equal."""
+    """The patch embedding as one matrix product, which equals the convolution since its kernel and stride are equal."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """embeddings_ND of patches_N(CTP)."""
+        """embeddings_ND for patches_N(CTP)."""
         weight = self.proj.weight
         return linear(hidden_states.to(weight.dtype), weight.view(self.embed_dim, -1), self.proj.bias)
 
 
 class TextModel(upstream.Qwen3VLTextModel):
-    """Upstream's, which also takes the places of image tokens instead of a mask: a mask makes the host wait for the device."""
+    """Transformers' text model, which also accepts indices of image tokens instead of a mask.
+
+    Indexing with a mask blocks the host until the device has counted its ones.
+    """
 
     def _deepstack_process(
         self, hidden_states: torch.Tensor, visual_pos_masks: torch.Tensor, visual_embeds: torch.Tensor
@@ -80,20 +83,20 @@ class TextModel(upstream.Qwen3VLTextModel):
 
 
 class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
-    """Transformers' model; a batch with ``labels`` returns a ``TrainingOutput``, anything else is upstream's."""
+    """Transformers' model. A batch with ``labels`` returns a ``TrainingOutput``; anything else is upstream's ``forward``."""
 
-    accepts_loss_kwargs = True  # the loss is divided by num_items_in_batch, so accumulation is exact
+    accepts_loss_kwargs = True  # the Trainer then passes num_items_in_batch, by which gradient accumulation is exact
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.model.visual.patch_embed = LinearPatchEmbed(config.vision_config)
-        self.model.language_model.__class__ = TextModel  # as it is, weights and all
+        self.model.language_model.__class__ = TextModel  # keeps the object with its weights and configuration
         self.pixel_table_CV: torch.Tensor | None = None
         self.coordinates: CoordinateTargets | None = None
         self.objective: Objective | None = None
         self.compiled = False
 
-    @with_arguments_of(upstream.Qwen3VLForConditionalGeneration.forward)  # generation asks what it can be given
+    @with_arguments_of(upstream.Qwen3VLForConditionalGeneration.forward)  # ``generate`` inspects the signature
     def forward(  # type: ignore[override]
         self,
         input_ids: Any = None,
@@ -136,11 +139,11 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         return self._distillation_output(found, items, features, image_items_in_batch, distillation)
 
     def train(self, mode: bool = True) -> Any:
-        """As upstream's, which walks through all modules in every step; here only when the mode changes."""
+        """As upstream, but only if the mode changes: upstream walks through all modules in every step."""
         return self if self.training is mode else super().train(mode)
 
     def facts(self, pad_token: int) -> ModelFacts:
-        """What collation must know of this model."""
+        """The facts about this model that collation needs."""
         vision: Any = self.config.vision_config
         return ModelFacts(
             image_token=self.config.image_token_id,
@@ -150,7 +153,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         )
 
     def pixel_values(self, levels_NX: torch.Tensor) -> torch.Tensor:
-        """values_N(CTP) that the image processor would have made of uint8 levels_N(CP), on the levels' device."""
+        """values_N(CTP) that the image processor makes from uint8 levels_N(CP), on the levels' device."""
         vision: Any = self.config.vision_config
         channels, frames = vision.in_channels, vision.temporal_patch_size
         if self.pixel_table_CV is None:
@@ -171,7 +174,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         image_items: torch.Tensor | int | None,
         distillation: DistillationBatch,
     ) -> TrainingOutput:
-        """The loss with what the teacher says added; its terms, weighted, among the sums."""
+        """The loss with the teacher's terms added, and the weighted terms among the sums."""
         assert self.objective is not None
         counted = 0 if distillation.on_policy else 1
         output = TrainingOutput(
@@ -203,7 +206,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
         )
 
     def _features(self, inputs: dict[str, Any], trunk: Trunk | None) -> VisionFeatures | None:
-        """The photos' features, from a trunk that has run already where there is one; None without photos."""
+        """The photos' features, from the teacher's trunk if there is one; None without photos."""
         if inputs.get("pixel_levels") is None:
             return None
         if trunk is not None:
@@ -213,7 +216,7 @@ class Qwen3VLForConditionalGeneration(upstream.Qwen3VLForConditionalGeneration):
     def _hidden_states(
         self, input_ids: torch.Tensor, features: VisionFeatures | None, inputs: dict[str, Any]
     ) -> torch.Tensor:
-        """hidden_BTD of the last layer. ``use_cache`` is off: with a cache packed samples would see each other."""
+        """hidden_BTD of the last layer. ``use_cache`` is off: with a cache, packed samples would attend to each other."""
         text = {key: inputs[key] for key in _TEXT_INPUTS if inputs.get(key) is not None}
         embeds_BTD = self.get_input_embeddings()(input_ids)
         if features is not None:
@@ -230,28 +233,26 @@ def load(
     attn_impl: str,
     pixel_table: np.ndarray,
 ) -> Qwen3VLForConditionalGeneration:
-    """The checkpoint's model for training. ``attn_impl`` is sdpa, eager, flash_attention_2 or varlen.
+    """Loads a checkpoint's model for training. ``attn_impl`` is sdpa, eager, flash_attention_2 or varlen.
 
     Raises:
-        UnsupportedTransformers: older than 5.18, which would train on the wrong inputs without saying so.
-        OSError: no such checkpoint (from transformers).
+        UnsupportedTransformers: transformers is older than 5.18 and would silently train on wrong inputs.
+        OSError: there is no such checkpoint (from transformers).
     """
     _check_transformers()
     own = attn_impl == "varlen"
     model = Qwen3VLForConditionalGeneration.from_pretrained(
         directory, dtype=dtype, attn_implementation="sdpa" if own else attn_impl
     )
-    if own:  # set afterwards: loading looks every name with "flash" up among the wheels
+    if own:  # set after loading, which would look for a wheel for any name that contains "flash"
         model.config._attn_implementation = attention.register()
     model.pixel_table_CV = torch.from_numpy(pixel_table)
     return model
 
 
 def compile_blocks(model: Any) -> None:
-    """Compiles the loss, and the blocks of both towers for any number of tokens; blocks of one kind share their code.
-
-    Numbers such as a norm's epsilon stay constants (PyTorch would make each an input of the kernels).
-    """
+    """Compiles the loss, and the blocks of both towers for any number of tokens; blocks of one kind share their code."""
+    # Numbers such as a norm's epsilon stay constants; PyTorch's default would make each an input of the kernels.
     torch._dynamo.config.specialize_float = True
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     inner.compiled = True
@@ -263,7 +264,7 @@ def compile_blocks(model: Any) -> None:
 
 
 def attention_implementation(requested: str, *, packing: bool) -> str:
-    """The attention implementation in force: ``auto`` is varlen on CUDA when packing, else sdpa."""
+    """The attention implementation to use: ``auto`` is varlen when packing on CUDA, else sdpa."""
     if requested != "auto":
         return requested
     return "varlen" if packing and attention.available() else "sdpa"

@@ -1,7 +1,7 @@
-"""Which samples share a batch: rows filled without padding, or rows of similar length.
+"""Decides which samples share a batch: packed rows without padding, rows of similar length, or plain batches.
 
-Pure functions of lengths, seed and epoch. Every plan of a run has the same number of batches, a multiple of the number
-of ranks, and uses each sample exactly once; that is what lets a run resume, and two ranks equal one.
+These are pure functions of lengths, seed and epoch. Every epoch has the same number of batches, a multiple of the number
+of ranks, and uses each sample exactly once. So a run can resume, and two ranks equal one.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from dataclasses import dataclass
 from trainer.order import epoch_order
 
 WINDOW = 4096
-"""Samples that are packed together; the order of windows stays random."""
+"""Number of samples that are packed together; the order of windows stays random."""
 
 BatchPlan = list[list[int]]
 Key = tuple[int, int]
-"""(index of the record, epoch): what a dataset needs to make a sample, whichever process asks."""
+"""(index of the record, epoch): all that a data set needs to make a sample, in any process."""
 
 
 def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed: int = 0) -> BatchPlan:
-    """Batches of at most ``budget`` tokens, by best fit over windows of ``order``, in random order.
+    """Batches of at most ``budget`` tokens in random order, by best fit over windows of ``order``.
 
-    A sample longer than the budget is a batch of its own.
+    A sample longer than the budget is a batch by itself.
 
     >>> sorted(map(sorted, packed_plan([6, 5, 4, 5], 10, [0, 1, 2, 3])))
     [[0, 2], [1, 3]]
     """
+    # The longest samples are placed first, each into the fullest batch that still has room (best fit decreasing). Windows
+    # keep batches random: sorted over all samples, the lengths alone would decide which samples meet, in every epoch.
     batches: BatchPlan = []
     for start in range(0, len(order), WINDOW):
         room: list[tuple[int, int]] = []  # (tokens left, batch), sorted
         for index in sorted(order[start : start + WINDOW], key=lambda i: -lengths[i]):
-            place = bisect_left(room, (lengths[index], -1))
+            place = bisect_left(room, (lengths[index], -1))  # -1 sorts before every batch with exactly this room
             if place == len(room):
                 batches.append([index])
                 insort(room, (budget - lengths[index], len(batches) - 1))
@@ -41,12 +43,12 @@ def packed_plan(lengths: Sequence[int], budget: int, order: Sequence[int], seed:
             left, batch = room.pop(place)
             batches[batch].append(index)
             insort(room, (left - lengths[index], batch))
-    random.Random(f"{seed}/packed").shuffle(batches)
+    random.Random(f"{seed}/packed").shuffle(batches)  # else each window would begin with its longest samples
     return batches
 
 
 def grouped_plan(lengths: Sequence[int], size: int, order: Sequence[int], seed: int = 0) -> BatchPlan:
-    """Batches of ``size`` samples of similar length (sorted over 50 batches at a time), in random order.
+    """Batches of ``size`` samples of similar length (sorted within 50 batches at a time), in random order.
 
     >>> sorted(map(sorted, grouped_plan([9, 1, 8, 2], 2, [0, 1, 2, 3])))
     [[0, 2], [1, 3]]
@@ -59,7 +61,7 @@ def grouped_plan(lengths: Sequence[int], size: int, order: Sequence[int], seed: 
 
 
 def plain_plan(size: int, order: Sequence[int]) -> BatchPlan:
-    """Batches of ``size`` samples in the order given; the last may be smaller.
+    """Batches of ``size`` samples in the given order; the last one may be smaller.
 
     >>> plain_plan(2, [3, 1, 2])
     [[3, 1], [2]]
@@ -68,13 +70,13 @@ def plain_plan(size: int, order: Sequence[int]) -> BatchPlan:
 
 
 def fit_to_count(plan: BatchPlan, count: int) -> BatchPlan:
-    """The same samples in exactly ``count`` batches: the largest are split, or the smallest joined to others.
+    """The same samples in exactly ``count`` batches: the largest are split, or the last are distributed over the others.
 
     >>> fit_to_count([[1, 2, 3], [4]], 3)
     [[1, 2], [4], [3]]
 
     Raises:
-        ValueError: fewer samples than batches.
+        ValueError: there are fewer samples than batches.
     """
     if sum(map(len, plan)) < count:
         raise ValueError(f"{sum(map(len, plan))} samples cannot fill {count} batches; use fewer devices or more data")
@@ -93,7 +95,10 @@ def fit_to_count(plan: BatchPlan, count: int) -> BatchPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How a run's samples are batched. ``size`` is tokens when ``packing``, else samples; ``lengths`` are estimates."""
+    """How a run's samples are batched. ``size`` is in tokens with ``packing``, else in samples.
+
+    ``lengths`` are estimates: augmentation changes them per epoch.
+    """
 
     lengths: Sequence[int]
     size: int
@@ -102,7 +107,7 @@ class Batching:
     seed: int = 0
     shuffle: bool = True
     indices: Sequence[int] | None = None
-    """The records in use (positions in ``lengths``); None: all."""
+    """The records to use (positions in ``lengths``); None: all."""
 
     def plan(self, epoch: int) -> BatchPlan:
         """The batches of an epoch over all ranks."""
@@ -117,7 +122,7 @@ class Batching:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """One number for a seed and an epoch.
+    """A seed for an epoch of a run.
 
     >>> epoch_seed(1, 2) == epoch_seed(1, 2)
     True
@@ -126,9 +131,10 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 class BatchSampler:
-    """Yields one rank's batches of an epoch as lists of ``Key``; every epoch has as many as epoch 0, every rank too.
+    """Yields one rank's batches of an epoch as lists of ``Key``. All epochs and all ranks have the same number.
 
-    Batches too few for the ranks are split. Where there are no samples for that, the odd ones join the other batches.
+    The number of batches is rounded up to a multiple of the ranks by splitting batches. With too few samples for that, it
+    is rounded down, and the surplus joins other batches.
     """
 
     def __init__(self, batching: Batching, *, rank: int = 0, world: int = 1) -> None:
@@ -136,11 +142,12 @@ class BatchSampler:
         self.epoch = 0
         self._rank, self._world = rank, world
         self._first = batching.plan(0)
+        # Packing gives each epoch another number of batches. The schedule and a resumed run need a fixed one: epoch 0's.
         split, joined = (-(-len(self._first) // world) * world, len(self._first) // world * world)
         self._count = split if split <= sum(map(len, self._first)) else max(world, joined)
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose batches come next."""
+        """Chooses the epoch of the next batches."""
         self.epoch = epoch
 
     def __len__(self) -> int:

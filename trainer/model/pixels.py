@@ -1,8 +1,8 @@
-"""A photo as the model's patches of 8-bit levels, a sixth of the processor's floats in size and exactly as good.
+"""A photo as the model's patches in 8-bit levels: an eighth of the size of the processor's floats, without any loss.
 
-The checkpoint's image processor makes float patches, each pixel twice (two equal frames). Every float is one of 256
-values per channel, so the loader ships the levels and the device looks the floats up (``pixel_table``). Equality with
-the processor, bit for bit, is a test.
+The checkpoint's image processor makes float patches, with each pixel twice (two equal frames). Every float is one of 256
+values per channel, so the loader sends the levels and the device looks up the floats (``table_CV``). A test checks that
+the result equals the processor's, bit for bit.
 
 Axes: N patches, C channels, P = patch_size², T = temporal_patch_size.
 """
@@ -22,9 +22,9 @@ GridTHW = tuple[int, int, int]
 
 
 class PixelSource:
-    """Patches of photos under one image processor's rules (size limits, patch and merge size).
+    """Patches of photos by the rules of one image processor (size limits, patch and merge size).
 
-    ``processor`` is the checkpoint's own (``AutoImageProcessor``), either backend.
+    ``processor`` is the checkpoint's own (``AutoImageProcessor``), with either backend.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -37,7 +37,7 @@ class PixelSource:
         self.table_CV = self._pixel_table()
 
     def resized_wh(self, size_wh: SizeWH) -> SizeWH:
-        """The size the processor resizes a photo of ``size_wh`` px to."""
+        """The size in px to which the processor resizes a photo of ``size_wh`` px."""
         width, height = size_wh
         rows, columns = smart_resize(
             height,
@@ -54,7 +54,7 @@ class PixelSource:
         return 1, height // self.patch_size, width // self.patch_size
 
     def tokens(self, size_wh: SizeWH) -> int:
-        """Placeholders of a photo of ``size_wh`` px: patches / merge_size²."""
+        """Number of placeholders of a photo of ``size_wh`` px: patches / merge_size²."""
         _, rows, columns = self.grid(size_wh)
         return rows * columns // self.merge_size**2
 
@@ -63,6 +63,7 @@ class PixelSource:
         grid = self.grid(image.size)
         if self.resized_wh(image.size) == image.size:
             return self._patches(np.stack([np.asarray(band) for band in image.split()])), grid
+        # Only the processor's own resizing gives its exact pixels; the levels are then recovered from its floats.
         values = self._processor(images=[image], return_tensors="np")["pixel_values"]
         values_NCTP = values.reshape(len(values), 3, self.temporal_patch_size, -1)
         low, high = self.table_CV[:, :1, None], self.table_CV[:, -1:, None]
@@ -71,7 +72,7 @@ class PixelSource:
         return np.ascontiguousarray(levels_CNP.transpose(1, 0, 2)).reshape(len(values), -1), grid
 
     def picture(self, levels_NX: np.ndarray, grid: GridTHW) -> Image.Image:
-        """The RGB photo, resized as the model sees it, of its uint8 levels_N(CP): the way back from ``levels``."""
+        """The RGB photo as the model sees it, resized, from its uint8 levels_N(CP): the inverse of ``levels``."""
         patch, merge = self.patch_size, self.merge_size
         _, rows, columns = grid
         blocks = levels_NX.reshape(rows // merge, columns // merge, merge, merge, 3, patch, patch)
@@ -79,9 +80,9 @@ class PixelSource:
         return Image.fromarray(np.ascontiguousarray(pixels_HWC))
 
     def _patches(self, planes_CHW: np.ndarray) -> np.ndarray:
-        """levels_N(CP) of the photo in blocks of merge_size² patches, as the vision tower's merger wants them.
+        """levels_N(CP) of the photo in blocks of merge_size² patches, the order that the vision tower's merger needs.
 
-        A patch's row of pixels moves as one item, which is ten times as fast as pixel by pixel.
+        Each pixel row of a patch is moved as one item, which is ten times as fast as moving single pixels.
         """
         patch, merge = self.patch_size, self.merge_size
         channels, height, width = planes_CHW.shape
@@ -92,7 +93,8 @@ class PixelSource:
         return ordered.view(np.uint8).reshape(-1, channels * patch * patch)
 
     def _pixel_table(self) -> np.ndarray:
-        """float32 table_CV: what the processor makes of level V in channel C, read off the processor itself."""
+        """float32 table_CV: the processor's value for level V in channel C, measured with the processor itself."""
+        # The smallest picture whose sides the processor accepts and that contains all 256 levels.
         side = -(-16 // (self.patch_size * self.merge_size)) * self.patch_size * self.merge_size
         ramp = np.resize(np.arange(256, dtype=np.uint8), (side, side))
         values = self._processor(

@@ -1,7 +1,7 @@
-"""Where each token and each patch is: M-RoPE positions of the text model, positions and resampling of the vision tower.
+"""Positions of tokens and patches: M-RoPE of the text model, positions and resampling of the vision tower.
 
-Computed by the loading processes so that the training process launches no per-photo kernels. Equal to what transformers
-computes inside the model (tested).
+The loading processes compute them, so that the training process launches no kernels per photo. A test checks that they
+equal what transformers computes inside the model.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def rope_positions(input_ids_T: np.ndarray, grids: Sequence[GridTHW], image_token: int, merge: int) -> np.ndarray:
-    """int64 positions_4T of one sample: row 0 counts text positions from 0, rows 1 to 3 are time, height and width.
+    """int64 positions_4T of one sample: row 0 counts text positions from 0; rows 1 to 3 are time, height and width.
 
-    Row 0 restarts at 0 with every sample, which is how transformers recognises packed rows.
+    Row 0 restarts at 0 in every sample, by which transformers recognises packed rows.
 
     Raises:
         ValueError: placeholders and grids do not match.
@@ -38,6 +38,8 @@ def rope_positions(input_ids_T: np.ndarray, grids: Sequence[GridTHW], image_toke
     for _, rows, columns in grids:
         rows, columns = rows // merge, columns // merge
         start = next(starts)
+        # Text has the same position on all three axes. A photo has one time; its heights and widths count from there. The
+        # text after it continues behind the larger of the two, so that it never shares a position with the photo.
         positions[1:, cursor:start] = np.arange(position, position + start - cursor)
         position += start - cursor
         end = start + rows * columns
@@ -46,7 +48,7 @@ def rope_positions(input_ids_T: np.ndarray, grids: Sequence[GridTHW], image_toke
         positions[3, start:end] = position + np.tile(np.arange(columns), rows)
         position += max(rows, columns)
         cursor = end
-        for _ in range(rows * columns - 1):
+        for _ in range(rows * columns - 1):  # skip the photo's own placeholders; two photos may be adjacent
             next(starts)
     positions[1:, cursor:] = np.arange(position, position + length - cursor)
     return positions

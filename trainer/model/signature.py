@@ -1,4 +1,4 @@
-"""A method under a wider signature than its own, for libraries that ask before they call."""
+"""Gives a method a wider signature, for libraries that inspect it before they call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_arguments_of(other: Callable[..., Any]) -> Callable[[F], F]:
-    """A decorator: the method takes ``**inputs`` and lists ``other``'s arguments among its own."""
+    """Decorates a method that takes ``**inputs``: its signature also lists the arguments of ``other``."""
 
     def decorate(method: F) -> F:
         *named, rest = (own := inspect.signature(method).parameters).values()

@@ -1,6 +1,6 @@
-"""The three towers of Qwen3-VL by the names of their modules: language model, vision encoder, aligner.
+"""The three towers of Qwen3-VL by module names: language model, vision encoder, aligner.
 
-The aligner sits inside the vision module: ``model.visual`` minus the aligner is the vision encoder.
+The aligner is inside the vision module: ``model.visual`` without the aligner is the vision encoder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _INNER = re.compile(r"\.(?:modules_to_save|original_module|base_layer)(?:\.defau
 
 
 class Tower(StrEnum):
-    """A part of the model that is frozen and trained as one."""
+    """A part of the model that is frozen or trained as a unit."""
 
     LLM = "llm"
     VIT = "vit"
@@ -22,7 +22,7 @@ class Tower(StrEnum):
 
 
 def plain_name(name: str) -> str:
-    """A parameter's or module's name without what peft and the parallel wrappers put around it.
+    """The name of a parameter or module without the parts that peft and the parallel wrappers add.
 
     >>> plain_name("base_model.model.model.visual.merger.modules_to_save.default.norm.weight")
     'model.visual.merger.norm.weight'
@@ -31,7 +31,7 @@ def plain_name(name: str) -> str:
 
 
 def tower_of(name: str) -> Tower:
-    """The tower of a module or parameter; ``lm_head`` and whatever else is not vision is the language model's.
+    """The tower of a module or parameter; everything outside the vision module, ``lm_head`` too, is the language model.
 
     >>> tower_of("model.visual.deepstack_merger_list.0.norm.weight")
     <Tower.ALIGNER: 'aligner'>

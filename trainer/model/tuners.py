@@ -1,9 +1,8 @@
-"""What is trained: the whole model, some towers, or adapters on an exact set of modules.
+"""Selects what is trained: the whole model, some towers, or adapters on an exact set of modules.
 
-``all-linear`` is every linear layer of the towers that are not frozen, the output head excepted. ``modules_to_save``
-are trained in full beside an adapter. With nothing to adapt (``target_regex: '^$'``, the aligner playbook) peft has
-nothing to do and refuses: then exactly ``modules_to_save`` are trained, everything else is frozen, and checkpoints hold
-the full model.
+``all-linear`` is every linear layer of the towers that are not frozen, except the output head. ``modules_to_save`` are
+trained in full next to an adapter. If no module gets an adapter (``target_regex: '^$'``, the aligner playbook), peft
+would raise an error: then exactly ``modules_to_save`` are trained, all else is frozen, and checkpoints hold the full model.
 """
 
 from __future__ import annotations
@@ -27,30 +26,30 @@ ADAPTER_FILE = "adapter_config.json"
 
 
 class NothingToTrain(VqcError):
-    """A tuner section under which no parameter would change."""
+    """No parameter would be trained under this tuner section."""
 
 
 class EarlierStageMismatch(VqcError):
-    """An earlier stage's checkpoint holds weights that this stage has no place for."""
+    """The checkpoint of an earlier stage holds weights that do not fit this stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedModules:
-    """The modules that get an adapter and those trained in full, by full name."""
+    """The full names of the modules that get an adapter, and of those trained in full."""
 
     adapted: tuple[str, ...]
     in_full: tuple[str, ...]
 
 
 def apply_tuner(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, masters: bool = False) -> Any:
-    """The model with exactly what the section names trainable: itself, or wrapped by peft.
+    """Makes exactly the section's parameters trainable; returns the model, wrapped by peft if it gets an adapter.
 
-    ``total_steps`` is the length of the run; AdaLoRA's schedule needs it. ``masters`` keeps what is trained beside
-    frozen weights in float32, which needs autocast; full training keeps the precision it was loaded in.
+    ``total_steps`` is the length of the run, for AdaLoRA's schedule. ``masters`` converts trained parameters next to
+    frozen weights to float32, which needs autocast; full training keeps the loaded precision.
 
     Raises:
         NothingToTrain: every tower is frozen, or no module matches.
-        InvalidValue: a module name that the model does not have.
+        InvalidValue: the model has no module of a given name.
     """
     if tuner.tuner_type == "full":
         _train_towers(model, tuner)
@@ -60,8 +59,8 @@ def apply_tuner(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, 
     if not found.adapted:
         if not found.in_full:
             raise NothingToTrain(
-                "no module would get an adapter: unfreeze a tower (tuner.freeze_llm, freeze_vit, freeze_aligner), or "
-                "check target_modules and target_regex"
+                "no module gets an adapter: unfreeze a tower (tuner.freeze_llm, freeze_vit, freeze_aligner), or check "
+                "target_modules and target_regex"
             )
         _train_modules(model, found.in_full, freeze=True)
     else:
@@ -74,12 +73,16 @@ def apply_tuner(model: nn.Module, tuner: TunerSection, *, total_steps: int = 1, 
 
 
 def is_adapter(model: object) -> bool:
-    """Whether peft wraps the model, so that its checkpoints hold an adapter only."""
+    """Whether peft wraps the model, so that its checkpoints hold only an adapter."""
     return hasattr(model, "peft_config") and hasattr(model, "merge_and_unload")
 
 
 def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
-    """The exact modules that the section names."""
+    """The modules that the section selects.
+
+    Raises:
+        InvalidValue: a name that matches no module, or a module that would get an adapter and be trained in full.
+    """
     in_full = _saved_names(model, tuner)
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     every = [name for name, _ in model.named_modules() if name]
@@ -97,18 +100,22 @@ def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
             raise InvalidValue("tuner.target_modules", missing, "name linear layers, such as q_proj or all-linear")
     both = [name for name in adapted if any(name == saved or name.startswith(f"{saved}.") for saved in in_full)]
     if both:
-        raise InvalidValue("tuner.modules_to_save", both[0], "a module gets an adapter or is trained in full, not both")
+        raise InvalidValue(
+            "tuner.modules_to_save", both[0], "a module can either get an adapter or be trained in full, not both"
+        )
     return TunedModules(adapted=tuple(adapted), in_full=in_full)
 
 
 def frozen_towers(tuner: TunerSection) -> frozenset[Tower]:
-    """The towers that the freeze flags name."""
+    """The towers that the freeze flags freeze."""
     flags = {Tower.LLM: tuner.freeze_llm, Tower.VIT: tuner.freeze_vit, Tower.ALIGNER: tuner.freeze_aligner}
     return frozenset(tower for tower, frozen in flags.items() if frozen)
 
 
 def target_pattern(adapted: tuple[str, ...]) -> str:
-    """One regular expression that matches exactly these module names: layer numbers alternate, the rest is literal.
+    """One regular expression that matches exactly these module names: layer numbers as alternatives, the rest literal.
+
+    peft matches a string against the full name of a module, but the entries of a list against its ending.
 
     >>> target_pattern(("a.layers.0.q", "a.layers.1.q"))
     '(?:a\\\\.layers\\\\.(?:0|1)\\\\.q)'
@@ -122,10 +129,10 @@ def target_pattern(adapted: tuple[str, ...]) -> str:
 
 
 def load_earlier_stage(model: Any, checkpoint: Path) -> None:
-    """Takes over an earlier stage's adapter: every one of its weights must find its place in this stage's.
+    """Loads the adapter of an earlier stage. Each of its weights must fit a parameter of this stage.
 
     Raises:
-        EarlierStageMismatch: other modules, rank or kind; export that stage and start from the merged model instead.
+        EarlierStageMismatch: modules, rank or kind differ; export that stage and start from the merged model instead.
     """
     from peft import load_peft_weights, set_peft_model_state_dict
 
@@ -133,16 +140,17 @@ def load_earlier_stage(model: Any, checkpoint: Path) -> None:
     own = dict(model.named_parameters())
     shapes = {name.replace(".default", ""): tuple(parameter.shape) for name, parameter in own.items()}
     for name, tensor in weights.items():
+        # A file may name a module of ``modules_to_save`` without that part of its name in the model.
         place = shapes.get(name) or shapes.get(name.replace(".modules_to_save", ""))
         place = place or next((s for n, s in shapes.items() if n.replace(".modules_to_save", "") == name), None)
         if place != tuple(tensor.shape):
             raise EarlierStageMismatch(
-                f"{name!r} of {str(checkpoint)!r} has no place of its shape {tuple(tensor.shape)} in this stage: keep "
-                "its modules among this stage's targets with the same rank, or run `vqc-train export` on it and start "
-                "from the merged model"
+                f"{name!r} of {str(checkpoint)!r} with shape {tuple(tensor.shape)} does not fit this stage: keep its "
+                "modules among this stage's targets with the same rank, or run `vqc-train export` on it and start from "
+                "the merged model"
             )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # this stage's further modules are missing from it, as they should be
+        warnings.simplefilter("ignore")  # peft warns about this stage's additional modules, which the file lacks
         set_peft_model_state_dict(model, weights)
 
 
@@ -160,7 +168,7 @@ def _train_modules(model: nn.Module, names: tuple[str, ...], *, freeze: bool) ->
 
 
 def _saved_names(model: nn.Module, tuner: TunerSection) -> tuple[str, ...]:
-    """``modules_to_save`` by full name; a module list stands for its members."""
+    """``modules_to_save`` by full name; a module list is replaced by its members."""
     modules = dict(model.named_modules())
     names: list[str] = []
     for wanted in tuner.modules_to_save:
@@ -208,6 +216,7 @@ def _with_adapter(model: nn.Module, tuner: TunerSection, found: TunedModules, to
                 beta1=tuner.adalora_beta1,
                 beta2=tuner.adalora_beta2,
                 orth_reg_weight=tuner.adalora_orth_reg_weight,
+                # peft rejects a schedule without a step between tinit and total_step - tfinal; a shorter run ends before.
                 total_step=max(total_steps, tuner.adalora_tinit + tuner.adalora_tfinal + 1),
             )
         case "boft":
@@ -223,14 +232,14 @@ def _with_adapter(model: nn.Module, tuner: TunerSection, found: TunedModules, to
                 **common, n_frequency=tuner.fourier_n_frequency, scaling=tuner.fourier_scaling
             )
         case _:
-            raise InvalidValue("tuner.tuner_type", tuner.tuner_type, "is not an adapter")
+            raise InvalidValue("tuner.tuner_type", tuner.tuner_type, "must be an adapter")
     return peft.get_peft_model(model, config)  # type: ignore[arg-type]
 
 
 def _require_trainable(model: Any) -> Any:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise NothingToTrain(
-            "no trainable parameters: tuner.freeze_llm, freeze_vit and freeze_aligner freeze every tower; unfreeze one "
-            "or list modules_to_save"
+            "there are no trainable parameters: tuner.freeze_llm, freeze_vit and freeze_aligner freeze every tower; "
+            "unfreeze one or list modules_to_save"
         )
     return model

@@ -1,6 +1,6 @@
-"""Photos as the language model takes them, in two parts: the vision encoder's trunk, and the aligner on top of it.
+"""Encodes photos for the language model in two parts: the vision encoder's trunk, and the aligner on top of it.
 
-A frozen trunk gives teacher and student the same numbers, so it runs once for both.
+A frozen trunk has the same output for teacher and student, so it runs once for both.
 
 Axes: N patches, M image tokens (N / merge_size²), D width.
 """
@@ -17,7 +17,7 @@ import torch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
-    """What the mergers take in: the last block's states_ND, and those of the blocks that deepstack reads."""
+    """The input of the mergers: the states_ND of the last block, and of the blocks that deepstack reads."""
 
     last_ND: torch.Tensor
     layers: tuple[torch.Tensor, ...]
@@ -25,14 +25,14 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionFeatures:
-    """What the mergers give: merged_MD, and deepstack's features_MD of each layer."""
+    """The output of the mergers: merged_MD, and deepstack's features_MD of each layer."""
 
     merged_MD: torch.Tensor
     deepstack: tuple[torch.Tensor, ...]
 
 
 def encode_photos(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> tuple[VisionFeatures, Trunk]:
-    """The photos of a collated batch through transformers' Qwen3VLModel, and the trunk's part of it on the way."""
+    """Runs the photos of a collated batch through transformers' Qwen3VLModel; returns the features and the trunk's states."""
     with _record_merger_inputs(model.visual) as states:
         found = model.get_image_features(
             pixels,
@@ -52,7 +52,7 @@ def encode_photos(model: Any, pixels: torch.Tensor, inputs: dict[str, Any]) -> t
 
 
 def align_trunk(visual: Any, trunk: Trunk) -> VisionFeatures:
-    """What this vision tower's mergers make of a trunk's states."""
+    """Runs a trunk's states through the mergers of this vision tower."""
     mergers = zip(visual.deepstack_merger_list, trunk.layers, strict=True)
     return VisionFeatures(
         merged_MD=visual.merger(trunk.last_ND), deepstack=tuple(merger(states_ND) for merger, states_ND in mergers)
@@ -61,7 +61,7 @@ def align_trunk(visual: Any, trunk: Trunk) -> VisionFeatures:
 
 @contextmanager
 def _record_merger_inputs(visual: Any) -> Iterator[list[torch.Tensor]]:
-    """What goes into the mergers while it is open: deepstack's in order of layers, the last merger's at the end."""
+    """Records the inputs of the mergers inside the block: deepstack's in layer order, then the final merger's."""
     states: list[torch.Tensor] = []
     hooks = [
         merger.register_forward_pre_hook(lambda _, given: states.append(given[0]))

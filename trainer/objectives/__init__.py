@@ -1,1 +1,1 @@
-"""What distillation minimises, as pure functions of tensors: each names its formula and where it comes from."""
+"""The objectives of distillation as pure functions of tensors. Each names its formula and its source."""

@@ -1,4 +1,4 @@
-"""Distributions over a teacher's likeliest tokens and one outcome for all others, so that they can be kept on disk.
+"""Distributions over a teacher's likeliest tokens and one outcome for all others: small enough to store on disk.
 
 Axes: S positions, V vocabulary, K likeliest tokens, one more for the rest.
 """
@@ -9,7 +9,7 @@ import torch
 
 
 def coarsen(log_p_SV: torch.Tensor, ids_SK: torch.Tensor) -> torch.Tensor:
-    """log-probabilities_S(K+1) of the named tokens and, last, of all others together; they add up to 1.
+    """log-probabilities_S(K+1) of the given tokens and, last, of all others together; the probabilities sum to 1.
 
     A divergence between two coarsened distributions is at most that between the distributions (data processing
     inequality, Csiszár 1967), and 0 when they are equal. K must be below V.
@@ -19,6 +19,6 @@ def coarsen(log_p_SV: torch.Tensor, ids_SK: torch.Tensor) -> torch.Tensor:
 
 
 def likeliest(log_p_SV: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids_SK, log-probabilities_S(K+1)) of the ``count`` likeliest tokens (fewer where V is smaller) and the rest."""
+    """(ids_SK, log-probabilities_S(K+1)) of the ``count`` likeliest tokens (at most V - 1) and of the rest."""
     ids_SK = log_p_SV.topk(min(count, log_p_SV.shape[-1] - 1), dim=-1).indices
     return ids_SK, coarsen(log_p_SV, ids_SK)

@@ -14,8 +14,8 @@ import torch
 class JensenShannon:
     """JSD_beta at a temperature.
 
-    ``beta`` chooses the divergence, it is no strength: 0 is KL(teacher || student), 1 is KL(student || teacher), between
-    them the value is smaller and peaks near 0.5. ``temperature`` divides both models' logits; no T² is multiplied back.
+    ``beta`` chooses the divergence, not its strength: 0 is KL(teacher || student), 1 is KL(student || teacher); between
+    them the value is smaller and peaks near 0.5. ``temperature`` divides both models' logits; there is no factor T².
     """
 
     beta: float
@@ -40,11 +40,11 @@ class JensenShannon:
 def jensen_shannon(log_s_SV: torch.Tensor, log_t_SV: torch.Tensor, *, beta: float) -> torch.Tensor:
     """beta · KL(T || M) + (1 - beta) · KL(S || M) with M = (1 - beta) · S + beta · T, nats per position.
 
-    ``log_s`` and ``log_t`` are finite log-probabilities of student and teacher. At the ends the limits of the divided
-    divergence are taken, as in GKD (Agarwal et al. 2024, arXiv:2306.13649, eq. 2 and section 3): beta = 0 is
+    ``log_s`` and ``log_t`` are finite log-probabilities of student and teacher. The ends are the limits of the divergence
+    divided by beta or 1 - beta, as in GKD (Agarwal et al. 2024, arXiv:2306.13649, eq. 2 and section 3): beta = 0 is
     KL(T || S), beta = 1 is KL(S || T).
 
-    M is never formed: with d = log T - log S and e = expm1(-|d|), log(M/S) and log(M/T) are log1p of a share of e, plus
+    M is never computed: with d = log T - log S and e = expm1(-|d|), log(M/S) and log(M/T) are log1p of a share of e, plus
     |d| for one of the two. So nothing overflows, and equal distributions give exactly 0.
     """
     d = log_t_SV - log_s_SV

@@ -16,10 +16,11 @@ Distance = Literal["mse", "cosine"]
 def feature_distance(student_ND: torch.Tensor, teacher_ND: torch.Tensor, distance: Distance) -> torch.Tensor:
     """float32_N per image token: the mean over D of the squared difference, or 1 - cosine of the angle between them.
 
-    The latter as half the squared distance of the unit vectors, which is the same, never negative, and exactly 0 for equals.
+    The cosine distance is computed as half the squared distance of the unit vectors: equal in value, never negative, and
+    exactly 0 for equal features.
 
     Raises:
-        ValueError: features of different shapes, which come from models of different architecture.
+        ValueError: the features have different shapes, so the models have different architectures.
     """
     if student_ND.shape != teacher_ND.shape:
         raise ValueError(

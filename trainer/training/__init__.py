@@ -1,1 +1,1 @@
-"""The run: arguments, batches, optimizer, schedule, checks before, loop, checkpoints and logs."""
+"""The training run: arguments, batches, optimizer, schedule, checks before the start, loop, checkpoints and logs."""

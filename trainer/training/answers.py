@@ -1,4 +1,4 @@
-"""Whose answers a step learns from: the data's, the student's own, or the teacher's."""
+"""Chooses the answers that a step trains on: the data's, the student's own (on-policy), or the teacher's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from trainer.config.distillation import RlhfSection
 from trainer.model.collate import Batch, Collator
 from trainer.model.encode import Encoded
@@ -14,7 +16,7 @@ from trainer.training.generation import Generation, sampling_seed
 
 
 class AnswerSource(StrEnum):
-    """Who wrote the answers of a step."""
+    """Where the answers of a step come from."""
 
     DATA = "data"
     STUDENT = "student"
@@ -22,9 +24,9 @@ class AnswerSource(StrEnum):
 
 
 def answer_source(rlhf: RlhfSection, seed: int, step: int) -> AnswerSource:
-    """Who answers in a step: the student in a share ``lmbda`` of all, else the teacher with ``seq_kd``, else the data.
+    """The source of a step's answers: the student in a share ``lmbda`` of all steps, else the teacher or the data.
 
-    A function of seed and step alone: every rank decides the same, and so does a resumed run.
+    With ``seq_kd`` it is the teacher. It depends only on seed and step, so all ranks and a resumed run choose the same.
     """
     if random.Random(f"{seed}/{step}/answers").random() < rlhf.lmbda:
         return AnswerSource.STUDENT
@@ -32,41 +34,42 @@ def answer_source(rlhf: RlhfSection, seed: int, step: int) -> AnswerSource:
 
 
 class StudentGenerator(Protocol):
-    """Where the student's own answers come from: the training process, or a server (``served_student``)."""
+    """Generates the student's answers: in the training process, or on a server (``served_student``)."""
 
     def sample_answers(
         self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int
     ) -> list[list[Encoded]]:
-        """The samples of a step's batches with answers drawn by the student."""
+        """The samples of a step's batches with answers sampled from the student."""
         ...
 
     def close(self) -> None:
-        """Ends what was begun for it."""
+        """Releases all resources."""
         ...
 
 
-class GeneratingStudent:
-    """The student answers in the training process, with its weights of the moment."""
+class GeneratingStudent(StudentGenerator):
+    """Generates in the training process, with the student's current weights."""
 
     def __init__(self, generation: Generation, *, rank: int) -> None:
         self._generation = generation
         self._rank = rank
 
+    @override
     def sample_answers(
         self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int
     ) -> list[list[Encoded]]:
-        """The samples with answers; the same seed draws the same."""
         return [
             self._generation.sample_answers(student, samples, sampling_seed(seed, step, place, self._rank))
             for place, samples in enumerate(batches)
         ]
 
+    @override
     def close(self) -> None:
-        """Nothing was begun."""
+        """Does nothing: there are no resources."""
 
 
 class AnswerGenerator:
-    """Puts generated answers into batches."""
+    """Replaces the answers of batches by generated ones."""
 
     def __init__(
         self,
@@ -85,14 +88,10 @@ class AnswerGenerator:
         self._student = student
         self._seed = seed
 
-    def answer_source(self, step: int) -> AnswerSource:
-        """Who answers in a step."""
-        return answer_source(self._rlhf, self._seed, step)
-
     def fill(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
-        """The batches of a step with the answers of whoever writes them."""
+        """The batches of a step with the answers of the step's source."""
         samples = [batch["samples"] for batch in batches]
-        match self.answer_source(step):
+        match answer_source(self._rlhf, self._seed, step):
             case AnswerSource.DATA:
                 return batches
             case AnswerSource.STUDENT:
@@ -103,5 +102,5 @@ class AnswerGenerator:
                     return [self._collator(self._generation.greedy_answers(model, own)) for own in samples]
 
     def close(self) -> None:
-        """Ends what was begun for the student's answers."""
+        """Releases the resources of the student's generator."""
         self._student.close()

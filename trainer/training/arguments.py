@@ -1,4 +1,4 @@
-"""A configuration as transformers' ``TrainingArguments``. What the trainer does itself is switched off there."""
+"""Builds transformers' ``TrainingArguments`` from a configuration. Whatever this trainer does itself is disabled there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def on_cuda() -> bool:
-    """Whether the run has a GPU; without one everything is computed in float32."""
+    """Whether there is a GPU; without one everything is computed in float32."""
     return torch.cuda.is_available()
 
 
@@ -26,12 +26,23 @@ def autocasts(config: TrainConfig) -> bool:
 
 
 def weight_dtype(config: TrainConfig) -> torch.dtype:
-    """The precision that weights are loaded in."""
+    """The precision in which weights are loaded."""
     return getattr(torch, config.model.torch_dtype) if on_cuda() else torch.float32
 
 
+def set_up_ranks(config: TrainConfig) -> None:
+    """Sets up torch.distributed and this rank's device, as transformers does when it creates arguments.
+
+    Raises:
+        InvalidValue: as ``sharding_options``.
+    """
+    # The arguments are discarded, not kept for the run: while arguments with ZeRO-3 exist, transformers partitions every
+    # model that it loads.
+    training_arguments(config)
+
+
 def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) -> TrainingArguments:
-    """The arguments of a run. ``text_only_samples`` says that some batches may leave the vision towers without work."""
+    """The arguments of a run. ``text_only_samples``: some batches may have no photos, so vision towers get no gradient."""
     training = config.training
     vision_trains = not {Tower.VIT, Tower.ALIGNER} <= frozen_towers(config.tuner) or bool(config.tuner.modules_to_save)
     workers = training.dataloader_num_workers

@@ -1,4 +1,4 @@
-"""The teacher of a run, put together from its configuration."""
+"""Builds the distiller of a run from its configuration: teacher, cache and generators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.model.encode import Encoder
 from trainer.model.liger import use_liger_kernels
 from trainer.training.answers import AnswerGenerator, GeneratingStudent, StudentGenerator
 from trainer.training.arguments import autocasts, weight_dtype
-from trainer.training.distiller import Distiller, objective
+from trainer.training.distiller import Distiller, objective_of
 from trainer.training.generation import Generation
 from trainer.training.logs import get_logger
 from trainer.training.served_student import ServedStudent
@@ -34,34 +34,34 @@ if TYPE_CHECKING:
 LOG = get_logger("trainer.run")
 
 
-def distiller(
+def build_distiller(
     config: TrainConfig, model: Any, base: str, encoder: Encoder, collator: Collator, args: Any, attn_impl: str
 ) -> Distiller | None:
-    """The run's teacher and what is kept or generated for it; None without ``rlhf``. The model learns its objective.
+    """The run's distiller; None without ``rlhf``. Also sets the model's ``objective``.
 
     Raises:
-        InvalidValue: a teacher that is not there, or does not fit the student.
-        StudentServerLost: the server that is to answer as the student is away.
+        InvalidValue: the teacher does not exist, or does not fit the student.
+        StudentServerLost: the vLLM server of the student is unavailable.
     """
-    wanted, rlhf = objective(config), config.rlhf
-    if wanted is None or rlhf is None:
+    objective, rlhf = objective_of(config), config.rlhf
+    if objective is None or rlhf is None:
         return None
     inner = model.get_base_model() if tuners.is_adapter(model) else model
-    inner.objective = wanted
+    inner.objective = objective
     directory = teacher_directory(config, base)
     teacher = _teacher(config, model, base, directory, args, attn_impl)
     cache = None
     if rlhf.teacher_cache is not None:
         half = autocasts(config)
-        named = fingerprint(directory, temperature=rlhf.temperature, top_k=rlhf.teacher_cache.top_k, half=half)
-        cache = TeacherCache(Path(rlhf.teacher_cache.path).expanduser(), named, top_k=rlhf.teacher_cache.top_k)
+        name = fingerprint(directory, temperature=rlhf.temperature, top_k=rlhf.teacher_cache.top_k, half=half)
+        cache = TeacherCache(Path(rlhf.teacher_cache.path).expanduser(), name, top_k=rlhf.teacher_cache.top_k)
     answers = None
     if rlhf.generates:
         generation = Generation(
             image_token=encoder.image_token,
             end_token=encoder.end_token,
             pad_token=encoder.pad_token,
-            most_tokens=rlhf.max_completion_length,
+            max_tokens=rlhf.max_completion_length,
             max_length=config.max_length,
             temperature=rlhf.temperature,
         )
@@ -71,7 +71,7 @@ def distiller(
             student = GeneratingStudent(generation, rank=args.process_index)
         answers = AnswerGenerator(rlhf, generation, collator, teacher, student, seed=config.training.seed)
     merge_size = inner.config.vision_config.spatial_merge_size
-    return Distiller(teacher, wanted, merge_size=merge_size, cache=cache, answers=answers)
+    return Distiller(teacher, objective, merge_size=merge_size, cache=cache, answers=answers)
 
 
 def _teacher(config: TrainConfig, model: Any, base: str, directory: Path, args: Any, attn_impl: str) -> Teacher:
@@ -99,14 +99,14 @@ def _served_student(config: TrainConfig, rlhf: RlhfSection, base: str, encoder: 
         start=start_command(base, port=rlhf.vllm_server_port, rank=config.tuner.lora_rank),
     )
     LOG.info(
-        "student answers: from the vLLM server at %s, refreshed every %d steps", server.url, rlhf.vllm_sync_frequency
+        "student answers: from the vLLM server at %s, updated every %d steps", server.url, rlhf.vllm_sync_frequency
     )
     return ServedStudent(
         server,
         encoder.pixels,
         directory=config.training.run_dir / "served_student",
         every=rlhf.vllm_sync_frequency,
-        most_tokens=rlhf.max_completion_length,
+        max_tokens=rlhf.max_completion_length,
         max_length=config.max_length,
         temperature=rlhf.temperature,
     )

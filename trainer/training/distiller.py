@@ -1,4 +1,4 @@
-"""What a run needs of its teacher: a lesson for each batch, and answers where the data's are not learnt."""
+"""The use of a teacher during a run: what the student learns from each batch, and generated answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
 
 
-def objective(config: TrainConfig) -> Objective | None:
-    """What the sections ``rlhf`` and ``custom.visual_kd`` add to the loss; None without a teacher."""
+def objective_of(config: TrainConfig) -> Objective | None:
+    """The loss terms of the sections ``rlhf`` and ``custom.visual_kd``; None without a teacher."""
     rlhf, visual = config.rlhf, config.custom.visual_kd
     if rlhf is None:
         return None
@@ -37,9 +37,9 @@ def objective(config: TrainConfig) -> Objective | None:
 
 
 class Distiller:
-    """Asks the teacher only for what the objective counts and the cache does not know.
+    """Runs the teacher only for terms that the objective has and the cache does not hold.
 
-    ``merge_size`` is the model's: so many patches each way make one image token.
+    ``merge_size`` is the model's: one image token has this many patches on each side.
     """
 
     def __init__(
@@ -58,39 +58,38 @@ class Distiller:
         self._answers = answers
 
     def with_answers(self, student: Any, batches: list[Batch], step: int) -> list[Batch]:
-        """The batches of a step; their answers generated, where they are to be."""
+        """The batches of a step, with generated answers if the run generates them."""
         return batches if self._answers is None else self._answers.fill(student, batches, step)
 
     def close(self) -> None:
-        """Ends what was begun for the answers."""
+        """Releases the resources of the answer generator."""
         if self._answers is not None:
             self._answers.close()
 
     def image_tokens(self, batch: Batch) -> int:
-        """Image tokens of a batch."""
+        """Number of image tokens of a batch."""
         grids = batch.get("image_grid_thw")
         return 0 if grids is None else int(grids.prod(-1).sum()) // self._merge_size**2
 
     def distillation_batch(self, student: Any, inputs: Batch, batch: Batch) -> DistillationBatch:
         """What the student learns from the ``inputs`` of a batch."""
-        known = self._cached_targets(batch)
+        targets: TeacherTargets | None = self._cached_targets(batch)
         request = TeacherRequest(
-            text=self._objective.llm_weight > 0 and known is None,
+            text=self._objective.llm_weight > 0 and targets is None,
             features=self._objective.uses_vision and inputs.get("pixel_levels") is not None,
         )
-        own = batch.get("on_policy", False)
+        on_policy = batch.get("on_policy", False)
         if not request.text and not request.features:
-            return DistillationBatch(targets=known, on_policy=own)
-        answered = self._teacher.run(student, inputs, request)
-        targets: TeacherTargets | None = known
-        if answered.hidden_SD is not None:
-            hidden = HiddenTargets(hidden_SD=answered.hidden_SD, head=self._teacher.head, jsd=self._objective.jsd)
+            return DistillationBatch(targets=targets, on_policy=on_policy)
+        output = self._teacher.run(student, inputs, request)
+        if output.hidden_SD is not None:
+            hidden = HiddenTargets(hidden_SD=output.hidden_SD, head=self._teacher.head, jsd=self._objective.jsd)
             targets = self._cache_targets(hidden, batch)
         return DistillationBatch(
             targets=targets,
-            features=answered.features,
-            trunk=answered.trunk if self._teacher.shares_trunk else None,
-            on_policy=own,
+            features=output.features,
+            trunk=output.trunk if self._teacher.shares_trunk else None,
+            on_policy=on_policy,
         )
 
     def _cached_targets(self, batch: Batch) -> LikeliestTargets | None:
@@ -98,10 +97,10 @@ class Distiller:
             return None
         return self._cache.read(batch["digests"], self._objective.jsd, batch["labels"].device)
 
-    def _cache_targets(self, said: HiddenTargets, batch: Batch) -> TeacherTargets:
-        """What the teacher said, as it will be read from the cache, where there is one."""
+    def _cache_targets(self, targets: HiddenTargets, batch: Batch) -> TeacherTargets:
+        """Stores the targets if there is a cache; returns them in the form in which they are read later."""
         if self._cache is None:
-            return said
-        likeliest = said.likeliest(self._cache.top_k, positions_at_once(said.head, teacher=True))
+            return targets
+        likeliest = targets.likeliest(self._cache.top_k, positions_at_once(targets.head, teacher=True))
         self._cache.write(batch["digests"], likeliest)
         return likeliest

@@ -1,11 +1,11 @@
-"""What goes wrong in training, said with what to do about it.
+"""Training errors, each with a remedy.
 
 TrainingError
-├── LossDiverged    the loss is not a number
-├── OutOfMemory     the device has no memory left
-├── NoGradient      a tower that should learn gets no gradient
-├── StudentServerLost    the vLLM server that answers as the student is away or cannot do so
-└── UnhealthyRun    checks before training found something (one line each in ``problems``)
+├── LossDiverged         the loss is not finite
+├── OutOfMemory          the device has no memory left
+├── NoGradient           a tower that is trained gets no gradient
+├── StudentServerLost    the vLLM server of the student is unavailable or answers as another model
+└── UnhealthyRun         checks before training failed (one sentence each in ``problems``)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vqc.errors import VqcError
 
 
 class TrainingError(VqcError):
-    """A run that cannot go on."""
+    """A run cannot continue."""
 
 
 class LossDiverged(TrainingError):
@@ -27,7 +27,7 @@ class LossDiverged(TrainingError):
         self.step = step
         self.value = value
         super().__init__(
-            f"the loss is {value} at step {step}: lower training.learning_rate (1e-4 suits LoRA, 5e-5 full training), "
+            f"the loss is {value} at step {step}: lower training.learning_rate (try 1e-4 for LoRA, 5e-5 for full training), "
             "check the data with `vqc-train validate`, and keep max_grad_norm above 0"
         )
 
@@ -40,7 +40,7 @@ class OutOfMemory(TrainingError):
         super().__init__(
             f"out of device memory at step {step} ({detail}): lower per_device_train_batch_size (and raise "
             "gradient_accumulation_steps to keep the same effective batch), lower packing_length or global_max_length, "
-            "turn gradient_checkpointing on, or shard with deepspeed zero2/zero3 or training.fsdp"
+            "enable gradient_checkpointing, or shard with deepspeed zero2/zero3 or training.fsdp"
         )
 
 
@@ -56,24 +56,24 @@ class NoGradient(TrainingError):
 
 
 class StudentServerLost(TrainingError):
-    """The vLLM server of ``rlhf.use_vllm`` at ``url`` is away, or does not answer as the student. ``what`` says which.
+    """The vLLM server of ``rlhf.use_vllm`` at ``url`` is unavailable, or does not answer as the student; see ``what``.
 
-    ``start`` is a command that starts one that would, ``saved`` the checkpoint that the run was saved to on the way out.
+    ``start`` is a command that starts a suitable server, ``saved`` the checkpoint to which the run was saved.
     """
 
     def __init__(self, url: str, what: str, start: str, saved: Path | None = None) -> None:
         self.url, self.what, self.start = url, what, start
-        on = f" and go on with training.resume_from_checkpoint: {saved}" if saved is not None else ""
-        super().__init__(f"the vLLM server of the student at {url} {what}. Start it by\n  {start}\n{on}".rstrip())
+        resume = f" and continue with training.resume_from_checkpoint: {saved}" if saved is not None else ""
+        super().__init__(f"the vLLM server of the student at {url} {what}. Start it with\n  {start}\n{resume}".rstrip())
 
-    def saved_to(self, checkpoint: Path | None) -> StudentServerLost:
-        """The same, with where the run can go on from."""
+    def with_checkpoint(self, checkpoint: Path | None) -> StudentServerLost:
+        """The same error with the checkpoint from which the run can continue."""
         return StudentServerLost(self.url, self.what, self.start, checkpoint)
 
 
 class UnhealthyRun(TrainingError):
-    """Checks before training found what would make the run worthless. ``problems`` holds one sentence each."""
+    """Checks before training found problems that would make the run worthless. ``problems`` holds one sentence each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("training was not started:\n" + "\n".join(f"- {problem}" for problem in self.problems))
+        super().__init__("training did not start:\n" + "\n".join(f"- {problem}" for problem in self.problems))

@@ -1,8 +1,8 @@
-"""How much arithmetic a training step needs, from the model's shapes and what it was given; recomputation does not count.
+"""Floating-point operations of a training step, from the model's shapes and its batches; recomputation does not count.
 
-A multiply and an add are two operations. Matrix products of linear layers: once forward, once for the gradient of the
-input where gradients flow further down, once for the weight's where it is trained. Attention: scores and values, half of
-them in the causal language model; twice again backward.
+A multiply and an add are two operations. The matrix product of a linear layer counts once for the forward pass, once for
+the gradient of its input if gradients flow further down, and once for that of its weight if it is trained. Attention
+counts scores and values, half of them in the causal language model, and twice that for the backward pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainer.model.tuners import HEAD, is_adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What batches hold: counts, and sums of squares over samples' tokens and photos' patches."""
+    """The contents of batches: counts, and sums of squares over samples' tokens and photos' patches."""
 
     samples: int = 0
     tokens: int = 0
@@ -32,7 +32,7 @@ class Work:
 
 
 def training_flops(model: Any, work: Work) -> float:
-    """Operations of forward and backward over this work; a teacher's pass is not among them."""
+    """Operations of the forward and backward pass over this work, without a teacher's pass."""
     inner = model.get_base_model() if is_adapter(model) else model
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     trained = {tower_of(name) for name in names}
@@ -53,7 +53,7 @@ def training_flops(model: Any, work: Work) -> float:
 
 
 def _first(name: str, trained: set[str]) -> bool:
-    """Whether nothing trained lies under a layer's input: the pixels', and the aligner's over a frozen norm and encoder."""
+    """Whether nothing below a layer's input is trained: the patch embedding, and the aligner over frozen norm and encoder."""
     if "patch_embed" in name:
         return True
     under = any(tower_of(n) is Tower.VIT or (tower_of(n) is Tower.ALIGNER and ".norm." in n) for n in trained)

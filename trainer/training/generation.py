@@ -1,7 +1,7 @@
-"""Answers that a model in training, or its teacher, gives to the prompts of a batch.
+"""Generates answers to the prompts of a batch, with the model in training or with its teacher.
 
-On-policy distillation (Agarwal et al. 2024, arXiv:2306.13649) compares the two models on what the student says itself;
-sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947) learns what the teacher says.
+On-policy distillation (Agarwal et al. 2024, arXiv:2306.13649) compares the two models on the student's own answers;
+sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947) trains on the teacher's answers.
 
 Axes: B samples, T tokens.
 """
@@ -22,24 +22,24 @@ from trainer.model.encode import IGNORED, Encoded
 
 
 class Generation:
-    """Generates from prompts of encoded samples.
+    """Generates from the prompts of encoded samples.
 
-    ``image_token``, ``end_token`` and ``pad_token`` are the tokenizer's ids; answers have at most ``most_tokens`` tokens,
+    ``image_token``, ``end_token`` and ``pad_token`` are the tokenizer's ids. Answers have at most ``max_tokens`` tokens,
     and no sample gets longer than ``max_length``.
     """
 
     def __init__(
-        self, *, image_token: int, end_token: int, pad_token: int, most_tokens: int, max_length: int, temperature: float
+        self, *, image_token: int, end_token: int, pad_token: int, max_tokens: int, max_length: int, temperature: float
     ) -> None:
         self._image_token = image_token
         self._end_token = end_token
         self._pad_token = pad_token
-        self._most_tokens = most_tokens
+        self._max_tokens = max_tokens
         self._max_length = max_length
         self._temperature = temperature
 
     def sample_answers(self, model: Any, samples: Sequence[Encoded], seed: int) -> list[Encoded]:
-        """The samples with answers drawn from the model at the temperature; the same seed draws the same."""
+        """The samples with answers sampled from the model at the temperature; the same seed gives the same answers."""
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -47,7 +47,7 @@ class Generation:
             return self._generate(model, samples, chance)
 
     def greedy_answers(self, model: Any, samples: Sequence[Encoded]) -> list[Encoded]:
-        """The samples with the model's likeliest next token, again and again."""
+        """The samples with the model's greedy answers."""
         return self._generate(model, samples, {"do_sample": False})
 
     def _generate(self, model: Any, samples: Sequence[Encoded], chance: dict[str, Any]) -> list[Encoded]:
@@ -65,23 +65,23 @@ class Generation:
             inputs["pixel_values"] = _base_network(model).pixel_values(levels)
             inputs["image_grid_thw"] = torch.tensor(grids)
             inputs["mm_token_type_ids"] = ((ids_BT == self._image_token) & (mask_BT == 1)).int()
-        with _answering(model):
+        with _generation_mode(model):
             output_BT = model.generate(
                 **{key: value.to(model.device) for key, value in inputs.items()}, **chance,
-                max_new_tokens=max(1, min(self._most_tokens, self._max_length - longest)), repetition_penalty=1.0,
+                max_new_tokens=max(1, min(self._max_tokens, self._max_length - longest)), repetition_penalty=1.0,
                 eos_token_id=self._end_token, use_cache=True, pad_token_id=self._pad_token,
             )  # fmt: skip
         answers = output_BT[:, longest:].cpu().numpy().astype(np.int32)
         return [with_answer(sample, self._until_end(answer)) for sample, answer in zip(samples, answers, strict=True)]
 
     def _until_end(self, answer_T: np.ndarray) -> np.ndarray:
-        """The answer up to its ``<|im_end|>``; one that did not end in time has none."""
+        """The answer up to and including ``<|im_end|>``; the whole answer if it reached the length limit."""
         ends = np.flatnonzero(answer_T == self._end_token)
         return answer_T[: ends[0] + 1] if len(ends) else answer_T
 
 
 def prompt_of(sample: Encoded) -> np.ndarray:
-    """int32 prompt_T: everything before the answer."""
+    """int32 prompt_T: all tokens before the answer."""
     return sample.input_ids_T[: int((sample.labels_T != IGNORED).argmax())]
 
 
@@ -96,7 +96,7 @@ def with_answer(sample: Encoded, answer_T: np.ndarray) -> Encoded:
 
 
 def sampling_seed(*place: int) -> int:
-    """32 bits for what is drawn at a place of a run: its seed, step, batch, rank, and so on."""
+    """A 32-bit seed for one place of a run, such as (seed, step, batch, rank)."""
     return random.Random("/".join(map(str, place)) + "/student").getrandbits(32)
 
 
@@ -105,10 +105,10 @@ def _base_network(model: Any) -> Any:
 
 
 @contextmanager
-def _answering(model: Any) -> Iterator[None]:
-    """Evaluation mode, without gradients, with an attention that takes padding and a cache.
+def _generation_mode(model: Any) -> Iterator[None]:
+    """Evaluation mode without gradients, with an attention that supports padding and a cache.
 
-    Compiled blocks run as they are written: a cache that grows would have each of them compiled for every layer.
+    Compiled blocks run eagerly: with a growing cache each of them would be compiled for every layer.
     """
     training, config = model.training, _base_network(model).config
     implementation = config._attn_implementation

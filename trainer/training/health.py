@@ -1,4 +1,4 @@
-"""Checks before training, on real samples: what would otherwise show as a model that quietly learns nothing."""
+"""Checks on real samples before training. They find errors that would otherwise end in a model that learned nothing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.training.samples import Samples
 
-CHECKED = 32
-"""Samples that are encoded for the checks."""
+CHECKED_SAMPLES = 32
+"""Number of samples that are encoded for the checks."""
 
 
 def usable_records(tokens: np.ndarray, config: TrainConfig, samples: Samples) -> list[int]:
-    """The records that are trained on: all, or without those over the length limit when those are to be deleted.
+    """The records to train on: all, or with ``truncation_strategy: delete`` those within the length limit.
 
     Raises:
-        UnhealthyRun: samples over the limit under ``truncation_strategy: raise``, or nothing left.
+        UnhealthyRun: samples exceed the limit under ``truncation_strategy: raise``, or no record is left.
     """
     limit, strategy = config.max_length, config.template.truncation_strategy
     over = np.flatnonzero(tokens > limit)
@@ -38,7 +38,7 @@ def usable_records(tokens: np.ndarray, config: TrainConfig, samples: Samples) ->
         raise UnhealthyRun(
             [
                 f"{len(over)} of {len(tokens)} samples are longer than global_max_length {limit}; the longest, {source}, "
-                f"has {tokens[worst]} tokens. Raise global_max_length, or set template.truncation_strategy to delete"
+                f"has {tokens[worst]} tokens. Increase global_max_length, or set template.truncation_strategy to delete"
             ]
         )
     kept = np.flatnonzero(tokens <= limit) if strategy == "delete" else np.arange(len(tokens))
@@ -48,12 +48,12 @@ def usable_records(tokens: np.ndarray, config: TrainConfig, samples: Samples) ->
 
 
 def check_samples(samples: Samples, encoder: Encoder, facts: ModelFacts, records: Sequence[int]) -> None:
-    """Nothing, or what is wrong with the encoding of some of these records.
+    """Checks the encoding of some of these records.
 
     Raises:
         UnhealthyRun: one sentence per problem, each naming its record.
     """
-    chosen = random.Random(0).sample(list(records), min(CHECKED, len(records)))
+    chosen = random.Random(0).sample(list(records), min(CHECKED_SAMPLES, len(records)))
     problems: list[str] = []
     for record in chosen:
         example = samples.example(record, 0)
@@ -63,9 +63,9 @@ def check_samples(samples: Samples, encoder: Encoder, facts: ModelFacts, records
 
 
 def sample_problems(example: ExampleLike, encoder: Encoder, facts: ModelFacts) -> Iterator[str]:
-    """What is wrong with one sample, as sentences."""
+    """The problems of one sample, as sentences."""
     if facts.image_token != encoder.image_token:
-        yield f"the tokenizer's <|image_pad|> is {encoder.image_token}, the model's config says {facts.image_token}"
+        yield f"the tokenizer's <|image_pad|> is {encoder.image_token}, but in the model's config {facts.image_token}"
     try:
         encoded = encoder.encode(example)
     except TooLong as error:
@@ -84,14 +84,14 @@ def sample_problems(example: ExampleLike, encoder: Encoder, facts: ModelFacts) -
 
 
 def encoding_problems(encoded: Encoded, facts: ModelFacts) -> Iterator[str]:
-    """What is wrong with one sample's tensors."""
+    """The problems of one sample's tensors, as sentences."""
     try:
         rope_positions(encoded.input_ids_T, encoded.grids, facts.image_token, facts.merge_size)
     except (ValueError, StopIteration) as error:
         yield str(error)
     patches = sum(frames * rows * columns for frames, rows, columns in encoded.grids)
     if patches != len(encoded.levels):
-        yield f"image_grid_thw says {patches} patches, the pixels have {len(encoded.levels)}"
+        yield f"image_grid_thw has {patches} patches, the pixels have {len(encoded.levels)}"
     trained = encoded.labels_T != IGNORED
     if not trained.any():
         yield "no token is trained: the labels are all masked"
@@ -102,22 +102,22 @@ def encoding_problems(encoded: Encoded, facts: ModelFacts) -> Iterator[str]:
 
 
 def check_model(model: Any, config: TrainConfig, *, photos: int) -> None:
-    """Nothing, or why what the tuner section asks for is not what would be trained and saved.
+    """Checks that what the tuner section asks for is what would be trained and saved.
 
-    ``photos`` counts the photos of the training data.
+    ``photos`` is the number of photos of the training data.
 
     Raises:
-        UnhealthyRun: no adapter where there should be one, a module to save that is not trained, or vision towers to
-            train without a single photo.
+        UnhealthyRun: an adapter is missing, a module to save is not trained, or vision towers would be trained without a
+            single photo.
     """
     problems: list[str] = []
     tuner = config.tuner
     if tuner.tuner_type != "full" and not is_adapter(model) and not tuner.modules_to_save:
-        problems.append("the model has no adapter; it must be prepared with trainer.model.tuners.apply_tuner")
+        problems.append("the model has no adapter; trainer.model.tuners.apply_tuner must run first")
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     if not photos and any(tower_of(name) is not Tower.LLM for name in trained):
         problems.append(
-            "vision encoder or aligner are to be trained, but no record has a photo; in chat records an image is "
+            "vision encoder or aligner would be trained, but no record has a photo; in chat records an image is written as "
             '{"type": "image", "image": …}'
         )
     problems += [

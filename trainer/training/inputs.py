@@ -1,4 +1,4 @@
-"""What a run reads: the checkpoint it starts from, its data, and the batches of one rank."""
+"""The inputs of a run: the checkpoint it starts from, its data, and the batches of one rank."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vqc.errors import InvalidValue
 LOG = get_logger("trainer.run")
 
 FEW_PHOTOS = 64
-"""Fewer photos than this are drawn in this process."""
+"""Fewer photos than this are drawn in one process."""
 
 
 def base_checkpoint(config: TrainConfig) -> str:
-    """What the weights come from: the model, an earlier full stage, or a tiny one made here.
+    """The directory of the initial weights: the model, an earlier full stage, or a tiny model that is created here.
 
-    An absolute directory, so that the checkpoints of this run find it from anywhere.
+    The path is absolute, so that this run's checkpoints find it from any working directory.
 
     Raises:
         InvalidValue: the model is not on this machine.
@@ -49,7 +49,12 @@ def base_checkpoint(config: TrainConfig) -> str:
 
 
 def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
-    """The JSONL files of training and evaluation: drawn first when scenes are asked for, validated when named."""
+    """The JSONL files of training and evaluation: synthetic ones are drawn, named ones are validated.
+
+    Raises:
+        DataError: records that cannot be used.
+        InvalidValue: the configuration names no training records.
+    """
     custom = config.custom
     if custom.scenes is not None:
         from trainer.data.synthetic import draw_data
@@ -57,10 +62,10 @@ def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
         scenes = custom.scenes
         photos = scenes.train.count + (scenes.val.count if scenes.val else 0)
         with _first_rank_first():
-            LOG.info("drawing %d photos, unless they are there", photos)
+            LOG.info("drawing %d photos, unless they exist", photos)
             workers = usable_cores() if photos >= FEW_PHOTOS else 1
-            drawn = draw_data(scenes, config.training.run_dir / "scenes", workers)
-        return drawn["train"], drawn.get("val")
+            paths = draw_data(scenes, config.training.run_dir / "scenes", workers)
+        return paths["train"], paths.get("val")
     named = (custom.train_jsonl, custom.val_jsonl)
     train, val = (Path(name).expanduser() if name else None for name in named)
     for path, limit in ((train, custom.train_limit), (val, custom.val_limit)):
@@ -75,7 +80,7 @@ def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
 
 
 def datasets(config: TrainConfig, paths: tuple[Path, Path | None]) -> tuple[SampleDataset, SampleDataset | None]:
-    """Training and evaluation samples of these files."""
+    """The training and evaluation samples of these files."""
     own = config.custom.scenes is not None
     train = dataset_from_config(config, "train", paths[0] if own else None)
     if paths[1] is None:
@@ -91,18 +96,18 @@ def loaders(
     args: Any,
     planned: tuple[Any, list[int]],
 ) -> tuple[EpochLoader, EpochLoader | None]:
-    """This rank's training batches, and its evaluation batches when the run evaluates.
+    """This rank's training batches, and its evaluation batches if the run evaluates.
 
-    ``planned`` is (tokens of every training record, the records in use).
+    ``planned`` is (tokens of every training record, the records to use).
 
     Raises:
-        UnhealthyRun: fewer training records than devices, or no evaluation record within the length limit.
+        UnhealthyRun: there are fewer training records than devices, or no evaluation record is within the length limit.
     """
     training = config.training
     rank, world = args.process_index, args.world_size
     if (count := len(planned[1])) < world:
         raise UnhealthyRun(
-            [f"{count} training records are too few for {world} devices; use fewer devices or more data"]
+            [f"{count} training records are not enough for {world} devices; use fewer devices or more data"]
         )
     options: dict[str, Any] = {
         "workers": training.dataloader_num_workers,
@@ -136,14 +141,14 @@ def loaders(
         shuffle=False,
         indices=kept,
     )
-    if len(kept) < world:  # each device evaluates all of them, which leaves every mean what it is
+    if len(kept) < world:  # then each device evaluates all records, which changes no mean
         rank, world = 0, 1
     sampler = BatchSampler(evaluation, rank=rank, world=world)
     return train, loader(EncodedSamples(data[1], encoder), sampler, collator, **options)
 
 
 def weights_from(config: TrainConfig) -> Path | None:
-    """The checkpoint whose weights alone are taken, or None."""
+    """The checkpoint of which only the weights are loaded, or None."""
     training = config.training
     named = training.resume_from_checkpoint if training.resume_only_model else config.tuner.resume_from_checkpoint
     return Path(named).expanduser() if named else None

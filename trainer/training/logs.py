@@ -1,4 +1,4 @@
-"""Loggers that speak once per run: information from the first rank only, warnings from all."""
+"""Loggers that write once per run: information from the first rank only, warnings from all ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_first_rank() -> bool:
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of a part of the trainer, say ``trainer.health``."""
+    """The logger of a part of the trainer, such as ``trainer.health``."""
     logger = logging.getLogger(name)
     if not any(isinstance(item, _FirstRankOnly) for item in logger.filters):
         logger.addFilter(_FirstRankOnly())
@@ -25,7 +25,7 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def configure(*, debug: bool) -> None:
-    """Writes the trainer's log to standard error, debug messages included when asked for."""
+    """Writes the trainer's log to standard error; with ``debug``, debug messages too."""
     root = logging.getLogger("trainer")
     if not root.handlers:
         handler = logging.StreamHandler()
@@ -37,7 +37,7 @@ def configure(*, debug: bool) -> None:
 
 
 def without_loading_bars() -> None:
-    """Keeps transformers from drawing a bar for every checkpoint it reads."""
+    """Disables transformers' progress bar for reading checkpoints."""
     from transformers.utils import logging as upstream
 
     upstream.disable_progress_bar()

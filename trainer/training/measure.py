@@ -1,7 +1,7 @@
-"""The speed of training runs: ``python -m trainer.training.measure CONFIG…`` trains as each says and prints one JSON line.
+"""Measures training speed: ``python -m trainer.training.measure CONFIG…`` runs each training and prints one JSON line.
 
-A step's time reaches on the device from the end of the step before to its own; so data, optimizer and teacher are in it, and
-nothing waits for the clock. The first steps are left out. ``vqc-bench train`` compares runs with it.
+A step's time is the device's time from the end of the previous step to its own end. So it includes data, optimizer and
+teacher, and measuring blocks nothing. The first steps are excluded. ``vqc-bench train`` compares runs with it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class StepClock(TrainerCallback):
 
 
 def work_of(batch: dict[str, Any]) -> Work:
-    """What a collated batch holds."""
+    """The contents of a collated batch."""
     lengths = (
         batch["cu_seq_lens_q"].diff().tolist() if "cu_seq_lens_q" in batch else batch["attention_mask"].sum(1).tolist()
     )
@@ -91,9 +91,9 @@ def work_of(batch: dict[str, Any]) -> Work:
 
 
 def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) -> Measurement:
-    """Trains and measures every step after ``warmup`` ones.
+    """Runs the training and measures every step after the first ``warmup`` ones.
 
-    With ``profile`` the last two steps are not measured but profiled; the file is then what they spent their time on.
+    With ``profile`` the last two steps are profiled instead of measured, and the profile is written to that file.
 
     Raises:
         ValueError: the run has no step left to measure.
@@ -107,7 +107,7 @@ def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) ->
         trainer.add_callback(StepProfiler(profile, steps=PROFILED_STEPS))
     get_batch_samples = trainer.get_batch_samples
 
-    def count_work(*given: Any) -> Any:  # on the host: asked of the device, each step would wait for the one before
+    def count_work(*given: Any) -> Any:  # before the batches are on the device: counting there would block each step
         samples, items = get_batch_samples(*given)
         batches.extend(map(work_of, samples))
         return samples, items
@@ -140,12 +140,14 @@ def measure(config: TrainConfig, *, warmup: int, profile: Path | None = None) ->
 
 @click.command()
 @click.argument("configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--warmup", type=click.IntRange(min=1), default=5, show_default=True, help="First steps left out.")
 @click.option(
-    "--profile", is_flag=True, help="Profile the last two steps instead: CONFIG with the suffix .profile.txt."
+    "--warmup", type=click.IntRange(min=1), default=5, show_default=True, help="Number of first steps to exclude."
+)
+@click.option(
+    "--profile", is_flag=True, help="Profile the last two steps instead, to CONFIG with the suffix .profile.txt."
 )
 def main(configs: tuple[Path, ...], warmup: int, profile: bool) -> None:
-    """Train as each CONFIG says, one after the other, and print how fast it was, one JSON line each."""
+    """Run the training of each CONFIG, one after another, and print its speed as one JSON line."""
     for path in configs:
         table = path.with_suffix(".profile.txt") if profile else None
         found = measure(load_config(path), warmup=warmup, profile=table)

@@ -1,4 +1,4 @@
-"""Optimizer groups: each tower with its own rate, biases and norms without weight decay."""
+"""The optimizer and its groups: each tower with its own rate, biases and norms without weight decay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decays(name: str) -> bool:
 
 
 def groups(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: TrainingSection) -> list[dict[str, Any]]:
-    """Optimizer groups of the trainable parameters, ``name`` such as ``vit`` or ``vit/no_decay``; empty ones left out."""
+    """Optimizer groups of the trainable parameters, with a ``name`` such as ``vit`` or ``vit/no_decay``; no empty ones."""
     found: dict[tuple[Tower, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in parameters:
         if parameter.requires_grad:
@@ -54,7 +54,7 @@ def groups(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: Train
 
 
 def optimizer(parameters: Iterable[tuple[str, torch.nn.Parameter]], training: TrainingSection) -> torch.optim.Optimizer:
-    """AdamW over ``groups``, fused on CUDA; with ``muon``, AdamW for what is no hidden matrix."""
+    """AdamW over ``groups``, fused on CUDA; with ``muon``, Muon for the hidden matrices and AdamW for the rest."""
     named = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     options: dict[str, Any] = {
         "lr": training.learning_rate,

@@ -1,4 +1,4 @@
-"""What the last steps of a run spent their time on, by PyTorch's profiler."""
+"""Profiles the last steps of a run with PyTorch's profiler."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import TrainerCallback
+from typing_extensions import override
 
 PROFILED_STEPS = 2
-"""Steps that are profiled."""
+"""Number of profiled steps."""
 
 
 class StepProfiler(TrainerCallback):
-    """Writes the costliest operations of the run's last ``steps`` to a file, and on a GPU how long it had nothing to do."""
+    """Writes the costliest operations of the run's last ``steps`` to a file, and on a GPU its idle times."""
 
     def __init__(self, path: Path, *, steps: int) -> None:
         self._path = path
@@ -23,8 +24,8 @@ class StepProfiler(TrainerCallback):
         self._profile: Any = None
         self._began = 0.0
 
+    @override
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begins to profile before the last steps."""
         if state.global_step == state.max_steps - self._steps:
             kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
             self._profile = profile(activities=[kind], acc_events=True)
@@ -32,8 +33,8 @@ class StepProfiler(TrainerCallback):
             self._began = perf_counter()
             self._profile.start()
 
+    @override
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Writes the file after the last step."""
         if self._profile is not None and state.global_step == state.max_steps:
             _wait()
             took = perf_counter() - self._began
@@ -42,19 +43,19 @@ class StepProfiler(TrainerCallback):
             by = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
             kernels = [each for each in averages if str(each.device_type).endswith("CUDA")]
             busy = sum(each.self_device_time_total for each in kernels) / 1e6
-            said = [f"{self._steps} steps took {took:.3f} s under the profiler; kernels ran for {busy:.3f} s of them"]
+            lines = [f"{self._steps} steps took {took:.3f} s under the profiler; kernels ran for {busy:.3f} s of them"]
             ranked = sorted(kernels or averages, key=lambda each: -getattr(each, by))[:40]
-            said += [
+            lines += [
                 f"{getattr(e, by) / 1e3 / self._steps:9.2f} ms {e.count / self._steps:8.0f} × {e.key[:150]}"
                 for e in ranked
             ]
-            said += _waits(self._profile.events(), self._steps)
-            self._path.write_text("\n".join(said) + "\n")
+            lines += _idle_times(self._profile.events(), self._steps)
+            self._path.write_text("\n".join(lines) + "\n")
             self._profile = None
 
 
-def _waits(events: Any, steps: int) -> list[str]:
-    """Where the device had nothing to do: between which two kernels, the longest in all first."""
+def _idle_times(events: Any, steps: int) -> list[str]:
+    """Times in which the device was idle, by the kernels before and after; the longest in total first."""
     kernels = sorted((e for e in events if str(e.device_type).endswith("CUDA")), key=lambda e: e.time_range.start)
     if not kernels:
         return []
@@ -68,7 +69,7 @@ def _waits(events: Any, steps: int) -> list[str]:
     ranked = sorted(waits.items(), key=lambda item: -sum(item[1]))[:40]
     total = sum(map(sum, waits.values())) / steps
     return [
-        f"between kernels nothing for {total:.1f} ms a step, so often, at most, after, before:",
+        f"idle between kernels for {total:.1f} ms per step; time per step, count, longest, kernel before, kernel after:",
         *(
             f"{sum(each) / steps:9.2f} ms {len(each) / steps:8.1f} × {max(each):7.2f} ms  {after[:70]} | {before[:70]}"
             for (after, before), each in ranked

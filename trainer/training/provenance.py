@@ -1,4 +1,4 @@
-"""What a checkpoint remembers of where it comes from, so that export can say it."""
+"""The provenance of a checkpoint, which training writes and export copies into the manifest."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PROCESSOR_FILES = (
     "processor_config.json",
     "generation_config.json",
 )
-"""Everything a checkpoint needs beside weights and config; copied byte for byte, never rewritten."""
+"""The files that a checkpoint needs in addition to weights and config; copied byte for byte, never rewritten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """The run behind a checkpoint. ``base`` is the directory or name it started from; digests are SHA-256 (hex)."""
+    """The run that wrote a checkpoint. ``base`` is the directory or name it started from; digests are SHA-256 (hex)."""
 
     base: str
     config_digest: str
@@ -46,7 +46,7 @@ class Provenance:
 
     @classmethod
     def read(cls, directory: Path) -> Provenance | None:
-        """What a checkpoint directory says; None when another tool wrote it."""
+        """The provenance in a checkpoint directory; None if another tool wrote the checkpoint."""
         path = directory / FILE
         return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None
 
@@ -66,7 +66,7 @@ def text_digest(text: str) -> str:
 
 
 def git_revision() -> str | None:
-    """The commit of the running source, ``-dirty`` when changed; None outside a repository."""
+    """The commit of the running source, with ``-dirty`` if it has changes; None outside a repository."""
     here = Path(__file__).parent
     try:
         found = subprocess.run(
@@ -92,7 +92,7 @@ def local_directory(model: str | Path) -> Path:
     """The directory of a checkpoint given as a path or as the name of a model in the local Hugging Face cache.
 
     Raises:
-        InvalidValue: neither; nothing is ever downloaded.
+        InvalidValue: it is neither; nothing is ever downloaded.
     """
     if (directory := Path(model).expanduser()).is_dir():
         return directory

@@ -8,10 +8,10 @@ import torch
 
 
 def end_process_group() -> None:
-    """Ends the processes' connections once nothing of the run is in use; without other processes nothing happens.
+    """Closes the connections between the processes of a run; does nothing in a run of one process.
 
-    Gloo's threads let go of the last collectives' tensors when they get to it. An interpreter that is already ending would
-    abort in them, after a run that went well.
+    Gloo's threads release the tensors of the last collectives with a delay. If the interpreter were already exiting by
+    then, it would abort, after a successful run.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         gc.collect()

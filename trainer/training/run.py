@@ -1,4 +1,4 @@
-"""A training run from its configuration to its last checkpoint."""
+"""Runs a training from its configuration to its last checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.model.encode import Encoder
 from trainer.model.liger import require_liger, use_liger_kernels
 from trainer.model.towers import Tower
 from trainer.training import callbacks, distillation, health, inputs
-from trainer.training.arguments import autocasts, training_arguments, weight_dtype
+from trainer.training.arguments import autocasts, set_up_ranks, training_arguments, weight_dtype
 from trainer.training.errors import OutOfMemory
 from trainer.training.logs import get_logger, without_loading_bars
 from trainer.training.provenance import (
@@ -38,7 +38,7 @@ LOG = get_logger("trainer.run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """Where a run ended. ``checkpoint`` is the last one saved (None: nothing was), ``best`` the best evaluated."""
+    """The result of a run. ``checkpoint`` is the last saved one (None: none was saved), ``best`` the best evaluated one."""
 
     steps: int
     checkpoint: Path | None
@@ -56,12 +56,12 @@ class RunResult:
 
 
 def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
-    """Trains and saves.
+    """Trains a model and saves its checkpoints.
 
     Raises:
-        DataError: records that cannot be used, each named by file, line and rule.
-        UnhealthyRun: checks before training failed.
-        TrainingError: the run cannot go on; the message says what to do.
+        DataError: records cannot be used; each is named by file, line and rule.
+        UnhealthyRun: a check before training failed.
+        TrainingError: the run cannot continue; the message says what to do.
     """
     trainer = build_trainer(config, debug=debug)
     training = config.training
@@ -86,12 +86,11 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
 
 
 def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
-    """The trainer of a run, everything loaded and checked, nothing trained yet."""
+    """Loads and checks everything that a run needs, and returns its trainer; nothing is trained yet."""
     training, run_dir = config.training, config.training.run_dir
     if training.use_liger_kernel:
         require_liger()
-    # First of all, so that torch.distributed and the device are set up before anything is shared between ranks.
-    training_arguments(config)
+    set_up_ranks(config)  # before anything is shared between ranks
     without_loading_bars()
     set_seed(training.seed)
     base = inputs.base_checkpoint(config)
@@ -125,7 +124,7 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     )
     args = training_arguments(config, text_only_samples=bool((photos[records] == 0).any()))
     if args.n_gpu > 1:
-        args._n_gpu = 1  # one process a device: torchrun starts the others
+        args._n_gpu = 1  # one process per device; torchrun starts the others
     loaders = inputs.loaders(config, data, encoder, collator, args, (tokens, records))
     steps = _steps(config, len(loaders[0]))
     model = tuners.apply_tuner(model, config.tuner, total_steps=steps, masters=autocasts(config))
@@ -134,7 +133,7 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     _enable_checkpointing(model, config)
     if training.torch_compile:
         network.compile_blocks(model)
-    distiller = distillation.distiller(config, model, base, encoder, collator, args, attn_impl)
+    distiller = distillation.build_distiller(config, model, base, encoder, collator, args, attn_impl)
     _log_towers(model, attn_impl, steps)
     provenance = _provenance(config, base, paths[0])
     source = Path(base)
@@ -143,7 +142,7 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         copy_processor(source, directory)
         provenance.write(directory)
 
-    watchers = [
+    run_callbacks = [
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
         callbacks.ProgressBar(),
@@ -153,7 +152,9 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     if args.should_save:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
-    return RunTrainer(model, args, training, loaders=loaders, finish=finish, callbacks=watchers, distiller=distiller)
+    return RunTrainer(
+        model, args, training, loaders=loaders, finish=finish, callbacks=run_callbacks, distiller=distiller
+    )
 
 
 def _steps(config: TrainConfig, batches: int) -> int:
@@ -169,15 +170,15 @@ def _load_earlier_weights(model: Any, config: TrainConfig) -> None:
     if earlier is not None and (earlier / tuners.ADAPTER_FILE).exists():
         if not tuners.is_adapter(model):
             raise tuners.EarlierStageMismatch(
-                f"{str(earlier)!r} is an adapter, but this stage trains none; run `vqc-train export` on it and start "
+                f"{str(earlier)!r} is an adapter, but this stage trains no adapter; run `vqc-train export` on it and start "
                 "from the merged model"
             )
         tuners.load_earlier_stage(model, earlier)
-        LOG.info("weights of the earlier stage %s taken over", earlier)
+        LOG.info("loaded the weights of the earlier stage %s", earlier)
 
 
 def _enable_checkpointing(model: Any, config: TrainConfig) -> None:
-    """Turns recomputation on, for each tower by itself."""
+    """Enables the recomputation of activations, for each tower separately."""
     training = config.training
     llm = training.gradient_checkpointing
     trained = {tower for tower in Tower if any(p.requires_grad for p in _tower_parameters(model, tower))}
@@ -186,6 +187,7 @@ def _enable_checkpointing(model: Any, config: TrainConfig) -> None:
     if not llm and not vit:
         return
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # transformers enables it for the whole model: disable it again in the tower that should not recompute.
     inner = model.get_base_model() if tuners.is_adapter(model) else model
     for tower, wanted in ((inner.model.language_model, llm), (inner.model.visual, vit)):
         if not wanted:
@@ -219,7 +221,7 @@ def _provenance(config: TrainConfig, base: str, data: Path) -> Provenance:
 
 
 def _dump_conversation(config: TrainConfig, data: SampleDataset, encoder: Encoder, record: int) -> None:
-    """Writes one sample as the model reads it, runs of placeholders as ``<|image_pad|>*N``."""
+    """Writes one sample as the model reads it, with runs of placeholders as ``<|image_pad|>*N``."""
     from itertools import groupby
 
     encoded = encoder.encode(data.example(record, 0))
@@ -230,7 +232,7 @@ def _dump_conversation(config: TrainConfig, data: SampleDataset, encoder: Encode
     path = Path(config.custom.dump_conversation_path or config.training.run_dir / "conversation_text.txt")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(pieces) + "\n", encoding="utf-8")
-    LOG.info("the first conversation is in %s", path)
+    LOG.info("wrote the first conversation to %s", path)
 
 
 def _latest(run_dir: Path) -> Path | None:

@@ -1,6 +1,6 @@
-"""Transformers' ``Trainer`` with this product's batches, groups, metrics and checkpoints.
+"""Transformers' ``Trainer`` with this product's batches, parameter groups, metrics and checkpoints.
 
-Exact where upstream averages: losses are summed over tokens and divided by the tokens of the whole step, over
+It is exact where upstream averages: losses are summed over tokens and divided by the tokens of the whole step, over
 micro-batches and ranks; evaluation is a mean over tokens, not over batches.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from typing_extensions import override
 
 from trainer.config import TrainingSection
 from trainer.model.collate import COUNTS, model_inputs
@@ -28,10 +29,10 @@ from trainer.training.sharding import without_tied
 
 
 class RunTrainer(Trainer):
-    """One run.
+    """The trainer of one run.
 
-    ``loaders`` are the training and (or None) evaluation batches of this rank; ``finish`` completes a checkpoint
-    directory after its weights are written. ``distiller`` brings a teacher in.
+    ``loaders`` are this rank's training batches and evaluation batches (or None). ``finish`` completes a checkpoint
+    directory after its weights are written. ``distiller`` adds a teacher.
     """
 
     def __init__(
@@ -47,51 +48,53 @@ class RunTrainer(Trainer):
     ) -> None:
         evaluation = loaders[1].dataset if loaders[1] is not None else None
         super().__init__(model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks)
-        self.remove_callback(ProgressCallback)  # writes to standard output, which belongs to the command's result
+        self.remove_callback(ProgressCallback)  # writes to standard output, which is for the command's result
         self.remove_callback(PrinterCallback)
         self.training = training
         self._loaders = loaders
         self._finish = finish
         self._distiller = distiller
-        self._image_items: torch.Tensor | None = None  # of the step under way, over all ranks
-        self._meters = Meters(self._over_ranks, args.device)
+        self._image_items: torch.Tensor | None = None  # image tokens of the current step, over all ranks
+        self._meters = Meters(self._sum_over_ranks, args.device)
         self._seen = [0, 0]  # samples, tokens since the last log
         self._since = time.perf_counter()
-        self._rates: dict[str, float] = {}  # of the step under way, by tower
+        self._rates: dict[str, float] = {}  # learning rates of the current step, by tower
 
+    @override
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """This rank's training batches."""
         return self._loaders[0]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """The configured optimizer with a group for each tower."""
+        """The configured optimizer, with a parameter group for each tower."""
         if self.optimizer is None:
             chosen: Any = self.model if model is None else model
             self.optimizer = optim.optimizer(chosen.named_parameters(), self.training)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The configured schedule over the run's steps."""
+        """The configured schedule over the steps of the run."""
         if self.lr_scheduler is None:
             self.lr_scheduler = schedule.scheduler(optimizer or self.optimizer, self.training, num_training_steps)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
-        """The batches of the next step and their supervised tokens over all ranks; generated answers put in first.
+        """The batches of the next step, with generated answers, and their number of supervised tokens over all ranks.
 
         Raises:
-            StudentServerLost: the server that generates is; the run was saved.
+            StudentServerLost: the server that generates answers is unavailable; the run was saved.
         """
         batches = list(islice(epoch_iterator, num_batches))
-        place = device if self.args.world_size > 1 else torch.device("cpu")  # sent there, they would be waited for
+        place = (
+            device if self.args.world_size > 1 else torch.device("cpu")
+        )  # reading a count on the device blocks the host
         if self._distiller is not None and batches:
             model = self.accelerator.unwrap_model(self.model)
             try:
                 with self.accelerator.autocast():
                     batches = self._distiller.with_answers(model, batches, self.state.global_step)
             except StudentServerLost as error:
-                raise error.saved_to(self._save_step()) from error.__cause__
+                raise error.with_checkpoint(self._save_step()) from error.__cause__
             counts = torch.tensor(sum(map(self._distiller.image_tokens, batches)), device=place)
             reduced: Any = self.accelerator.reduce(counts, "sum")
             self._image_items = reduced
@@ -104,7 +107,7 @@ class RunTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """The step's loss; counts what the logs need without waiting for the device."""
+        """The step's loss; also counts for the logs, without waiting for the device."""
         for place, key in enumerate(COUNTS):
             self._seen[place] += inputs[key]
         if self.optimizer is not None:
@@ -121,11 +124,11 @@ class RunTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Means over all supervised tokens of the evaluation data: ``eval_loss``, ``eval_token_acc``. No teacher is asked."""
+        """Means over all supervised tokens of the evaluation data: ``eval_loss``, ``eval_token_acc``. No teacher runs."""
         batches = self._loaders[1]
         if batches is None:
             raise ValueError("there is no evaluation data: set custom.val_jsonl, or training.eval_strategy to no")
-        meters = Meters(self._over_ranks, self.args.device)
+        meters = Meters(self._sum_over_ranks, self.args.device)
         model: Any = self.model_wrapped
         model.eval()
         started, samples = time.perf_counter(), 0
@@ -145,7 +148,7 @@ class RunTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs under ``train/…`` and ``eval/…``, each prefixed once, with this trainer's own metrics added."""
+        """Logs under ``train/…`` and ``eval/…``, with this trainer's own metrics added."""
         if "loss" in logs:
             logs = self._training_metrics(logs)
         elif "train_runtime" in logs:
@@ -155,26 +158,27 @@ class RunTrainer(Trainer):
         super().log(logs)
 
     def save_final(self) -> None:
-        """Saves the last step's checkpoint beyond ``save_total_limit``, unless it is there or nothing is saved."""
+        """Saves the last step's checkpoint in addition to ``save_total_limit``, unless it exists or nothing is saved."""
         if self.training.save_last_epoch:
             self._save_step()
 
     def close(self) -> None:
-        """Ends what the run has begun elsewhere."""
+        """Releases the resources of the run outside this process."""
         if self._distiller is not None:
             self._distiller.close()
 
     def load_best(self) -> None:
-        """Puts the best checkpoint's weights back, when there is one."""
+        """Loads the weights of the best checkpoint, if there is one."""
         if self.state.best_model_checkpoint is not None:
             self._load_best_model()
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """0: the upstream estimate ignores photos."""
+        """0, since the upstream estimate ignores photos."""
         return 0
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The norm, clipped. Goes over what is trained alone: with adapters a model of 4B has 3,400 modules to walk through."""
+        # Upstream walks through all parameters of the model: with adapters, 3,400 modules of a 4B model. The optimizer's
+        # groups hold only the trained ones.
         if self.args.fsdp or self.args.deepspeed:
             return super()._clip_grad_norm(model)
         trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -185,7 +189,7 @@ class RunTrainer(Trainer):
         elapsed, self._since = max(now - self._since, 1e-9), now
         counts = torch.tensor(self._seen, dtype=torch.float64, device=self.args.device)
         self._seen = [0, 0]
-        samples, tokens = self._over_ranks(counts)
+        samples, tokens = self._sum_over_ranks(counts)
         named = {"train/loss": logs["loss"]} | {f"train/{name}": mean for name, mean in self._meters.means().items()}
         if "grad_norm" in logs:
             named["train/grad_norm"] = float(logs["grad_norm"])
@@ -194,18 +198,18 @@ class RunTrainer(Trainer):
         return named | {"train/samples_per_s": samples / elapsed, "train/tokens_per_s": tokens / elapsed}
 
     def _save_step(self) -> Path | None:
-        """This step's checkpoint, written if it was not there; None where the run saves none, or has not begun."""
+        """This step's checkpoint, written unless it exists; None if the run saves none, or has not started."""
         if self.training.save_strategy == "no" or not self.state.global_step:
             return None
         directory = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
         if not directory.exists():
-            limit, self.args.save_total_limit = self.args.save_total_limit, None
+            limit, self.args.save_total_limit = self.args.save_total_limit, None  # deletes no earlier checkpoint for it
             model: Any = self.model_wrapped
             self._save_checkpoint(model, trial=None)
             self.args.save_total_limit = limit
         return directory
 
-    def _over_ranks(self, sums: torch.Tensor) -> list[float]:
+    def _sum_over_ranks(self, sums: torch.Tensor) -> list[float]:
         reduced: Any = self.accelerator.reduce(sums, "sum")
         return reduced.tolist()
 
@@ -225,7 +229,7 @@ class RunTrainer(Trainer):
 
 
 def _metric_name(name: str) -> str:
-    """A transformers metric name with its mode as the one prefix.
+    """A metric name of transformers with its mode as a prefix.
 
     >>> _metric_name("eval_loss"), _metric_name("train_runtime"), _metric_name("epoch")
     ('eval/loss', 'train/runtime', 'epoch')

@@ -1,4 +1,4 @@
-"""Encoded samples for loading processes: their lengths, known before anything is decoded, and the samples themselves."""
+"""Encoded samples for the loading processes, and the lengths of all samples before any image is decoded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG = get_logger("trainer.samples")
 
 
 class Samples(Protocol):
-    """A data set: ``trainer.data.SampleDataset``."""
+    """A data set, such as ``trainer.data.SampleDataset``."""
 
     def __len__(self) -> int: ...
     def outline(self, index: int) -> Outline: ...  # noqa: D102
@@ -29,7 +29,7 @@ class Samples(Protocol):
 
 
 class EncodedSamples(Dataset[Any]):
-    """Samples by ``Key``. One that augmentation has made longer than the limit is left out (None) with a warning."""
+    """Samples by ``Key``. A sample that augmentation makes longer than the limit is omitted (None) with a warning."""
 
     def __init__(self, samples: Samples, encoder: Encoder) -> None:
         self._samples = samples
@@ -43,7 +43,7 @@ class EncodedSamples(Dataset[Any]):
         try:
             return self._encoder.encode(example)
         except TooLong as error:
-            LOG.warning("%s: left out of epoch %d: %s", example.source, key[1], error)
+            LOG.warning("%s: omitted from epoch %d: %s", example.source, key[1], error)
             return None
 
 
@@ -51,7 +51,7 @@ class EpochLoader(DataLoader[Any]):
     """A loader whose batches follow the epoch that the training loop announces."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose batches come next."""
+        """Chooses the epoch of the next batches."""
         assert isinstance(self.batch_sampler, BatchSampler)
         self.batch_sampler.set_epoch(epoch)
 
@@ -66,7 +66,7 @@ def loader(
     prefetch: int | None = None,
     persistent: bool = False,
 ) -> EpochLoader:
-    """The loader of one rank's batches."""
+    """The loader of one rank's batches. ``workers`` is the number of loading processes."""
     return EpochLoader(
         samples,
         batch_sampler=sampler,
@@ -80,7 +80,7 @@ def loader(
 
 
 def _one_thread(worker: int) -> None:
-    """Keeps a loading process on one core: OpenCV would start a thread for each core in each of them."""
+    """Limits a loading process to one thread: OpenCV would start one per core in every process."""
     if (cv2 := sys.modules.get("cv2")) is not None:
         cv2.setNumThreads(0)
 
@@ -100,7 +100,7 @@ class _Lengths(Dataset[Any]):
 
 
 def lengths(samples: Samples, encoder: Encoder, *, workers: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens, photos) of every record in the data set's current epoch, from headers and text alone; int64."""
+    """(tokens, photos) of every record in the data set's current epoch, from image headers and text only; int64."""
     tokens = np.zeros(len(samples), np.int64)
     photos = np.zeros(len(samples), np.int64)
     few = len(samples) < 2000
@@ -112,7 +112,7 @@ def lengths(samples: Samples, encoder: Encoder, *, workers: int = 0) -> tuple[np
 
 
 def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """The batch on the device, copied without waiting; photo grids stay where they are, the host loops over them."""
+    """The batch on the device, copied asynchronously. Photo grids stay on the host, which loops over them."""
     return {
         key: value.to(device, non_blocking=True) if torch.is_tensor(value) and key != "image_grid_thw" else value
         for key, value in batch.items()

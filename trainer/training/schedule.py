@@ -1,4 +1,4 @@
-"""Learning rate over the steps of a run, as a share of each group's own peak."""
+"""The learning rate over the steps of a run, as a share of each parameter group's peak."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def share(step: int, *, kind: str, warmup: int, total: int, floor: float = 0.0) 
 
 
 def warmup_steps(training: TrainingSection, total: int) -> int:
-    """Steps of warm-up: ``warmup_steps``, or ``warmup_ratio`` of all, rounded up."""
+    """Number of warm-up steps: ``warmup_steps``, or ``warmup_ratio`` of all steps, rounded up."""
     return training.warmup_steps or math.ceil(training.warmup_ratio * total)
 
 
 def scheduler(optimizer: Optimizer, training: TrainingSection, total: int) -> LambdaLR:
-    """The schedule of a run of ``total`` steps. ``min_lr`` is absolute: every group ends at it, never above its peak."""
+    """The schedule of a run of ``total`` steps. ``min_lr`` is absolute: every group ends at it, but never above its peak."""
     from torch.optim.lr_scheduler import LambdaLR
 
     warmup = warmup_steps(training, total)

@@ -1,7 +1,7 @@
-"""A vLLM server that answers as the student: its base model, with the adapter that it was given last.
+"""The HTTP client of a vLLM server that answers as the student: its base model with the adapter loaded last.
 
-Owns HTTP. Prompts go as token ids and answers come back as token ids (vLLM's ``/inference/v1/generate``), so that no
-tokenizer of the server's has a say; the prompt that the server made of its photos comes back too and must be the trainer's.
+Prompts and answers are token ids (vLLM's ``/inference/v1/generate``), so that the server's tokenizer is not used. The
+response contains the prompt as the server expanded it for the photos; it must equal the trainer's.
 
 Axes: T tokens.
 """
@@ -22,16 +22,16 @@ import numpy as np
 from trainer.training.errors import StudentServerLost
 
 AT_ONCE = 64
-"""Most questions under way at a time."""
+"""Largest number of concurrent requests."""
 
 _GENERATE = "/inference/v1/generate"
 _PAUSE_S = 0.5
-_AWAY = (502, 503, 504)
+_UNAVAILABLE = (502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedAdapter:
-    """An adapter by the name that it is served under, and where the server finds it."""
+    """An adapter: the name under which it is served, and the directory from which the server loads it."""
 
     name: str
     directory: Path
@@ -39,28 +39,28 @@ class ServedAdapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentRequest:
-    """A prompt as the trainer reads it, placeholders expanded, and its photos as PNG files.
+    """A prompt with expanded placeholders, as the trainer reads it, and its photos as PNG files.
 
-    ``most_tokens`` bounds the answer. ``temperature`` 0 is greedy; else ``seed`` decides what is drawn.
+    ``max_tokens`` limits the answer. ``temperature`` 0 is greedy; otherwise ``seed`` determines the sample.
     """
 
     prompt_T: np.ndarray
     photos: tuple[bytes, ...]
-    most_tokens: int
+    max_tokens: int
     temperature: float
     seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentAnswer:
-    """Token ids, with ``<|im_end|>`` where the answer ended by itself, and the log-probability of each (temperature 1)."""
+    """Token ids, with ``<|im_end|>`` unless the answer was cut, and the log-probability of each (temperature 1)."""
 
     ids: list[int]
     log_p: list[float]
 
 
 class StudentServer:
-    """The server at a URL. ``image_token`` and ``end_token`` are the tokenizer's ids; ``start`` is the command to start one."""
+    """The server at a URL. ``image_token`` and ``end_token`` are the tokenizer's ids; ``start`` is the command to start it."""
 
     def __init__(
         self,
@@ -80,72 +80,77 @@ class StudentServer:
         self._client = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
 
     def longest(self) -> int:
-        """Tokens of the longest prompt and answer that the server takes.
+        """The server's limit on prompt and answer together, tokens.
 
         Raises:
-            StudentServerLost: it does not answer.
+            StudentServerLost: the server does not answer.
         """
         return int(self._request("GET", "/v1/models").json()["data"][0]["max_model_len"])
 
     def load(self, adapter: ServedAdapter) -> None:
-        """Has the server read an adapter.
+        """Loads an adapter.
 
         Raises:
-            StudentServerLost: it does not answer, or cannot serve the adapter.
+            StudentServerLost: the server does not answer, or cannot serve the adapter.
         """
-        told = {"lora_name": adapter.name, "lora_path": str(adapter.directory.absolute()), "load_inplace": True}
-        self._request("POST", "/v1/load_lora_adapter", told)
+        body = {"lora_name": adapter.name, "lora_path": str(adapter.directory.absolute()), "load_inplace": True}
+        self._request("POST", "/v1/load_lora_adapter", body)
 
     def unload(self, adapter: ServedAdapter) -> None:
-        """Has the server forget an adapter, if it knows it.
+        """Unloads an adapter, if it is loaded.
 
         Raises:
-            StudentServerLost: it does not answer.
+            StudentServerLost: the server does not answer.
         """
-        self._request("POST", "/v1/unload_lora_adapter", {"lora_name": adapter.name}, takes=(404,))
+        self._request("POST", "/v1/unload_lora_adapter", {"lora_name": adapter.name}, accepts=(404,))
 
-    def answers(self, adapter: ServedAdapter, questions: Sequence[StudentRequest]) -> list[StudentAnswer]:
-        """What the model says under an adapter that was loaded. A server that was started anew since is given it again.
+    def answers(self, adapter: ServedAdapter, requests: Sequence[StudentRequest]) -> list[StudentAnswer]:
+        """The model's answers under a loaded adapter. Loads it again if the server was restarted in the meantime.
 
         Raises:
-            StudentServerLost: the server does not answer, or reads other prompts than the trainer.
+            StudentServerLost: the server does not answer, or expands prompts in another way than the trainer.
         """
-        with ThreadPoolExecutor(min(AT_ONCE, len(questions) or 1)) as pool:
-            return list(pool.map(lambda question: self._answer(adapter, question), questions))
+        with ThreadPoolExecutor(min(AT_ONCE, len(requests) or 1)) as pool:
+            return list(pool.map(lambda request: self._answer(adapter, request), requests))
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
-    def _answer(self, adapter: ServedAdapter, question: StudentRequest) -> StudentAnswer:
-        body = _body(question, adapter.name, image_token=self._image_token, end_token=self._end_token)
-        response = self._request("POST", _GENERATE, body, takes=(404,))
-        if response.status_code == 404:
+    def _answer(self, adapter: ServedAdapter, request: StudentRequest) -> StudentAnswer:
+        body = _body(request, adapter.name, image_token=self._image_token, end_token=self._end_token)
+        response = self._request("POST", _GENERATE, body, accepts=(404,))
+        if response.status_code == 404:  # a restarted server does not know the adapter
             self.load(adapter)
             response = self._request("POST", _GENERATE, body)
-        said = response.json()
-        if said["prompt_token_ids"] != question.prompt_T.tolist():
+        content = response.json()
+        prompt_ids = content["prompt_token_ids"]
+        if prompt_ids != request.prompt_T.tolist():
             raise self._lost_error(
-                f"reads a prompt as {len(said['prompt_token_ids'])} other tokens than the trainer ({len(question.prompt_T)}): "
-                "it serves another checkpoint"
+                f"reads a prompt as {len(prompt_ids)} other tokens than the trainer ({len(request.prompt_T)}): it serves "
+                "another checkpoint"
             )
-        (choice,) = said["choices"]
+        (choice,) = content["choices"]
         if choice["finish_reason"] not in ("stop", "length"):
-            raise self._lost_error(f"broke an answer off ({choice['finish_reason']})")
-        content = choice["logprobs"]["content"]
-        return StudentAnswer(ids=choice["token_ids"], log_p=[token["logprob"] for token in content])
+            raise self._lost_error(f"aborted an answer ({choice['finish_reason']})")
+        tokens = choice["logprobs"]["content"]
+        return StudentAnswer(ids=choice["token_ids"], log_p=[token["logprob"] for token in tokens])
 
     def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, takes: tuple[int, ...] = ()
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, accepts: tuple[int, ...] = ()
     ) -> httpx.Response:
-        """The response; a server that is away is asked again until the time is up."""
+        """The response, if it is a success or its status is in ``accepts``. Retries an unavailable server until the timeout.
+
+        Raises:
+            StudentServerLost: the server stays unavailable, or rejects the request.
+        """
         until = time.monotonic() + self._timeout_s
         while True:
             try:
                 response = self._client.request(method, path, json=body)
                 reason = f"answers HTTP {response.status_code}"
-                dying = response.status_code == 500 and path == _GENERATE
-                if response.status_code not in _AWAY and not dying:
+                dying = response.status_code == 500 and path == _GENERATE  # vLLM's answer while its engine goes down
+                if response.status_code not in _UNAVAILABLE and not dying:
                     break
             except httpx.TimeoutException:
                 raise self._lost_error(f"did not answer {path} within {self._timeout_s:g} s") from None
@@ -154,8 +159,8 @@ class StudentServer:
             if time.monotonic() > until:
                 raise self._lost_error(f"{reason} for {self._timeout_s:g} s")
             time.sleep(_PAUSE_S)
-        if response.is_error and response.status_code not in takes:
-            raise self._lost_error(f"refuses {path} with HTTP {response.status_code}: {_error_message(response)}")
+        if response.is_error and response.status_code not in accepts:
+            raise self._lost_error(f"rejects {path} with HTTP {response.status_code}: {_error_message(response)}")
         return response
 
     def _lost_error(self, what: str) -> StudentServerLost:
@@ -163,34 +168,34 @@ class StudentServer:
 
 
 def start_command(base: str, *, port: int, rank: int) -> str:
-    """How a server for a student over ``base`` with LoRA matrices of this rank is started."""
-    most = next(most for most in (8, 16, 32, 64, 128, 256, 320, 512) if rank <= most)
+    """The command that starts a server for a student over ``base`` with LoRA matrices of this rank."""
+    max_rank = next(allowed for allowed in (8, 16, 32, 64, 128, 256, 320, 512) if rank <= allowed)
     return (
         f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 python -m engine.serve {base} --port {port} --api-server-count 1 "
-        f"--enable-scale-out --enable-lora --enable-tower-connector-lora --max-lora-rank {most}"
+        f"--enable-scale-out --enable-lora --enable-tower-connector-lora --max-lora-rank {max_rank}"
     )
 
 
-def _body(question: StudentRequest, name: str, *, image_token: int, end_token: int) -> dict[str, Any]:
-    """Sampling is spelled out in full, so that no default of the server's or the checkpoint's joins in."""
-    ids_T = question.prompt_T
+def _body(request: StudentRequest, name: str, *, image_token: int, end_token: int) -> dict[str, Any]:
+    """The request's JSON. It sets every sampling parameter, so that no default of server or checkpoint applies."""
+    ids_T = request.prompt_T
     repeated_T = (ids_T == image_token) & (np.roll(ids_T, 1) == image_token)  # the server expands placeholders itself
     return {
         "model": name,
         "token_ids": ids_T[~repeated_T].tolist(),
         "content_parts": [
             {"type": "image_url", "url": f"data:image/png;base64,{b64encode(photo).decode()}"}
-            for photo in question.photos
+            for photo in request.photos
         ],
         "return_token_ids": True,
         "sampling_params": {
-            "max_tokens": question.most_tokens,
-            "temperature": question.temperature,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
             "top_p": 1.0,
             "top_k": 0,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
-            "seed": question.seed,
+            "seed": request.seed,
             "ignore_eos": True,
             "stop_token_ids": [end_token],
             "detokenize": False,

@@ -1,4 +1,4 @@
-"""The frozen teacher: the student with its adapter off where that is the same model, else a copy of its own."""
+"""The frozen teacher: the student with its adapter off if that is the same model, else a separate copy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers import AutoTokenizer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from typing_extensions import override
 
 from trainer.model import network, tuners
 from trainer.model.distillation import TeacherOutput, TeacherRequest
@@ -26,45 +27,46 @@ LOG = get_logger("trainer.run")
 
 
 class Teacher(Protocol):
-    """A model that answers for a batch without learning from it. ``shares_trunk``: its vision encoder is the student's."""
+    """A frozen model that runs on the student's batches. ``shares_trunk``: its vision encoder equals the student's."""
 
     shares_trunk: bool
 
     @property
     def head(self) -> torch.nn.Module:
-        """What makes logits of its hidden states."""
+        """The output head, which computes logits from hidden states."""
         ...
 
     def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
-        """What it makes of a collated batch. ``student`` is the model as it is trained, parallel wrappers included."""
+        """The output for a collated batch. ``student`` is the model as it is trained, with its parallel wrappers."""
         ...
 
     def generating_model(self) -> AbstractContextManager[Any]:
-        """The model to generate with, for as long as it is open."""
+        """The model to generate with, inside the block."""
         ...
 
 
-class AdapterOffTeacher:
-    """The student's own base."""
+class AdapterOffTeacher(Teacher):
+    """The student's base model."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self.shares_trunk = not _trains_trunk(model)
 
     @property
+    @override
     def head(self) -> torch.nn.Module:
-        """The head as it was before tuning."""
         head = self._model.get_base_model().lm_head
         return getattr(head, "original_module", None) or getattr(head, "base_layer", None) or head
 
+    @override
     def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
-        """The base's answer, through the student's parallel wrappers."""
+        # Through the wrappers: FSDP gathers the weights of a block only in the hooks of the wrapped model.
         with torch.no_grad(), self.generating_model():
             return student(**inputs, teacher_request=request)
 
     @contextmanager
+    @override
     def generating_model(self) -> Iterator[Any]:
-        """The model with its adapter off."""
         self._model.base_model.disable_adapter_layers()
         try:
             yield self._model
@@ -72,8 +74,8 @@ class AdapterOffTeacher:
             self._model.base_model.enable_adapter_layers()
 
 
-class CopiedTeacher:
-    """A model of its own, whole on every device; with ``autocast_to`` it computes in that precision."""
+class CopiedTeacher(Teacher):
+    """A separate model, complete on every device. With ``autocast_to`` it computes in that precision."""
 
     def __init__(self, model: Any, student: Any, autocast_to: torch.dtype | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -81,26 +83,26 @@ class CopiedTeacher:
         self.shares_trunk = not _trains_trunk(student) and _same_trunk(model, student)
 
     @property
+    @override
     def head(self) -> torch.nn.Module:
-        """Its own head."""
         return self.model.lm_head
 
+    @override
     def run(self, student: Any, inputs: dict[str, Any], request: TeacherRequest) -> TeacherOutput:
-        """Its answer; the student is not asked."""
         device, to = self.model.device.type, self._autocast_to
         with torch.no_grad(), torch.autocast(device, to, enabled=to is not None):
             return self.model(**inputs, teacher_request=request)
 
+    @override
     def generating_model(self) -> AbstractContextManager[Any]:
-        """Itself."""
         return nullcontext(self.model)
 
 
 def teacher_directory(config: TrainConfig, base: str) -> Path:
-    """Where the teacher's checkpoint is: named by ``rlhf.teacher_model``, or what the run starts from (``base``).
+    """The directory of the teacher's checkpoint: ``rlhf.teacher_model``, else what the run starts from (``base``).
 
     Raises:
-        InvalidValue: no such checkpoint, or no such version in the registry.
+        InvalidValue: there is no such checkpoint, or no such version in the registry.
     """
     named = config.rlhf.teacher_model if config.rlhf is not None else None
     if named is None:
@@ -124,9 +126,10 @@ def teacher_directory(config: TrainConfig, base: str) -> Path:
 
 
 def is_base(model: Any, tuner: TunerSection, base: str, teacher: Path) -> bool:
-    """Whether the teacher is what is left of the student when its adapter is off."""
-    untouched = tuner.lora_bias == "none" and tuner.init_weights in ("true", "gaussian")
-    return tuners.is_adapter(model) and untouched and Path(base).resolve() == teacher.resolve()
+    """Whether the teacher equals the student with its adapter off."""
+    # Trained biases, and initialisations that subtract from the base weight, change the base itself.
+    unchanged = tuner.lora_bias == "none" and tuner.init_weights in ("true", "gaussian")
+    return tuners.is_adapter(model) and unchanged and Path(base).resolve() == teacher.resolve()
 
 
 def load_teacher_copy(
@@ -138,16 +141,16 @@ def load_teacher_copy(
     device: torch.device,
     autocast_to: torch.dtype | None = None,
 ) -> CopiedTeacher:
-    """The teacher of a checkpoint directory on a device, computing in ``autocast_to`` where that is given.
+    """Loads a teacher from a checkpoint directory to a device.
 
     Raises:
-        InvalidValue: it speaks other tokens than the student, or would be sharded where nobody puts it together.
+        InvalidValue: its tokens differ from the student's, or ZeRO-3 would shard it.
     """
     if is_deepspeed_zero3_enabled():
         raise InvalidValue(
             "deepspeed.config",
             "zero3",
-            "shards every model that is loaded, a frozen teacher too; use zero2, training.fsdp, or an adapter over the teacher",
+            "shards every loaded model, a frozen teacher too; use zero2, training.fsdp, or an adapter over the teacher",
         )
     inner = student.get_base_model() if tuners.is_adapter(student) else student
     model = network.load(directory, dtype=dtype, attn_impl=attn_impl, pixel_table=inner.pixel_table_CV.cpu().numpy())
@@ -157,7 +160,7 @@ def load_teacher_copy(
             raise InvalidValue(
                 "rlhf.teacher_model",
                 str(directory),
-                f"must speak the student's tokens: its {name} is {its}, not {ours}",
+                f"must have the student's tokens: its {name} is {its}, not {ours}",
             )
     LOG.info("teacher: a frozen copy of %s", directory)
     model.to(device)  # type: ignore[arg-type]
@@ -165,10 +168,10 @@ def load_teacher_copy(
 
 
 def check_tokenizers(student: Path, teacher: Path) -> None:
-    """Nothing, or that the teacher gives other tokens the same ids.
+    """Checks that student and teacher have the same vocabulary.
 
     Raises:
-        InvalidValue: their vocabularies differ.
+        InvalidValue: the vocabularies differ.
     """
     ours, its = (AutoTokenizer.from_pretrained(directory).get_vocab() for directory in (student, teacher))
     if ours != its:

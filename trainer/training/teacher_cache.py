@@ -1,7 +1,6 @@
-"""The teacher's likeliest tokens on disk, one file for each sample, named by the sample's own content.
+"""The teacher's likeliest tokens on disk, one file per sample, named by a digest of the sample.
 
-A sample is known by its tokens and pixels, not by its place: whatever batch, epoch or run it comes back in, what is read
-was said of exactly these.
+A sample is identified by its tokens and pixels, not by its position. So an entry is valid in every batch, epoch and run.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from trainer.objectives.divergence import JensenShannon
 from trainer.training.provenance import file_digest
 
 SampleKey = tuple[str, int]
-"""A sample's digest (hex) and how many of its positions are supervised."""
+"""A sample's digest (hex) and its number of supervised positions."""
 
 
 class TeacherCache:
-    """Files under ``directory`` / ``fingerprint``."""
+    """A cache in ``directory`` / ``fingerprint`` that stores ``top_k`` tokens per position."""
 
     def __init__(self, directory: Path, fingerprint: str, *, top_k: int) -> None:
         self._directory = directory / fingerprint
         self.top_k = top_k
 
     def read(self, keys: list[SampleKey], jsd: JensenShannon, device: torch.device) -> LikeliestTargets | None:
-        """What the teacher said of these samples, in order; None unless it is known of all of them."""
+        """The teacher's targets for these samples, in order; None unless all of them are stored."""
         paths = [self._path(key) for key in keys]
         if not all(path.exists() for path in paths):
             return None
@@ -42,13 +41,13 @@ class TeacherCache:
         )
 
     def write(self, keys: list[SampleKey], targets: LikeliestTargets) -> None:
-        """Keeps what the teacher said of these samples; ``targets`` are theirs end to end."""
+        """Stores the teacher's targets for these samples; ``targets`` holds those of all samples end to end."""
         sizes = [positions for _, positions in keys]
         ids, log_p = targets.ids_SK.int().cpu(), targets.log_p_SK1.float().cpu()
         for key, ids_SK, log_p_SK1 in zip(keys, ids.split(sizes), log_p.split(sizes), strict=True):
             path = self._path(key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
+            part = path.with_suffix(f".{os.getpid()}.part")  # ranks and other runs may write the same sample
             save_file({"ids": ids_SK.contiguous(), "log_p": log_p_SK1.contiguous()}, part)
             part.replace(path)
 
@@ -58,7 +57,7 @@ class TeacherCache:
 
 
 def fingerprint(teacher: Path, **conditions: object) -> str:
-    """What a kept answer depends on beside its sample: the teacher's config and weights, byte by byte, and conditions."""
+    """A digest of everything else that an entry depends on: the teacher's config and weights, and the conditions."""
     files = {path.name: file_digest(path) for path in sorted(teacher.glob("*.safetensors"))}
     files["config.json"] = file_digest(teacher / "config.json")
     return sha256(json.dumps([files, conditions], sort_keys=True).encode()).hexdigest()[:32]

@@ -42,7 +42,7 @@ def samples(encoder: Encoder) -> list[Encoded]:
 def generation(encoder: Encoder, *, longest: int = 4096, temperature: float = 1.0) -> Generation:
     return Generation(
         image_token=encoder.image_token, end_token=encoder.end_token, pad_token=encoder.pad_token,
-        most_tokens=MOST, max_length=longest, temperature=temperature,
+        max_tokens=MOST, max_length=longest, temperature=temperature,
     )  # fmt: skip
 
 

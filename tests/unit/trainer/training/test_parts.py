@@ -134,7 +134,7 @@ def test_too_few_records_are_noticed_before_anything_is_trained(
     encoder, collator = Encoder.load(checkpoint), types.SimpleNamespace()
     args = types.SimpleNamespace(process_index=0, world_size=3, dataloader_pin_memory=False)
     tokens = np.full(len(data[0]), 300)
-    with pytest.raises(UnhealthyRun, match="2 training records are too few for 3 devices"):
+    with pytest.raises(UnhealthyRun, match="2 training records are not enough for 3 devices"):
         inputs.loaders(config, data, encoder, collator, args, (tokens, [0, 1]))
     monkeypatch.setattr(inputs, "lengths", lambda *_, **__: (tokens + 1000, np.ones_like(tokens)))
     with pytest.raises(UnhealthyRun, match="no evaluation record .* 1024; the shortest has 1300 tokens"):

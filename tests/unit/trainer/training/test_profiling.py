@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from trainer.training.profiling import _waits
+from trainer.training.profiling import _idle_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Event:
         return SimpleNamespace(start=self.start, end=self.end)
 
 
-def test_waits_lie_between_kernels_that_no_other_covers() -> None:
+def test_idle_times_are_between_kernels_that_no_other_covers() -> None:
     events = [
         Event(name="b", start=3000, end=4000),
         Event(name="a", start=0, end=1000),
@@ -30,8 +30,8 @@ def test_waits_lie_between_kernels_that_no_other_covers() -> None:
         Event(name="host", start=2000, end=3000, device_type="DeviceType.CPU"),
         Event(name="c", start=4000, end=5000),
     ]
-    assert _waits(events, 2) == [
-        "between kernels nothing for 0.5 ms a step, so often, at most, after, before:",
+    assert _idle_times(events, 2) == [
+        "idle between kernels for 0.5 ms per step; time per step, count, longest, kernel before, kernel after:",
         "     0.50 ms      0.5 ×    1.00 ms  beside | b",
     ]
-    assert _waits(events[3:4], 2) == []
+    assert _idle_times(events[3:4], 2) == []

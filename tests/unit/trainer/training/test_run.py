@@ -82,7 +82,7 @@ def test_an_adapter_stage_on_a_full_one_and_its_export(checkpoint: Path, jsonl: 
     assert config["base_model_name_or_path"] == str(first.checkpoint)
     assert (export(result.checkpoint, tmp_path / "out") / "vqc_manifest.json").exists()
     first.checkpoint.rename(tmp_path / "gone")
-    with pytest.raises(InvalidValue, match="the adapter's base is gone"):
+    with pytest.raises(InvalidValue, match="the adapter's base does not exist"):
         export(result.checkpoint, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 

@@ -33,12 +33,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:
 
 
 class Server:
-    """Answers every question by one token and ``<|im_end|>``. ``hears`` adapters in the vision towers, or not."""
+    """Answers every request with one token and ``<|im_end|>``. ``applies_towers``: adapters count in the vision towers too."""
 
-    def __init__(self, encoder: Encoder, *, longest: int = 2048, hears: bool = True) -> None:
+    def __init__(self, encoder: Encoder, *, longest: int = 2048, applies_towers: bool = True) -> None:
         self.encoder = encoder
         self.longest = longest
-        self.hears = hears
+        self.applies_towers = applies_towers
         self.adapters: dict[str, Any] = {}
         self.loaded: list[str] = []
         self.asked: list[dict[str, Any]] = []
@@ -47,40 +47,42 @@ class Server:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if (reply := self.before(request)) is not None:
             return reply
-        told = json.loads(request.content or b"{}")
+        body = json.loads(request.content or b"{}")
         match request.url.path:
             case "/v1/models":
                 return httpx.Response(200, json={"data": [{"id": "base", "max_model_len": self.longest}]})
             case "/v1/load_lora_adapter":
-                weights = load_file(Path(told["lora_path"]) / "adapter_model.safetensors")
-                self.adapters[told["lora_name"]] = sum(
-                    float(tensor.abs().sum()) for name, tensor in weights.items() if self.hears or "visual" not in name
+                weights = load_file(Path(body["lora_path"]) / "adapter_model.safetensors")
+                self.adapters[body["lora_name"]] = sum(
+                    float(tensor.abs().sum())
+                    for name, tensor in weights.items()
+                    if self.applies_towers or "visual" not in name
                 )
-                self.loaded.append(told["lora_name"])
+                self.loaded.append(body["lora_name"])
                 return httpx.Response(200, text="Success")
             case "/v1/unload_lora_adapter":
-                del self.adapters[told["lora_name"]]
+                del self.adapters[body["lora_name"]]
                 return httpx.Response(200, text="Success")
             case "/inference/v1/generate":
-                return self.answer(told)
+                return self.answer(body)
         return httpx.Response(404, json={"detail": "Not Found"})
 
-    def answer(self, told: dict[str, Any]) -> httpx.Response:
-        if told["model"] not in self.adapters:
-            return httpx.Response(404, json={"error": {"message": f"The model `{told['model']}` does not exist."}})
-        self.asked.append(told)
+    def answer(self, body: dict[str, Any]) -> httpx.Response:
+        if body["model"] not in self.adapters:
+            return httpx.Response(404, json={"error": {"message": f"The model `{body['model']}` does not exist."}})
+        self.asked.append(body)
         encoder = self.encoder
         photos = [
             Image.open(io.BytesIO(b64decode(part["url"].removeprefix("data:image/png;base64,"))))
-            for part in told["content_parts"]
+            for part in body["content_parts"]
         ]
         counts = iter([encoder.pixels.tokens(photo.size) for photo in photos])
         ids: list[int] = []
-        for token in told["token_ids"]:
+        for token in body["token_ids"]:
             ids += [token] * next(counts) if token == encoder.image_token else [token]
         assert next(counts, None) is None, "a photo has no place in the prompt"
-        answer = [9, encoder.end_token][: told["sampling_params"]["max_tokens"]]
-        content = [{"token_id": token, "logprob": -self.adapters[told["model"]]} for token in answer]
+        answer = [9, encoder.end_token][: body["sampling_params"]["max_tokens"]]
+        content = [{"token_id": token, "logprob": -self.adapters[body["model"]]} for token in answer]
         choice = {"index": 0, "finish_reason": "stop", "token_ids": answer, "logprobs": {"content": content}}
         return httpx.Response(200, json={"prompt_token_ids": ids, "choices": [choice]})
 
@@ -107,7 +109,7 @@ def config(model: Path, jsonl: Path, out: Path, *, rlhf: dict[str, Any] | None =
 
 
 def refreshes(server: Server) -> list[int]:
-    return [int(name.rpartition("-")[2]) for name in server.loaded if not name.endswith("loud")]
+    return [int(name.rpartition("-")[2]) for name in server.loaded if not name.endswith("probe")]
 
 
 def test_answers_are_learnt_from_and_the_adapter_is_renewed(
@@ -115,12 +117,12 @@ def test_answers_are_learnt_from_and_the_adapter_is_renewed(
 ):
     run(config(checkpoint, jsonl, tmp_path, max_steps=3, gradient_accumulation_steps=2))
     assert refreshes(server) == [0, 1, 2]
-    *_, last = [told for told in server.asked if not told["model"].endswith("loud")]
+    *_, last = [body for body in server.asked if not body["model"].endswith("probe")]
     assert last["model"] == server.loaded[-1]
     sampling = last["sampling_params"]
     assert (sampling["temperature"], sampling["max_tokens"]) == (1.0, 6)
     assert sampling["stop_token_ids"] == [server.encoder.end_token]
-    assert len({told["sampling_params"]["seed"] for told in server.asked[2:]}) == 3 * 2 * 2, "no two draw alike"
+    assert len({body["sampling_params"]["seed"] for body in server.asked[2:]}) == 3 * 2 * 2, "no two draw alike"
     assert tiny.log(tmp_path, "train/sft_loss") == []
     assert server.adapters == {}
     assert not (tmp_path / "served_student").exists()
@@ -129,7 +131,7 @@ def test_answers_are_learnt_from_and_the_adapter_is_renewed(
 def test_it_is_renewed_only_in_the_steps_asked_for(checkpoint: Path, jsonl: Path, tmp_path: Path, server: Server):
     run(config(checkpoint, jsonl, tmp_path, max_steps=5, rlhf={"vllm_sync_frequency": 2}))
     assert refreshes(server) == [0, 2, 4]
-    assert {told["model"].rpartition("-")[2] for told in server.asked} - {"loud"} == {"0", "2", "4"}
+    assert {body["model"].rpartition("-")[2] for body in server.asked} - {"probe"} == {"0", "2", "4"}
 
 
 def test_a_server_started_anew_is_given_the_adapter_again(
@@ -187,12 +189,12 @@ def closed(request: httpx.Request) -> httpx.Response | None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda server: setattr(server, "longest", 100), r"takes 100 tokens.*--max-model-len 1024"),
-        (lambda server: setattr(server, "hears", False), r"ignores .* vision encoder or aligner"),
-        (lambda server: setattr(server, "before", closed), r"refuses /v1/load_lora_adapter with HTTP 404.*Not Found"),
+        (lambda server: setattr(server, "longest", 100), r"accepts 100 tokens.*--max-model-len 1024"),
+        (lambda server: setattr(server, "applies_towers", False), r"ignores .* vision encoder or aligner"),
+        (lambda server: setattr(server, "before", closed), r"rejects /v1/load_lora_adapter with HTTP 404.*Not Found"),
         (lambda server: setattr(server.encoder.pixels, "tokens", lambda size: 99), "other tokens than the trainer"),
     ],
-    ids=["short", "deaf", "closed", "other"],
+    ids=["short", "no-towers", "closed", "other"],
 )
 def test_a_server_that_cannot_answer_as_the_student_is_refused(
     checkpoint: Path, jsonl: Path, tmp_path: Path, server: Server, change: Callable[[Server], None], says: str
@@ -221,7 +223,7 @@ def test_two_ranks_ask_for_their_own_and_lose_the_server_together(
         do_GET = do_POST
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     def closing(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(403, text="no more") if 2 in refreshes(double) else None
@@ -239,8 +241,8 @@ def test_two_ranks_ask_for_their_own_and_lose_the_server_together(
             http.shutdown()
             thread.join()
     assert refreshes(double) == [0, 1, 2], "one rank alone renews it"
-    asked = [told["token_ids"] for told in double.asked if told["model"].endswith(("-0", "-1"))]
-    assert len(asked) == 2 * 2 + 1, "and each asks for its own; once more to hear the towers"
+    asked = [body["token_ids"] for body in double.asked if body["model"].endswith(("-0", "-1"))]
+    assert len(asked) == 2 * 2 + 1, "and each asks for its own; one more to check the towers"
     assert (tmp_path / "run/checkpoint-2/adapter_model.safetensors").exists()
 
 
