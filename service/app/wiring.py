@@ -154,7 +154,7 @@ async def _kept_answers(settings: Settings) -> AsyncGenerator[AnswerStore | None
 async def _listen(settings: Settings, context: Context) -> None:
     options = ConsoleOptions(
         secret=settings.console_secret.get_secret_value().encode() if settings.console_secret else None,
-        lasting=timedelta(hours=settings.console_session_h),
+        session_lifetime=timedelta(hours=settings.console_session_h),
         grafana_url=settings.grafana_url,
     )
     http = server(

@@ -1,4 +1,4 @@
-"""Puts the console together."""
+"""Builds the console's ASGI application."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ start = APIRouter()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleOptions:
-    """What the settings say of the console. ``secret`` None: sessions end with the process."""
+    """The settings of the console. With ``secret`` None sessions end with the process."""
 
     secret: bytes | None = None
-    lasting: timedelta = timedelta(hours=12)
+    session_lifetime: timedelta = timedelta(hours=12)
     grafana_url: str | None = None
 
 
 def create_console(
     options: ConsoleOptions, *, attach: Callable[[FastAPI], None], keys: KeyRing, sessions: Sessions | None = None
 ) -> ASGIApp:
-    """The console as the gate runs it for every path under ``/console``.
+    """The console, which the gate runs for every path under ``/console``.
 
-    ``attach`` lets its pages reach the capabilities; ``sessions`` replaces the sessions of ``options``, for a test's clock.
+    ``attach`` attaches the services of the capabilities; ``sessions`` replaces those of ``options``, for tests.
     """
-    sessions = sessions or Sessions(options.secret, lasting=options.lasting)
+    sessions = sessions or Sessions(options.secret, lifetime=options.session_lifetime)
     app = FastAPI(title="VQC console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     attach(app)
     app.state.sessions = sessions
@@ -51,7 +51,7 @@ def create_console(
 @start.get("/console")
 @start.get("/console/")
 async def index(request: Request) -> Response:
-    """On to the first page that the caller may see."""
+    """Redirects to the first page that the caller may see."""
     visit = visit_of(request)
-    shown = [page.path for page in visit.pages if page.shown_to(visit.caller) and page.path]
-    return RedirectResponse(shown[0] if shown else SIGN_IN, 303)
+    paths = [page.path for page in visit.pages if page.is_visible_to(visit.caller) and page.path]
+    return RedirectResponse(paths[0] if paths else SIGN_IN, 303)

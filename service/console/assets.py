@@ -1,4 +1,4 @@
-"""The console's scripts and styles, served for ever under a path that names their content."""
+"""The console's scripts and styles, under URLs that contain the digest of their content and never expire."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ router = APIRouter(prefix=PREFIX)
 
 @cache
 def version() -> str:
-    """The digest of everything in the folder: a changed file changes every URL, so that scripts can import each other."""
+    """The digest of the whole folder."""
+    # One for all files: scripts import each other by relative URLs, so a changed file must change the URL of its importers.
     digest = sha256()
     for path in sorted(FOLDER.rglob("*")):
         if path.is_file():
@@ -28,16 +29,16 @@ def version() -> str:
 
 
 def static(name: str) -> str:
-    """The URL of a file of ``static/``. Raises ``FileNotFoundError`` for one that is not there."""
+    """The URL of a file of ``static/``. Raises ``FileNotFoundError``."""
     (FOLDER / name).resolve(strict=True)
     return f"{PREFIX}/{version()}/{name}"
 
 
 @router.get("/{digest}/{name:path}")
 async def asset(digest: str, name: str) -> Response:
-    """A file; only the URL of its present content may be kept."""
+    """A file. Only the URL of its current content may be cached."""
     path = (FOLDER / name).resolve()
     if not path.is_relative_to(FOLDER) or path.suffix not in _TYPES or not path.is_file():
         raise HTTPException(404)
-    kept = "public, max-age=31536000, immutable" if digest == version() else "no-cache"
-    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": kept})
+    cache_control = "public, max-age=31536000, immutable" if digest == version() else "no-cache"
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": cache_control})

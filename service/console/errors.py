@@ -1,4 +1,4 @@
-"""Errors as a person sees them: a page with what happened and what to do; problem+json for scripts."""
+"""Error responses of the console: a page with a remedy for people, problem+json for scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.console.render import page, visit_of
-from service.console.words import known
+from service.console.words import has_text
 from service.web.disconnect import ClientGone
 from service.web.problems import invalid_value, problem_of, problem_response
 from vqc.errors import VqcError
@@ -20,36 +20,38 @@ SIGN_IN = "/console/sign-in"
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the console's routes a page."""
+    """Installs the error handlers of the console's routes."""
 
     async def handle(request: Request, error: Exception) -> Response:
-        return answer(request, invalid_value(error.errors()[0]) if isinstance(error, RequestValidationError) else error)
+        shown = invalid_value(error.errors()[0]) if isinstance(error, RequestValidationError) else error
+        return error_response(request, shown)
 
-    async def gone(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)
+    async def close(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # nginx's code for a client that has disconnected; only logs see it
 
     for kind in (ClientGone, ClientDisconnect):
-        app.add_exception_handler(kind, gone)
+        app.add_exception_handler(kind, close)
     for kind in (VqcError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
 
 
-def answer(request: Request, error: Exception) -> Response:
-    """The response of an error in the form that the caller reads."""
+def error_response(request: Request, error: Exception) -> Response:
+    """The response to an error, in the format that the caller reads."""
     if not reads_html(request):
         return problem_response(error, request.scope.get("vqc_request_id"))
     problem = problem_of(error, request.scope.get("vqc_request_id"))
     slug = problem.type.rpartition(":")[2]
-    key = slug if known(f"errors.{slug}") else "other"
+    key = slug if has_text(f"errors.{slug}") else "other"
     response = page(request, "error.html", problem.status, problem=problem, slug=key)
     if (wait_s := getattr(error, "retry_after_s", None)) is not None:
         response.headers["Retry-After"] = str(max(1, round(wait_s)))
     return response
 
 
-def to_sign_in(request: Request) -> Response:
-    """Where somebody is sent who has not signed in, or whose session has ended."""
+def redirect_to_sign_in(request: Request) -> Response:
+    """The response to a person who has not signed in, or whose session has ended."""
     there = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    # htmx follows a redirect inside its request and would put the form into a part of the page.
     if request.headers.get("hx-request") == "true":
         current = request.headers.get("hx-current-url", "")
         back = "/console" + current.partition("/console")[2] if "/console" in current else "/console"
@@ -61,5 +63,5 @@ def to_sign_in(request: Request) -> Response:
 
 
 def reads_html(request: Request) -> bool:
-    """Whether the caller is a person at a browser (or htmx on their page) and not a script."""
+    """Whether the caller is a browser (or htmx on a page) and not a script."""
     return "text/html" in request.headers.get("accept", "") or request.headers.get("hx-request") == "true"

@@ -1,4 +1,4 @@
-"""Missions and their guidance: what is in force, how it came to be, what waits for a decision; changes need the scope admin."""
+"""Missions and their guidance: the active version, its history, and pending proposals; changes need the scope admin."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 
 from service.console.guidance_view import MissionRow, mission_row, mission_view
 from service.console.render import page, short, words_of
-from service.console.visitor import by
-from service.console.words import known
+from service.console.visitor import actor_of
+from service.console.words import has_text
 from service.guidance.services import GuidanceServices, guidance_services
 from service.platform.errors import GuidanceConflict, ProposalDecided
 from service.web.auth import Scope, caller_of, require
@@ -27,18 +27,18 @@ Note = Annotated[str, Form(max_length=2000)]
 
 @router.get("")
 async def every_mission(request: Request) -> Response:
-    """The missions, each with its version in force and how many proposals wait."""
+    """The missions, each with its active version and the number of pending proposals."""
     services = guidance_services(request)
 
-    def found() -> list[MissionRow]:
+    def read_rows() -> list[MissionRow]:
         return [mission_row(mission, services.versions, services.proposals) for mission in missions().values()]
 
-    return page(request, "guidance_missions.html", rows=await asyncio.to_thread(found))
+    return page(request, "guidance_missions.html", rows=await asyncio.to_thread(read_rows))
 
 
 @router.get("/{mission}")
 async def one_mission(request: Request, mission: str, done: str = "") -> Response:
-    """Rules in force, proposals, versions, history; ``done`` is what was just done."""
+    """The active rules, proposals, versions and history; ``done`` names the change just made."""
     return await _page(request, mission_named(mission), done=done)
 
 
@@ -46,12 +46,12 @@ async def one_mission(request: Request, mission: str, done: str = "") -> Respons
 async def approve(
     request: Request, mission: str, proposal: Annotated[str, Form(max_length=64)], note: Note = ""
 ) -> Response:
-    """Puts a proposal in force."""
-    return await _changed(
+    """Approves a proposal, which makes it the active version."""
+    return await _apply_change(
         request,
         mission,
         "approved",
-        lambda services, of: services.proposals.approve(of, proposal, by=by(request), note=note.strip()),
+        lambda services, of: services.proposals.approve(of, proposal, by=actor_of(request), note=note.strip()),
     )
 
 
@@ -60,11 +60,11 @@ async def reject(
     request: Request, mission: str, proposal: Annotated[str, Form(max_length=64)], note: Note = ""
 ) -> Response:
     """Rejects a proposal."""
-    return await _changed(
+    return await _apply_change(
         request,
         mission,
         "rejected",
-        lambda services, of: services.proposals.reject(of, proposal, by=by(request), note=note.strip()),
+        lambda services, of: services.proposals.reject(of, proposal, by=actor_of(request), note=note.strip()),
     )
 
 
@@ -76,21 +76,21 @@ async def rollback(
     expected: Annotated[str, Form(max_length=64)],
     note: Note = "",
 ) -> Response:
-    """Puts an earlier version back in force, if ``expected`` still is."""
-    return await _changed(
+    """Makes an earlier version active again, if ``expected`` is the active one."""
+    return await _apply_change(
         request,
         mission,
         "rolled_back",
         lambda services, of: services.versions.rollback(
-            of, expected=expected, to=to, by=by(request), note=note.strip()
+            of, expected=expected, to=to, by=actor_of(request), note=note.strip()
         ),
     )
 
 
-async def _changed(
+async def _apply_change(
     request: Request, mission: str, done: str, change: Callable[[GuidanceServices, Mission], object]
 ) -> Response:
-    """Back to the mission's page, which says what was done, or why it could not be."""
+    """Makes a change; the mission's page then shows the change, or the reason why it failed."""
     require(request, Scope.ADMIN)
     services, of = guidance_services(request), mission_named(mission)
     try:
@@ -109,16 +109,16 @@ async def _page(request: Request, mission: Mission, *, done: str = "", error: Vq
         status,
         view=view,
         why=_why(error, words_of(request)) if error else "",
-        done=done if known(f"guidance.done_{done}") else "",
+        done=done if has_text(f"guidance.done_{done}") else "",
         may_change=Scope.ADMIN in caller_of(request).scopes,
     )
 
 
 def _why(error: VqcError, t: Callable[..., str]) -> str:
-    """Why nothing was changed; what no page offers is said as the API says it."""
+    """Why a change failed; errors that no page can cause have the API's text."""
     match error:
         case GuidanceConflict():
-            return t("guidance.other_in_force", now=short(error.in_force), expected=short(error.expected))
+            return t("guidance.other_active", now=short(error.in_force), expected=short(error.expected))
         case ProposalDecided():
             state, at = t(f"guidance.state_{error.state}"), error.at[:19].replace("T", " ")
             return t("guidance.already_decided", proposal=error.proposal_id, by=error.by, at=at, state=state)

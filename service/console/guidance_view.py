@@ -1,4 +1,4 @@
-"""What the guidance pages show, made from the stores: pure values, read in one go."""
+"""The values of the guidance pages, read from the stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.guidance.proposals import ProposalBook
 from vqc.missions import Mission
 
 FOCUS = "focus"
-"""Stands for the focus where a change is named by a rule's id."""
+"""The id of a change of the focus; other changes have the id of a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +20,25 @@ class MissionRow:
     """A mission in the list."""
 
     mission: Mission
-    in_force: Guidance
+    active: Guidance
     waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """A version: what it changed in its parent (None: the parent is not kept), and what going back to it would change now."""
+    """A version: its changes against its parent (``made``; None: the parent is not kept) and against the active version
+    (``back``).
+    """
 
     guidance: Guidance
-    in_force: bool
+    active: bool
     made: tuple[Change, ...] | None
     back: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalView:
-    """A proposal, what it changes in its base, and whether that is in force still."""
+    """A proposal and its changes against its base. ``current`` is whether the base is still active."""
 
     proposal: GuidanceProposal
     at: datetime
@@ -45,7 +47,7 @@ class ProposalView:
 
     @property
     def tickets(self) -> dict[str, EvidenceTicket]:
-        """Evidence by ticket."""
+        """The evidence, by ticket id."""
         return {ticket.group_id: ticket for ticket in self.proposal.tickets}
 
 
@@ -59,10 +61,10 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissionView:
-    """Everything of one mission, newest first."""
+    """Everything about one mission, newest first."""
 
     mission: Mission
-    in_force: Guidance
+    active: Guidance
     waiting: tuple[ProposalView, ...]
     decided: tuple[ProposalView, ...]
     versions: tuple[VersionView, ...]
@@ -70,28 +72,28 @@ class MissionView:
 
 
 def mission_row(mission: Mission, book: GuidanceBook, proposals: ProposalBook) -> MissionRow:
-    """The mission's line in the list."""
+    """The mission's row in the list."""
     waiting = sum(one.state is ProposalState.PENDING for one in proposals.proposals(mission))
-    return MissionRow(mission=mission, in_force=book.in_force(mission), waiting=waiting)
+    return MissionRow(mission=mission, active=book.in_force(mission), waiting=waiting)
 
 
 def mission_view(mission: Mission, book: GuidanceBook, proposals: ProposalBook) -> MissionView:
     """The mission's page."""
-    current, kept = book.in_force(mission), {one.digest: one for one in book.versions(mission)}
-    proposed = [_proposal(one, current) for one in proposals.proposals(mission)]
+    active, kept = book.in_force(mission), {one.digest: one for one in book.versions(mission)}
+    proposed = [_proposal(one, active) for one in proposals.proposals(mission)]
     history = [EventView(at=datetime.fromisoformat(one.at), event=one) for one in book.history(mission)]
     return MissionView(
         mission=mission,
-        in_force=current,
+        active=active,
         waiting=tuple(one for one in proposed if one.proposal.state is ProposalState.PENDING),
         decided=tuple(one for one in proposed if one.proposal.state is not ProposalState.PENDING),
-        versions=tuple(_version(one, kept, current) for one in reversed(kept.values())),
+        versions=tuple(_version(one, kept, active) for one in reversed(kept.values())),
         history=tuple(reversed(history)),
     )
 
 
 def changes(before: Guidance, after: Guidance) -> tuple[Change, ...]:
-    """What differs, the focus first.
+    """The differences, with the focus first.
 
     >>> from dataclasses import replace
     >>> from service.guidance.guidance import seeded
@@ -104,16 +106,16 @@ def changes(before: Guidance, after: Guidance) -> tuple[Change, ...]:
     return (*focus, *diff(before, after))
 
 
-def _version(one: Guidance, kept: dict[str, Guidance], current: Guidance) -> VersionView:
+def _version(one: Guidance, kept: dict[str, Guidance], active: Guidance) -> VersionView:
     parent = kept.get(one.parent or "")
     made = changes(parent, one) if parent else None if one.parent else ()
-    return VersionView(guidance=one, in_force=one.digest == current.digest, made=made, back=changes(current, one))
+    return VersionView(guidance=one, active=one.digest == active.digest, made=made, back=changes(active, one))
 
 
-def _proposal(one: GuidanceProposal, current: Guidance) -> ProposalView:
+def _proposal(one: GuidanceProposal, active: Guidance) -> ProposalView:
     return ProposalView(
         proposal=one,
         at=datetime.fromisoformat(one.at),
         changes=changes(one.base, one.guidance),
-        current=one.base.digest == current.digest,
+        current=one.base.digest == active.digest,
     )

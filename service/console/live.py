@@ -1,4 +1,4 @@
-"""What the service is doing now: tickets by state, the queue, the engine, and the dead letters with their retry."""
+"""The state of the service: the engine, tickets by state, the job queue, and dead letters with a retry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from service.console.looking import require_look
+from service.console.access import require_view
 from service.console.render import page
 from service.models.services import model_services
 from service.platform.errors import QueueUnavailable
@@ -19,14 +19,14 @@ from service.web.auth import Scope, caller_of, require
 from service.web.services import web_services
 
 router = APIRouter(prefix="/console/live")
-_DEAD, _AT_WORK = 25, 10
+_MAX_FAILED, _MAX_RUNNING = 25, 10
 TicketId = Annotated[str, Form(pattern="^[0-9a-f]{1,64}$")]
 
 
 @router.get("")
 async def show(request: Request, after: Annotated[str | None, Query(pattern="^[0-9a-f]{1,64}$")] = None) -> Response:
-    """The numbers, and a page of the dead letters, oldest first."""
-    require_look(request)
+    """The numbers and a page of dead letters, oldest first."""
+    require_view(request)
     return page(
         request,
         "live.html",
@@ -39,21 +39,21 @@ async def show(request: Request, after: Annotated[str | None, Query(pattern="^[0
 
 @router.get("/numbers")
 async def numbers(request: Request) -> Response:
-    """The numbers alone: what the page asks for again and again."""
-    require_look(request)
+    """The numbers alone, which the page polls."""
+    require_view(request)
     return page(request, "live_numbers.html", **await _numbers(request))
 
 
 @router.post("/retry")
 async def retry(request: Request, group: TicketId) -> Response:
-    """Back to the page, with the dead letter queued again. Scope ``stage-b``."""
+    """Queues a dead letter again, and redirects to the page. Scope ``stage-b``."""
     require(request, Scope.STAGE_B)
     await ticket_services(request).manage.retry(group, caller_of(request).key_id)
     return RedirectResponse("/console/live", 303)
 
 
 async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]:
-    """What the template shows; a queue that does not answer is a line of its own, not an error page."""
+    """The values of the template. An unavailable queue is a value of its own, not an error page."""
     models, admission = model_services(request).router, web_services(request).admission
     health = await models.health()
     shown: dict[str, Any] = {
@@ -65,19 +65,19 @@ async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]
         "limit": admission.limit,
         "states": [],
         "depth": None,
-        "at_work": (),
-        "dead": Page(tickets=(), after=None),
+        "running": (),
+        "failed": Page(tickets=(), after=None),
         "queue_problem": None,
     }
-    desk = optional_ticket_services(request)
-    if desk is None:
+    services = optional_ticket_services(request)
+    if services is None:
         return shown
     try:
-        counts = await desk.store.counts()
-        depth: QueueDepth = await desk.queue.depth()
-        at_work = await desk.store.page(State.RUNNING, after=None, limit=_AT_WORK)
-        dead = await desk.store.page(State.FAILED, after=after, limit=_DEAD)
+        counts = await services.store.counts()
+        depth: QueueDepth = await services.queue.depth()
+        running = await services.store.page(State.RUNNING, after=None, limit=_MAX_RUNNING)
+        failed = await services.store.page(State.FAILED, after=after, limit=_MAX_FAILED)
     except QueueUnavailable as error:
         return {**shown, "queue_problem": str(error)}
     states = [(state.value, counts[state]) for state in State]
-    return {**shown, "states": states, "depth": depth, "at_work": at_work.tickets, "dead": dead}
+    return {**shown, "states": states, "depth": depth, "running": running.tickets, "failed": failed}

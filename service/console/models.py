@@ -1,4 +1,4 @@
-"""Models: what serves, what the registry holds, what stands against a promotion; moving an alias needs the scope admin."""
+"""The models in service, the versions of the registry, the gates of a promotion; changes need the scope admin."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 
 from service.console.models_view import charts
 from service.console.render import page, words_of
-from service.console.visitor import by
-from service.console.words import known
+from service.console.visitor import actor_of
+from service.console.words import has_text
 from service.models.catalogue import ModelCatalogue
 from service.models.routes import models as in_service
 from service.models.services import model_services
@@ -31,20 +31,20 @@ Reason = Annotated[str, Form(max_length=2000)]
 
 @router.get("")
 async def every_model(request: Request, done: str = "") -> Response:
-    """What serves and what the registry holds; ``done`` is what was just done."""
+    """The models in service and the versions of the registry; ``done`` names the change just made."""
     return await _page(request, done=done)
 
 
 @router.get("/serving")
 async def serving(request: Request) -> Response:
-    """The part that says what serves and how a swap goes; the page fetches it again and again."""
+    """The part with the models in service and the progress of a swap, which the page polls."""
     models, may_change = await in_service(request), _may_change(request)
     return page(request, "models_serving.html", models=models, step=_step(request), may_change=may_change)
 
 
 @router.get("/candidacy")
 async def candidacy(request: Request, version: str, alias: str) -> Response:
-    """What the gates of an alias say of a version, and the form that promotes it."""
+    """The results of an alias's gates for a version, and the form that promotes it."""
     catalogue = _catalogue(request)
     found = await asyncio.to_thread(catalogue.candidacy, version, alias)
     return page(request, "models_candidacy.html", found=found, problem=None, may_change=_may_change(request))
@@ -52,31 +52,33 @@ async def candidacy(request: Request, version: str, alias: str) -> Response:
 
 @router.post("/promote")
 async def promote(request: Request, version: Ref, alias: Ref, expected: Ref = "", reason: Reason = "") -> Response:
-    """Points the alias at the version if every gate lets it, and has the service follow."""
-    return await _moved(
+    """Moves the alias to the version if it passes every gate, and starts the swap."""
+    return await _move_alias(
         request,
         alias,
         "promoted",
         lambda catalogue: catalogue.promote(
-            version, alias, expected=expected or None, by=by(request), reason=reason.strip()
+            version, alias, expected=expected or None, by=actor_of(request), reason=reason.strip()
         ),
     )
 
 
 @router.post("/rollback")
 async def rollback(request: Request, alias: Ref, expected: Ref, to: Ref, reason: Reason = "") -> Response:
-    """Points the alias back, and has the service follow."""
-    return await _moved(
+    """Moves the alias back, and starts the swap."""
+    return await _move_alias(
         request,
         alias,
         "rolled_back",
-        lambda catalogue: catalogue.rollback(alias, expected=expected, to=to, by=by(request), reason=reason.strip()),
+        lambda catalogue: catalogue.rollback(
+            alias, expected=expected, to=to, by=actor_of(request), reason=reason.strip()
+        ),
     )
 
 
 @router.post("/reload")
 async def reload(request: Request, alias: Ref) -> Response:
-    """Begins to put in force what the alias names now; the page then shows how that goes."""
+    """Starts the swap to the version that the alias points to; the page then shows its progress."""
     require(request, Scope.ADMIN)
     try:
         if web_services(request).admission.draining:
@@ -87,26 +89,26 @@ async def reload(request: Request, alias: Ref) -> Response:
     return RedirectResponse("/console/models?done=reloading", 303)
 
 
-async def _moved(request: Request, alias: str, done: str, move: Callable[[ModelCatalogue], None]) -> Response:
+async def _move_alias(request: Request, alias: str, done: str, move: Callable[[ModelCatalogue], None]) -> Response:
     require(request, Scope.ADMIN)
     try:
         await asyncio.to_thread(move, _catalogue(request))
     except (NotPromoted, CatalogueUnavailable) as error:
         return await _page(request, error=error)
-    with suppress(UnknownModel, SwapRunning):  # an alias that is not served here, or one that the watch will follow
+    with suppress(UnknownModel, SwapRunning):  # the alias is not served here, or the registry's watch will follow it
         model_services(request).swaps.begin(alias)
     return RedirectResponse(f"/console/models?done={done}", 303)
 
 
 async def _page(request: Request, *, done: str = "", error: VqcError | None = None) -> Response:
     catalogue, problem = model_services(request).catalogue, problem_of(error) if error else None
-    found, drawn = None, []
+    shown, drawn = None, []
     if catalogue is not None:
         try:
-            found = await asyncio.to_thread(catalogue.look)
-            for one in found.aliases if not found.policy_problem else ():
+            shown = await asyncio.to_thread(catalogue.look)
+            for one in shown.aliases if not shown.policy_problem else ():
                 measured = await asyncio.to_thread(catalogue.measured, one.alias) if one.gated else ()
-                drawn.append((one.alias, charts(measured, found)))
+                drawn.append((one.alias, charts(measured, shown)))
         except CatalogueUnavailable as unavailable:
             problem = problem or problem_of(unavailable)
     return page(
@@ -115,24 +117,24 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
         problem.status if problem else 200,
         models=await in_service(request),
         step=_step(request),
-        catalogue=found,
+        catalogue=shown,
         charts=drawn,
         has_registry=catalogue is not None,
         problem=problem,
         reasons=error.reasons if isinstance(error, NotPromoted) else (),
-        done=done if known(f"models.done_{done}") else "",
+        done=done if has_text(f"models.done_{done}") else "",
         may_change=_may_change(request),
     )
 
 
 def _step(request: Request) -> str | None:
-    """What the swap under way is at, in the visitor's language."""
+    """The current step of a swap, in the visitor's language."""
     step, t = model_services(request).swaps.step, words_of(request)
     if step is None:
         return None
     phase = step.values.get("phase")
     state = {"state": t(f"models.phase_{phase}")} if phase else {}
-    return f"{step.about}, {t(f'remarks.{step.code}', **{**step.values, **state})}"
+    return f"{step.about}{t('console.comma')}{t(f'remarks.{step.code}', **{**step.values, **state})}"
 
 
 def _catalogue(request: Request) -> ModelCatalogue:

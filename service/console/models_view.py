@@ -1,4 +1,4 @@
-"""Charts of the models page: bars with their places on the drawing, so that the template only writes them down."""
+"""The charts of the models page: the positions of their bars, computed for the template."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from service.models.catalogue import Catalogue, Measured
 
 LEFT, WIDE, ROW, TOP = 130, 380, 26, 20
-"""Of a chart, in its own units: where bars begin, the longest bar, the height of a row, room for the limits' names."""
+"""In chart units: the left end of bars, the longest bar, the height of a row, the height of the limits' labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A version's number. ``width`` and ``y`` are places on the drawing; ``missed`` says that a limit is."""
+    """The value of a version. ``width`` and ``y`` are in chart units; ``missed`` is whether the value misses a limit."""
 
     digest: str
     aliases: tuple[str, ...]
@@ -25,7 +25,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A line that the bars must reach (``least``) or stay below."""
+    """A limit that the bars must reach (``least``) or not exceed."""
 
     least: bool
     value: str
@@ -33,8 +33,8 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """One number over the versions."""
+class MetricChart:
+    """One metric over the versions."""
 
     report: str
     metric: str
@@ -43,14 +43,14 @@ class Chart:
     height: int
 
 
-def charts(measured: Sequence[Measured], catalogue: Catalogue) -> list[Chart]:
-    """A chart for every number that some version has."""
+def charts(measured: Sequence[Measured], catalogue: Catalogue) -> list[MetricChart]:
+    """A chart for every metric that some version has."""
     aliases = {one.digest: one.aliases for one in catalogue.versions}
     return [chart(one, aliases) for one in measured if one.values]
 
 
-def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
-    """The bars of one number, on a scale from 0 to 1 unless all that is drawn is much smaller or something is larger.
+def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> MetricChart:
+    """The chart of one metric. Its scale is 0 to 1, unless all values are much smaller or some value is larger.
 
     >>> one = Measured(report="evaluation", metric="f1", minimum=0.5, maximum=None, values=(("sha256:a", 0.25),))
     >>> drawn = chart(one, {})
@@ -60,7 +60,7 @@ def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
     limits = [(True, measured.minimum), (False, measured.maximum)]
     named = [(least, value) for least, value in limits if value is not None]
     scale = WIDE / _top(max(value for _, value in (*measured.values, *named)))
-    return Chart(
+    return MetricChart(
         report=measured.report,
         metric=measured.metric,
         bars=tuple(
@@ -82,7 +82,7 @@ def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> Chart:
 
 
 def _top(largest: float) -> float:
-    """The end of the scale."""
+    """The upper end of the scale."""
     if largest > 1:
         return largest
     return largest * 1.25 if 0 < largest < 0.2 else 1.0

@@ -1,4 +1,4 @@
-"""What a page of the console registers."""
+"""The registration of a page of the console."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from service.web.auth import Caller, Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsolePage:
-    """A part of the console. ``t("<name>.title")`` is its word in the navigation.
+    """A page and its routes. ``t("<name>.title")`` is its title in the navigation.
 
-    ``scopes``: it is shown to who has one of them, empty to everybody. ``path`` None: it has no place in the navigation.
+    The navigation shows it to callers with one of ``scopes`` (empty: to everyone), or never if ``path`` is None.
     """
 
     name: str
@@ -21,6 +21,6 @@ class ConsolePage:
     router: APIRouter
     scopes: frozenset[Scope] = frozenset()
 
-    def shown_to(self, caller: Caller | None) -> bool:
-        """Whether the navigation has it for this caller."""
+    def is_visible_to(self, caller: Caller | None) -> bool:
+        """Whether the navigation shows it to this caller."""
         return self.path is not None and caller is not None and (not self.scopes or bool(self.scopes & caller.scopes))

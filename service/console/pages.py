@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from service.console import guidance, live, models, queue, ticket, tryit
-from service.console.looking import LOOKERS
+from service.console.access import VIEW_SCOPES
 from service.console.page import ConsolePage
 from service.web.auth import Scope
 
 PAGES: tuple[ConsolePage, ...] = (
-    ConsolePage(name="queue", path="/console/queue", router=queue.router, scopes=LOOKERS),
+    ConsolePage(name="queue", path="/console/queue", router=queue.router, scopes=VIEW_SCOPES),
     ConsolePage(name="ticket", path=None, router=ticket.router),
     ConsolePage(name="try", path="/console/try", router=tryit.router, scopes=frozenset({Scope.CAPTION})),
     ConsolePage(name="guidance", path="/console/guidance", router=guidance.router),
     ConsolePage(name="models", path="/console/models", router=models.router),
-    ConsolePage(name="live", path="/console/live", router=live.router, scopes=LOOKERS),
+    ConsolePage(name="live", path="/console/live", router=live.router, scopes=VIEW_SCOPES),
 )

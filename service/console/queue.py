@@ -1,4 +1,4 @@
-"""The queue of tickets that wait for a person."""
+"""The review queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from service.console.looking import AGES, Filters, require_look
+from service.console.access import require_view
+from service.console.filters import AGES, QueueFilters
 from service.console.render import page
 from service.tickets.review import Risk, Shelf, risk_of
 from service.tickets.services import ticket_services
@@ -19,19 +20,19 @@ PAGE = 25
 
 
 @router.get("")
-async def show(request: Request, filters: Annotated[Filters, Query()]) -> Response:
-    """A page of the queue, the riskiest or the oldest first."""
-    require_look(request)
-    desk = ticket_services(request)
-    found = await desk.waiting.page(filters.wanted, after=filters.after, limit=PAGE)
-    shelves = await desk.store.shelves()
+async def show(request: Request, filters: Annotated[QueueFilters, Query()]) -> Response:
+    """A page of the queue, highest risk or oldest first."""
+    require_view(request)
+    services = ticket_services(request)
+    found = await services.waiting.page(filters.review_query, after=filters.after, limit=PAGE)
+    shelves = await services.store.shelves()
     models = {shelf.model for shelf in shelves if shelf.model and shelf.mission is None and shelf.risk is None}
     return page(
         request,
         "queue.html",
         tickets=[(ticket, risk_of(ticket.outcome)) for ticket in found.tickets if ticket.outcome],
         total=found.total,
-        before=await desk.store.get(filters.decided) if filters.decided else None,
+        before=await services.store.get(filters.decided) if filters.decided else None,
         next=filters.query(after=found.after) if found.after else None,
         first=filters.query() if filters.after else None,
         filters=filters,
@@ -44,14 +45,14 @@ async def show(request: Request, filters: Annotated[Filters, Query()]) -> Respon
 
 
 @router.get("/counts")
-async def counts(request: Request, filters: Annotated[Filters, Query()]) -> Response:
-    """How many wait, by risk: what the page asks for again and again."""
-    require_look(request)
+async def counts(request: Request, filters: Annotated[QueueFilters, Query()]) -> Response:
+    """The number of waiting tickets by risk, which the page polls."""
+    require_view(request)
     shelves = await ticket_services(request).store.shelves()
     return page(request, "queue_counts.html", counts=_counts(shelves, filters), filters=filters, risks=list(Risk))
 
 
-def _counts(shelves: Mapping[Shelf, int], filters: Filters) -> dict[str, int]:
-    """How many wait of the mission and model looked at, in all and by risk; whatever their age."""
+def _counts(shelves: Mapping[Shelf, int], filters: QueueFilters) -> dict[str, int]:
+    """The number of waiting tickets of the filtered mission and model, in all and by risk; the age filter is ignored."""
     mission, model = filters.mission, filters.model
     return {risk or "all": shelves.get(Shelf(mission=mission, model=model, risk=risk), 0) for risk in (None, *Risk)}

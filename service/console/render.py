@@ -1,4 +1,4 @@
-"""Pages from templates: what every template can use, and the response."""
+"""Renders pages from templates, with the values that every template can use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -18,21 +18,22 @@ from scenes.overlay import TYPES
 from service.console.assets import static
 from service.console.page import ConsolePage
 from service.console.sessions import Session
-from service.console.words import Language, known, speaker
+from service.console.words import Language, has_text, translator
 from service.web.auth import Caller
+from vqc.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Who looks, in which language; ``SessionMiddleware`` puts it into the request's scope as ``vqc_visit``."""
+    """The person and their language; ``SessionMiddleware`` puts it into the request's scope as ``vqc_visit``."""
 
     session: Session
     language: Language
     caller: Caller | None
     signs_in: bool
-    """Whether keys are in force; without them there is nobody to sign in or out."""
+    """Whether API keys are required; without them there is no sign-in."""
     ended: bool
-    """Whether this was somebody's session, who has to sign in again."""
+    """Whether the session of a signed-in person has ended."""
     pages: tuple[ConsolePage, ...]
 
 
@@ -42,23 +43,23 @@ def visit_of(request: Request) -> Visit:
 
 
 def words_of(request: Request) -> Callable[..., str]:
-    """``t`` in the language of the request."""
-    return speaker(visit_of(request).language)
+    """The function ``t`` in the language of the request."""
+    return translator(visit_of(request).language)
 
 
 def page(request: Request, template: str, status: int = 200, **values: object) -> Response:
-    """A template's HTML with ``values``; beside them it has ``t``, ``lang``, ``csrf_token``, ``caller`` and ``nav``."""
+    """Renders a template with ``values`` and with ``t``, ``lang``, ``csrf_token``, ``caller``, ``nav`` and a few others."""
     visit = visit_of(request)
     html = environment().get_template(template).render(
         {
-            "t": speaker(visit.language),
+            "t": translator(visit.language),
             "lang": visit.language.value,
             "languages": list(Language),
             "csrf_token": visit.session.token,
             "person": visit.session.name,
             "caller": visit.caller,
             "signs_in": visit.signs_in,
-            "nav": [one for one in visit.pages if one.shown_to(visit.caller)],
+            "nav": [one for one in visit.pages if one.is_visible_to(visit.caller)],
             "here": request.url.path,
             "here_query": f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path,
             **values,
@@ -69,7 +70,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
 
 @cache
 def environment() -> Environment:
-    """The templates. Everything is escaped, and a name that nobody gave is an error."""
+    """The templates. All values are escaped, and an undefined name is an error."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -77,13 +78,18 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"static": static, "overlay_types": TYPES, "known": known, "quote": quote}
-    made.filters |= {"moment": moment, "age": age, "short": short}
+    made.globals |= {"static": static, "overlay_types": TYPES, "has_text": has_text, "quote": quote}
+    made.filters |= {
+        "moment": moment,
+        "short": short,
+        "age": pass_context(lambda context, when: age(when, context["t"])),
+        "verdict": pass_context(lambda context, verdict: verdict_text(verdict, context["t"])),
+    }
     return made
 
 
 def moment(when: datetime) -> str:
-    """A time as pages write it, UTC, to the second.
+    """A time in UTC, to the second.
 
     >>> moment(datetime(2026, 11, 24, 8, 5, tzinfo=UTC))
     '2026-11-24 08:05:00 UTC'
@@ -91,21 +97,29 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def age(when: datetime) -> str:
-    """How long ago, in the one unit that says most.
+def age(when: datetime, t: Callable[..., str]) -> str:
+    """The time since then, in its largest unit.
 
-    >>> age(datetime.now(UTC))
-    '0 s'
+    >>> age(datetime.now(UTC), translator(Language.ZH)), age(datetime.now(UTC), translator(Language.EN))
+    ('0 秒', '0 s')
     """
     seconds = max(0, int((datetime.now(UTC) - when).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next((one for one in units if seconds >= one[0]), units[-1])
+    return t(f"console.age_{unit}", n=seconds // size)
+
+
+def verdict_text(verdict: str, t: Callable[..., str]) -> str:
+    """A verdict, on English pages with its translation.
+
+    >>> verdict_text("通过", translator(Language.EN)), verdict_text("不通过", translator(Language.ZH))
+    ('通过 (pass)', '不通过')
+    """
+    return t("console.verdict_pass" if verdict == Verdict.PASS else "console.verdict_fail")
 
 
 def short(digest: str) -> str:
-    """A digest's first twelve figures, without its algorithm.
+    """The first twelve digits of a digest, without its algorithm.
 
     >>> short("sha256:" + "a" * 64), short("unknown")
     ('aaaaaaaaaaaa', 'unknown')

@@ -1,6 +1,6 @@
-"""What every request to ``/console`` passes: session, sign-in, the page's token, and the headers that browsers obey.
+"""ASGI middleware of every request to ``/console``: session, sign-in, CSRF token and security headers.
 
-Plain ASGI, as the gate before it; what is behind may rely on ``vqc_caller`` and ``vqc_visit`` in the scope.
+It puts ``vqc_caller`` and ``vqc_visit`` into the scope for the routes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.console import assets
-from service.console.errors import SIGN_IN, answer, reads_html, to_sign_in
+from service.console.errors import SIGN_IN, error_response, reads_html, redirect_to_sign_in
 from service.console.page import ConsolePage
 from service.console.render import Visit
 from service.console.sessions import COOKIE, Session, Sessions
@@ -24,7 +24,7 @@ from service.web.auth import Caller, KeyRing
 from service.web.problems import problem_response
 
 OPEN_PATHS = frozenset({SIGN_IN, "/console/language"})
-"""Open to somebody who has not signed in."""
+"""Paths that need no sign-in."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -52,10 +52,10 @@ class SessionMiddleware:
         """Handles one request."""
         request = Request(scope, receive)
         cookie = request.cookies.get(COOKIE)
-        known = self._sessions.read(cookie)
-        session = known or self._sessions.begun()
-        if known and self._sessions.ageing(known):
-            known, session = None, self._sessions.renewed(known)
+        current = self._sessions.read(cookie)
+        session = current or self._sessions.create()
+        if current and self._sessions.needs_renewal(current):
+            current, session = None, self._sessions.renew(current)
         caller = self._caller(session)
         scope["vqc_caller"] = caller or Caller(key_id=None, scopes=frozenset())
         scope["vqc_visit"] = Visit(
@@ -63,7 +63,7 @@ class SessionMiddleware:
             language=language_of(request),
             caller=caller,
             signs_in=not self._keys.admits_everybody,
-            ended=caller is None and self._sessions.was_somebody(cookie),
+            ended=caller is None and self._sessions.was_signed_in(cookie),
             pages=self._pages,
         )
         static = scope["path"].startswith(f"{assets.PREFIX}/")
@@ -74,12 +74,13 @@ class SessionMiddleware:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
-                if known is None and not static and COOKIE not in headers.get("set-cookie", ""):
+                # A route that signs in or out has set its own cookie. Scripts and styles are cached for everybody: no cookie.
+                if current is None and not static and COOKIE not in headers.get("set-cookie", ""):
                     headers.append("Set-Cookie", cookie_of(self._sessions, session, secure=scope["scheme"] == "https"))
             await send(message)
 
-        refusal, receive = (None, receive) if static else await self._refusal(request, receive, session, caller)
-        await (refusal or self._app)(scope, receive, send_guarded)
+        rejection, receive = (None, receive) if static else await self._check(request, receive, session, caller)
+        await (rejection or self._app)(scope, receive, send_guarded)
 
     def _caller(self, session: Session) -> Caller | None:
         if self._keys.admits_everybody:
@@ -89,47 +90,48 @@ class SessionMiddleware:
         except Unauthenticated:
             return None
 
-    async def _refusal(
+    async def _check(
         self, request: Request, receive: Receive, session: Session, caller: Caller | None
     ) -> tuple[Response | None, Receive]:
-        """The answer to a request that may not go on, and what it is read from if it may."""
+        """The response that rejects the request, or None, and the channel from which the routes read its body."""
         if caller is None and request.url.path not in OPEN_PATHS:
             if reads_html(request):
-                return to_sign_in(request), receive
+                return redirect_to_sign_in(request), receive
             ended = Unauthenticated("the session has ended: sign in again at /console/sign-in")
             return problem_response(ended, request.scope.get("vqc_request_id")), receive
         if request.method in _SAFE:
             return None, receive
         token = request.headers.get("x-csrf-token")
         if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            # The token of a form is in its body, which can be read only once: the routes then read a copy.
             body = b""
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > _MAX_FORM:
-                    return answer(request, BodyTooLarge(len(body), _MAX_FORM)), receive
+                    return error_response(request, BodyTooLarge(len(body), _MAX_FORM)), receive
             token = parse_qs(body.decode("utf-8", "replace")).get("csrf_token", [""])[0]
-            receive = _replayed(body, receive)
+            receive = _replay_body(body, receive)
         if not hmac.compare_digest((token or "").encode(), session.token.encode()):
-            reason = "the form's token is not this session's; reload the page and try again"
-            return answer(request, Forbidden(reason)), receive
+            reason = "the CSRF token does not belong to this session; reload the page and try again"
+            return error_response(request, Forbidden(reason)), receive
         return None, receive
 
 
 def cookie_of(sessions: Sessions, session: Session, *, secure: bool) -> str:
-    """The ``Set-Cookie`` of a session; the browser forgets it when it is closed, we when it is too old."""
+    """The ``Set-Cookie`` header of a session. The cookie lasts until the browser is closed or the session expires."""
     flags = "; Secure" if secure else ""
-    return f"{COOKIE}={sessions.written(session)}; Path=/console; HttpOnly; SameSite=Lax{flags}"
+    return f"{COOKIE}={sessions.cookie_value(session)}; Path=/console; HttpOnly; SameSite=Lax{flags}"
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """``receive`` that gives a body that was read already, then what comes after it."""
-    told = False
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that returns a body that has been read already, then the messages after it."""
+    sent = False
 
     async def replay() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

@@ -1,4 +1,4 @@
-"""One ticket: what was seen, what the machine thought of it and why it did not decide; a person's decision and its undoing."""
+"""One ticket: its photos, the machine's judgement and the reasons for review; a person's decision, and undo."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from engine.protocol import DecodingParams
-from service.console.explained import explained
-from service.console.looking import Filters, require_look
+from service.console.access import require_view
+from service.console.explanation import explain
+from service.console.filters import QueueFilters
 from service.console.render import page
-from service.console.sign import named
+from service.console.sign import remember_name
 from service.photos import answers
 from service.photos.services import photo_services
 from service.platform.errors import BlobMissing, ReviewConflict
@@ -29,8 +30,8 @@ router = APIRouter(prefix="/console/tickets")
 
 TicketId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
-Wanted = Annotated[Filters, Query()]
-_SHOWN_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+Wanted = Annotated[QueueFilters, Query()]
+_SAFE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _PHOTO_HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -40,17 +41,17 @@ _PHOTO_HEADERS = {
 
 @router.get("/{group_id}")
 async def show(request: Request, group_id: TicketId, filters: Wanted) -> Response:
-    """The ticket; where another was decided just before, with the way to take that back."""
-    require_look(request)
-    desk = ticket_services(request)
-    ticket = await desk.store.get(group_id)
-    before = await desk.store.get(filters.decided) if filters.decided else None
-    behind = await desk.waiting.page(filters.wanted, after=place(ticket), limit=1)
+    """The ticket; with an undo if another ticket was decided just before."""
+    require_view(request)
+    services = ticket_services(request)
+    ticket = await services.store.get(group_id)
+    before = await services.store.get(filters.decided) if filters.decided else None
+    behind = await services.waiting.page(filters.review_query, after=place(ticket), limit=1)
     return page(
         request,
         "ticket.html",
         ticket=ticket,
-        explained=explained(ticket),
+        explanation=explain(ticket),
         before=before,
         next=behind.tickets[0].id if behind.tickets else None,
         filters=filters,
@@ -70,27 +71,27 @@ async def decide(
     name: Annotated[str, Form(min_length=1, max_length=128)],
     note: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
-    """On to the next ticket; a page that shows the other decision where somebody was faster."""
+    """Saves the decision and redirects to the next ticket, or shows the conflicting decision of another reviewer."""
     require(request, Scope.REVIEW)
-    desk = ticket_services(request)
-    ticket = await desk.store.get(group_id)
-    behind = await desk.waiting.page(filters.wanted, after=place(ticket), limit=2)
+    services = ticket_services(request)
+    ticket = await services.store.get(group_id)
+    behind = await services.waiting.page(filters.review_query, after=place(ticket), limit=2)
     given = {"verdict": verdict, "name": name.strip() or name, "note": note.strip()}
     try:
-        await desk.manage.review(group_id, by=caller_of(request).key_id, revision=revision, **given)  # type: ignore[arg-type]
+        await services.manage.review(group_id, by=caller_of(request).key_id, revision=revision, **given)  # type: ignore[arg-type]
     except ReviewConflict:
         return page(
             request,
             "conflict.html",
             409,
-            ticket=await desk.store.get(group_id),
+            ticket=await services.store.get(group_id),
             given=given,
             filters=filters,
             next=behind.tickets[0].id if behind.tickets else None,
         )
     following = [one.id for one in behind.tickets if one.id != group_id]
     there = f"/console/tickets/{following[0]}" if following else "/console/queue"
-    return named(request, RedirectResponse(there + filters.query(decided=group_id), 303), name.strip())
+    return remember_name(request, RedirectResponse(there + filters.query(decided=group_id), 303), name.strip())
 
 
 @router.post("/{group_id}/undo")
@@ -101,34 +102,34 @@ async def undo(
     revision: Annotated[int, Form(ge=0)],
     name: Annotated[str, Form(min_length=1, max_length=128)],
 ) -> Response:
-    """The ticket, as judging left it; a page that shows the other decision where somebody decided since."""
+    """Takes back a decision and shows the ticket, or shows the decision that another reviewer made since."""
     require(request, Scope.REVIEW)
-    desk = ticket_services(request)
+    services = ticket_services(request)
     try:
-        await desk.manage.review(
+        await services.manage.review(
             group_id, verdict=None, name=name, note="", by=caller_of(request).key_id, revision=revision
         )
     except ReviewConflict:
-        now = await desk.store.get(group_id)
+        now = await services.store.get(group_id)
         return page(request, "conflict.html", 409, ticket=now, given=None, filters=filters, next=None)
     return RedirectResponse(f"/console/tickets/{group_id}{filters.query()}", 303)
 
 
 @router.get("/{group_id}/photos/{digest}")
 async def photo(request: Request, group_id: TicketId, digest: Digest) -> Response:
-    """A photo of the ticket, as it was judged; no other is given out."""
-    require_look(request)
-    desk = ticket_services(request)
-    found = _photo_of(await desk.store.get(group_id), digest)
+    """A photo of the ticket, with the bytes that were judged. Photos of other tickets are not served."""
+    require_view(request)
+    services = ticket_services(request)
+    found = _photo_of(await services.store.get(group_id), digest)
     data = await _bytes(request, digest)
-    media_type = found.media_type if found.media_type in _SHOWN_TYPES else "application/octet-stream"
+    media_type = found.media_type if found.media_type in _SAFE_TYPES else "application/octet-stream"
     return Response(data, media_type=media_type, headers=_PHOTO_HEADERS)
 
 
 @router.post("/{group_id}/photos/{digest}/objects")
 async def objects(request: Request, group_id: TicketId, digest: Digest) -> Response:
-    """The objects of a photo as ``POST /caption`` has them, asked of the model in force. Scope ``caption``."""
-    require_look(request)
+    """The objects of a photo by the active model, in the format of ``POST /caption``. Scope ``caption``."""
+    require_view(request)
     require(request, Scope.CAPTION)
     started, photos = perf_counter(), photo_services(request)
     _photo_of(await ticket_services(request).store.get(group_id), digest)

@@ -1,6 +1,6 @@
-"""Try it: photos dropped into the browser, their captions and lines; ``static/try.js`` asks and shows.
+"""Try it: captions and lines of photos that are dropped into the browser. ``static/try.js`` does the work.
 
-The page posts to the routes of the API themselves, under the console's path: there session and token stand for the key.
+The page posts to the API's own routes, mounted under the console's path: there the session authenticates, not a key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ router.add_api_route("/caption", caption, methods=["POST"], response_model=None)
 router.add_api_route("/stage-a", stage_a, methods=["POST"], response_model=None)
 
 SCRIPT_WORDS = "try_script."
-"""Beginning of the keys of what ``try.js`` says: states, and problems by their slug."""
+"""The prefix of the texts of ``try.js``: states, and problems by their slug."""
 
 
 @router.get("")

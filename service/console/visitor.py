@@ -1,4 +1,4 @@
-"""Who did something, as records name them."""
+"""The name of the person who acts, for records."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from service.console.render import visit_of
 from service.web.auth import caller_of
 
 
-def by(request: Request) -> str:
-    """The name that the person gave, and the id of their key; ``anonymous`` where there is neither."""
+def actor_of(request: Request) -> str:
+    """The name that the person entered and the id of their key; ``anonymous`` without either."""
     name, key_id = visit_of(request).session.name, caller_of(request).key_id
     if name and key_id:
         return f"{name} ({key_id})"

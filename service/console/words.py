@@ -15,14 +15,14 @@ COOKIE = "vqc_language"
 
 
 class Language(StrEnum):
-    """What the console speaks; the first one where a browser asks for neither."""
+    """The languages of the console; the first is the default."""
 
     ZH = "zh"
     EN = "en"
 
 
 class Entry(BaseModel):
-    """One text in every language; ``{name}`` stands for a value."""
+    """One text in every language; ``{name}`` is the place of a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -43,10 +43,10 @@ def catalogue() -> Mapping[str, Entry]:
     }
 
 
-def speaker(language: Language) -> Callable[..., str]:
-    """``t(key, **values)`` of a language. An unknown key is a ``KeyError``: a page's test finds it.
+def translator(language: Language) -> Callable[..., str]:
+    """The function ``t(key, **values)`` of a language. It raises ``KeyError`` for an unknown key.
 
-    >>> speaker(Language.EN)("console.skip")
+    >>> translator(Language.EN)("console.skip")
     'Skip to content'
     """
 
@@ -57,22 +57,24 @@ def speaker(language: Language) -> Callable[..., str]:
     return t
 
 
-def known(key: str) -> bool:
-    """Whether there is such a text."""
+def has_text(key: str) -> bool:
+    """Whether the catalogue has the key."""
     return key in catalogue()
 
 
 def language_of(request: Request) -> Language:
-    """The language chosen in the header of a page, else the first that the browser asks for, else Chinese."""
+    """The language chosen on a page, or the first one of the browser that the console has, or Chinese."""
     chosen = request.cookies.get(COOKIE)
-    return Language(chosen) if chosen in set(Language) else asked(request.headers.get("accept-language", ""))
+    return (
+        Language(chosen) if chosen in set(Language) else preferred_language(request.headers.get("accept-language", ""))
+    )
 
 
-def asked(header: str) -> Language:
-    """The first language of an ``Accept-Language`` that the console speaks; its order is taken as it stands.
+def preferred_language(header: str) -> Language:
+    """The first language of an ``Accept-Language`` that the console has. Weights are ignored.
 
-    >>> str(asked("de, en-GB;q=0.8, zh;q=0.7")), str(asked("fr"))
+    >>> str(preferred_language("de, en-GB;q=0.8, zh;q=0.7")), str(preferred_language("fr"))
     ('en', 'zh')
     """
-    wanted = [part.strip().lower().partition(";")[0].partition("-")[0] for part in header.split(",")]
-    return next((Language(one) for one in wanted if one in set(Language)), Language.ZH)
+    languages = [part.strip().lower().partition(";")[0].partition("-")[0] for part in header.split(",")]
+    return next((Language(one) for one in languages if one in set(Language)), Language.ZH)

@@ -39,7 +39,7 @@ class Site:
     keys: dict[str, str]
 
     def __post_init__(self) -> None:
-        sessions = Sessions(b"s" * 32, lasting=timedelta(hours=12), clock=self.clock)
+        sessions = Sessions(b"s" * 32, lifetime=timedelta(hours=12), clock=self.clock)
         options = ConsoleOptions(grafana_url="https://grafana.example.com")
         self.app = create_app(
             self.context,

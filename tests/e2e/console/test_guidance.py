@@ -20,15 +20,15 @@ async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     context.guidance.proposals.put(MISSION, one)
     person = await served.person()
     page = person.page
-    await page.get_by_role("link", name="任务与规则").click()
+    await page.get_by_role("link", name="任务与指导规则").click()
     await expect(page.get_by_text("1 个待审")).to_be_visible()
     await page.get_by_role("link", name=MISSION.name).click()
     assert await person.serious() == []
     await page.get_by_label("说明").first.fill("看过依据")
     await page.get_by_role("button", name="采纳").click()
-    await expect(page.get_by_role("status")).to_contain_text("提议已采纳")
+    await expect(page.get_by_role("status")).to_contain_text("提案已采纳")
     assert context.guidance.versions.in_force(MISSION) == one.guidance
-    await page.get_by_text("与现行规则比较，回退").click()
+    await page.get_by_text("与生效的版本比较、回退").click()
     await page.get_by_role("button", name="回退到第 0 版").click()
     await expect(page.get_by_role("status")).to_contain_text("已回退")
     assert context.guidance.versions.in_force(MISSION) == first
@@ -51,7 +51,7 @@ async def test_two_at_once_the_second_is_told(served: Served):
     for person in people:
         await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
     await people[0].page.get_by_role("button", name="否决").click()
-    await expect(people[0].page.get_by_role("status")).to_contain_text("提议已否决")
+    await expect(people[0].page.get_by_role("status")).to_contain_text("提案已否决")
     await people[1].page.get_by_role("button", name="采纳").click()
     await expect(people[1].page.get_by_role("alert")).to_contain_text("处理：已否决")
     assert context.guidance.versions.in_force(MISSION) == one.base
@@ -62,7 +62,7 @@ async def test_without_admin_there_is_nothing_to_press_and_html_in_a_rule_stays_
     person = await served.person("decides")
     await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
     await expect(person.page.get_by_text(EVIL).first).to_be_visible()
-    await expect(person.page.get_by_text("更改规则需要 admin 权限。").first).to_be_visible()
+    await expect(person.page.get_by_text("修改指导规则需要 admin 权限。").first).to_be_visible()
     await expect(person.page.locator("main button")).to_have_count(0)
     assert await person.page.locator("img[src=x]").count() == 0
     assert (person.faults, person.strangers) == ([], [])

@@ -55,7 +55,7 @@ async def test_a_version_is_promoted_followed_into_force_and_rolled_back(fleet, 
     await page.get_by_role("link", name="模型", exact=True).click()
     assert await person.serious() == []
     await page.get_by_role("article").filter(has=page.get_by_title(second)).get_by_role("link").click()
-    await expect(page.get_by_text("没有障碍")).to_be_visible()
+    await expect(page.get_by_text("可以晋级")).to_be_visible()
     assert await person.serious() == []
     await page.get_by_label("原因").fill("冬季照片")
     fleet.registry.aliases["champion"] = "v2"
@@ -63,9 +63,9 @@ async def test_a_version_is_promoted_followed_into_force_and_rolled_back(fleet, 
         await page.get_by_role("button", name="晋级为 champion").click()
         await expect(page.get_by_text("别名已指向新版本")).to_be_visible()
         assert registry.resolve("champion") == second
-        await expect(page.get_by_text("正在更换")).to_be_visible(timeout=15_000)
-        await expect(page.get_by_role("rowheader", name="正在退出")).to_be_visible(timeout=15_000)
-    await expect(page.get_by_text("上次更换")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_text("正在切换")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("rowheader", name="排空中")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("上次切换")).to_be_visible(timeout=15_000)
     await page.get_by_text(f"回退到 {first.removeprefix('sha256:')[:12]}").click()
     await page.get_by_role("button", name="回退", exact=True).click()
     await expect(page.get_by_text("别名已回退")).to_be_visible()

@@ -46,7 +46,7 @@ async def test_a_ticket_is_decided_and_taken_back_by_keyboard_alone(served: Serv
     await arrived(page, second.id)
     await keyboard.press("p")
     await keyboard.press("Control+Enter")
-    await expect(page.get_by_text("没有符合条件的工单")).to_be_visible()
+    await expect(page.get_by_text("没有符合条件的待复核工单")).to_be_visible()
     assert (await desk.store.counts())[State.REVIEWED] == 2
     assert (person.faults, person.strangers) == ([], [])
 
@@ -63,11 +63,11 @@ async def test_the_second_of_two_reviewers_sees_the_first_ones_decision(served: 
     await expect(one.page.get_by_text("刚才决定了")).to_be_visible()
     await two.page.keyboard.press("p")
     await two.page.keyboard.press("Control+Enter")
-    await expect(two.page.get_by_role("heading", name="别人已经决定了")).to_be_visible()
+    await expect(two.page.get_by_role("heading", name="他人已先作出决定")).to_be_visible()
     await expect(two.page.get_by_text("缺螺丝")).to_be_visible()
     assert (await desk.store.get(ticket.id)).verdict is Verdict.FAIL
     assert await two.serious() == []
-    await two.page.get_by_role("button", name="仍用我的决定替换").click()
+    await two.page.get_by_role("button", name="用我的决定替换").click()
     await expect(two.page.get_by_text("刚才决定了 QC-0001：通过")).to_be_visible()
     assert [review.verdict for review in (await desk.store.get(ticket.id)).reviews] == [Verdict.FAIL, Verdict.PASS]
 
@@ -151,5 +151,5 @@ async def test_a_dead_letter_is_retried(served: Served):
     person = await served.person()
     await person.page.goto("/console/live")
     await person.page.get_by_role("button", name="重试 QC-DEAD").click()
-    await expect(person.page.get_by_text("没有死信")).to_be_visible()
+    await expect(person.page.get_by_text("没有失败工单")).to_be_visible()
     assert (await served.site.context.tickets.store.get(ticket.id)).state is State.QUEUED

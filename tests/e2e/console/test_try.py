@@ -205,7 +205,7 @@ async def test_a_line_is_asked_for_the_mission_chosen(served: Served):
     page = person.page
     await expect(page.locator("[data-state=done]")).to_be_visible()
     await expect(page.locator(".try-line")).to_be_hidden()
-    await page.get_by_label("检查任务").select_option(next(iter(missions())))
+    await page.get_by_label("任务").select_option(next(iter(missions())))
     await expect(page.locator(".try-line-text")).to_have_text(LINE)
 
 
@@ -237,4 +237,4 @@ async def test_a_turned_photo_lies_under_its_objects(served: Served):
     with Image.open(io.BytesIO(await person.page.locator(".overlay-picture").screenshot())) as seen:
         assert dominant(seen.convert("RGB"), 0.7, 0.7) == "green"
         assert dominant(seen.convert("RGB"), 0.3, 0.7) == "blue"
-    await expect(person.page.get_by_text("照片中没有识别到物体。")).to_be_visible()
+    await expect(person.page.get_by_text("照片中没有识别到目标。")).to_be_visible()

@@ -56,7 +56,7 @@ async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting)
     assert last.by.startswith("王工 (")
     shown = (await visitor.get(answer.headers["location"])).text
     assert "学自运行 demo" in shown
-    assert "新工单将按新规则判断" in shown
+    assert "新工单将按新的指导规则判定" in shown
     assert "已采纳" in shown
 
 
@@ -84,7 +84,7 @@ async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context,
     assert '/approve" disabled' in shown
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
-    assert f"现行的已是版本 {other.digest[:12]}，不再是 {first.digest[:12]}" in answer.text
+    assert f"生效的版本已是 {other.digest[:12]}，不再是 {first.digest[:12]}" in answer.text
     assert context.guidance.versions.in_force(MISSION) == other
 
 

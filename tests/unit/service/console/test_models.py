@@ -57,7 +57,7 @@ async def test_a_version_is_examined_promoted_served_and_rolled_back(tmp_path, r
         for said in (first, second, f"{1:040x}", "f1_50_box", "<svg", "≥ 0.5", "≤ 0.02"):
             assert said in html
         gates = (await visitor.get(f"{PATH}/candidacy?version={second}&alias=champion")).text
-        assert "没有障碍" in gates
+        assert "可以晋级" in gates
         fleet.registry.aliases["champion"] = "v2"
         form = {"version": second, "alias": "champion", "expected": first, "reason": "冬季"}
         done = await visitor.post(f"{PATH}/promote", **form)
@@ -80,7 +80,7 @@ async def test_what_a_gate_refuses_is_listed(tmp_path, registry, catalogue, vers
         refused = await visitor.post(f"{PATH}/promote", **form)
         assert refused.status_code == 409
         assert refused.text.count("<li>") == 2
-        assert "<li>contract: 训练时的 grammar 契约" in refused.text
+        assert "<li>contract：训练时的 grammar 契约" in refused.text
         assert registry.resolve("champion") == versions[0]
 
 
@@ -89,7 +89,7 @@ async def test_a_page_that_is_out_of_date_moves_nothing(tmp_path, registry, cata
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("all") as visitor:
         form = {"version": second, "alias": "champion", "expected": ""}
         late = await visitor.post(f"{PATH}/promote", **form)
-        assert (late.status_code, "刚被别人改到" in late.text) == (409, True)
+        assert (late.status_code, "刚被他人改到" in late.text) == (409, True)
         assert registry.resolve("champion") == first
 
 
@@ -101,18 +101,18 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
             assert (await visitor.post(f"{PATH}/reload", alias="champion")).status_code == 303
             await until(lambda: fleet.router.model.digest == "v2" and fleet.swaps.stopping)
             part = (await visitor.get(f"{PATH}/serving")).text
-            assert "正在更换: champion, v1 还有 1 个请求要完成" in part
-            assert "正在退出" in part
+            assert "正在切换：champion，v1 还有 1 个请求要完成" in part
+            assert "排空中" in part
             busy = await visitor.post(f"{PATH}/reload", alias="champion")
             assert busy.status_code == 409
         await until(lambda: fleet.swaps.doing is None)
-        assert "已更换" in (await visitor.get(f"{PATH}/serving")).text
+        assert "已切换" in (await visitor.get(f"{PATH}/serving")).text
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("zh", "champion, 正在启动 v2（正在加载权重）"), ("en", "champion, starting v2 (loading weights)")],
+    [("zh", "champion，正在启动 v2（正在加载权重）"), ("en", "champion, starting v2 (loading weights)")],
 )
 async def test_how_far_the_new_engine_is_stands_there_in_the_readers_language(tmp_path, language, words):
     async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:

@@ -74,7 +74,7 @@ async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor)
         "票数分散：只有 62% 的回答一致。",
         "得分 0.65 低于放行阈值 0.82。",
         "something_new",
-        "照片描述既不支持也不反对这个结论。",
+        "照片摘要既不支持也不反对这个结论。",
         "理由涉及任务关键项的 50%。",
         "通过 5 · 不通过 3 · 无法读取 1",
         "不知道",
@@ -115,7 +115,7 @@ async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site,
     answer = await visitor.post(f"/console/tickets/{second.id}/decision", **decision(second))
     assert answer.headers["location"] == f"/console/queue?decided={second.id}"
     text = (await visitor.get(answer.headers["location"])).text
-    assert "没有符合条件的工单" in text
+    assert "没有符合条件的待复核工单" in text
     assert "刚才决定了 QC-2" in text
 
 
@@ -239,9 +239,9 @@ async def test_english_pages_are_english(site, visitor):
     ticket = await waiting(site.context.tickets, "QC-1")
     for path, said in (
         ("/console/queue", "Review queue"),
-        (f"/console/tickets/{ticket.id}", "Why a person has to look"),
+        (f"/console/tickets/{ticket.id}", "Why it needs review"),
         ("/console/live", "Dead letters"),
-        ("/console/nothing", "There is no such page"),
+        ("/console/nothing", "Page not found"),
     ):
         assert said in (await visitor.get(path, **{"Accept-Language": "en"})).text
 

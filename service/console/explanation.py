@@ -1,4 +1,4 @@
-"""A ticket's numbers as a person reads them: which sentence says each score, what each rollout voted, why nobody decided."""
+"""Explains a judged ticket to a person: a sentence for each score, the vote of each rollout, the reasons for review."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from service.console.words import known
+from service.console.words import has_text
 from service.tickets.ticket import JsonObject, Ticket
 from vqc.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A sentence of the catalogue (``key``) with its values; ``tone`` is ok, warn or bad."""
+class Sentence:
+    """A text of the catalogue (``key``) with its values; ``tone`` is ok, warn or bad."""
 
     key: str
     tone: str
@@ -22,7 +22,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
-    """One rollout. ``verdict`` None: it could not be read, and ``text`` is what it said."""
+    """One rollout. ``verdict`` is None if it did not parse; ``reason`` is then its text."""
 
     number: int
     verdict: str | None
@@ -33,32 +33,32 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """What the page says of a judged ticket."""
+class Explanation:
+    """The explanation of a judged ticket. ``why`` are the reasons for review."""
 
-    why: tuple[Said, ...]
-    scores: tuple[Said, ...]
+    why: tuple[Sentence, ...]
+    scores: tuple[Sentence, ...]
     votes: tuple[Vote, ...]
     passes: int
     fails: int
     unread: int
 
 
-def explained(ticket: Ticket) -> Explained | None:
-    """The ticket in words; None before it was judged."""
+def explain(ticket: Ticket) -> Explanation | None:
+    """The explanation of a ticket; None before it was judged."""
     outcome = ticket.outcome
     if outcome is None:
         return None
     votes = tuple(_vote(n, one, outcome.selection) for n, one in enumerate(outcome.trajectories, start=1))
     why = tuple(
-        Said(
-            key=f"ticket.why_{reason}" if known(f"ticket.why_{reason}") else "ticket.why_other",
+        Sentence(
+            key=f"ticket.why_{reason}" if has_text(f"ticket.why_{reason}") else "ticket.why_other",
             tone="warn",
             values={"reason": reason, "share": f"{outcome.vote_share:.0%}", **_threshold(ticket)},
         )
         for reason in outcome.review_reasons
     )
-    return Explained(
+    return Explanation(
         why=why,
         scores=_scores(ticket),
         votes=votes,
@@ -81,8 +81,8 @@ def _vote(number: int, record: JsonObject, selection: JsonObject) -> Vote:
     )
 
 
-def _scores(ticket: Ticket) -> tuple[Said, ...]:
-    """The four parts of the chosen rollout's score and their sum, each as the sentence that fits its value."""
+def _scores(ticket: Ticket) -> tuple[Sentence, ...]:
+    """A sentence for each of the four parts of the chosen rollout's score, and one for their sum."""
     assert ticket.outcome is not None
     outcome, scores = ticket.outcome, cast(Mapping[str, float] | None, ticket.outcome.selection.get("scores"))
     if not scores:
@@ -91,15 +91,15 @@ def _scores(ticket: Ticket) -> tuple[Said, ...]:
         scores[name] for name in ("heuristic_score", "focus_consistency", "rationale_quality")
     )
     lines = ("support", "ok") if heuristic == 1 else ("oppose", "bad") if heuristic == 0 else ("open", "warn")
-    said = [
-        Said(key=f"ticket.lines_{lines[0]}", tone=lines[1], values={}),
-        Said(key="ticket.focus", tone="ok" if focus >= 0.5 else "warn", values={"share": f"{focus:.0%}"}),
-        Said(
+    sentences = [
+        Sentence(key=f"ticket.lines_{lines[0]}", tone=lines[1], values={}),
+        Sentence(key="ticket.focus", tone="ok" if focus >= 0.5 else "warn", values={"share": f"{focus:.0%}"}),
+        Sentence(
             key="ticket.reason_good" if rationale == 1 else "ticket.reason_poor",
             tone="ok" if rationale == 1 else "warn",
             values={},
         ),
-        Said(
+        Sentence(
             key="ticket.agree",
             tone="ok" if outcome.vote_share >= 0.8 else "warn",
             values={"share": f"{outcome.vote_share:.0%}", "n": len(outcome.trajectories)},
@@ -107,8 +107,8 @@ def _scores(ticket: Ticket) -> tuple[Said, ...]:
     ]
     threshold = "ticket.sum" if outcome.threshold is None else "ticket.sum_threshold"
     low = outcome.threshold is not None and (outcome.score or 0) < outcome.threshold
-    said.append(Said(key=threshold, tone="warn" if low else "ok", values=_threshold(ticket)))
-    return tuple(said)
+    sentences.append(Sentence(key=threshold, tone="warn" if low else "ok", values=_threshold(ticket)))
+    return tuple(sentences)
 
 
 def _threshold(ticket: Ticket) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What the pages about tickets share: who may look, and which tickets a person wants, as the address of a page says it."""
+"""The filters of the review queue, as the query of a page's address."""
 
 from __future__ import annotations
 
@@ -7,30 +7,19 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from starlette.requests import Request
 
-from service.platform.errors import Forbidden
 from service.tickets.review import Risk, Shelf
 from service.tickets.review_queue import Order, Wanted
-from service.web.auth import Scope, caller_of
 
-LOOKERS = frozenset({Scope.STAGE_B, Scope.REVIEW})
-"""Scopes of which one is enough to look at tickets."""
 AGES = {"1h": timedelta(hours=1), "8h": timedelta(hours=8), "1d": timedelta(days=1), "3d": timedelta(days=3)}
-"""The filters by age."""
+"""The choices of the age filter."""
 Age = Literal["1h", "8h", "1d", "3d"]
 
 
-def require_look(request: Request) -> None:
-    """Raises ``Forbidden`` unless the caller may look at tickets."""
-    if not LOOKERS & caller_of(request).scopes:
-        raise Forbidden("this page needs a key with the scope 'stage-b' or 'review'")
+class QueueFilters(BaseModel):
+    """The query of the queue, and of a ticket that was opened from it. An empty value counts as absent.
 
-
-class Filters(BaseModel):
-    """The query of the queue and of a ticket that was reached from it; an empty value is none.
-
-    ``after`` is where a page of the queue begins, ``decided`` the ticket that was decided just before.
+    ``after`` is the start of a page of the queue; ``decided`` is the ticket that was decided just before.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -49,17 +38,17 @@ class Filters(BaseModel):
         return value or None
 
     @property
-    def wanted(self) -> Wanted:
-        """What the queue is asked for."""
+    def review_query(self) -> Wanted:
+        """The query to the store."""
         shelf = Shelf(mission=self.mission, model=self.model, risk=self.risk)
         return Wanted(shelf=shelf, older=AGES[self.older] if self.older else None, order=self.order)
 
     def query(self, **changes: str | None) -> str:
-        """The query of another page with these filters, ``?`` included; empty for none.
+        """The query string of another page with these filters, with its ``?``; empty without filters.
 
-        >>> Filters(mission="RRU线缆", order="age").query(mission=None, after="9")
+        >>> QueueFilters(mission="RRU线缆", order="age").query(mission=None, after="9")
         '?order=age&after=9'
         """
         values = self.model_dump(mode="json", exclude_defaults=True, exclude={"after", "decided"}) | changes
-        kept = {name: value for name, value in values.items() if value}
-        return f"?{urlencode(kept)}" if kept else ""
+        given = {name: value for name, value in values.items() if value}
+        return f"?{urlencode(given)}" if given else ""
