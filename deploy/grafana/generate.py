@@ -1,4 +1,4 @@
-"""Writes ``deploy/grafana/dashboards/*.json``: ``python -m deploy.grafana.generate``; a test compares."""
+"""Writes ``deploy/grafana/dashboards/*.json``: ``python -m deploy.grafana.generate``; a test compares them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.boards import BOARDS
-from deploy.grafana.panels import rendered
+from deploy.grafana.panels import build_dashboard
 
 OUT = Path(__file__).parent / "dashboards"
 
@@ -15,7 +15,7 @@ OUT = Path(__file__).parent / "dashboards"
 def files() -> dict[str, str]:
     """Each dashboard's file name and JSON."""
     encoder = JSONEncoder(sort_keys=True, indent=1)
-    return {f"{board.uid}.json": encoder.encode(rendered(board).build()) + "\n" for board in BOARDS}
+    return {f"{board.uid}.json": encoder.encode(build_dashboard(board).build()) + "\n" for board in BOARDS}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What our dashboards are made of, and how Grafana writes it down (grafana-foundation-sdk knows the schema)."""
+"""The parts of a dashboard, and their translation to Grafana's schema (grafana-foundation-sdk)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A PromQL expression and how its series are called; ``{{label}}`` stands for a label's value."""
+    """A PromQL expression and the name of its series; ``{{label}}`` is replaced by the label's value."""
 
     expr: str
     legend: str = ""
@@ -34,9 +34,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One panel: lines over time, one value, or a table of what is now. ``text`` says how to read it.
+    """One panel: lines over time, one value, or a table of current values. ``text`` says how to read it.
 
-    ``good`` and ``bad`` are the limits of one value: it is green from ``good`` on, red from ``bad`` on, orange between.
+    ``good`` and ``bad`` are limits of one value: green on the side of ``good``, red beyond ``bad``, orange between.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A variable of a dashboard: the values of a label, any of which can be picked."""
+    """A variable of a dashboard: the values of a label, of which the viewer selects some."""
 
     name: str
     metric: str
@@ -68,8 +68,8 @@ class Board:
     choices: Sequence[Choice] = field(default=())
 
 
-def rendered(board: Board) -> dashboard.Dashboard:
-    """The dashboard as Grafana's own builder has it."""
+def build_dashboard(board: Board) -> dashboard.Dashboard:
+    """The dashboard as Grafana's builder."""
     built = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)

@@ -1,4 +1,4 @@
-"""Every dashboard of ours."""
+"""All dashboards."""
 
 from deploy.grafana.boards import engine, models, queue, service, stage_b, training
 

@@ -1,7 +1,7 @@
-"""vLLM by its own metrics. What it prepares before its scheduler sees it is in none of them: compare the service's."""
+"""vLLM by its own metrics. They omit what it prepares before scheduling: compare the service's latencies."""
 
 from deploy.grafana.panels import Board, Chart, Choice, Query, Unit
-from deploy.grafana.words import quantiles, rate, share
+from deploy.grafana.promql import quantiles, rate, share
 
 ONE = '{instance=~"$engine"}'
 
@@ -26,18 +26,18 @@ BOARD = Board(
                 _now("Requests running", "In the current batch.", "num_requests_running"),
                 _now(
                     "Requests waiting",
-                    "More than a moment means that there is more work than engine.",
+                    "If this stays above 0, the load exceeds the engine.",
                     "num_requests_waiting",
                 ),
                 _now(
                     "Cache in use",
-                    "Of the key-value cache; near 1 requests are put off.",
+                    "Of the key-value cache; near 1 requests are preempted.",
                     "kv_cache_usage_perc",
                     "percentunit",
                 ),
                 Chart(
                     title="Tokens",
-                    text="Read and written a second.",
+                    text="Prompt tokens read and tokens generated per second.",
                     unit="ops",
                     queries=[
                         Query(expr=rate(f"vllm:prompt_tokens_total{ONE}"), legend="prompt"),
@@ -46,7 +46,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Finished",
-                    text="By reason; length: cut at the limit.",
+                    text="By reason. Length: truncated at the token limit.",
                     unit="ops",
                     queries=[
                         Query(
@@ -56,8 +56,8 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="Put off",
-                    text="Preemptions: the cache was too small for the batch.",
+                    title="Preemptions",
+                    text="The cache was too small for the batch.",
                     unit="ops",
                     queries=[Query(expr=rate(f"vllm:num_preemptions_total{ONE}"), legend="preemptions")],
                 ),
@@ -68,22 +68,24 @@ BOARD = Board(
             [
                 _spread(
                     "Time to the first token",
-                    "With the wait and the reading of the prompt.",
+                    "Includes waiting and reading the prompt.",
                     "time_to_first_token_seconds",
                 ),
-                _spread("Between tokens", "", "inter_token_latency_seconds"),
-                _spread("Whole request", "", "e2e_request_latency_seconds"),
-                _spread("Wait for the scheduler", "", "request_queue_time_seconds"),
-                _spread("Reading the prompt", "", "request_prefill_time_seconds"),
-                _spread("Writing the answer", "", "request_decode_time_seconds"),
+                _spread("Between tokens", "Time from one token to the next.", "inter_token_latency_seconds"),
+                _spread("Whole request", "From arrival to the last token.", "e2e_request_latency_seconds"),
+                _spread("Wait for the scheduler", "From arrival to the first step.", "request_queue_time_seconds"),
+                _spread("Reading the prompt", "Prefill, photos included.", "request_prefill_time_seconds"),
+                _spread(
+                    "Writing the answer", "Decoding, from the first token to the last.", "request_decode_time_seconds"
+                ),
             ],
         ),
         (
-            "Spared",
+            "Saved work",
             [
                 Chart(
                     title="Prefix cache",
-                    text="Part of the prompt tokens found in it.",
+                    text="Share of the prompt tokens found in it.",
                     unit="percentunit",
                     width=8,
                     queries=[
@@ -95,7 +97,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Photo cache",
-                    text="Part of the photos that were prepared before.",
+                    text="Share of the photos that were already prepared.",
                     unit="percentunit",
                     width=8,
                     queries=[
@@ -106,8 +108,8 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="Guessed ahead",
-                    text="Part of the drafts that were right; nothing where the engine does not draft.",
+                    title="Accepted drafts",
+                    text="Share of the drafted tokens that were accepted; empty where the engine does not draft.",
                     unit="percentunit",
                     width=8,
                     queries=[
@@ -116,7 +118,7 @@ BOARD = Board(
                                 f"vllm:spec_decode_num_accepted_tokens_total{ONE}",
                                 f"vllm:spec_decode_num_draft_tokens_total{ONE}",
                             ),
-                            legend="right",
+                            legend="accepted",
                         )
                     ],
                 ),

@@ -1,14 +1,14 @@
-"""Which model answers, and how one takes another's place."""
+"""Which models are active, and how they are swapped."""
 
 from deploy.grafana.panels import Board, Chart, Query
-from deploy.grafana.words import rate
+from deploy.grafana.promql import rate
 
 BOARD = Board(
     uid="vqc-models",
     title="VQC models and swaps",
     rows=[
         (
-            "In force",
+            "Active",
             [
                 Chart(
                     title="Models",
@@ -20,7 +20,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Versions per alias",
-                    text="More than 1 for long: processes disagree.",
+                    text="More than 1 for a long time: processes disagree.",
                     unit="short",
                     kind="value",
                     good=2,
@@ -31,13 +31,13 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Requests by role",
-                    text="A canary answers its share; a shadow is asked too.",
+                    text="The canary answers its share; the shadow gets copies of requests.",
                     unit="reqps",
                     queries=[Query(expr=rate("vqc_model_requests_total", "role"), legend="{{role}}")],
                 ),
                 Chart(
-                    title="The shadow agrees",
-                    text="Its answers beside those that were given.",
+                    title="Shadow agreement",
+                    text="The shadow's answers compared with the main model's.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_shadow_answers_total", "agreement"), legend="{{agreement}}")],
                 ),
@@ -54,7 +54,7 @@ BOARD = Board(
             [
                 Chart(
                     title="Swaps, 24 hours",
-                    text="By outcome; failed: the old model is still in force.",
+                    text="By outcome. Failed: the old model stays active.",
                     unit="short",
                     queries=[
                         Query(expr="sum by (outcome) (increase(vqc_model_swaps_total[24h]))", legend="{{outcome}}")
@@ -62,7 +62,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Time of a swap, 24 hours",
-                    text="Mean, from the call to the old engine's end.",
+                    text="Mean, from the request to the old engine's exit.",
                     unit="s",
                     queries=[
                         Query(
@@ -74,7 +74,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Two engines at once, 24 hours",
-                    text="Time with double memory.",
+                    text="Time with the memory of two engines.",
                     unit="s",
                     queries=[Query(expr="sum(increase(vqc_model_double_memory_seconds_total[24h]))", legend="double")],
                 ),

@@ -1,7 +1,7 @@
-"""Tickets on their way: what waits, how long, who works on it, what came to nothing."""
+"""The queue and its workers: what waits, for how long, what runs, what failed."""
 
 from deploy.grafana.panels import Board, Chart, Query
-from deploy.grafana.words import quantiles, rate
+from deploy.grafana.promql import quantiles, rate
 
 BOARD = Board(
     uid="vqc-queue",
@@ -12,7 +12,7 @@ BOARD = Board(
             [
                 Chart(
                     title="Queue",
-                    text="1 while Redis answers.",
+                    text="1 while Redis answers, else 0.",
                     unit="none",
                     kind="value",
                     width=4,
@@ -29,8 +29,8 @@ BOARD = Board(
                     queries=[Query(expr='sum(up{job="worker"})')],
                 ),
                 Chart(
-                    title="Not yet with a worker",
-                    text="The lag that KEDA scales on.",
+                    title="Jobs waiting",
+                    text="Not yet delivered to a worker: the lag that KEDA scales on.",
                     unit="short",
                     kind="value",
                     width=4,
@@ -47,7 +47,7 @@ BOARD = Board(
                     queries=[Query(expr='max(vqc_group_oldest_seconds{state="queued"})')],
                 ),
                 Chart(
-                    title="Oldest in work",
+                    title="Oldest running",
                     text="Since it was accepted.",
                     unit="s",
                     kind="value",
@@ -56,7 +56,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Dead letters",
-                    text="Tickets that came to nothing and wait for somebody.",
+                    text="Tickets that failed for good. A person can retry them.",
                     unit="short",
                     kind="value",
                     width=4,
@@ -71,13 +71,13 @@ BOARD = Board(
             [
                 Chart(
                     title="Jobs",
-                    text="Not yet given to a worker (lag), with one (pending), for later (delayed).",
+                    text="Not yet delivered (lag), with a worker (pending), scheduled for later (delayed).",
                     unit="short",
                     queries=[Query(expr="max by (kind) (vqc_queue_jobs)", legend="{{kind}}")],
                 ),
                 Chart(
                     title="Tickets by state",
-                    text="Kept records.",
+                    text="Stored records.",
                     unit="short",
                     queries=[Query(expr="max by (state) (vqc_groups)", legend="{{state}}")],
                 ),
@@ -98,31 +98,31 @@ BOARD = Board(
                 ),
                 Chart(
                     title="From acceptance to the final record",
-                    text="The dots are traces.",
+                    text="Dots are traces.",
                     unit="s",
                     queries=quantiles("vqc_group_seconds"),
                 ),
                 Chart(
-                    title="A worker has a ticket",
-                    text="Time of one attempt.",
+                    title="Duration of an attempt",
+                    text="Time that a worker holds a ticket.",
                     unit="s",
                     queries=quantiles("vqc_group_attempt_seconds"),
                 ),
                 Chart(
                     title="Attempts",
-                    text="Given back: a worker left; superseded: another took over, or it was cancelled.",
+                    text="By end. Given back: the worker shut down. Superseded: another worker took over, or it was cancelled.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_group_attempts_total", "end"), legend="{{end}}")],
                 ),
                 Chart(
                     title="Tokens of verdicts",
-                    text="Read and written.",
+                    text="Prompt tokens read and completion tokens written.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_group_tokens_total", "kind"), legend="{{kind}}")],
                 ),
                 Chart(
                     title="Webhooks",
-                    text="Calls to the callers' systems.",
+                    text="Completion webhooks by outcome.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_webhooks_total", "outcome"), legend="{{outcome}}")],
                 ),

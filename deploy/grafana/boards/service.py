@@ -1,7 +1,7 @@
-"""The service as its callers see it: objectives, requests, where their time goes, photos and answers."""
+"""The service as its callers see it: objectives, requests and their duration, photos and answers."""
 
 from deploy.grafana.panels import Board, Chart, Query
-from deploy.grafana.words import mean, quantiles, rate, share, share_by
+from deploy.grafana.promql import mean, quantiles, rate, share, share_by
 
 WORK = 'route=~"/caption|/stage-a|/stage-b/groups"'
 
@@ -43,8 +43,8 @@ BOARD = Board(
                     queries=[Query(expr="1 - vqc:tickets_slow:ratio_rate6h")],
                 ),
                 Chart(
-                    title="Error budget burns",
-                    text="How many times faster than it would last 30 days, over the last hour.",
+                    title="Burn rate of the error budget",
+                    text="1: the budget lasts 30 days. Over the last hour.",
                     unit="none",
                     kind="value",
                     width=4,
@@ -54,7 +54,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Engines that answer",
-                    text="Of the processes that have one.",
+                    text="Share of the processes that have an engine.",
                     unit="percentunit",
                     kind="value",
                     width=4,
@@ -74,7 +74,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Failed requests",
-                    text="Part that ended with 5xx, over the windows that the burn alerts look at.",
+                    text="Share of requests that ended with 5xx, over the windows of the burn alerts.",
                     unit="percentunit",
                     width=12,
                     queries=[
@@ -83,7 +83,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Captions over 10 s",
-                    text="Part of the captions, over the same windows.",
+                    text="Share of the captions, over the same windows.",
                     unit="percentunit",
                     width=12,
                     queries=[
@@ -103,19 +103,19 @@ BOARD = Board(
                 ),
                 Chart(
                     title="By status",
-                    text="0: the client had gone before the answer.",
+                    text="0: the client disconnected before the answer.",
                     unit="reqps",
                     queries=[Query(expr=rate("vqc_http_requests_total", "status"), legend="{{status}}")],
                 ),
                 Chart(
                     title="Time to the last byte",
-                    text="By route; the dots are traces.",
+                    text="By route; dots are traces.",
                     unit="s",
                     queries=quantiles("vqc_http_request_seconds", f"{{{WORK}}}", "route"),
                 ),
                 Chart(
                     title="In flight",
-                    text="Admitted requests by process, and how many are admitted.",
+                    text="Admitted requests by process, and their limit.",
                     unit="short",
                     queries=[
                         Query(expr='vqc_requests_in_flight{job="api"}', legend="{{instance}}"),
@@ -123,8 +123,8 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="Refused before any work",
-                    text="By reason; callers are told to come again.",
+                    title="Rejected before any work",
+                    text="By reason; the answer has a Retry-After header.",
                     unit="reqps",
                     queries=[Query(expr=rate("vqc_http_refused_total", "reason"), legend="{{reason}}")],
                 ),
@@ -154,31 +154,31 @@ BOARD = Board(
             [
                 Chart(
                     title="Reading a photo",
-                    text="Checks alone (passed through) or with conversion.",
+                    text="Checks only (passed through), or with conversion.",
                     unit="s",
                     queries=quantiles("vqc_photo_read_seconds", by="passed_through"),
                 ),
                 Chart(
-                    title="Photos refused",
+                    title="Photos rejected",
                     text="By reason.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_photos_rejected_total", "reason"), legend="{{reason}}")],
                 ),
                 Chart(
-                    title="The engine's part",
-                    text="Time for one photo's answer.",
+                    title="Engine time",
+                    text="For the answer about one photo.",
                     unit="s",
                     queries=quantiles("vqc_engine_seconds", by="task"),
                 ),
                 Chart(
-                    title="Answers given before",
-                    text="Looked for (VQC_ANSWER_CACHE_H): hit or joined were not asked of the engine.",
+                    title="Response cache",
+                    text="Lookups by outcome (VQC_ANSWER_CACHE_H). Hit and joined need no engine.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_answer_cache_lookups_total", "outcome"), legend="{{outcome}}")],
                 ),
                 Chart(
                     title="Streamed captions",
-                    text="From the engine call to the first piece, to the first object.",
+                    text="From the engine call to the first piece and to the first object.",
                     unit="s",
                     queries=[
                         *(
@@ -193,13 +193,13 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Tokens",
-                    text="Read (prompt) and written (completion), by task.",
+                    text="Prompt tokens read and completion tokens written, by task.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_tokens_total", "task, kind"), legend="{{task}} {{kind}}")],
                 ),
                 Chart(
-                    title="Answers by how they could be read",
-                    text="Repaired: something was mended and is noted.",
+                    title="Answers by parse status",
+                    text="Repaired: the parser corrected the answer and noted it.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -210,16 +210,18 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Objects in a caption",
-                    text="Mean.",
+                    text="Mean per caption.",
                     unit="short",
                     queries=[Query(expr=mean("vqc_caption_objects"), legend="objects")],
                 ),
                 Chart(
-                    title="Captions cut short",
-                    text="Part that hit the limit of tokens.",
+                    title="Truncated captions",
+                    text="Share that reached the token limit.",
                     unit="percentunit",
                     queries=[
-                        Query(expr=share("vqc_captions_truncated_total", "vqc_caption_objects_count"), legend="cut")
+                        Query(
+                            expr=share("vqc_captions_truncated_total", "vqc_caption_objects_count"), legend="truncated"
+                        )
                     ],
                 ),
             ],

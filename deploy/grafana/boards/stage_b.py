@@ -1,7 +1,7 @@
-"""Whether verdicts can be trusted: their mix, abstention, drift against the week, and what people say of them."""
+"""Whether verdicts can be trusted: their mix, abstention, drift against the week, and what reviewers decide."""
 
 from deploy.grafana.panels import Board, Chart, Choice, Query
-from deploy.grafana.words import mean, quantiles, rate, share, share_by
+from deploy.grafana.promql import mean, quantiles, rate, share, share_by
 
 MISSION = 'mission=~"$mission"'
 AUDITED = 'was="decided",machine="pass"'
@@ -16,8 +16,8 @@ BOARD = Board(
             [
                 Chart(
                     title="False releases, 7 days",
-                    text="Of the 通过 that were released and then audited by a person, the part "
-                    "that should not have been. Few audits say little: see how many.",
+                    text="Share of the audited releases of 通过 that were wrong. "
+                    "Few audits say little: see their number beside it.",
                     unit="percentunit",
                     kind="value",
                     width=6,
@@ -39,7 +39,7 @@ BOARD = Board(
                     queries=[Query(expr=f"sum(increase(vqc_reviews_total{{{AUDITED}}}[7d]))")],
                 ),
                 Chart(
-                    title="Wait for a person",
+                    title="Waiting for review",
                     text="Tickets in the review queue.",
                     unit="short",
                     kind="value",
@@ -63,7 +63,7 @@ BOARD = Board(
             [
                 Chart(
                     title="Verdict mix",
-                    text="Selected verdicts, released or not; none: no sample could be read.",
+                    text="Selected verdicts, released or not. None: no rollout could be parsed.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -74,7 +74,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Abstention",
-                    text="Part of the judged tickets that go to a person.",
+                    text="Share of the judged tickets that go to review.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -82,12 +82,12 @@ BOARD = Board(
                                 'vqc_groups_finished_total{state="needs_review"}',
                                 'vqc_groups_finished_total{state=~"needs_review|decided"}',
                             ),
-                            legend="to a person",
+                            legend="to review",
                         )
                     ],
                 ),
                 Chart(
-                    title="Why to a person",
+                    title="Reasons for review",
                     text="A ticket can have several reasons.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_group_review_reasons_total", "reason"), legend="{{reason}}")],
@@ -101,14 +101,14 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="Samples",
-                    text="What sampled verdicts say.",
+                    title="Rollouts",
+                    text="By outcome.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_group_rollouts_total", "outcome"), legend="{{outcome}}")],
                 ),
                 Chart(
-                    title="Samples saved",
-                    text="Part of the planned samples that a clear majority made needless.",
+                    title="Rollouts saved",
+                    text="Share of the planned rollouts that a clear majority made unnecessary.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -124,7 +124,7 @@ BOARD = Board(
             [
                 Chart(
                     title="Vote share",
-                    text="How much of a ticket's samples agree: now, over 6 hours, over the week.",
+                    text="Share of a ticket's rollouts that agree: now, over 6 hours, over the week.",
                     unit="percentunit",
                     queries=[
                         Query(expr=mean("vqc_group_vote_share"), legend="now"),
@@ -133,8 +133,8 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="Words that the missions do not know",
-                    text="Part of what Stage-A lines name: now, over 6 hours, over the week.",
+                    title="Unknown words in Stage-A lines",
+                    text="Share of the items that their mission does not know: now, over 6 hours, over the week.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -167,17 +167,17 @@ BOARD = Board(
             ],
         ),
         (
-            "People",
+            "Reviewers",
             [
                 Chart(
                     title="Reviews",
-                    text="What had become of the ticket, and what the person says.",
+                    text="The ticket's state before, and the reviewer's decision.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_reviews_total", "was, person"), legend="{{was}} → {{person}}")],
                 ),
                 Chart(
-                    title="People overrule the machine",
-                    text="Part of the reviews where the machine had another verdict.",
+                    title="Overruled verdicts",
+                    text="Share of the reviews that changed the machine's verdict.",
                     unit="percentunit",
                     queries=[
                         Query(
@@ -189,8 +189,8 @@ BOARD = Board(
                     ],
                 ),
                 Chart(
-                    title="From the machine to a person",
-                    text="Median and 95th percentile over 6 hours.",
+                    title="Time to review",
+                    text="From the machine's verdict to the reviewer's; median and 95th percentile over 6 hours.",
                     unit="s",
                     queries=[
                         Query(
@@ -207,15 +207,15 @@ BOARD = Board(
             "Time",
             [
                 Chart(
-                    title="Lines and verdicts of a ticket",
-                    text="Time in each stage.",
+                    title="Stages of a ticket",
+                    text="Time spent on lines and on verdicts.",
                     unit="s",
                     width=12,
                     queries=quantiles("vqc_group_stage_seconds", by="stage"),
                 ),
                 Chart(
                     title="One wave of verdicts",
-                    text="One engine request with several samples.",
+                    text="One engine request with several rollouts.",
                     unit="s",
                     width=12,
                     queries=quantiles("vqc_group_wave_seconds"),

@@ -1,4 +1,4 @@
-"""How far training runs are (`vqc-train exporter`)."""
+"""Progress of training runs (`vqc-train exporter`)."""
 
 from deploy.grafana.panels import Board, Chart, Choice, Query, Unit
 
@@ -18,29 +18,29 @@ BOARD = Board(
             "Runs",
             [
                 Chart(
-                    title="Done",
-                    text="Optimizer steps of those planned.",
+                    title="Progress",
+                    text="Share of the planned optimizer steps.",
                     unit="percentunit",
                     kind="value",
                     width=12,
                     queries=[Query(expr=f"vqc_train_step{ONE} / vqc_train_steps{ONE}", legend="{{run}}")],
                 ),
                 Chart(
-                    title="Silent for",
-                    text="Since the last line of the log; a run that has ended stays silent.",
+                    title="Time since the last log line",
+                    text="A run that has ended logs no more.",
                     unit="s",
                     kind="value",
                     width=12,
                     queries=[Query(expr=f"vqc_train_silence_seconds{ONE}", legend="{{run}}")],
                 ),
-                _line("Loss", "Of the last logged steps.", "vqc_train_loss"),
-                _line("Loss on validation records", "", "vqc_train_eval_loss"),
-                _line("Tokens right", "Part of the target tokens.", "vqc_train_token_accuracy_ratio", "percentunit"),
-                _line("Gradient", "Norm before clipping.", "vqc_train_gradient_norm"),
+                _line("Loss", "Mean over the last logged steps.", "vqc_train_loss"),
+                _line("Validation loss", "On the held-out records.", "vqc_train_eval_loss"),
+                _line("Token accuracy", "Share of the target tokens.", "vqc_train_token_accuracy_ratio", "percentunit"),
+                _line("Gradient norm", "Before clipping.", "vqc_train_gradient_norm"),
                 _line("Learning rate", "The highest of any tower.", "vqc_train_learning_rate", "none"),
                 _line("Samples a second", "All ranks.", "vqc_train_samples_per_second"),
                 _line("Tokens a second", "All ranks.", "vqc_train_tokens_per_second"),
-                _line("Ended", "1 once a run has ended by itself.", "vqc_train_finished", "none"),
+                _line("Ended", "1 once a run has completed.", "vqc_train_finished", "none"),
             ],
         ),
     ],

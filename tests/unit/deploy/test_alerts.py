@@ -155,7 +155,8 @@ def test_every_alert_says_how_urgent_it_is_and_has_a_page(name):
     alert, page = alerts()[name], (RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert alert["labels"]["severity"] in ("page", "ticket")
     assert alert["annotations"]["summary"]
-    assert re.match(rf"# {name}\n\n.+\n\n## Look\n\n(- .+\n)+\n## Do\n\n(- .+\n)+$", page)
+    items = r"(- .+\n(  .+\n)*)+"
+    assert re.fullmatch(rf"# {name}\n\n(.+\n)+\n## Look\n\n{items}\n## Do\n\n{items}", page)
     index = (RUNBOOKS / "README.md").read_text("utf-8")
     assert f"| [{name}]({name}.md) | {alert['labels']['severity']} |" in index
 
