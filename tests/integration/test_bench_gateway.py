@@ -54,7 +54,7 @@ def test_a_signal_stops_the_measured_api_too(sent: signal.Signals, code: int) ->
         bench.wait()
 
 
-def test_an_api_that_cannot_start_is_said_with_its_own_words() -> None:
+def test_an_api_that_cannot_start_is_reported_with_its_last_words() -> None:
     environment = os.environ | {"VQC_PHOTO_THREADS": "none"}
     result = subprocess.run(BENCH, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
@@ -73,7 +73,7 @@ def child_of(pid: int) -> int:
     raise AssertionError("no child was started")
 
 
-def test_two_trees_are_compared_in_pairs_with_a_stand_in_for_vllm() -> None:
+def test_two_trees_are_compared_in_pairs_with_a_stub_of_vllm() -> None:
     here = Path(__file__).parents[2]
     command = [
         *BENCH,

@@ -25,13 +25,13 @@ def test_a_short_run_has_a_row_for_each_step_and_cleans_up(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_little_room_is_said_before_any_work(tmp_path: Path) -> None:
+def test_too_little_room_is_an_error_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(BenchFailed, match="GiB free and this needs"):
         next(measure(tmp_path, gib=1e6, rounds=1, checksum="sha256sum", cold=False, progress=print))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_that_fails_is_said_with_its_words() -> None:
+def test_a_command_that_fails_is_reported_with_its_output() -> None:
     with pytest.raises(BenchFailed, match="No such file"):
         time_command(["cp", "/nowhere/a", "/nowhere/b"])
     with pytest.raises(BenchFailed, match="cannot be started"):

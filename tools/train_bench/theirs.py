@@ -42,7 +42,36 @@ def run_case(model: str, data: str, case: dict[str, Any], out: str) -> dict[str,
 
     # ms-swift builds its trainer itself, so the clock can only be added here.
     transformers.Trainer.train = train_with_clock  # type: ignore[method-assign]
-    options: dict[str, Any] = {
+    options = _swift_options(model, data, case, out, cuda=cuda)
+    try:
+        if case["kd"]:
+            distillation = {
+                "rlhf_type": "gkd",
+                "teacher_model": model,
+                "teacher_model_type": "qwen3_vl",
+                "beta": 0.1,
+                "lmbda": 0.0,
+                "sft_alpha": 1.0,
+            }
+            rlhf_main(RLHFArguments(**options, **distillation))
+        else:
+            sft_main(SftArguments(**options))
+    finally:
+        transformers.Trainer.train = train
+    step_times_s = clock.step_times_s()[case["warmup"] - 1 :]
+    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        **case,
+        "device": torch.cuda.get_device_name() if cuda else "CPU",
+        "step_s": statistics.median(step_times_s),
+        "took": step_times_s,
+        "samples_per_s": case["batch"] * len(step_times_s) / sum(step_times_s),
+        "peak_memory_gib": peak / 2**30,
+    }
+
+
+def _swift_options(model: str, data: str, case: dict[str, Any], out: str, *, cuda: bool) -> dict[str, Any]:
+    return {
         "model": model,
         "model_type": "qwen3_vl",
         "template": "qwen3_vl",
@@ -79,31 +108,6 @@ def run_case(model: str, data: str, case: dict[str, Any], out: str) -> dict[str,
         "adam_beta2": 0.95,
         "weight_decay": 0.1,
         "max_grad_norm": 1.0,
-    }
-    try:
-        if case["kd"]:
-            distillation = {
-                "rlhf_type": "gkd",
-                "teacher_model": model,
-                "teacher_model_type": "qwen3_vl",
-                "beta": 0.1,
-                "lmbda": 0.0,
-                "sft_alpha": 1.0,
-            }
-            rlhf_main(RLHFArguments(**options, **distillation))
-        else:
-            sft_main(SftArguments(**options))
-    finally:
-        transformers.Trainer.train = train
-    step_times_s = clock.step_times_s()[case["warmup"] - 1 :]
-    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        **case,
-        "device": torch.cuda.get_device_name() if cuda else "CPU",
-        "step_s": statistics.median(step_times_s),
-        "took": step_times_s,
-        "samples_per_s": case["batch"] * len(step_times_s) / sum(step_times_s),
-        "peak_memory_gib": peak / 2**30,
     }
 
 

@@ -92,7 +92,7 @@ def test_no_measurement_is_exit_code_1(capsys: pytest.CaptureFixture[str], monke
     assert "vqc-bench: the API is not ready" in capsys.readouterr().err
 
 
-def test_the_stand_in_alone_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stub_without_a_second_checkout_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["gateway", "--stub"])
     assert "give --against too" in capsys.readouterr().err

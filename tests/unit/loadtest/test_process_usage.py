@@ -20,7 +20,7 @@ def proc_entry(proc: Path, pid: int, parent: int, ticks: tuple[int, int, int, in
     (proc / str(pid) / "status").write_text(f"Name:\ta\nVmPeak:\t 9 kB\nVmHWM:\t {peak_kb} kB\nVmRSS:\t 7 kB\n")
 
 
-def test_usage_is_of_the_whole_tree_and_of_nobody_else(tmp_path: Path) -> None:
+def test_usage_is_of_the_whole_tree_and_no_other_process(tmp_path: Path) -> None:
     (tmp_path / "self").mkdir()
     proc_entry(tmp_path, 10, 1, (1, 2, 3, 4), peak_kb=3072)
     proc_entry(tmp_path, 11, 10, (10, 0, 0, 0))
@@ -39,7 +39,7 @@ def test_this_very_process_can_be_measured() -> None:
     assert usage.peak_rss_mb > 5
 
 
-def test_a_missing_process_or_proc_is_said(tmp_path: Path) -> None:
+def test_a_missing_process_or_proc_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchFailed, match="only Linux has"):
         tree_usage(1, tmp_path)
     (tmp_path / "self").mkdir()

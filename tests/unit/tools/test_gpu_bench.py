@@ -44,11 +44,11 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(tmp_path: Path) ->
     )
 
 
-def test_parts_for_which_there_is_no_time_are_said_with_the_engine_that_they_share(tmp_path: Path) -> None:
+def test_parts_for_which_there_is_no_time_are_listed_with_the_engine_that_they_share(tmp_path: Path) -> None:
     result = run(out=tmp_path, TIME_LIMIT="20")
     assert result.returncode == 0, result.stdout
-    said = [line.partition("no time for ")[2] for line in result.stdout.splitlines() if "no time for" in line]
-    assert said == [
+    lines = [line.partition("no time for ")[2] for line in result.stdout.splitlines() if "no time for" in line]
+    assert lines == [
         "pairs raw profile more-pairs stage-b tickets free",
         *["stock", "fp8", "encoder-graphs", "shared-tensors", "recited", "drafts drafts-pairs drafts-stage-b"],
         *["drafts-graphs", "recited-stock", "twins", "transformers", "quality", "same"],

@@ -47,16 +47,16 @@ async def test_an_idle_connection_that_the_server_closed_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("wire", "reason"),
     [
         (b"", "before the response was complete"),
         (OK[:-1], "before the response was complete"),
         (b"SSH-2.0\r\n", "is not HTTP"),
     ],
 )
-async def test_an_answer_that_breaks_off_is_an_error(said: bytes, reason: str) -> None:
+async def test_an_answer_that_breaks_off_is_an_error(wire: bytes, reason: str) -> None:
     async def respond(n: int, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+        writer.write(wire)
         await writer.drain()
         writer.close()
 

@@ -14,13 +14,13 @@ from tests.support.http_server import OK, PlainJob, say, serving
 
 
 async def test_requests_leave_when_due_whether_or_not_earlier_ones_were_answered() -> None:
-    """A server that answers nobody before all have asked: a closed loop would wait for ever."""
-    everybody = asyncio.Event()
+    """The server answers only after all requests have arrived: a closed loop would wait for ever."""
+    all_sent = asyncio.Event()
 
     async def respond(n: int, writer: asyncio.StreamWriter) -> None:
         if n == 7:
-            everybody.set()
-        await everybody.wait()
+            all_sent.set()
+        await all_sent.wait()
         writer.write(OK)
 
     async with serving(respond) as (server, target):
@@ -38,7 +38,7 @@ async def test_latency_counts_from_when_a_request_was_due_not_from_when_it_was_s
     assert late.ended - late.due >= 5
 
 
-async def test_what_goes_wrong_is_an_outcome() -> None:
+async def test_failures_are_outcomes() -> None:
     over = asyncio.Event()
 
     async def respond(n: int, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +62,7 @@ async def test_what_goes_wrong_is_an_outcome() -> None:
     assert all(one.has_failed for one in outcomes)
 
 
-async def test_nobody_listening_is_an_outcome_too() -> None:
+async def test_a_refused_connection_is_an_outcome_too() -> None:
     async with serving(say(OK)) as (_, target):
         pass
     (outcome,) = await open_loop(
@@ -93,14 +93,14 @@ async def test_a_closed_loop_keeps_so_many_in_flight_and_never_numbers_twice() -
 
 
 async def test_a_closed_loop_spreads_the_first_requests_of_its_clients() -> None:
-    """A server that answers nobody before the last client has asked: by then the others have waited their turns."""
-    asked, everybody = list[float](), asyncio.Event()
+    """The server answers only after the last client's request, so the others' requests show the spread."""
+    asked, all_sent = list[float](), asyncio.Event()
 
     async def respond(n: int, writer: asyncio.StreamWriter) -> None:
         asked.append(perf_counter())
         if n == 3:
-            everybody.set()
-        await everybody.wait()
+            all_sent.set()
+        await all_sent.wait()
         writer.write(OK)
 
     async with serving(respond) as (_, target):

@@ -1,4 +1,4 @@
-"""With and without drafts in turns, and the answers compared one by one."""
+"""Pairs with and without drafts, and the comparison of their answers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Guessing:
         self._answers += 1
         caption = request.grammar == CAPTION_GRAMMAR
         text = f"{self._drafts}" if caption else request.user[0].digest  # type: ignore[union-attr]
-        said = Completion(index=0, text=text, finish_reason="stop")
-        return Generation(model="m", completions=(said,), prompt_tokens=1, completion_tokens=10)
+        completion = Completion(index=0, text=text, finish_reason="stop")
+        return Generation(model="m", completions=(completion,), prompt_tokens=1, completion_tokens=10)
 
     async def metrics(self) -> str:
         counted = {"generation_tokens": 10, "spec_decode_num_draft_tokens": 5, "spec_decode_num_accepted_tokens": 4}

@@ -19,18 +19,18 @@ ROW = SwapRow(
 )  # fmt: skip
 
 
-def said(began: float, digest: str, caption: str, photo: int = 0) -> SwapAnswer:
+def answer(began: float, digest: str, caption: str, photo: int = 0) -> SwapAnswer:
     return SwapAnswer(began=began, ended=began + 1, digest=digest, problem=None, photo=photo, caption=caption)
 
 
 def test_an_answer_that_only_the_other_model_writes_is_foreign():
-    elsewhere = [said(0, "v1", "one"), said(50, "v2", "two")]
-    during = [said(20, "v1", "one"), said(21, "v2", "one"), said(22, "v2", "two"), said(23, "v1", "never seen")]
+    elsewhere = [answer(0, "v1", "one"), answer(50, "v2", "two")]
+    during = [answer(20, "v1", "one"), answer(21, "v2", "one"), answer(22, "v2", "two"), answer(23, "v1", "never seen")]
     assert count_foreign([*elsewhere, *during], during) == 1
 
 
 def test_a_row_counts_what_was_under_way_or_begun_after_the_call():
-    answers = [said(0, "v1", "one"), said(9.5, "v1", "one"), said(12, "v2", "two"), said(30, "v2", "two")]
+    answers = [answer(0, "v1", "one"), answer(9.5, "v1", "one"), answer(12, "v2", "two"), answer(30, "v2", "two")]
     answers.append(SwapAnswer(began=11, ended=11.5, digest=None, problem="status 503"))
     swapped = {"mode": "blue_green", "seconds": 3.0, "double_memory_s": 2.0, "before": "v1", "digest": "v2"}
     row = swap_row(answers, "swap", swapped, 0.0, 10.0, 20.0)

@@ -45,7 +45,7 @@ def test_a_dummys_tokenizer_gives_images_the_number_that_its_config_says(tmp_pat
     assert len(tokenizer) == VOCABULARY
 
 
-def test_what_cannot_be_a_dummy_is_said(tmp_path: Path) -> None:
+def test_an_impossible_dummy_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="valid: 2b, 4b, 8b"):
         write_dummy_checkpoint(DEMO, tmp_path / "x", "3b")
     with pytest.raises(InvalidValue, match="must be a Qwen3-VL checkpoint directory"):

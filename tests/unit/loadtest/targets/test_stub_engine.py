@@ -17,7 +17,7 @@ def request(max_new_tokens: int) -> GenerateRequest:
     return GenerateRequest(request_id="r", system="s", user=(image, "t"), decoding=decoding, grammar=CAPTION_GRAMMAR)
 
 
-async def test_the_stand_in_answers_as_vllm_does_whole_and_streamed() -> None:
+async def test_the_stub_answers_as_vllm_does_whole_and_streamed() -> None:
     async with running_stub_engine() as socket:
         client = VllmClient(socket, "vqc")
         assert (await client.health()).ready
