@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import IO, Literal
 
 from loadtest.errors import BenchFailed
 from loadtest.http.connection import ConnectionLost, Pool
@@ -45,15 +45,8 @@ async def running_api(
     with tempfile.TemporaryDirectory(prefix="vqc-bench-") as folder:
         log = Path(folder) / "api.log"
         with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.cli", command),
-                cwd=tree,
-                env=server_environment(target.port, max_in_flight) | dict(settings or {}) | _code_of(tree),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C must reach only this process, which then sends SIGTERM to the API
-            )
+            environment = server_environment(target.port, max_in_flight) | dict(settings or {}) | _code_of(tree)
+            process = await _start([sys.executable, "-m", "service.cli", command], environment, tree, output)
 
         def check_alive() -> None:
             if process.returncode is not None:
@@ -92,6 +85,28 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+async def _start(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path | None, output: IO[bytes]
+) -> asyncio.subprocess.Process:
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C must reach only this process, which then sends SIGTERM to the API
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The process may exist already: stop it, or it would outlive us.
+        await _stop(await starting)
+        raise
 
 
 async def _wait_ready(server: RunningServer, log: Path, timeout_s: float) -> None:
