@@ -72,7 +72,7 @@ def first_guidance(config: StageBConfig, mission: Mission) -> Guidance:
 
 def clock_of(engine: str) -> Callable[[], datetime]:
     """The clock for the times of answers. ``SOURCE_DATE_EPOCH`` (seconds) stops it; with the scripted engine it always
-    stands at 0, so that the same run gives the same bytes.
+    shows 0, so that the same run gives the same bytes.
     """
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "0" if engine == "scripted" else "")
     if not fixed:

@@ -136,8 +136,8 @@ async def objects(request: Request, group_id: TicketId, digest: Digest) -> Respo
     data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])
     decoding = DecodingParams(max_new_tokens=photos.defaults.caption_max_new_tokens)
     with web_services(request).admission.admitted():
-        asked = photos.caption(data, request_id=request_id, decoding=decoding, timeout_s=photos.defaults.timeout_s)
-        result = await while_connected(request, asked)
+        captioning = photos.caption(data, request_id=request_id, decoding=decoding, timeout_s=photos.defaults.timeout_s)
+        result = await while_connected(request, captioning)
     coordinates: Literal["norm1000"] = "norm1000"
     total_ms = (perf_counter() - started) * 1000
     out = answers.caption_out(result, request_id=request_id, coordinates=coordinates, total_ms=total_ms)

@@ -1,4 +1,4 @@
-// What every page needs: a form is sent once; a swapped part tells a screen reader by its own aria-live.
+// For every page: a form is submitted once; filters apply without their button.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.dataset.sent) event.preventDefault();
@@ -6,7 +6,7 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
-// Filters apply as they are chosen; their button is for browsers without script.
+// Filters apply when they change; the button is for browsers without scripts.
 document.querySelectorAll("form[data-apply]").forEach((form) => {
   form.querySelectorAll("button[type=submit]").forEach((button) => { button.hidden = true; });
   form.addEventListener("change", () => form.requestSubmit());

@@ -1,10 +1,10 @@
-// A caption over its photo: shapes, list and categories kept together. templates/overlay.html writes the element and every
-// word in it; overlay_shapes.js draws, overlay_view.js zooms, and this file keeps the two sides the same.
+// A caption over its photo: shapes, list and categories. templates/overlay.html writes the element and its texts;
+// overlay_shapes.js draws, overlay_view.js zooms, and this file keeps the shapes and the list in step.
 
 import { categoryOf, crc32, entryOf, shapeOf } from "./overlay_shapes.js";
 import { View } from "./overlay_view.js";
 
-const TAG_SIZE = 13; // of numbers on the screen, however near one looks
+const TAG_SIZE = 13; // font size of the numbers, in screen pixels at every zoom
 
 class Overlay extends HTMLElement {
   #objects = new Map(); // number → {shape, item, category}
@@ -26,7 +26,7 @@ class Overlay extends HTMLElement {
     if (this.dataset.caption) this.show(JSON.parse(this.dataset.caption));
   }
 
-  /** Puts a photo of this size (pixels, upright) behind the shapes and shows all of it. */
+  /** Shows a photo of this size (pixels, upright) behind the shapes, unzoomed. */
   photo(src, width, height) {
     this.#size = { width, height };
     const image = this.svg.querySelector("image");
@@ -34,7 +34,7 @@ class Overlay extends HTMLElement {
     this.#view.whole(width, height);
   }
 
-  /** Shows a whole caption in place of what was there; ``space`` is norm1000 or pixel. */
+  /** Shows a caption in place of the current one; ``space`` is norm1000 or pixel. */
   show(caption, space = this.dataset.space) {
     this.#objects.clear();
     this.shapes.replaceChildren();
@@ -50,7 +50,7 @@ class Overlay extends HTMLElement {
     const item = entryOf(n, object, this.#color(category));
     this.#objects.set(n, { shape, item, category });
     const smaller = [...this.shapes.children].find((other) => Number(other.dataset.area) < Number(shape.dataset.area));
-    this.shapes.insertBefore(shape, smaller ?? null); // small ones on top, where the pointer finds them
+    this.shapes.insertBefore(shape, smaller ?? null); // small ones on top, where the pointer reaches them
     this.list.append(item);
     this.#count();
   }
@@ -100,12 +100,12 @@ class Overlay extends HTMLElement {
     if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
   }
 
-  /** The entry that the keyboard is at stays lit when the pointer leaves. */
+  /** The focused entry stays highlighted when the pointer leaves. */
   #focused() {
     return this.list.contains(document.activeElement) ? Number(document.activeElement.dataset.n) : null;
   }
 
-  /** Arrow keys go from entry to entry, over those that are hidden. */
+  /** Arrow keys move between entries and skip hidden ones. */
   #step(event) {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!by) return;
@@ -121,7 +121,7 @@ class Overlay extends HTMLElement {
     this.shapes.classList.toggle("overlay-dimmed", this.#objects.has(n));
   }
 
-  /** Keeps one object lit, or lets it go; one that is outside what is seen comes into the middle. */
+  /** Pins or unpins the highlight of an object; one outside the view is moved to the middle. */
   #pin(n) {
     const chosen = this.#objects.get(n);
     if (chosen) this.#view.reveal(chosen.shape.querySelector(".overlay-line").getBBox());

@@ -1,8 +1,8 @@
-// How an object of a caption is drawn over the photo and written in the list. Text goes in as text only.
+// Draws an object of a caption over the photo and lists it. Text is inserted as text only, never as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 const NORM = 1000;
-const LANGUAGE = "zh-CN"; // of descriptions, whatever the page's is
+const LANGUAGE = "zh-CN"; // of descriptions, in every language of the page
 
 /** The object as a group of shapes at its place on a photo of this size (pixels); ``space`` is norm1000 or pixel. */
 export function shapeOf(n, object, space, size, color) {
@@ -21,7 +21,7 @@ export function shapeOf(n, object, space, size, color) {
   return group;
 }
 
-/** The object as a line of the list. */
+/** The object as an entry of the list. */
 export function entryOf(n, object, color) {
   const item = document.createElement("li");
   const button = document.createElement("button");
@@ -49,7 +49,7 @@ export function categoryOf(category, count, color, checked) {
   return label;
 }
 
-/** As zlib.crc32 of the UTF-8 bytes, so that a type has the colour here that it has in scenes/overlay.py. */
+/** Equals zlib.crc32 of the UTF-8 bytes, so that a type has the same colour here and in scenes/overlay.py. */
 export function crc32(text) {
   let crc = -1;
   for (const byte of new TextEncoder().encode(text)) {

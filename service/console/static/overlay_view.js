@@ -1,6 +1,6 @@
-// What of a photo is seen: zoom and pan by buttons, keyboard, wheel and dragging. The photo's pixels are the SVG's units.
+// The visible part of a photo: zoom and pan by buttons, keyboard, wheel and dragging. SVG units are the photo's pixels.
 
-const CLOSEST = 16; // most that the picture is enlarged
+const CLOSEST = 16; // largest zoom
 const STEP = 1.5;
 const KEYS = { "+": STEP, "=": STEP, "-": 1 / STEP, 0: 0 };
 const BUTTONS = { in: STEP, out: 1 / STEP, fit: 0 };
@@ -12,7 +12,7 @@ export class View {
   #drag = null;
   #scaled;
 
-  /** ``scaled(pixels)`` hears how many of the photo's pixels one on the screen now is. */
+  /** ``scaled(pixels)`` is called with the number of photo pixels in one screen pixel. */
   constructor(svg, tools, scaled) {
     this.#svg = svg;
     this.#scaled = scaled;
@@ -28,13 +28,13 @@ export class View {
     new ResizeObserver(() => this.#scale()).observe(svg);
   }
 
-  /** Shows all of a photo of this size. */
+  /** Shows the whole photo, which has this size. */
   whole(width, height) {
     this.#size = { width, height };
     this.#look({ x: 0, y: 0, w: width, h: height });
   }
 
-  /** Moves so that a place that cannot be seen is in the middle. */
+  /** Moves a place outside the view to the middle. */
   reveal({ x, y, width, height }) {
     const [middleX, middleY, { x: left, y: top, w, h }] = [x + width / 2, y + height / 2, this.#seen];
     const seen = middleX >= left && middleX <= left + w && middleY >= top && middleY <= top + h;
@@ -73,7 +73,7 @@ export class View {
     return new DOMPoint(clientX, clientY).matrixTransform(this.#svg.getScreenCTM().inverse());
   }
 
-  /** Enlarges by ``factor`` about a point, the middle unless told; 0 shows all. */
+  /** Zooms by ``factor`` about a point (default: the middle); 0 shows the whole photo. */
   #zoom(factor, about = null) {
     const { width, height } = this.#size;
     const { x, y, w, h } = this.#seen;

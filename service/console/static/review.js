@@ -1,5 +1,5 @@
-// The keys of queue and ticket, and the photo viewer. Every element with data-key is reached by that key: links are followed,
-// buttons pressed, choices made. While somebody writes, keys are letters.
+// The keyboard shortcuts of queue and ticket, and the photo viewer. A key clicks the element with that data-key.
+// While the focus is in a text field, keys are text.
 
 const writing = (target) => target.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox])");
 
@@ -26,7 +26,7 @@ if (viewer) {
   const status = viewer.querySelector("[role=status]:not(.overlay-status)");
   const side = viewer.querySelector(".overlay-side");
   const thumbs = [...document.querySelectorAll("a.thumb")];
-  const found = new Map(); // photo's address → its objects
+  const found = new Map(); // URL of a photo → its objects
   let current = null;
 
   const draw = (objects) => {

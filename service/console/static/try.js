@@ -1,9 +1,9 @@
-// Try it: every photo that is dropped becomes a card; its caption is asked for and shown object by object.
-// File names and answers are other people's text: they go in as text only.
+// Try it: each dropped photo becomes a card; its caption is requested and shown object by object.
+// File names and answers are untrusted: they are inserted as text only, never as HTML.
 
 import { events } from "./events.js";
 
-const AT_ONCE = 2; // photos asked about at a time
+const AT_ONCE = 2; // concurrent requests
 const root = document.getElementById("try");
 const words = JSON.parse(root.dataset.words);
 const input = document.getElementById("photos");
@@ -36,7 +36,7 @@ class Result {
       await this.#show();
       if (this.file.size > Number(root.dataset.maxBytes)) throw new Problem({ type: "body-too-large" });
       const response = await this.#post("caption", { photo: this.file }, "text/event-stream");
-      for await (const [name, data] of events(response.body)) this.#hear(name, data);
+      for await (const [name, data] of events(response.body)) this.#receive(name, data);
       if (!this.#answer) throw new Problem({ type: "offline" });
       await this.line();
     } catch (error) {
@@ -44,26 +44,26 @@ class Result {
     }
   }
 
-  /** Asks for the line of the mission chosen now. */
+  /** Requests the line for the selected mission. */
   async line() {
     const line = this.#part("line");
     line.hidden = !mission?.value || !this.#answer;
     if (line.hidden) return;
     const text = line.querySelector(".try-line-text");
     text.textContent = words.asking;
-    const asked = mission.value;
+    const requested = mission.value;
     let found;
     try {
-      const response = await this.#post("stage-a", { photos: this.file, mission: asked }, "application/json");
+      const response = await this.#post("stage-a", { photos: this.file, mission: requested }, "application/json");
       const [photo] = (await response.json()).photos;
       found = photo.summary ?? sentence(photo.problem);
     } catch (error) {
       found = sentence(problemOf(error));
     }
-    if (mission.value === asked) text.textContent = found;
+    if (mission.value === requested) text.textContent = found;
   }
 
-  /** Puts the photo into its place, where the browser can show it; one that it cannot the service will speak of. */
+  /** Shows the photo if the browser can decode it; otherwise the service reports the error. */
   async #show() {
     const image = new Image();
     image.src = this.url;
@@ -86,7 +86,7 @@ class Result {
     return response;
   }
 
-  #hear(name, data) {
+  #receive(name, data) {
     if (name === "object") this.overlay.add(data.n, data.object, "norm1000");
     if (name === "error") throw new Problem(data);
     if (name === "done") this.#finish(data);
@@ -122,7 +122,7 @@ class Result {
     try {
       await navigator.clipboard.writeText(text.textContent);
     } catch {
-      getSelection().selectAllChildren(text); // no clipboard without https: Ctrl+C copies what is selected
+      getSelection().selectAllChildren(text); // no clipboard without HTTPS: the text is selected for Ctrl+C
       return;
     }
     const label = button.textContent;
@@ -200,13 +200,13 @@ function next() {
 
 input.addEventListener("change", () => {
   take([...input.files]);
-  input.value = ""; // the same photo may be chosen again
+  input.value = ""; // so that the same photo can be chosen again
 });
 mission?.addEventListener("change", () => shown.forEach((result) => result.line()));
 
 const drop = root.querySelector(".try-drop");
 for (const name of ["dragover", "drop"]) {
-  // anywhere on the page: a photo beside the field must not replace the page
+  // anywhere on the page: a photo dropped beside the field must not replace the page
   addEventListener(name, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
