@@ -1,1 +1,1 @@
-"""What brings the product up: the demonstration, later images, compose files and charts."""
+"""How the product is deployed: images, compose files, chart, dashboards and the demonstration."""

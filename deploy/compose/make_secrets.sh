@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes secrets once, in a volume: the password of Valkey (its configuration and, for API and workers, the URL with the password)
-# and what sessions of /console are signed with.
+# Creates the secrets once, in a volume: the password of Valkey (in its configuration and in the URL for API and workers) and the
+# key that signs the console's sessions.
 set -eu
 cd /run/secrets/vqc
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -10,5 +10,5 @@ password=$(random)
 # noeviction and an append-only file: a ticket that was answered with 202 must not be dropped.
 printf '%s\n' "requirepass $password" 'appendonly yes' 'appendfsync always' 'maxmemory-policy noeviction' 'dir /data' >valkey.conf
 printf '%s' "redis://:$password@valkey:6379/0" >vqc_redis_url
-chmod 444 valkey.conf vqc_redis_url # the volume is mounted by these containers only; each has a user of its own
-echo "made a password for Valkey"
+chmod 444 valkey.conf vqc_redis_url # only these containers mount the volume, each as another user
+echo "created a password for Valkey"

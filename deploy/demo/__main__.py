@@ -1,7 +1,7 @@
-"""``make demo``: starts everything (Redis, a real vLLM on the CPU, API, worker) and shows what it says of the samples.
+"""``make demo``: starts the product (Redis, a real vLLM on the CPU, API, worker) and runs it on the sample photos.
 
-Prints each photo's objects and Stage-A line, where the pictures with the objects drawn are, and how a submitted ticket is
-judged. On a terminal the API stays up until Enter is pressed; otherwise everything is stopped at the end.
+Prints the objects and the Stage-A line of each photo, the folder with the drawn pictures, and the progress and verdict of a
+ticket. On a terminal the API stays up until Enter is pressed; otherwise everything stops at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODEL = ROOT / "deploy" / "demo" / "model"
 MISSION = "挡风板安装检查"
 DRAWN_MISSIONS = ("BBU接地线检查", "挡风板安装检查")
 BATCHES = 12
-"""Most batches of eight drawn tickets. Of the first eight the shipped model calls two 通过 although their lines show a flaw."""
+"""Most batches of eight drawn tickets; of the first eight the shipped model passes two whose lines show a flaw."""
 CAPTION = {"max_new_tokens": "800"}
 
 console = Console()
@@ -47,18 +47,18 @@ def main() -> None:
         show_stage_a(client, photos)
         show_ticket(client, photos)
         leave_ticket(client)
-        console.print(f"\npictures with the objects drawn: [bold]{OUTPUT}[/]")
+        console.print(f"\nphotos with the objects drawn: [bold]{OUTPUT}[/]")
         url = str(client.base_url).rstrip("/")
         console.print(f"the API: [bold]{url}[/]  (OpenAPI: {url}/openapi.json)")
         console.print(f"  curl -F photo=@{photos[0].relative_to(ROOT)} {url}/caption", soft_wrap=True)
-        console.print(f"look, decide, try it: [bold]{url}/console[/]", soft_wrap=True)
+        console.print(f"review tickets and try photos: [bold]{url}/console[/]", soft_wrap=True)
         if sys.stdin.isatty():
-            console.input("\npress Enter to stop it ")
+            console.input("\npress Enter to stop ")
 
 
 @contextmanager
 def serving(model: Path) -> Iterator[httpx.Client]:
-    """A client of the service, which is up inside the block and drained after it."""
+    """A client of the service, which runs inside the block and is drained after it."""
     port = int(os.environ.get("VQC_PORT") or free_port(8080))
     environment = {
         "VQC_MODEL": str(model),
@@ -83,7 +83,7 @@ def serving(model: Path) -> Iterator[httpx.Client]:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port if nobody has it, else any free one."""
+    """The wanted port if it is free, else any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             try:
@@ -95,7 +95,7 @@ def free_port(wanted: int) -> int:
 
 
 def wait_until_ready(client: httpx.Client, process: subprocess.Popen) -> None:
-    """Shows how far the start is until the service is ready."""
+    """Shows the progress of the start until the service is ready."""
     started = time.monotonic()
     with console.status("starting the service") as status:
         while process.poll() is None:
@@ -105,13 +105,13 @@ def wait_until_ready(client: httpx.Client, process: subprocess.Popen) -> None:
                 time.sleep(0.2)
                 continue
             if health["ready"]:
-                console.print(f"service and engine up after {time.monotonic() - started:.0f} s")
+                console.print(f"service and engine are ready after {time.monotonic() - started:.0f} s")
                 return
             status.update(f"engine: {'; '.join(health['reasons'])}")
             if health["engine_restarts"]:
                 break
             time.sleep(0.5)
-    sys.exit(f"the service did not come up; see {OUTPUT / 'api.log'} and {OUTPUT / 'engine.log'}")
+    sys.exit(f"the service did not start; see {OUTPUT / 'api.log'} and {OUTPUT / 'engine.log'}")
 
 
 def show_captions(client: httpx.Client, photos: list[Path]) -> None:
@@ -142,37 +142,37 @@ def show_stage_a(client: httpx.Client, photos: list[Path]) -> None:
 
 
 def show_ticket(client: httpx.Client, photos: list[Path]) -> None:
-    """Submits the photos as one ticket, prints what happens to it as it happens, and the verdict."""
+    """Submits the photos as one ticket, prints its events as they happen, and its verdict."""
     files = [("photos", (photo.name, photo.read_bytes())) for photo in photos]
     answer = client.post("/stage-b/groups", data={"mission": MISSION}, files=files).raise_for_status()
     location = answer.headers["Location"]
     console.print(f"\nticket {location}, mission {MISSION}")
-    ticket = followed(client, location, lambda name: console.print(f"  {name}", style="dim"))
-    verdict = ticket["verdict"] or f"a person has to look ({', '.join(ticket['review_reasons'])})"
+    ticket = wait_for_verdict(client, location, lambda name: console.print(f"  {name}", style="dim"))
+    verdict = ticket["verdict"] or f"needs review ({', '.join(ticket['review_reasons'])})"
     console.print(f"  {ticket['state']}: [bold]{verdict}[/]")
     if ticket["reason"]:
         sampled = ticket["selection"]["sampled"]
-        console.print(f"  理由: {ticket['reason']}  ({ticket['vote_share']:.0%} of {sampled} sampled verdicts agree)")
+        console.print(f"  理由: {ticket['reason']}  ({ticket['vote_share']:.0%} of {sampled} rollouts agree)")
 
 
 def leave_ticket(client: httpx.Client) -> None:
-    """Submits drawn tickets with their photos and lines until one waits for a person: something to decide in the console."""
+    """Submits drawn tickets with their photos and lines until one needs review, for the console."""
     for seed in range(1, BATCHES + 1):
-        if _waiting(client):
+        if _count_waiting(client):
             return
-        with console.status("drawing and judging tickets until one needs a person"):
+        with console.status("drawing and judging tickets until one needs review"):
             folder = OUTPUT / "tickets" / str(seed)
-            mix = TicketMix(fail=0.9)  # one flaw among what is right: where the model is least sure
+            mix = TicketMix(fail=0.9)  # one flaw among correct items: the model is least certain there
             file = write_tickets(folder, seed=seed, missions=DRAWN_MISSIONS, count=8, mix=mix)
             lines = file.read_text("utf-8").splitlines()
-            for location in [submitted(client, folder, json.loads(line)) for line in lines]:
-                followed(client, location, lambda name: None)
-    if not _waiting(client):
-        console.print("  the model was sure of every ticket: none waits for a person")
+            for location in [submit_ticket(client, folder, json.loads(line)) for line in lines]:
+                wait_for_verdict(client, location, lambda name: None)
+    if not _count_waiting(client):
+        console.print("  the model decided every ticket with confidence: none needs review")
 
 
-def submitted(client: httpx.Client, folder: Path, drawn: dict[str, Any]) -> str:
-    """Where a drawn ticket is looked at, once it was accepted."""
+def submit_ticket(client: httpx.Client, folder: Path, drawn: dict[str, Any]) -> str:
+    """Submits a drawn ticket; returns its URL."""
     names = [Path(photo).name for photo in drawn["photos"]]
     photos = [{"name": name, "summary": line} for name, line in zip(names, drawn["summaries"], strict=True)]
     part = json.dumps({"mission": drawn["mission"], "ticket_id": drawn["group_id"], "photos": photos})
@@ -183,17 +183,17 @@ def submitted(client: httpx.Client, folder: Path, drawn: dict[str, Any]) -> str:
     return answer.headers["Location"]
 
 
-def _waiting(client: httpx.Client) -> int:
+def _count_waiting(client: httpx.Client) -> int:
     page = client.get("/stage-b/groups", params={"state": "needs_review"}).raise_for_status().json()
     return int(page["total"])
 
 
-def followed(client: httpx.Client, location: str, tell: Callable[[str], object]) -> dict[str, Any]:
-    """The ticket once its run has ended; ``tell`` hears the name of each event on the way."""
+def wait_for_verdict(client: httpx.Client, location: str, on_event: Callable[[str], object]) -> dict[str, Any]:
+    """Waits until the ticket's run has ended and returns it; calls ``on_event`` with the name of each event."""
     with client.stream("GET", f"{location}/events") as events:
         for line in events.iter_lines():
             if line.startswith("event: "):
-                tell(line.removeprefix("event: "))
+                on_event(line.removeprefix("event: "))
     ticket: dict[str, Any] = client.get(location).raise_for_status().json()
     return ticket
 

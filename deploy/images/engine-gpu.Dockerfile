@@ -1,4 +1,4 @@
-# The engine on NVIDIA: vLLM's official image and the two packages that know our flags. Nothing is installed.
+# The engine on NVIDIA: vLLM's official image plus the two packages that hold our flags. Nothing is installed.
 #
 #   docker build -f deploy/images/engine-gpu.Dockerfile -t vqc/engine-gpu .
 
@@ -13,7 +13,7 @@ LABEL org.opencontainers.image.title="VQC engine (GPU)" \
       org.opencontainers.image.revision="${REVISION}"
 COPY vqc /opt/vqc/vqc
 COPY engine /opt/vqc/engine
-# vLLM and Triton write caches below HOME.
+# vLLM and Triton write their caches below HOME.
 ENV PYTHONPATH=/opt/vqc HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /tmp
 USER 10001:10001

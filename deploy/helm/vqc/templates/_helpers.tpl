@@ -19,7 +19,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
-{{/* Non-root, nothing to gain, nothing to write to. */}}
+{{/* No root, no privilege escalation, no writable root. */}}
 {{- define "vqc.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
@@ -55,7 +55,7 @@ http://{{ include "vqc.name" . }}-engine:8000
 {{ .Values.state.claim | default (printf "%s-state" (include "vqc.name" .)) }}
 {{- end }}
 
-{{/* What API and worker are told alike. */}}
+{{/* Environment that API and worker share. */}}
 {{- define "vqc.environment" -}}
 - {name: VQC_SECRETS_DIR, value: /run/secrets/vqc}
 - {name: VQC_ENGINE_URL, value: {{ include "vqc.engineUrl" . | quote }}}
@@ -90,7 +90,7 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* Pods of one component on different nodes, where there are any. */}}
+{{/* Spreads the pods of a component over nodes. */}}
 {{- define "vqc.spread" -}}
 topologySpreadConstraints:
   - maxSkew: 1
