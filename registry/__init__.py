@@ -43,17 +43,19 @@ def open_registry(where: str | Path) -> Registry:
     A directory that does not exist yet is an empty registry; the first push creates it.
 
     Raises:
-        InvalidValue: the directory holds something else, or the address lacks a host or a repository.
+        InvalidValue: the directory holds something else, the address lacks a host or a repository, or it is neither.
     """
     from registry.core import Registry
+    from registry.location import parse_location
 
-    if str(where).startswith("oci://"):
+    location = parse_location(where)
+    if isinstance(location, str):
         from registry.remote import RemoteStore
 
-        return Registry(RemoteStore.at(str(where)))
+        return Registry(RemoteStore.at(location))
     from registry.layout import LayoutStore
 
-    return Registry(LayoutStore(Path(where)))
+    return Registry(LayoutStore(location))
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from service.platform.errors import FetchFailed
-from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, is_public, resolve
+from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, resolve
+from vqc.addresses import is_public
 
 _OFF = "fetching by URL is off; send the photo itself, or allow hosts (VQC_URL_HOSTS)"
 

@@ -14,8 +14,9 @@ from time import time
 import httpx
 
 from service.platform.errors import UrlRejected, WebhookFailed
-from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, is_public, resolve
+from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, resolve
 from service.tickets.ticket import Ticket
+from vqc.addresses import is_public
 
 _OFF = "webhooks are off; the operator allows hosts (VQC_WEBHOOK_HOSTS) and shares a secret (VQC_WEBHOOK_SECRET)"
 

@@ -9,8 +9,8 @@ import trustme
 
 from service.photos.fetch import PhotoFetcher
 from service.platform.errors import FetchFailed, UrlRejected
-from service.platform.outbound_hosts import is_public
 from tests.support.tls_server import tls_server
+from vqc.addresses import is_public
 
 HOSTS = ("photos.example.com", "*.cdn.example.com")
 
