@@ -224,7 +224,7 @@ def test_two_names_of_one_key_must_agree(tmp_path: Path) -> None:
     assert "another name of tuner.tuner_type; keep one" in problems(path)[0]
 
 
-def test_global_max_length_is_the_one_length_knob() -> None:
+def test_global_max_length_is_the_only_length_setting() -> None:
     assert config_from({**MINIMAL, "global_max_length": 512}).max_length == 512
     with pytest.raises(ConfigError, match=r"template.max_length: 256 contradicts global_max_length 512"):
         config_from({**MINIMAL, "global_max_length": 512, "template": {"max_length": 256}})

@@ -1,4 +1,4 @@
-"""The table of the reference document's knobs is complete and true."""
+"""The table of the reference document's keys is complete and true."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ DOCUMENT: dict[str, list[dict[str, Any]]] = yaml.safe_load(
 ROW = re.compile(
     r"^\| `(?P<key>[^`]+)` \| (?P<section>[^|]+) \| (?:`(?P<test>[^`]+)`|replaced by) \| (?P<remark>.*) \|$"
 )
-TABLE = [match for line in (ROOT / "docs/knobs.md").read_text("utf-8").splitlines() if (match := ROW.match(line))]
+TABLE = [
+    match for line in (ROOT / "docs/reference-keys.md").read_text("utf-8").splitlines() if (match := ROW.match(line))
+]
 WORKS = {match["key"]: match["test"] for match in TABLE if match["test"]}
 REPLACED = {match["key"]: match["remark"] for match in TABLE if not match["test"]}
 REST = {"model": {"model": "m"}, "training": {"output_dir": "o"}, "custom": {"train_jsonl": "t.jsonl"}}
@@ -60,7 +62,7 @@ def test_no_key_of_the_document_is_missing_and_none_is_made_up() -> None:
     asked = {key for block in DOCUMENT["blocks"] for key in keys(block["yaml"])}
     asked |= {item["key"] for item in DOCUMENT["named"]}
     assert asked == WORKS.keys() | REPLACED.keys()
-    assert len(TABLE) == len(asked), "a key stands twice"
+    assert len(TABLE) == len(asked), "a key is listed twice"
 
 
 @pytest.mark.parametrize("block", DOCUMENT["blocks"], ids=lambda block: block["section"][:40])
