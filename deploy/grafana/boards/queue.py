@@ -110,7 +110,7 @@ BOARD = Board(
                 ),
                 Chart(
                     title="Attempts",
-                    text="By end. Given back: the worker shut down. Superseded: another worker took over, or it was cancelled.",
+                    text="By end. given_back: the worker shut down; superseded: another took over, or it was cancelled.",
                     unit="ops",
                     queries=[Query(expr=rate("vqc_group_attempts_total", "end"), legend="{{end}}")],
                 ),
