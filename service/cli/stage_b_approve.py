@@ -29,7 +29,7 @@ def approve_run(run: Path, name: str, store: Path, *, by: str, note: str) -> Non
     identity: Any = read_json(run / "run.json")
     guidance, mission = last_guidance(folder), mission_of(identity, name)
     guidance_store = GuidanceStore(store)
-    before = guidance_store.in_force(mission)
+    before = guidance_store.active_version(mission)
     guidance_store.approve(mission, guidance, expected=before.digest, by=by, note=note, run=run.name)
     calibration = Thresholds(run).find(guidance, model=identity["model"], sampler=identity["sampler"])
     if calibration:

@@ -15,7 +15,7 @@ from service.app.context import Context
 from service.cli.session import console, run_with_engine
 from service.cli.stage_b_files import by_mission, photo_loader, read_tickets
 from service.cli.stage_b_progress import StepBar
-from service.guidance.guidance import Guidance, seeded
+from service.guidance.guidance import Guidance, first_version
 from service.guidance.store import GuidanceStore
 from service.judging.judge_ticket import JudgeTicket
 from service.learning.config import StageBConfig, load_config
@@ -67,7 +67,9 @@ def run_loop(path: Path, output: Path | None, *, fresh: bool, log_level: str, ov
 
 def first_guidance(config: StageBConfig, mission: Mission) -> Guidance:
     """The guidance that the run starts from: the active one of ``guidance.path``, or the mission's own focus."""
-    return GuidanceStore(config.guidance.path).in_force(mission) if config.guidance.path else seeded(mission)
+    return (
+        GuidanceStore(config.guidance.path).active_version(mission) if config.guidance.path else first_version(mission)
+    )
 
 
 def clock_of(engine: str) -> Callable[[], datetime]:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from service.tickets.review import Risk, Shelf
-from service.tickets.review_queue import Order, Wanted
+from service.tickets.review import ReviewFacet, Risk
+from service.tickets.review_queue import Order, ReviewQuery
 
 AGES = {"1h": timedelta(hours=1), "8h": timedelta(hours=8), "1d": timedelta(days=1), "3d": timedelta(days=3)}
 """The choices of the age filter."""
@@ -38,10 +38,10 @@ class QueueFilters(BaseModel):
         return value or None
 
     @property
-    def review_query(self) -> Wanted:
+    def review_query(self) -> ReviewQuery:
         """The query to the store."""
-        shelf = Shelf(mission=self.mission, model=self.model, risk=self.risk)
-        return Wanted(shelf=shelf, older=AGES[self.older] if self.older else None, order=self.order)
+        facet = ReviewFacet(mission=self.mission, model=self.model, risk=self.risk)
+        return ReviewQuery(facet=facet, older=AGES[self.older] if self.older else None, order=self.order)
 
     def query(self, **changes: str | None) -> str:
         """The query string of another page with these filters, with its ``?``; empty without filters.

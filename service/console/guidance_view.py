@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.guidance.edit import GuidanceBook, GuidanceEvent
 from service.guidance.guidance import Change, Guidance, diff
 from service.guidance.proposal import EvidenceTicket, GuidanceProposal, ProposalState
-from service.guidance.proposals import ProposalBook
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.record import HistoryEntry
+from service.guidance.store import GuidanceStore
 from vqc.missions import Mission
 
 FOCUS = "focus"
@@ -56,7 +57,7 @@ class EventView:
     """One line of the history."""
 
     at: datetime
-    event: GuidanceEvent
+    event: HistoryEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +72,17 @@ class MissionView:
     history: tuple[EventView, ...]
 
 
-def mission_row(mission: Mission, book: GuidanceBook, proposals: ProposalBook) -> MissionRow:
+def mission_row(mission: Mission, store: GuidanceStore, proposals: ProposalStore) -> MissionRow:
     """The mission's row in the list."""
     waiting = sum(one.state is ProposalState.PENDING for one in proposals.proposals(mission))
-    return MissionRow(mission=mission, active=book.in_force(mission), waiting=waiting)
+    return MissionRow(mission=mission, active=store.active_version(mission), waiting=waiting)
 
 
-def mission_view(mission: Mission, book: GuidanceBook, proposals: ProposalBook) -> MissionView:
+def mission_view(mission: Mission, store: GuidanceStore, proposals: ProposalStore) -> MissionView:
     """The mission's page."""
-    active, kept = book.in_force(mission), {one.digest: one for one in book.versions(mission)}
+    active, kept = store.active_version(mission), {one.digest: one for one in store.versions(mission)}
     proposed = [_proposal(one, active) for one in proposals.proposals(mission)]
-    history = [EventView(at=datetime.fromisoformat(one.at), event=one) for one in book.history(mission)]
+    history = [EventView(at=datetime.fromisoformat(one.at), event=one) for one in store.history(mission)]
     return MissionView(
         mission=mission,
         active=active,
@@ -96,9 +97,9 @@ def changes(before: Guidance, after: Guidance) -> tuple[Change, ...]:
     """The differences, with the focus first.
 
     >>> from dataclasses import replace
-    >>> from service.guidance.guidance import seeded
+    >>> from service.guidance.guidance import first_version
     >>> from vqc.missions import mission_named
-    >>> first = seeded(mission_named("挡风板安装检查"), ["甲"])
+    >>> first = first_version(mission_named("挡风板安装检查"), ["甲"])
     >>> [one.id for one in changes(first, replace(first, focus="只看挡风板", rules=()))]
     ['focus', 'G0']
     """

@@ -13,7 +13,7 @@ from service.models.services import model_services
 from service.platform.errors import QueueUnavailable
 from service.tickets.ports import QueueDepth
 from service.tickets.services import optional_ticket_services, ticket_services
-from service.tickets.store import Page
+from service.tickets.store import TicketPage
 from service.tickets.ticket import State
 from service.web.auth import Scope, caller_of, require
 from service.web.services import web_services
@@ -66,7 +66,7 @@ async def _numbers(request: Request, after: str | None = None) -> dict[str, Any]
         "states": [],
         "depth": None,
         "running": (),
-        "failed": Page(tickets=(), after=None),
+        "failed": TicketPage(tickets=(), after=None),
         "queue_problem": None,
     }
     services = optional_ticket_services(request)

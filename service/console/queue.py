@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.console.access import require_view
 from service.console.filters import AGES, QueueFilters
 from service.console.render import page
-from service.tickets.review import Risk, Shelf, risk_of
+from service.tickets.review import ReviewFacet, Risk, risk_of
 from service.tickets.services import ticket_services
 from vqc.missions import missions
 
@@ -25,8 +25,8 @@ async def show(request: Request, filters: Annotated[QueueFilters, Query()]) -> R
     require_view(request)
     services = ticket_services(request)
     found = await services.waiting.page(filters.review_query, after=filters.after, limit=PAGE)
-    shelves = await services.store.shelves()
-    models = {shelf.model for shelf in shelves if shelf.model and shelf.mission is None and shelf.risk is None}
+    facets = await services.store.facet_counts()
+    models = {facet.model for facet in facets if facet.model and facet.mission is None and facet.risk is None}
     return page(
         request,
         "queue.html",
@@ -39,7 +39,7 @@ async def show(request: Request, filters: Annotated[QueueFilters, Query()]) -> R
         missions=list(missions()),
         models=sorted(models | ({filters.model} if filters.model else set())),
         ages=list(AGES),
-        counts=_counts(shelves, filters),
+        counts=_counts(facets, filters),
         risks=list(Risk),
     )
 
@@ -48,11 +48,13 @@ async def show(request: Request, filters: Annotated[QueueFilters, Query()]) -> R
 async def counts(request: Request, filters: Annotated[QueueFilters, Query()]) -> Response:
     """The number of waiting tickets by risk, which the page polls."""
     require_view(request)
-    shelves = await ticket_services(request).store.shelves()
-    return page(request, "queue_counts.html", counts=_counts(shelves, filters), filters=filters, risks=list(Risk))
+    facets = await ticket_services(request).store.facet_counts()
+    return page(request, "queue_counts.html", counts=_counts(facets, filters), filters=filters, risks=list(Risk))
 
 
-def _counts(shelves: Mapping[Shelf, int], filters: QueueFilters) -> dict[str, int]:
+def _counts(facets: Mapping[ReviewFacet, int], filters: QueueFilters) -> dict[str, int]:
     """The number of waiting tickets of the filtered mission and model, in all and by risk; the age filter is ignored."""
     mission, model = filters.mission, filters.model
-    return {risk or "all": shelves.get(Shelf(mission=mission, model=model, risk=risk), 0) for risk in (None, *Risk)}
+    return {
+        risk or "all": facets.get(ReviewFacet(mission=mission, model=model, risk=risk), 0) for risk in (None, *Risk)
+    }

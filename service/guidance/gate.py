@@ -1,11 +1,11 @@
-"""Whether a change of guidance is worth making: the same held-out tickets judged before and after it.
+"""The gate of a guidance change, measured on held-out tickets that are judged before and after it.
 
-    error           a selected verdict that is not the label, or none
-    false release   a ticket labelled 不通过 and given 通过, as a share of those labelled 不通过
+    error           the selected verdict differs from the label, or there is none
+    false release   the share of the tickets labelled 不通过 whose selected verdict is 通过
     RER             relative error reduction, (error before - error after) / error before
 
-A change passes when RER reaches ``min_rer``, no more tickets are falsely released, and of ``resamples`` bootstrap draws
-of the tickets at least the share ``min_share`` has an RER of ``min_rer`` or more.
+A change passes when RER is at least ``min_rer``, the false release does not rise, and at least the share ``min_share`` of
+``resamples`` bootstrap resamples has an RER of at least ``min_rer``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vqc.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One held-out ticket: its label, and the verdict selected under the old and the new guidance (None: no verdict)."""
+    """One held-out ticket: its label, and the verdicts selected under the old and the new guidance (None: no verdict)."""
 
     label: Verdict
     before: Verdict | None
@@ -30,7 +30,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRule:
-    """What a change must show."""
+    """The requirements on a change."""
 
     min_rer: float = 0.1
     min_share: float = 0.8
@@ -49,7 +49,7 @@ class GateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What the held-out tickets showed, each a share of 0 to 1: before and after, relative error reduction, bootstrap."""
+    """The measurement on the held-out tickets: error, false release and bootstrap shares from 0 to 1, and the RER."""
 
     tickets: int
     error_before: float
@@ -62,24 +62,24 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult(Effect):
-    """An effect and its outcome: ``reasons`` say why a change does not pass, none when it does."""
+    """An effect and the reasons why the change does not pass; no reasons when it does."""
 
     reasons: tuple[Remark, ...]
 
     @property
-    def passed(self) -> bool:
-        """Whether the change may be made."""
+    def passes(self) -> bool:
+        """Whether the change meets every requirement."""
         return not self.reasons
 
 
 def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
-    """The measurement and its outcome; the bootstrap is drawn from ``seed``.
+    """The measurement and its result. ``seed`` determines the bootstrap resamples.
 
     >>> def was(label, before, after, times):
     ...     return [Compared(label=label, before=before, after=after)] * times
     >>> same = was(Verdict.PASS, Verdict.PASS, Verdict.PASS, 20) + was(Verdict.FAIL, Verdict.PASS, Verdict.PASS, 4)
     >>> found = gate(same + was(Verdict.FAIL, Verdict.PASS, Verdict.FAIL, 12), GateRule(), seed=17)
-    >>> found.passed, found.rer, found.false_release_before, found.false_release_after
+    >>> found.passes, found.rer, found.false_release_before, found.false_release_after
     (True, 0.75, 1.0, 0.25)
     >>> str(gate(same, GateRule(), seed=17).reasons[0])
     'relative error reduction 0.000 is below 0.1'
@@ -92,8 +92,8 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
     reached = sum(_rer(sum(before[i] for i in draw), sum(after[i] for i in draw)) >= rule.min_rer for draw in draws)
     share = reached / rule.resamples
     released_before, released_after = (
-        _released([t.before for t in tickets], tickets),
-        _released([t.after for t in tickets], tickets),
+        _false_release([t.before for t in tickets], tickets),
+        _false_release([t.after for t in tickets], tickets),
     )
     reasons: list[Remark] = []
     if len(tickets) < rule.min_tickets:
@@ -123,16 +123,16 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
 
 
 def too_few(tickets: int, rule: GateRule) -> Remark:
-    """What is said where so many tickets can show nothing."""
+    """The reason for too few held-out tickets."""
     words = "{tickets} held-out tickets, at least {least} are needed"
     return Remark.of("few_held_out", words, tickets=tickets, least=rule.min_tickets)
 
 
 def _rer(before: int, after: int) -> float:
-    """0 where there was no error to reduce, unless errors came: then it is negative."""
+    """The relative error reduction from counts. Without an error before, it is 0 or, with new errors, negative."""
     return (before - after) / before if before else float(-after)
 
 
-def _released(verdicts: Sequence[Verdict | None], tickets: Sequence[Compared]) -> float:
+def _false_release(verdicts: Sequence[Verdict | None], tickets: Sequence[Compared]) -> float:
     failed = [verdict for verdict, one in zip(verdicts, tickets, strict=True) if one.label is Verdict.FAIL]
     return failed.count(Verdict.PASS) / len(failed) if failed else 0.0

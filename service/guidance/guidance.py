@@ -1,7 +1,7 @@
-"""The rules that a mission's prompts carry, as immutable versions: each names its parent by digest.
+"""The guidance of a mission: the focus and rules of its prompts, in immutable versions that name their parent by digest.
 
-Owns what a version is, the operations that lead to the next one and what changed between two. Who may propose, gate or
-approve an operation, and where versions are kept, is decided elsewhere.
+Owns the version, the operations that lead to the next one, and the difference between two. Proposals, the gate, approval
+and storage are elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. ``evidence`` are the ids of the tickets that it was learned from; a seeded rule has none."""
+    """One rule. ``evidence`` lists the ids of the tickets that it was learned from; a rule of a first version has none."""
 
     id: str
     text: str
@@ -38,9 +38,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
-    """One version of what a mission's prompts say beyond the catalogue: its focus and the rules, in prompt order.
+    """One version of a mission's guidance: its focus and its rules, in prompt order.
 
-    ``issued`` counts the ids ever given: none is used twice.
+    ``issued`` counts the rule ids ever used, so that no id is used twice.
     """
 
     mission: str
@@ -64,18 +64,18 @@ class Guidance:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the version: mission, focus, rules with evidence, step and parent, hence its history."""
+        """SHA-256 (hex) over mission, focus, rules with evidence, step and parent, and so over the history."""
         return digest(asdict(self))
 
     @property
     def prompt_rules(self) -> dict[str, str]:
-        """Rule texts by id, as ``vqc.prompts.stage_b_prompt`` takes them."""
+        """Rule texts by id, the argument of ``vqc.prompts.stage_b_prompt``."""
         return {rule.id: rule.text for rule in self.rules}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add:
-    """A new rule at the end, under the next id."""
+    """Appends a rule under the next id."""
 
     text: str
     evidence: tuple[str, ...]
@@ -83,7 +83,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Another text for a rule."""
+    """Replaces the text of a rule."""
 
     id: str
     text: str
@@ -92,7 +92,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """One text in place of several rules; the first id stays, the others go."""
+    """Replaces several rules by one, which keeps the first id."""
 
     ids: tuple[str, ...]
     text: str
@@ -101,7 +101,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
-    """A rule that goes."""
+    """Removes a rule."""
 
     id: str
     evidence: tuple[str, ...]
@@ -112,36 +112,36 @@ Operation = Add | Update | Merge | Remove
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One rule that differs between two versions; None where a version lacks it."""
+    """A rule that differs between two versions; None where a version does not have it."""
 
     id: str
     before: str | None
     after: str | None
 
 
-def seeded(mission: Mission, texts: Sequence[str] = ()) -> Guidance:
-    """The first version of a mission's guidance: the focus of its definition and, unless told, no rule.
+def first_version(mission: Mission, texts: Sequence[str] = ()) -> Guidance:
+    """The first version of a mission's guidance: the focus of its definition, and the rules ``texts``.
 
     >>> from vqc.missions import mission_named
-    >>> seeded(mission_named("挡风板安装检查"), ["无需安装时不看挡风板"]).prompt_rules
+    >>> first_version(mission_named("挡风板安装检查"), ["无需安装时不看挡风板"]).prompt_rules
     {'G0': '无需安装时不看挡风板'}
     """
     rules = tuple(Rule(id=f"G{n}", text=text) for n, text in enumerate(texts))
     return Guidance(mission=mission.name, focus=mission.focus, rules=rules, issued=len(rules))
 
 
-def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
-    """The next version: all operations in order, or none.
+def apply_operations(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
+    """The next version. Operations apply in order; one that is invalid rejects all of them.
 
     >>> from vqc.missions import mission_named
-    >>> first = seeded(mission_named("挡风板安装检查"), ["甲", "乙"])
+    >>> first = first_version(mission_named("挡风板安装检查"), ["甲", "乙"])
     >>> merge = Merge(ids=("G0", "G1"), text="甲与乙", evidence=("QC-0001",))
-    >>> second = applied(first, [merge, Add(text="丙", evidence=("QC-0002",))])
+    >>> second = apply_operations(first, [merge, Add(text="丙", evidence=("QC-0002",))])
     >>> second.prompt_rules, second.parent == first.digest
     ({'G0': '甲与乙', 'G2': '丙'}, True)
 
     Raises:
-        InvalidValue: an unknown rule id, missing or repeated evidence, a text that no rule can have, or no change at all.
+        InvalidValue: an unknown rule id, missing or repeated evidence, an invalid text, or no change.
     """
     rules = {rule.id: rule for rule in guidance.rules}
     issued = guidance.issued
@@ -152,14 +152,14 @@ def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
                 rules[f"G{issued}"] = Rule(id=f"G{issued}", text=text, evidence=evidence)
                 issued += 1
             case Update(id=key, text=text, evidence=evidence):
-                rules[key] = _rewritten([_known(rules, key)], text, evidence)
+                rules[key] = _merge_rules([_rule(rules, key)], text, evidence)
             case Merge(ids=ids, text=text, evidence=evidence):
                 if len(ids) < 2 or len(set(ids)) < len(ids):
                     raise InvalidValue("operation.ids", ids, "must be two or more rule ids, each once")
-                merged = _rewritten([_known(rules, key) for key in ids], text, evidence)
+                merged = _merge_rules([_rule(rules, key) for key in ids], text, evidence)
                 rules = {key: rule for key, rule in rules.items() if key not in ids[1:]} | {ids[0]: merged}
             case Remove(id=key):
-                _known(rules, key)
+                _rule(rules, key)
                 del rules[key]
     after = Guidance(
         mission=guidance.mission,
@@ -175,11 +175,11 @@ def applied(guidance: Guidance, operations: Sequence[Operation]) -> Guidance:
 
 
 def diff(before: Guidance, after: Guidance) -> tuple[Change, ...]:
-    """The rules whose text differs, by number of their id.
+    """The rules whose text differs, in the order of their ids.
 
     >>> from vqc.missions import mission_named
-    >>> first = seeded(mission_named("挡风板安装检查"), ["甲", "乙"])
-    >>> diff(first, applied(first, [Remove(id="G1", evidence=("QC-0001",))]))
+    >>> first = first_version(mission_named("挡风板安装检查"), ["甲", "乙"])
+    >>> diff(first, apply_operations(first, [Remove(id="G1", evidence=("QC-0001",))]))
     (Change(id='G1', before='乙', after=None),)
     """
     old, new = before.prompt_rules, after.prompt_rules
@@ -188,14 +188,14 @@ def diff(before: Guidance, after: Guidance) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.before != change.after)
 
 
-def _known(rules: dict[str, Rule], key: str) -> Rule:
+def _rule(rules: dict[str, Rule], key: str) -> Rule:
     if key not in rules:
-        raise InvalidValue("operation.id", key, f"rules in force: {', '.join(rules)}")
+        raise InvalidValue("operation.id", key, f"active rules: {', '.join(rules)}")
     return rules[key]
 
 
-def _rewritten(rules: Sequence[Rule], text: str, evidence: tuple[str, ...]) -> Rule:
-    """The first rule with another text; evidence of all of them and the new one, each ticket once."""
+def _merge_rules(rules: Sequence[Rule], text: str, evidence: tuple[str, ...]) -> Rule:
+    """The first rule with a new text and the evidence of all, each ticket once."""
     tickets = dict.fromkeys(ticket for one in (*(rule.evidence for rule in rules), evidence) for ticket in one)
     return Rule(id=rules[0].id, text=text, evidence=tuple(tickets))
 

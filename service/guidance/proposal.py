@@ -1,6 +1,6 @@
-"""What a run proposes to put in force, as a person sees it: the version, what it was learned from, what it was measured to do.
+"""A guidance version that a run proposes, with the tickets that it was learned from and its measured effect.
 
-A proposal is about one base: the guidance that the run started from and that its effect was measured against.
+A proposal has one base: the version that the run started from and that the effect was measured against.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vqc.verdict import Verdict
 
 
 class ProposalState(StrEnum):
-    """Where a proposal stands."""
+    """The state of a proposal."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -24,7 +24,7 @@ class ProposalState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleOperation:
-    """One operation of a reflection: ``op`` on the rules ``ids``, with its text and the tickets that it was learned from."""
+    """One operation of a reflection: ``op`` on the rules ``ids``, with its text and the tickets that are its evidence."""
 
     op: str
     ids: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class RuleOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reflected:
-    """One reflection of the run. ``reasons`` say why the gate refused it; ``applied`` ones have none."""
+    """One reflection of the run. An ``applied`` reflection passed the gate and has no ``reasons`` against it."""
 
     reflection_id: str
     operations: tuple[RuleOperation, ...]
@@ -45,7 +45,7 @@ class Reflected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceTicket:
-    """A ticket that an operation names: what people said of it, and what was selected and why under the base."""
+    """A ticket that an operation names: the label, and the verdict and reason that were selected under the base."""
 
     group_id: str
     label: Verdict | None
@@ -55,7 +55,7 @@ class EvidenceTicket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Who decided on a proposal, when (ISO 8601, UTC) and why."""
+    """A person's decision on a proposal: who, when (ISO 8601, UTC) and why."""
 
     by: str
     at: str
@@ -64,7 +64,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceProposal:
-    """A version that waits for a person, or did. ``base`` is the version that it would replace."""
+    """A version that was submitted for approval. ``base`` is the version that it replaces."""
 
     guidance: Guidance
     base: Guidance
@@ -78,7 +78,7 @@ class GuidanceProposal:
 
     @property
     def id(self) -> str:
-        """The beginning of the version's digest: proposing a version twice is the same proposal."""
+        """A prefix of the version's digest: proposing a version twice makes one proposal."""
         return self.guidance.digest[:16]
 
     @property
@@ -88,7 +88,7 @@ class GuidanceProposal:
 
     @property
     def effect(self) -> Effect | None:
-        """All applied reflections together: before the first, after the last, the least bootstrap share among them."""
+        """The effect of all applied reflections: before the first, after the last, with their lowest bootstrap share."""
         measured = [one.effect for one in self.reflections if one.applied and one.effect]
         if not measured:
             return None

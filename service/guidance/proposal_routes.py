@@ -1,4 +1,4 @@
-"""The routes of proposed guidance: what runs have learned (``vqc stage-b propose``), and a person's decision on it."""
+"""The routes of guidance proposals (``vqc stage-b propose``) and of the decisions on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.guidance.proposal import (
     ProposalState,
     Reflected,
 )
-from service.guidance.routes import GuidanceOut, by, guidance_out
+from service.guidance.routes import GuidanceOut, caller_name, guidance_out
 from service.guidance.services import guidance_services
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
@@ -26,48 +26,51 @@ router = APIRouter(prefix="/missions/{mission}/guidance/proposals", tags=["guida
 
 
 class ProposalOut(Wire):
-    """A version that waits for a decision, or did: what it was learned from and measured to do."""
+    """A proposed version, the tickets that it was learned from, and its measured effect."""
 
     id: str
     state: ProposalState
     guidance: GuidanceOut
-    base: str = Field(description="The version that it was measured against.")
-    can_be_approved: bool = Field(description="It waits, and its base is in force.")
+    base: str = Field(description="The digest of the version that the effect was measured against.")
+    can_be_approved: bool = Field(description="True while it is pending and its base is active.")
     run: str
     by: str
     at: str
-    effect: Effect | None = Field(description="On held-out tickets, all applied reflections together.")
+    effect: Effect | None = Field(description="The effect of all applied reflections on the held-out tickets.")
     reflections: list[Reflected]
     tickets: list[EvidenceTicket]
     decision: Decision | None
 
 
 class DecisionIn(Wire):
-    """Why."""
+    """The note that is stored with the decision."""
 
     note: str = Field("", max_length=2000)
 
 
-@router.get("", summary="The proposals for a guidance", response_model=list[ProposalOut])
+@router.get("", summary="List guidance proposals", response_model=list[ProposalOut])
 async def proposals(request: Request, mission: str) -> list[ProposalOut]:
-    """Every proposal: those that wait first, the newest first among each."""
+    """Every proposal: pending ones first, and each part newest first."""
     services, of = guidance_services(request), mission_named(mission)
 
-    def found() -> list[ProposalOut]:
-        in_force = services.versions.in_force(of).digest
-        return [_proposal_out(one, in_force) for one in services.proposals.proposals(of)]
+    def read_proposals() -> list[ProposalOut]:
+        active = services.versions.active_version(of).digest
+        return [_proposal_out(one, active) for one in services.proposals.proposals(of)]
 
-    return await asyncio.to_thread(found)
+    return await asyncio.to_thread(read_proposals)
 
 
-@router.post("/{proposal}/approve", summary="Put a proposal in force", response_model=ProposalOut)
+@router.post("/{proposal}/approve", summary="Approve a proposal", response_model=ProposalOut)
 async def approve(
     request: Request, mission: str, proposal: str, body: Annotated[DecisionIn | None, Body()] = None
 ) -> ProposalOut:
-    """409 if it is decided on, or if its base is no longer in force; needs the scope ``admin``."""
+    """Activates the proposed version. Returns 409 if a decision was already made, or if the base is no longer active.
+
+    Needs the scope ``admin``.
+    """
     require(request, Scope.ADMIN)
-    book, of, who = guidance_services(request).proposals, mission_named(mission), by(request)
-    decided = await asyncio.to_thread(lambda: book.approve(of, proposal, by=who, note=_note(body)))
+    store, of, caller = guidance_services(request).proposals, mission_named(mission), caller_name(request)
+    decided = await asyncio.to_thread(lambda: store.approve(of, proposal, by=caller, note=_note(body)))
     return _proposal_out(decided, decided.guidance.digest)
 
 
@@ -75,10 +78,10 @@ async def approve(
 async def reject(
     request: Request, mission: str, proposal: str, body: Annotated[DecisionIn | None, Body()] = None
 ) -> ProposalOut:
-    """409 if it is decided on; needs the scope ``admin``."""
+    """Rejects the proposal. Returns 409 if a decision was already made. Needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, of, who = guidance_services(request).proposals, mission_named(mission), by(request)
-    decided = await asyncio.to_thread(lambda: book.reject(of, proposal, by=who, note=_note(body)))
+    store, of, caller = guidance_services(request).proposals, mission_named(mission), caller_name(request)
+    decided = await asyncio.to_thread(lambda: store.reject(of, proposal, by=caller, note=_note(body)))
     return _proposal_out(decided, None)
 
 
@@ -86,13 +89,13 @@ def _note(body: DecisionIn | None) -> str:
     return body.note if body else ""
 
 
-def _proposal_out(one: GuidanceProposal, in_force: str | None) -> ProposalOut:
+def _proposal_out(one: GuidanceProposal, active: str | None) -> ProposalOut:
     return ProposalOut(
         id=one.id,
         state=one.state,
         guidance=guidance_out(one.guidance),
         base=one.base.digest,
-        can_be_approved=one.state is ProposalState.PENDING and one.base.digest == in_force,
+        can_be_approved=one.state is ProposalState.PENDING and one.base.digest == active,
         run=one.run,
         by=one.by,
         at=one.at,

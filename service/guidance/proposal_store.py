@@ -1,6 +1,6 @@
-"""Proposed guidance beside the versions in force: ``ROOT/MISSION/proposals/<id>.json``, one file a proposal.
+"""Stores guidance proposals beside the versions: one file ``ROOT/MISSION/proposals/<id>.json`` per proposal.
 
-Deciding takes a lock of its own around the store's, so that a proposal cannot be approved and rejected at once.
+A decision takes its own lock, outside that of the guidance store, so that two people cannot decide on one proposal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RECORD = TypeAdapter(GuidanceProposal)
 
 
 class ProposalStore:
-    """The proposals below ``root``, which is the root of the guidance store too."""
+    """The proposals below ``root``, the folder of the guidance store. A proposal is decided on once."""
 
     def __init__(self, root: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._root = root
@@ -33,38 +33,47 @@ class ProposalStore:
         self._clock = clock
 
     def proposals(self, mission: Mission) -> tuple[GuidanceProposal, ...]:
-        """The mission's proposals: pending ones first, the newest first among each."""
+        """The mission's proposals: pending ones first, and each part newest first."""
         found = [_read(path) for path in self._folder(mission).glob("*.json")]
         found.sort(key=lambda one: one.at, reverse=True)
         return tuple(sorted(found, key=lambda one: one.state is not ProposalState.PENDING))
 
     def put(self, mission: Mission, proposal: GuidanceProposal) -> bool:
-        """Keeps a pending proposal; False where it was there already. Raises ``ProposalDecided``."""
-        with self._locked(mission):
+        """Stores a pending proposal; False when it already exists. Raises ``ProposalDecided``."""
+        with self._lock(mission):
             path = self._path(mission, proposal.id)
             if path.exists():
-                self._pending(mission, proposal.id)
+                self._read_pending(mission, proposal.id)
                 return False
             write_json(path, _RECORD.dump_python(proposal, mode="json"))
             return True
 
     def approve(self, mission: Mission, proposal_id: str, *, by: str, note: str = "") -> GuidanceProposal:
-        """The proposal, now in force. Raises ``UnknownProposal``, ``ProposalDecided`` or ``GuidanceConflict``."""
-        with self._locked(mission):
-            proposal = self._pending(mission, proposal_id)
-            if self._guidance.in_force(mission).digest != proposal.guidance.digest:  # else: cut off after this step
+        """Activates the version of a proposal.
+
+        Raises:
+            UnknownProposal: no proposal has this id.
+            ProposalDecided: a decision was already made.
+            GuidanceConflict: the base is no longer active, so that the measured effect no longer holds.
+        """
+        with self._lock(mission):
+            proposal = self._read_pending(mission, proposal_id)
+            # An earlier call may have activated the version and crashed before it saved the decision: then only that is left.
+            if self._guidance.active_version(mission).digest != proposal.guidance.digest:
                 expected = proposal.base.digest
                 self._guidance.approve(
                     mission, proposal.guidance, expected=expected, by=by, note=note, run=proposal.run
                 )
-            return self._decided(mission, proposal, ProposalState.APPROVED, by, note)
+            return self._save_decision(mission, proposal, ProposalState.APPROVED, by, note)
 
     def reject(self, mission: Mission, proposal_id: str, *, by: str, note: str = "") -> GuidanceProposal:
-        """The proposal, rejected. Raises ``UnknownProposal`` or ``ProposalDecided``."""
-        with self._locked(mission):
-            return self._decided(mission, self._pending(mission, proposal_id), ProposalState.REJECTED, by, note)
+        """Rejects a proposal. Raises ``UnknownProposal`` or ``ProposalDecided``."""
+        with self._lock(mission):
+            return self._save_decision(
+                mission, self._read_pending(mission, proposal_id), ProposalState.REJECTED, by, note
+            )
 
-    def _pending(self, mission: Mission, proposal_id: str) -> GuidanceProposal:
+    def _read_pending(self, mission: Mission, proposal_id: str) -> GuidanceProposal:
         path = self._path(mission, proposal_id)
         if not path.exists():
             raise UnknownProposal(mission.name, proposal_id)
@@ -73,13 +82,13 @@ class ProposalStore:
             raise ProposalDecided(proposal.id, str(proposal.state), proposal.decision.by, proposal.decision.at)
         return proposal
 
-    def _decided(
+    def _save_decision(
         self, mission: Mission, proposal: GuidanceProposal, state: ProposalState, by: str, note: str
     ) -> GuidanceProposal:
         decision = Decision(by=by, at=self._clock().isoformat(), note=note)
-        decided = replace(proposal, state=state, decision=decision)
-        write_json(self._path(mission, proposal.id), _RECORD.dump_python(decided, mode="json"))
-        return decided
+        proposal = replace(proposal, state=state, decision=decision)
+        write_json(self._path(mission, proposal.id), _RECORD.dump_python(proposal, mode="json"))
+        return proposal
 
     def _path(self, mission: Mission, proposal_id: str) -> Path:
         if not proposal_id.isalnum():
@@ -90,7 +99,7 @@ class ProposalStore:
         return folder_of(self._root, mission.name) / "proposals"
 
     @contextmanager
-    def _locked(self, mission: Mission) -> Iterator[None]:
+    def _lock(self, mission: Mission) -> Iterator[None]:
         folder = self._folder(mission)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
@@ -105,5 +114,5 @@ def _read(path: Path) -> GuidanceProposal:
         first = error.errors(include_url=False)[0]
         raise InvalidValue(f"{path}: {'.'.join(map(str, first['loc']))}", first["input"], first["msg"]) from error
     if proposal.id != path.stem:
-        raise InvalidValue(str(path), proposal.id, "must hold the version that it is named by: somebody has edited it")
+        raise InvalidValue(str(path), proposal.id, "must be the id of the version in the file: the file was edited")
     return proposal

@@ -1,13 +1,26 @@
-"""A guidance version as JSON: what ``guidance.json``, its snapshots and the API carry."""
+"""A guidance version and its history as JSON: the format of ``guidance.json``, of its snapshots and of ``history.jsonl``."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.guidance.guidance import Guidance, Rule
 from vqc.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of a mission's history. ``at`` is ISO 8601 in UTC; ``run`` names the run that learned the version, if any."""
+
+    at: str
+    action: str
+    version: str
+    step: int
+    by: str
+    note: str = ""
+    run: str = ""
 
 
 class _RuleRecord(BaseModel):
@@ -31,11 +44,11 @@ class _GuidanceRecord(BaseModel):
 
 
 def record_of(guidance: Guidance) -> dict[str, object]:
-    """The version's fields and, as ``version``, its digest.
+    """The fields of a version and, as ``version``, its digest.
 
-    >>> from service.guidance.guidance import seeded
+    >>> from service.guidance.guidance import first_version
     >>> from vqc.missions import mission_named
-    >>> first = seeded(mission_named("挡风板安装检查"), ["无需安装时不看挡风板"])
+    >>> first = first_version(mission_named("挡风板安装检查"), ["无需安装时不看挡风板"])
     >>> guidance_of(record_of(first)) == first
     True
     """
@@ -43,10 +56,10 @@ def record_of(guidance: Guidance) -> dict[str, object]:
 
 
 def guidance_of(record: object) -> Guidance:
-    """The version that a record holds.
+    """The version in a record; the inverse of ``record_of``.
 
     Raises:
-        InvalidValue: a record with other fields, or whose ``version`` is not its digest: somebody has edited it.
+        InvalidValue: the record has other fields, or its ``version`` is not its digest because the file was edited.
     """
     try:
         read = _GuidanceRecord.model_validate(record)

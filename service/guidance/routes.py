@@ -1,4 +1,4 @@
-"""The routes of missions and their guidance. Only a key with the scope ``admin`` changes it; no ticket ever does."""
+"""The routes of missions and their guidance. Changes need a key with the scope ``admin``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from pydantic import Field
 
-from service.guidance.edit import WrittenRule, edited
+from service.guidance.edit import WrittenRule, edit_rules
 from service.guidance.guidance import Guidance, diff
 from service.guidance.services import guidance_services
 from service.web.auth import Scope, caller_of, require
@@ -19,15 +19,15 @@ router = APIRouter(prefix="/missions", tags=["guidance"])
 
 
 class RuleIn(Wire):
-    """A rule as it shall be. An id keeps that rule, with this text; none makes a new one."""
+    """A rule of the new version. With an id it replaces that rule; without one it is new."""
 
     id: str | None = None
     text: str = Field(min_length=1, max_length=200)
-    evidence: list[str] = Field(default_factory=list, description="Ids of the tickets that it was learned from.")
+    evidence: list[str] = Field(default_factory=list, description="Ids of the tickets that the rule was learned from.")
 
 
 class GuidanceIn(Wire):
-    """The whole guidance as it shall be; ``expected`` is the digest of the version that was edited."""
+    """The complete new version. ``expected`` is the digest of the active version that was edited."""
 
     expected: str
     rules: list[RuleIn] = Field(max_length=64)
@@ -36,7 +36,7 @@ class GuidanceIn(Wire):
 
 
 class RollbackIn(Wire):
-    """Back to the parent of the version in force, or to the one that ``to`` names by digest."""
+    """Activates the parent of the active version, or the version that ``to`` names by digest."""
 
     expected: str
     to: str | None = None
@@ -63,17 +63,17 @@ class GuidanceOut(Wire):
 
 
 class VersionOut(Wire):
-    """A version in a list, with what it changed."""
+    """A version in a list, with its changes."""
 
     version: str
     step: int
     parent: str | None
     in_force: bool
-    changes: dict[str, list[str | None]] = Field(description="By rule id: the text in its parent, and in it.")
+    changes: dict[str, list[str | None]] = Field(description="By rule id: the text in the parent and in this version.")
 
 
 class HistoryOut(Wire):
-    """What happened to a mission's guidance."""
+    """One change of a mission's guidance."""
 
     at: str
     action: str
@@ -81,11 +81,11 @@ class HistoryOut(Wire):
     step: int
     by: str
     note: str
-    run: str = Field(description="The run that learned the version; empty where none did.")
+    run: str = Field(description="The run that learned the version; empty if a person wrote it.")
 
 
 class VersionsOut(Wire):
-    """Every version that is kept, oldest first, and who put which in force."""
+    """Every stored version, oldest first, and the history of changes."""
 
     mission: str
     versions: list[VersionOut]
@@ -93,7 +93,7 @@ class VersionsOut(Wire):
 
 
 class MissionOut(Wire):
-    """A mission and the version of its guidance in force."""
+    """A mission and the digest of its active guidance."""
 
     name: str
     domain: str
@@ -104,12 +104,12 @@ class MissionOut(Wire):
     guidance: str
 
 
-@router.get("", summary="The missions", response_model=list[MissionOut])
+@router.get("", summary="List missions", response_model=list[MissionOut])
 async def every_mission(request: Request) -> list[MissionOut]:
-    """Every mission by its exact name."""
-    book = guidance_services(request).versions
+    """Every mission, with its exact name."""
+    store = guidance_services(request).versions
 
-    def found() -> list[MissionOut]:
+    def read_missions() -> list[MissionOut]:
         return [
             MissionOut(
                 name=mission.name,
@@ -118,83 +118,85 @@ async def every_mission(request: Request) -> list[MissionOut]:
                 requirement=mission.requirement,
                 key_items=[item.name for item in mission.key_items],
                 vote_threshold=mission.vote_threshold,
-                guidance=book.in_force(mission).digest,
+                guidance=store.active_version(mission).digest,
             )
             for mission in missions().values()
         ]
 
-    return await asyncio.to_thread(found)
+    return await asyncio.to_thread(read_missions)
 
 
-@router.get("/{mission}/guidance", summary="The guidance in force", response_model=GuidanceOut)
+@router.get("/{mission}/guidance", summary="Show the active guidance", response_model=GuidanceOut)
 async def guidance(request: Request, mission: str) -> GuidanceOut:
-    """The version that new tickets of the mission are judged under."""
-    book = guidance_services(request).versions
-    return guidance_out(await asyncio.to_thread(book.in_force, mission_named(mission)))
+    """The version under which new tickets of the mission are judged."""
+    store = guidance_services(request).versions
+    return guidance_out(await asyncio.to_thread(store.active_version, mission_named(mission)))
 
 
-@router.put("/{mission}/guidance", summary="Put other guidance in force", response_model=GuidanceOut)
+@router.put("/{mission}/guidance", summary="Change the guidance", response_model=GuidanceOut)
 async def put(request: Request, mission: str, body: Annotated[GuidanceIn, Body()]) -> GuidanceOut:
-    """Makes a new version and puts it in force; 409 if somebody else was faster. Needs the scope ``admin``.
+    """Creates a version and activates it. Returns 409 if another version is active by now. Needs the scope ``admin``.
 
-    Tickets that are being judged stay under the version that they were begun with.
+    Tickets in progress keep the version that they started with.
     """
     require(request, Scope.ADMIN)
-    book, who, of = guidance_services(request).versions, by(request), mission_named(mission)
+    store, caller, of = guidance_services(request).versions, caller_name(request), mission_named(mission)
     rules = [WrittenRule(id=rule.id, text=rule.text, evidence=tuple(rule.evidence)) for rule in body.rules]
 
-    def written() -> Guidance:
-        after = edited(book.in_force(of), rules, body.focus)
-        book.approve(of, after, expected=body.expected, by=who, note=body.note)
+    def save_version() -> Guidance:
+        after = edit_rules(store.active_version(of), rules, body.focus)
+        store.approve(of, after, expected=body.expected, by=caller, note=body.note)
         return after
 
-    return guidance_out(await asyncio.to_thread(written))
+    return guidance_out(await asyncio.to_thread(save_version))
 
 
-@router.get("/{mission}/guidance/versions", summary="The versions of a guidance", response_model=VersionsOut)
+@router.get("/{mission}/guidance/versions", summary="List guidance versions", response_model=VersionsOut)
 async def versions(request: Request, mission: str) -> VersionsOut:
-    """Every version that is kept with what it changed, and the history of who put which in force."""
-    book, of = guidance_services(request).versions, mission_named(mission)
+    """Every stored version with its changes, and the history."""
+    store, of = guidance_services(request).versions, mission_named(mission)
 
-    def found() -> VersionsOut:
-        kept, current = book.versions(of), book.in_force(of).digest
+    def read_versions() -> VersionsOut:
+        stored, current = store.versions(of), store.active_version(of).digest
         return VersionsOut(
             mission=of.name,
-            versions=[_version_out(one, kept, current) for one in kept],
+            versions=[_version_out(one, stored, current) for one in stored],
             history=[
                 HistoryOut(at=e.at, action=e.action, version=e.version, step=e.step, by=e.by, note=e.note, run=e.run)
-                for e in book.history(of)
+                for e in store.history(of)
             ],
         )
 
-    return await asyncio.to_thread(found)
+    return await asyncio.to_thread(read_versions)
 
 
-@router.post("/{mission}/guidance/rollback", summary="Put earlier guidance back in force", response_model=GuidanceOut)
+@router.post("/{mission}/guidance/rollback", summary="Roll back the guidance", response_model=GuidanceOut)
 async def rollback(request: Request, mission: str, body: Annotated[RollbackIn, Body()]) -> GuidanceOut:
-    """Puts an earlier version back in force; needs the scope ``admin``."""
+    """Activates an earlier version. Needs the scope ``admin``."""
     require(request, Scope.ADMIN)
-    book, who, of = guidance_services(request).versions, by(request), mission_named(mission)
+    store, caller, of = guidance_services(request).versions, caller_name(request), mission_named(mission)
     return guidance_out(
-        await asyncio.to_thread(lambda: book.rollback(of, expected=body.expected, by=who, to=body.to, note=body.note))
+        await asyncio.to_thread(
+            lambda: store.rollback(of, expected=body.expected, by=caller, to=body.to, note=body.note)
+        )
     )
 
 
-def by(request: Request) -> str:
-    """Who changes guidance, as its history names them."""
+def caller_name(request: Request) -> str:
+    """The caller's name in the history of changes."""
     return caller_of(request).key_id or "anonymous"
 
 
 def guidance_out(one: Guidance) -> GuidanceOut:
-    """A version over the wire."""
+    """The wire form of a version."""
     rules = [RuleOut(id=rule.id, text=rule.text, evidence=list(rule.evidence)) for rule in one.rules]
     return GuidanceOut(
         mission=one.mission, version=one.digest, step=one.step, parent=one.parent, focus=one.focus, rules=rules
     )
 
 
-def _version_out(one: Guidance, kept: tuple[Guidance, ...], current: str) -> VersionOut:
-    parent = next((other for other in kept if other.digest == one.parent), None)
+def _version_out(one: Guidance, stored: tuple[Guidance, ...], current: str) -> VersionOut:
+    parent = next((other for other in stored if other.digest == one.parent), None)
     changes = {change.id: [change.before, change.after] for change in diff(parent, one)} if parent else {}
     return VersionOut(
         version=one.digest, step=one.step, parent=one.parent, in_force=one.digest == current, changes=changes

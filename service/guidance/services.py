@@ -1,4 +1,4 @@
-"""What the guidance routes work with."""
+"""The services that the guidance routes use."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import cast
 
 from starlette.requests import Request
 
-from service.guidance.edit import GuidanceBook
-from service.guidance.proposals import ProposalBook
+from service.guidance.proposal_store import ProposalStore
+from service.guidance.store import GuidanceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceServices:
-    """Guidance versions of every mission, and the proposals that wait for approval."""
+    """The guidance versions of every mission, and the proposals."""
 
-    versions: GuidanceBook
-    proposals: ProposalBook
+    versions: GuidanceStore
+    proposals: ProposalStore
 
 
 def guidance_services(request: Request) -> GuidanceServices:

@@ -1,11 +1,11 @@
-"""Where guidance versions are kept: a folder per mission, shared by the training-free loop and the online path.
+"""Stores guidance versions in a folder per mission, which the training-free loop and the online path share.
 
-    ROOT/MISSION/guidance.json                        the version in force, whole
+    ROOT/MISSION/guidance.json                        the active version, complete
     ROOT/MISSION/snapshots/<step>-<digest>.json       every version, immutable
-    ROOT/MISSION/history.jsonl                        who did what, when: proposed, approved, rolled back
+    ROOT/MISSION/history.jsonl                        proposals, approvals and rollbacks: who and when
     ROOT/MISSION/thresholds/…                         ``service.judging.thresholds``
 
-Changes take a lock and are compare-and-set; readers need none, since files are replaced whole.
+A change takes a lock and is a compare-and-set. Readers need no lock: a file is replaced atomically.
 """
 
 from __future__ import annotations
@@ -14,38 +14,25 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.guidance.guidance import Guidance, seeded
-from service.guidance.record import guidance_of, record_of
+from service.guidance.guidance import Guidance, first_version
+from service.guidance.record import HistoryEntry, guidance_of, record_of
 from service.platform.errors import GuidanceConflict
 from service.platform.files import folder_of, read_json, write_json
 from vqc.errors import InvalidValue
 from vqc.missions import Mission
 
 SHORTEST_PREFIX = 8
-"""Fewest characters of a digest that name a version."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuidanceEvent:
-    """One line of a mission's history. ``at`` is ISO 8601 in UTC; ``run`` is the one that learned the version, if any."""
-
-    at: str
-    action: str
-    version: str
-    step: int
-    by: str
-    note: str = ""
-    run: str = ""
+"""The shortest prefix of a digest that names a version."""
 
 
 class GuidanceStore:
-    """The guidance of every mission below ``root``, which is made when first written to.
+    """The guidance of every mission below ``root``. The first write creates the folder.
 
-    ``retention`` is the number of newest snapshots to keep (None: all); the version in force always stays.
+    ``retention`` is the number of newest snapshots to keep (None: all). The active version is never deleted.
     """
 
     def __init__(
@@ -57,84 +44,87 @@ class GuidanceStore:
         self._retention = retention
         self._clock = clock
 
-    def in_force(self, mission: Mission) -> Guidance:
-        """The version in force; where none was ever stored, the one that the mission's definition seeds."""
+    def active_version(self, mission: Mission) -> Guidance:
+        """The version that new tickets are judged under. Without a stored one it is the mission's ``first_version``."""
         path = folder_of(self._root, mission.name) / "guidance.json"
-        return guidance_of(read_json(path)) if path.exists() else seeded(mission)
+        return guidance_of(read_json(path)) if path.exists() else first_version(mission)
 
     def versions(self, mission: Mission) -> tuple[Guidance, ...]:
-        """Every version that is kept, oldest step first. The one in force is among them."""
+        """Every stored version, oldest step first, the active one included."""
         paths = sorted(self._snapshots(mission).glob("*.json"))
         found = {one.digest: one for one in (guidance_of(read_json(path)) for path in paths)}
-        found.setdefault((current := self.in_force(mission)).digest, current)
+        found.setdefault((current := self.active_version(mission)).digest, current)
         return tuple(sorted(found.values(), key=lambda one: (one.step, one.digest)))
 
     def version(self, mission: Mission, digest: str) -> Guidance:
-        """The version of this digest, or of a prefix of at least 8 characters.
+        """The version of a digest or of a prefix of at least 8 characters.
 
         Raises:
-            InvalidValue: no such version, or several.
+            InvalidValue: no version matches, or several do.
         """
-        kept = self.versions(mission)
-        found = [one for one in kept if len(digest) >= SHORTEST_PREFIX and one.digest.startswith(digest)]
+        stored = self.versions(mission)
+        found = [one for one in stored if len(digest) >= SHORTEST_PREFIX and one.digest.startswith(digest)]
         if len(found) != 1:
-            known = ", ".join(f"{one.digest[:12]} (step {one.step})" for one in kept)
+            known = ", ".join(f"{one.digest[:12]} (step {one.step})" for one in stored)
             raise InvalidValue("guidance.version", digest, f"versions of {mission.name}: {known}")
         return found[0]
 
-    def history(self, mission: Mission) -> tuple[GuidanceEvent, ...]:
-        """What happened to the mission's guidance, oldest first."""
+    def history(self, mission: Mission) -> tuple[HistoryEntry, ...]:
+        """The history of the mission's guidance, oldest first."""
         path = folder_of(self._root, mission.name) / "history.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return tuple(GuidanceEvent(**json.loads(line)) for line in lines)
+        return tuple(HistoryEntry(**json.loads(line)) for line in lines)
 
     def propose(self, mission: Mission, guidance: Guidance, *, by: str, run: str) -> None:
-        """Keeps a version without putting it in force."""
-        with self._locked(mission):
-            self._keep(mission, guidance)
-            self._tell(mission, "proposed", guidance, by, "", run)
+        """Stores a version without activating it."""
+        with self._lock(mission):
+            self._save_snapshot(mission, guidance)
+            self._append_history(mission, "proposed", guidance, by, "", run)
 
     def approve(
         self, mission: Mission, guidance: Guidance, *, expected: str, by: str, note: str = "", run: str = ""
     ) -> None:
-        """Puts a version in force; ``run`` is the one that learned it.
+        """Activates a version. ``run`` names the run that learned it.
 
         Raises:
-            GuidanceConflict: the version in force is not the ``expected`` digest: somebody was faster.
-            InvalidValue: the version is of another mission.
+            GuidanceConflict: the active version does not have the ``expected`` digest.
+            InvalidValue: the version belongs to another mission.
         """
-        self._put(mission, guidance, "approved", expected, by, note, run)
+        self._activate(mission, guidance, "approved", expected, by, note, run)
 
     def rollback(self, mission: Mission, *, expected: str, by: str, to: str | None = None, note: str = "") -> Guidance:
-        """Puts an earlier version back in force, the parent of the present one unless ``to`` names another by digest.
+        """Activates an earlier version: the parent of the active one, or the one that ``to`` names by digest.
 
         Raises:
             GuidanceConflict: as for ``approve``.
-            InvalidValue: there is no such version (any more).
+            InvalidValue: the version does not exist, or is no longer stored.
         """
-        parent = to or self.in_force(mission).parent
+        parent = to or self.active_version(mission).parent
         if parent is None:
             raise InvalidValue("guidance.version", None, f"the guidance of {mission.name} is the first; name a version")
         earlier = self.version(mission, parent)
-        self._put(mission, earlier, "rolled back", expected, by, note, "")
+        self._activate(mission, earlier, "rolled back", expected, by, note, "")
         return earlier
 
-    def _put(
+    def _activate(
         self, mission: Mission, guidance: Guidance, action: str, expected: str, by: str, note: str, run: str
     ) -> None:
         if guidance.mission != mission.name:
             raise InvalidValue("guidance.mission", guidance.mission, f"must be {mission.name!r}")
-        with self._locked(mission):
-            current = self.in_force(mission)
+        with self._lock(mission):
+            current = self.active_version(mission)
             if current.digest != expected:
                 raise GuidanceConflict(mission.name, expected, current.digest)
-            self._keep(mission, current)
-            self._keep(mission, guidance)
+            # The active version may be the mission's first one, which was never stored: without its snapshot, a rollback
+            # would not find it. The snapshot of the new version comes before it is active, so that a crash in between
+            # leaves an active version that is stored as well.
+            self._save_snapshot(mission, current)
+            self._save_snapshot(mission, guidance)
             write_json(folder_of(self._root, mission.name) / "guidance.json", record_of(guidance))
-            self._tell(mission, action, guidance, by, note, run)
+            self._append_history(mission, action, guidance, by, note, run)
             self._prune(mission, guidance)
 
-    def _keep(self, mission: Mission, guidance: Guidance) -> None:
+    def _save_snapshot(self, mission: Mission, guidance: Guidance) -> None:
         path = self._snapshots(mission) / f"{guidance.step:04d}-{guidance.digest[:16]}.json"
         if not path.exists():
             write_json(path, record_of(guidance))
@@ -148,18 +138,17 @@ class GuidanceStore:
         for path in spare[: max(0, len(spare) + 1 - self._retention)]:
             path.unlink()
 
-    def _tell(self, mission: Mission, action: str, guidance: Guidance, by: str, note: str, run: str) -> None:
-        now = self._clock().isoformat()
-        version, step = guidance.digest, guidance.step
-        event = GuidanceEvent(at=now, action=action, version=version, step=step, by=by, note=note, run=run)
+    def _append_history(self, mission: Mission, action: str, guidance: Guidance, by: str, note: str, run: str) -> None:
+        at, version, step = self._clock().isoformat(), guidance.digest, guidance.step
+        entry = HistoryEntry(at=at, action=action, version=version, step=step, by=by, note=note, run=run)
         with (folder_of(self._root, mission.name) / "history.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
+            lines.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
 
     def _snapshots(self, mission: Mission) -> Path:
         return folder_of(self._root, mission.name) / "snapshots"
 
     @contextmanager
-    def _locked(self, mission: Mission) -> Iterator[None]:
+    def _lock(self, mission: Mission) -> Iterator[None]:
         folder = folder_of(self._root, mission.name)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:

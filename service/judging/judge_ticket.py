@@ -20,7 +20,7 @@ from service.judging.judge import Judgement, judge
 from service.judging.rollouts import PlanEntry, Rollout, rollout
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.selection import Selection, select
-from service.platform.gather import together
+from service.platform.gather import gather_or_cancel
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
 from vqc.grammar import VERDICT_GRAMMAR
@@ -145,7 +145,9 @@ class JudgeTicket:
                 await on_wave(run.progress(index, new, generation, seconds))
 
         if sampler.adaptive is None:
-            await together(wave(index, entry) for index, entry in enumerate(sampler.waves) if not run.has(entry))
+            await gather_or_cancel(
+                wave(index, entry) for index, entry in enumerate(sampler.waves) if not run.has(entry)
+            )
         else:
             # The stop is checked before every wave, finished ones included, and only on the votes of earlier waves. So a
             # resumed ticket stops where an uninterrupted one would have, even if rollouts of later waves were saved.

@@ -72,6 +72,24 @@ class SamplerSection(_Section):
     grid: tuple[DecodeSection, ...]
     adaptive: float | None = None
 
+    def sampler(self, evidence: EvidenceKind, seed: int) -> Sampler:
+        """How tickets are sampled. Raises ``InvalidValue``."""
+        waves = plan([entry.decoding for entry in self.grid], self.samples_per_decode, seed)
+        return Sampler(waves=waves, evidence=evidence, adaptive=self.adaptive)
+
+
+DEFAULT_SEED = 17
+DEFAULT_SAMPLER = SamplerSection(
+    samples_per_decode=4,
+    grid=(
+        DecodeSection(temperature=0.3, top_p=0.9, max_new_tokens=128, seed=42),
+        DecodeSection(temperature=0.6, top_p=0.95, max_new_tokens=128, seed=142),
+        DecodeSection(temperature=0.9, top_p=1.0, max_new_tokens=128, seed=242),
+    ),
+    adaptive=0.95,
+)
+"""The sampler of a configuration without one, and of submitted tickets without a configuration."""
+
 
 class GateSection(_Section):
     """The requirements on a change of guidance, measured on the held-out tickets."""
@@ -134,21 +152,19 @@ class StageBConfig(_Section):
     mission: str | None = None
     missions_path: Path | None = None
     photos_root: Path | None = None
-    seed: int = Field(default=17, ge=0, lt=2**31)
+    seed: int = Field(default=DEFAULT_SEED, ge=0, lt=2**31)
     evidence: EvidenceKind = EvidenceKind.SUMMARIES
     model: ModelSection = ModelSection()
     guidance: GuidanceSection = GuidanceSection()
     output: OutputSection = OutputSection()
-    sampler: SamplerSection
+    sampler: SamplerSection = DEFAULT_SAMPLER
     reflection: ReflectionSection = ReflectionSection()
     evaluation: EvaluationSection = EvaluationSection()
     runner: RunnerSection = RunnerSection()
 
     def sampler_of(self) -> Sampler:
         """How tickets are sampled. Raises ``InvalidValue``."""
-        grid = [entry.decoding for entry in self.sampler.grid]
-        waves = plan(grid, self.sampler.samples_per_decode, self.seed)
-        return Sampler(waves=waves, evidence=self.evidence, adaptive=self.sampler.adaptive)
+        return self.sampler.sampler(self.evidence, self.seed)
 
     def plan_of(self) -> LoopPlan:
         """The numbers of the loop."""
@@ -170,6 +186,11 @@ class StageBConfig(_Section):
             change_cap_per_epoch=section.change_cap_per_epoch,
             gate=GateRule(**section.gate.model_dump()),
         )
+
+
+def default_sampler() -> Sampler:
+    """The sampler of a configuration that sets neither sampler, seed nor evidence."""
+    return DEFAULT_SAMPLER.sampler(EvidenceKind.SUMMARIES, DEFAULT_SEED)
 
 
 def load_config(path: Path, output: Path | None = None) -> StageBConfig:

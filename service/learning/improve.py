@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout
 from service.guidance.gate import Compared, GateResult, GateRule, gate, too_few
-from service.guidance.guidance import Guidance, applied
+from service.guidance.guidance import Guidance, apply_operations
 from service.judging.records import Record
 from service.learning.reflect import Reflect
 from service.learning.reflection import ReflectionAnswer, ReflectionCase, operation_record, parse_reflection
@@ -118,7 +118,7 @@ class Improve:
         if len(held_out) < rule.min_tickets:
             return _Trial(after=guidance, reasons=(too_few(len(held_out), rule),))
         try:
-            after = applied(guidance, answer.operations)
+            after = apply_operations(guidance, answer.operations)
         except InvalidValue as error:
             return _Trial(after=guidance, reasons=(_rejection(error),))
         async with aclosing(self._judge_all([one.ticket for one in held_out], after)) as judging:
@@ -140,7 +140,7 @@ _REJECTION_CODES = {
     "rule.text": "rule_text",
     "guidance.rules": "rule_twice",
 }
-"""The message code for each field of an operation that ``applied`` rejects."""
+"""The message code for each field of an operation that ``apply_operations`` rejects."""
 
 
 def _rejection(error: InvalidValue) -> Remark:

@@ -84,7 +84,7 @@ class RunFolder:
         shutil.rmtree(folder / "snapshots", ignore_errors=True)
         for name in ("guidance.json", "history.jsonl"):
             (folder / name).unlink(missing_ok=True)
-        expected = self.guidance_store.in_force(mission).digest
+        expected = self.guidance_store.active_version(mission).digest
         self.guidance_store.approve(mission, guidance, expected=expected, by=ACTOR, note="start")
 
     def write_trajectory(self, mission: Mission, record: Record) -> None:

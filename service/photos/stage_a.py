@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -14,6 +13,7 @@ from service.photos.ask import answered, photo_request, read_photo
 from service.photos.reader import PhotoReader, PhotoSource
 from service.photos.results import PhotoFailure, StageAResult, SummaryResult, Timings
 from service.platform.errors import AnswerMalformed, FetchFailed
+from service.platform.gather import gather_or_cancel
 from service.platform.mission_words import subject
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
@@ -70,13 +70,10 @@ class SummarisePhotos:
                 except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
                     return PhotoFailure(error=error)
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(line(n, source)) for n, source in enumerate(sources, start=1)]
-            except ExceptionGroup as failures:
-                raise failures.exceptions[0] from failures
-        photos = tuple(task.result() for task in tasks)
-        return StageAResult(model=pinned.model, photos=photos, prompt_digest=prompt_digest(stage_a_prompt(mission)))
+            photos = await gather_or_cancel(line(n, source) for n, source in enumerate(sources, start=1))
+        return StageAResult(
+            model=pinned.model, photos=tuple(photos), prompt_digest=prompt_digest(stage_a_prompt(mission))
+        )
 
     async def line(
         self,

@@ -1,4 +1,4 @@
-"""Several awaitables at once."""
+"""Runs coroutines concurrently."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-async def together(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Every result, in order; the first error cancels the rest and is raised as it is."""
+async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """All results, in order. The first error cancels the other coroutines and is raised as it is, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in work]

@@ -1,4 +1,4 @@
-"""Photos by their digest in a directory or an object store: whatever ``fsspec`` speaks (``s3://…`` needs ``s3fs``)."""
+"""Stores photos by their digest, in a directory or in an object store of ``fsspec`` (``s3://…`` needs ``s3fs``)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from vqc.errors import InvalidValue
 _T = TypeVar("_T")
 
 
-class FsspecBlobStore:
-    """The ``BlobStore`` below a path or URL; blobs are at ``<first two of the digest>/<digest>``.
+class BlobStore:
+    """Content-addressed bytes below a path or URL, at ``<first two characters of the digest>/<digest>``.
+
+    Every method raises ``QueueUnavailable`` when the store does not answer.
 
     Raises:
-        InvalidValue: a URL whose file system is not installed or cannot be opened.
+        InvalidValue: the file system of the URL is not installed or cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
@@ -32,30 +34,31 @@ class FsspecBlobStore:
             raise InvalidValue("VQC_BLOBS", url, f"must be a directory or a URL that fsspec opens: {error}") from error
 
     async def put(self, digest: str, data: bytes) -> None:
-        """See ``BlobStore``."""
-        await self._called(lambda: self._put(self._path(digest), data))
+        """Stores ``data`` under its SHA-256 (hex), completely or not at all."""
+        await self._run(lambda: self._put(self._path(digest), data))
 
     async def get(self, digest: str) -> bytes:
-        """See ``BlobStore``."""
+        """The bytes, checked against the digest. Raises ``BlobMissing``."""
         try:
-            data: bytes = await self._called(lambda: self._files.cat_file(self._path(digest)))
+            data: bytes = await self._run(lambda: self._files.cat_file(self._path(digest)))
         except FileNotFoundError as error:
             raise BlobMissing(digest, "is not in the store") from error
         if sha256(data).hexdigest() != digest:
-            raise BlobMissing(digest, "has other bytes in the store than were put")
+            raise BlobMissing(digest, "is damaged in the store: its bytes have another digest")
         return data
 
     async def remove(self, before: datetime) -> int:
-        """See ``BlobStore``."""
-        return await self._called(lambda: self._remove(before))
+        """Deletes the blobs that were last written before a time; returns their number."""
+        return await self._run(lambda: self._remove(before))
 
     async def ping(self) -> None:
-        """Returns when the store can be written to."""
-        await self._called(lambda: self._files.makedirs(self._root, exist_ok=True))
+        """Returns when the store is writable."""
+        await self._run(lambda: self._files.makedirs(self._root, exist_ok=True))
 
     def _put(self, path: str, data: bytes) -> None:
         if not isinstance(self._files, LocalFileSystem):
-            return self._files.pipe_file(path, data)  # an object store writes all or nothing itself
+            return self._files.pipe_file(path, data)  # an object store makes an object visible only when it is complete
+        # A file is visible while it is written, so it is written beside its place and renamed.
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
         beside = f"{path}.{uuid4().hex}"
         self._files.pipe_file(beside, data)
@@ -75,10 +78,10 @@ class FsspecBlobStore:
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}"
 
-    async def _called(self, call: Callable[[], _T]) -> _T:
+    async def _run(self, call: Callable[[], _T]) -> _T:
         try:
             return await asyncio.to_thread(call)
         except FileNotFoundError:
             raise
-        except Exception as error:  # each file system raises errors of its own
+        except Exception as error:  # every file system raises its own errors
             raise QueueUnavailable(f"the photo store: {error}") from error

@@ -1,4 +1,4 @@
-"""Reads a submitted ticket: JSON with base64, URLs or summaries, or multipart files with a JSON part."""
+"""Reads a submitted ticket from JSON (base64, URLs or summaries) or from multipart (files and a JSON part)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from vqc.missions import mission_named
 _FIELDS = {"group", "mission", "photos"}
 
 
-async def submission(request: Request, fetch: FetchPhoto, *, caller: str | None, key: str | None) -> Submission:
-    """The ticket of a request. Raises ``InvalidValue``; photos behind URLs are fetched later."""
+async def read_submission(request: Request, fetch: FetchPhoto, *, caller: str | None, key: str | None) -> Submission:
+    """The ticket of a request. Photos of URLs are fetched later. Raises ``InvalidValue`` or ``UnsupportedBody``."""
     match content_type(request):
         case "application/json":
             body = await json_body(request, TicketIn)
@@ -45,25 +45,25 @@ async def submission(request: Request, fetch: FetchPhoto, *, caller: str | None,
 
 
 def _ticket_part(form: FormData) -> TicketIn:
-    """The JSON part ``group``, or a ``mission`` alone."""
+    """The JSON part ``group``, or the field ``mission`` alone."""
     ticket, mission = form.get("group"), form.get("mission")
     if isinstance(ticket, str) and mission is None:
         return parsed_json(ticket.encode(), TicketIn)
     if isinstance(mission, str) and ticket is None:
         return TicketIn.model_validate({"mission": mission})
-    raise InvalidValue("group", None, "send the part group (JSON text) or the field mission, one of the two")
+    raise InvalidValue("group", None, "send either the part group (JSON text) or the field mission")
 
 
 async def _from_form(form: FormData, described: Sequence[TicketPhotoIn]) -> list[SubmittedPhoto]:
-    """The files in their order, with the summaries that the part ``group`` names by file name."""
+    """The files in their order, with the summaries that the part ``group`` gives by file name."""
     uploads: Sequence[UploadFile] = uploads_of(form, "photos", _FIELDS)
     names = [upload.filename for upload in uploads]
     summaries: dict[str | None, str | None] = {}
     for n, photo in enumerate(described):
         if photo.base64 is not None or photo.url is not None:
-            raise InvalidValue(f"photos.{n}", "base64 or url", "in multipart the photos are files")
+            raise InvalidValue(f"photos.{n}", "base64 or url", "in multipart a photo is a file")
         if photo.name in summaries or names.count(photo.name) != 1:
-            raise InvalidValue(f"photos.{n}.name", photo.name, f"must name one of the files, once: {names}")
+            raise InvalidValue(f"photos.{n}.name", photo.name, f"must be the name of exactly one of the files: {names}")
         summaries[photo.name] = photo.summary
     return [
         SubmittedPhoto(name=upload.filename, source=given(await upload.read()), summary=summaries.get(upload.filename))

@@ -1,4 +1,4 @@
-"""Use cases of a person or system with an accepted ticket: cancel, retry, decide."""
+"""Changes an accepted ticket for a person or a system: cancel, retry, review."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from service.platform.errors import ReviewConflict
 from service.tickets.ports import JobQueue, TicketObserver
-from service.tickets.store import Event, TicketStore
+from service.tickets.store import Change, Event, TicketStore, finished_event
 from service.tickets.ticket import Review, State, Ticket
 from vqc.verdict import Verdict
 
 
 class ManageTickets:
-    """Changes tickets from outside. Each raises ``UnknownTicket``, ``TicketStateConflict`` or ``QueueUnavailable``."""
+    """Every method raises ``UnknownTicket``, ``TicketStateConflict`` or ``QueueUnavailable``."""
 
     def __init__(
         self,
@@ -28,34 +28,34 @@ class ManageTickets:
         self._clock = clock
 
     async def cancel(self, id: str, by: str | None) -> Ticket:
-        """The ticket, cancelled; a worker that has it stops and its generation is aborted. Cancelling twice is the same."""
+        """Cancels a ticket; a worker that runs it stops and aborts its generation. Cancelling twice has no further effect."""
         now = self._clock()
         changed = False
 
-        def cancelled(ticket: Ticket) -> tuple[Ticket, list[Event]]:
+        def change(record: Ticket) -> Change:
             nonlocal changed
-            changed = ticket.state is not State.CANCELLED
+            changed = record.state is not State.CANCELLED
             if not changed:
-                return ticket, []
-            return ticket.cancelled(now), [finished_event(State.CANCELLED, ticket.run, now, by=by)]
+                return record, []
+            return record.cancel(now), [finished_event(State.CANCELLED, record.run, now, by=by)]
 
-        ticket = await self._store.update(id, cancelled)
+        ticket = await self._store.update(id, change)
         if changed:
-            self._observer.finished(ticket.state, None, (now - ticket.accepted_at).total_seconds())
+            self._observer.record_finished(ticket.state, None, (now - ticket.accepted_at).total_seconds())
         if ticket.webhook:
             await self._queue.notify(ticket.job_id)
         return ticket
 
     async def retry(self, id: str, by: str | None) -> Ticket:
-        """A failed or cancelled ticket, queued again."""
+        """Queues a failed or cancelled ticket again."""
         now = self._clock()
 
-        def retried(ticket: Ticket) -> tuple[Ticket, list[Event]]:
-            again = ticket.retried()
-            data = {"state": again.state, "run": again.run, "by": by, "at": now.isoformat()}
-            return again, [Event(name="retried", data=data)]
+        def change(record: Ticket) -> Change:
+            after = record.retry()
+            data = {"state": after.state, "run": after.run, "by": by, "at": now.isoformat()}
+            return after, [Event(name="retried", data=data)]
 
-        ticket = await self._store.update(id, retried)
+        ticket = await self._store.update(id, change)
         await self._queue.judge(ticket.job_id)
         return ticket
 
@@ -69,30 +69,26 @@ class ManageTickets:
         by: str | None,
         revision: int | None = None,
     ) -> Ticket:
-        """The ticket with a person's decision in force; who, when, why and what it replaced stay in the record.
+        """Saves a person's decision. The record keeps who decided, when, why, and the verdict that was replaced.
 
-        ``verdict`` None takes the last decision back. With the ``revision`` that was looked at, a decision that came
-        meanwhile is not overwritten: ``ReviewConflict``.
+        ``verdict`` None withdraws the last decision. With ``revision``, the one that the person saw, a decision that another
+        person has made since is not overwritten: it raises ``ReviewConflict``.
         """
-        now, was = self._clock(), State.NEEDS_REVIEW
+        now, before = self._clock(), State.NEEDS_REVIEW
 
-        def reviewed(ticket: Ticket) -> tuple[Ticket, list[Event]]:
-            nonlocal was
-            if revision is not None and revision != ticket.revision:
-                raise ReviewConflict(ticket.id, revision, ticket.revision)
-            was, replaced = ticket.state, ticket.verdict or (ticket.outcome.verdict if ticket.outcome else None)
+        def change(record: Ticket) -> Change:
+            nonlocal before
+            if revision is not None and revision != record.revision:
+                raise ReviewConflict(record.id, revision, record.revision)
+            before, replaced = record.state, record.verdict or (record.outcome.verdict if record.outcome else None)
             review = Review(verdict=verdict, name=name, note=note, reviewer=by, at=now, replaced=replaced)
-            after = ticket.reviewed(review)
+            after = record.with_review(review)
             data = {"state": after.state, "verdict": verdict, "name": name, "by": by, "at": now.isoformat()}
             return after, [Event(name="reviewed", data=data)]
 
-        after = await self._store.update(id, reviewed)
+        ticket = await self._store.update(id, change)
         if verdict is not None:
-            machine = after.outcome.verdict if after.outcome else None
-            self._observer.reviewed(was, machine, verdict, (now - (after.finished_at or now)).total_seconds())
-        return after
-
-
-def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:
-    """The one event that ends a run; watchers stop after it."""
-    return Event(name="finished", data={"state": state, "run": run, "at": at.isoformat(), **data})
+            machine = ticket.outcome.verdict if ticket.outcome else None
+            seconds = (now - (ticket.finished_at or now)).total_seconds()
+            self._observer.record_review(before, machine, verdict, seconds)
+        return ticket

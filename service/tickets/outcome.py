@@ -1,4 +1,4 @@
-"""A judged ticket as its record keeps it, spelled like the lines of the training-free loop's artifacts."""
+"""The outcome of a judged ticket, in the format of the training-free loop's artifacts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from service.judging.rollouts import Rollout
 from service.tickets.ticket import JsonObject, Outcome, TicketPhoto
 
 PHOTO_WITHOUT_LINE = "photo_without_line"
-"""A review reason beside those of ``decision``: a photo that nobody has described cannot count as good."""
+"""A review reason beside those of ``decision``: a photo without a line cannot count as good."""
 
 
 def outcome_of(judged: JudgedTicket, calibration: Calibration | None, photos: Sequence[TicketPhoto]) -> Outcome:
-    """The outcome with every reason for a person to look."""
+    """The outcome, with every reason for a review."""
     chosen = judged.chosen
     reasons = [reason.value for reason in judged.decision.reasons]
     if any(photo.summary is None for photo in photos):

@@ -1,17 +1,17 @@
-"""The names of everything that tickets have in Redis, all below one prefix."""
+"""The Redis keys of tickets, all below one prefix."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from service.tickets.review import Risk, Shelf
+from service.tickets.review import ReviewFacet, Risk
 from service.tickets.ticket import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketKeys:
-    """The keys below ``prefix``."""
+    """The keys below ``prefix``. Their names are older than the code's: a ticket is a ``group``, a facet a ``shelf``."""
 
     prefix: str
 
@@ -20,38 +20,38 @@ class TicketKeys:
         return f"{self.prefix}:group:{id}"
 
     def events(self, id: str) -> str:
-        """A stream; also the channel that says that it grew."""
+        """The stream of events, and the channel that announces a new one."""
         return f"{self.prefix}:group:{id}:events"
 
     def state(self, state: State) -> str:
-        """The ids of that state, a sorted set; ids sort by time."""
+        """A sorted set: the ids of the tickets in a state. Ids sort by time."""
         return f"{self.prefix}:groups:{state}"
 
     @property
     def active(self) -> str:
-        """The ids of those being worked on, by when they were last heard of."""
+        """A sorted set: the ids of active tickets, by the time of their last heartbeat."""
         return f"{self.prefix}:groups:active"
 
-    def shelf(self, name: str) -> str:
-        """The ids that wait for a person on the shelf of that name (``shelf_name``), a sorted set."""
+    def facet(self, name: str) -> str:
+        """A sorted set: the ids of the tickets that wait for a review in the facet of this ``facet_name``."""
         return f"{self.prefix}:shelf:{name}"
 
     @property
-    def shelves(self) -> str:
-        """The names of the shelves that are not empty."""
+    def facets(self) -> str:
+        """A set: the names of the facets that are not empty."""
         return f"{self.prefix}:shelves"
 
     def idempotency(self, key: str) -> str:
-        """What a client's key stands for: ``digest id``."""
+        """A string: ``digest id``, the ticket that a client's key was used for."""
         return f"{self.prefix}:idempotency:{key}"
 
 
-def shelf_name(shelf: Shelf) -> str:
-    """``[mission, model, risk]`` in JSON; ``shelf_of`` reads it."""
-    return json.dumps([shelf.mission, shelf.model, shelf.risk], ensure_ascii=False)
+def facet_name(facet: ReviewFacet) -> str:
+    """``[mission, model, risk]`` in JSON; the inverse of ``parse_facet``."""
+    return json.dumps([facet.mission, facet.model, facet.risk], ensure_ascii=False)
 
 
-def shelf_of(name: str) -> Shelf:
-    """The shelf of that name."""
+def parse_facet(name: str) -> ReviewFacet:
+    """The facet of a ``facet_name``."""
     mission, model, risk = json.loads(name)
-    return Shelf(mission=mission, model=model, risk=risk and Risk(risk))
+    return ReviewFacet(mission=mission, model=model, risk=risk and Risk(risk))

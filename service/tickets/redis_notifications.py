@@ -1,7 +1,7 @@
-"""Tells whoever follows a ticket that something happened to it, in whichever process: one connection for all followers.
+"""Notifies the followers of a ticket in every process that its event stream has grown, over one connection per process.
 
-A change publishes an empty message under the name of the ticket's stream of events. Nothing depends on its arrival: a
-follower reads the stream, and the bell only says when to look again.
+A change publishes an empty message on the channel with the name of the stream. Correctness does not depend on it: followers
+read the stream, and a notification only tells them to read again before their timeout.
 """
 
 from __future__ import annotations
@@ -17,51 +17,52 @@ from redis.exceptions import RedisError
 
 _log = structlog.get_logger("vqc")
 _LISTEN_S = 1.0
-_AGAIN_S = 0.5
+_RECONNECT_S = 0.5
 
 
 class EventNotifier:
-    """The bells of those that follow streams whose names match ``pattern``."""
+    """Notifies subscribers of streams whose names match ``pattern``."""
 
     def __init__(self, redis: Redis, pattern: str) -> None:
         self._redis = redis
         self._pattern = pattern
-        self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._subscribers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def bell(self, stream: str) -> Iterator[asyncio.Event]:
-        """Rings, inside the block, after each change of the stream; at times without one."""
-        bell = asyncio.Event()
-        self._bells[stream].add(bell)
+    def subscribe(self, stream: str) -> Iterator[asyncio.Event]:
+        """An event that is set, inside the block, after each change of the stream, and sometimes without one."""
+        changed = asyncio.Event()
+        self._subscribers[stream].add(changed)
         try:
-            yield bell
+            yield changed
         finally:
-            self._bells[stream].discard(bell)
-            if not self._bells[stream]:
-                del self._bells[stream]
+            self._subscribers[stream].discard(changed)
+            if not self._subscribers[stream]:
+                del self._subscribers[stream]
 
     async def listen(self) -> None:
-        """Rings until it is cancelled; while the server is away, followers hear nothing."""
+        """Notifies until it is cancelled; subscribers get nothing while Redis is unreachable."""
         while True:
             try:
-                await self._subscribed()
+                await self._relay_messages()
             except (RedisError, OSError) as error:
-                _log.warning("no news of tickets", error=str(error) or type(error).__name__)
-            await asyncio.sleep(_AGAIN_S)
+                _log.warning("notifications_unreachable", error=str(error) or type(error).__name__)
+            await asyncio.sleep(_RECONNECT_S)
 
-    async def _subscribed(self) -> None:
-        async with self._redis.pubsub() as heard:
-            await heard.psubscribe(self._pattern)
+    async def _relay_messages(self) -> None:
+        async with self._redis.pubsub() as channel:
+            await channel.psubscribe(self._pattern)
             while True:
-                message = await heard.get_message(timeout=_LISTEN_S)
+                message = await channel.get_message(timeout=_LISTEN_S)
                 if message is None:
                     continue
                 if message["type"] == "pmessage":
-                    self._ring(message["channel"])
-                else:  # subscribed, perhaps again: what happened before it was not heard
-                    for stream in [*self._bells]:
-                        self._ring(stream)
+                    self._notify(message["channel"])
+                else:
+                    # Subscribed, perhaps after a lost connection: messages from before are lost, so everyone reads again.
+                    for stream in [*self._subscribers]:
+                        self._notify(stream)
 
-    def _ring(self, stream: str) -> None:
-        for bell in self._bells.get(stream, ()):
-            bell.set()
+    def _notify(self, stream: str) -> None:
+        for changed in self._subscribers.get(stream, ()):
+            changed.set()

@@ -1,6 +1,6 @@
-"""The tickets that wait for a person, sorted onto shelves by what people ask for, so that no question looks at all of them.
+"""The review queue: the tickets that wait for a person, indexed by facet so that a query reads only what it returns.
 
-A waiting ticket stands on eight shelves: each of mission, model and risk is its own or any. On a shelf the oldest comes first.
+A waiting ticket belongs to eight facets: each of mission, model and risk is its own value or any. A facet is ordered by age.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-from service.tickets.ticket import Outcome, Pinned, State, Ticket
+from service.tickets.ticket import JudgedWith, Outcome, State, Ticket
 from vqc.verdict import Verdict
 
 
 class Risk(StrEnum):
-    """What a person could miss by looking in haste; the riskiest first."""
+    """How unsafe the machine's verdict is, from high to low."""
 
     HIGH = "high"
-    """The evidence itself cannot be relied on: unclear lines, a photo without one, no verdict at all."""
+    """The evidence is unreliable: unclear lines, a photo without a line, or no verdict."""
     MEDIUM = "medium"
-    """The evidence is good, but a 通过 is divided or scored too low: a failed ticket may be among them."""
+    """The evidence is good, but the 通过 is divided or its score too low: the ticket may have to fail."""
     LOW = "low"
-    """A divided 不通过: whatever is decided in haste, nothing was to be released."""
+    """A divided 不通过: nothing is released, whatever a person decides in haste."""
 
 
 _UNRELIABLE = frozenset({"no_verdict", "summaries_unclear", "photo_without_line"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """Tickets that agree in what is named; None is any."""
+class ReviewFacet:
+    """Waiting tickets of one mission, model and risk; None is any."""
 
     mission: str | None = None
     model: str | None = None
@@ -37,16 +37,16 @@ class Shelf:
 
 
 def risk_of(outcome: Outcome) -> Risk:
-    """How risky a hasty decision would be."""
+    """The risk of a judged ticket."""
     if outcome.verdict is None or _UNRELIABLE & set(outcome.review_reasons):
         return Risk.HIGH
     return Risk.MEDIUM if outcome.verdict is Verdict.PASS else Risk.LOW
 
 
-def model_of(pinned: Pinned | None) -> str:
-    """The model as people tell it apart: alias and the start of its digest.
+def model_of(pinned: JudgedWith | None) -> str:
+    """The model in a form that people can read: alias and the start of the digest.
 
-    >>> model_of(Pinned(model_alias="champion", model_digest="sha256:" + "ab" * 32, guidance="g", sampler="s"))
+    >>> model_of(JudgedWith(model_alias="champion", model_digest="sha256:" + "ab" * 32, guidance="g", sampler="s"))
     'champion@abababababab'
     """
     if pinned is None:
@@ -54,10 +54,10 @@ def model_of(pinned: Pinned | None) -> str:
     return f"{pinned.model_alias}@{pinned.model_digest.removeprefix('sha256:')[:12]}"
 
 
-def shelves_of(ticket: Ticket) -> frozenset[Shelf]:
-    """Where the ticket stands: on none unless it waits for a person."""
+def facets_of(ticket: Ticket) -> frozenset[ReviewFacet]:
+    """The facets of a ticket; none unless it waits for a review."""
     if ticket.state is not State.NEEDS_REVIEW or ticket.outcome is None:
         return frozenset()
     own = (ticket.mission, model_of(ticket.pinned), risk_of(ticket.outcome))
     sides = product(*((value, None) for value in own))
-    return frozenset(Shelf(mission=mission, model=model, risk=risk) for mission, model, risk in sides)  # type: ignore[arg-type]
+    return frozenset(ReviewFacet(mission=mission, model=model, risk=risk) for mission, model, risk in sides)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Use case: a person looks at what waits, by mission, model, risk and age; and the next ticket after one."""
+"""Reads the review queue by mission, model, risk and age, and finds the ticket after one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from service.tickets.review import Risk, Shelf, risk_of
+from service.tickets.review import ReviewFacet, Risk, risk_of
 from service.tickets.store import TicketStore
 from service.tickets.ticket import Ticket, id_at
 
@@ -15,17 +15,17 @@ Order = Literal["risk", "age"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which tickets: those of a shelf that were accepted at least ``older`` ago, the riskiest or the oldest first."""
+class ReviewQuery:
+    """Selects the tickets of a facet that were accepted at least ``older`` ago, highest risk or oldest first."""
 
-    shelf: Shelf = field(default_factory=Shelf)
+    facet: ReviewFacet = field(default_factory=ReviewFacet)
     older: timedelta | None = None
     order: Order = "risk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePage:
-    """Some waiting tickets; ``after`` continues behind them, None at the end. ``total`` counts all that are wanted."""
+class ReviewPage:
+    """Some waiting tickets. ``after`` continues behind them, None on the last page. ``total`` counts all that match."""
 
     tickets: tuple[Ticket, ...]
     after: str | None
@@ -33,39 +33,40 @@ class QueuePage:
 
 
 class ReviewQueue:
-    """Reads the queue. Costs one range of an index per shelf and the records of one page, whatever waits in all."""
+    """Reads the queue. A page costs one index range per facet and its own records, however many tickets wait."""
 
     def __init__(self, store: TicketStore, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = store
         self._clock = clock
 
-    async def page(self, wanted: Wanted, *, after: str | None, limit: int) -> QueuePage:
-        """The tickets behind ``after``, which is ``QueuePage.after`` of the page before or ``place(ticket)``."""
-        until = id_at(self._clock() - wanted.older) if wanted.older is not None else None
+    async def page(self, query: ReviewQuery, *, after: str | None, limit: int) -> ReviewPage:
+        """The tickets behind ``after``, which is ``after`` of the page before or the ``place`` of a ticket."""
+        until = id_at(self._clock() - query.older) if query.older is not None else None
         found: list[Ticket] = []
-        for shelf, start in _behind(wanted, after):
-            found += await self._store.waiting(shelf, after=start, until=until, limit=limit + 1 - len(found))
+        for facet, start in _remaining_facets(query, after):
+            # One ticket more than the page holds tells whether there is a next page.
+            found += await self._store.waiting(facet, after=start, until=until, limit=limit + 1 - len(found))
             if len(found) > limit:
                 break
-        total = await self._store.waiting_count(wanted.shelf, until=until)
+        total = await self._store.waiting_count(query.facet, until=until)
         more = len(found) > limit
-        return QueuePage(tickets=tuple(found[:limit]), after=place(found[limit - 1]) if more else None, total=total)
+        return ReviewPage(tickets=tuple(found[:limit]), after=place(found[limit - 1]) if more else None, total=total)
 
 
 def place(ticket: Ticket) -> str:
-    """Where a ticket stands in the queue, or stood before it was decided: what comes behind it is found by this."""
+    """The place of a ticket in the queue; also of a ticket that has left it, to find the one behind."""
     return f"{risk_of(ticket.outcome)}.{ticket.id}" if ticket.outcome else ticket.id
 
 
-def _behind(wanted: Wanted, after: str | None) -> list[tuple[Shelf, str | None]]:
-    """The shelves still to be read, and where each begins."""
+def _remaining_facets(query: ReviewQuery, after: str | None) -> list[tuple[ReviewFacet, str | None]]:
+    """The facets that are still to be read, and the id behind which each starts."""
     risk, _, start = (after or "").rpartition(".")
-    shelf = wanted.shelf
-    if wanted.order == "age" or shelf.risk is not None:  # one index has them all in this order
-        return [(shelf, start or None)]
+    facet = query.facet
+    if query.order == "age" or facet.risk is not None:  # one index has all of them in this order
+        return [(facet, start or None)]
     risks = list(Risk)
-    begun = risks.index(Risk(risk)) if risk in set(Risk) else 0
+    current = risks.index(Risk(risk)) if risk in set(Risk) else 0
     return [
-        (Shelf(mission=shelf.mission, model=shelf.model, risk=one), start or None if n == 0 else None)
-        for n, one in enumerate(risks[begun:])
+        (ReviewFacet(mission=facet.mission, model=facet.model, risk=one), start or None if n == 0 else None)
+        for n, one in enumerate(risks[current:])
     ]

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request
 from starlette.responses import Response
 
 from service.photos.services import photo_services
-from service.tickets.bodies import submission
-from service.tickets.events import event_pages, nothing_left
+from service.tickets.bodies import read_submission
+from service.tickets.events import event_pages, is_complete
 from service.tickets.schemas import (
     PRINTABLE,
     ReviewIn,
@@ -54,7 +54,7 @@ async def submit(request: Request, idempotency_key: Key = None) -> Response:
     202: it is kept and queued, and will reach a final record. ``Location`` is where to look; ``…/events`` tells as it goes.
     """
     require(request, Scope.STAGE_B)
-    ticket = await submission(
+    ticket = await read_submission(
         request, photo_services(request).fetch, caller=caller_of(request).key_id, key=idempotency_key
     )
     return _answer(await while_connected(request, ticket_services(request).submit(ticket)), 202)
@@ -90,7 +90,7 @@ async def events(request: Request, group_id: TicketId, last_event_id: LastEventI
     """
     require(request, Scope.STAGE_B)
     store, intake = ticket_services(request).store, web_services(request).admission
-    if await nothing_left(store, group_id, last_event_id):
+    if await is_complete(store, group_id, last_event_id):
         return Response(status_code=204)
     return event_stream(request, event_pages(store, intake, group_id, last_event_id), {})
 

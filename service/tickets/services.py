@@ -1,4 +1,4 @@
-"""What the ticket routes work with."""
+"""The services that the ticket routes use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 from starlette.requests import Request
 
 from service.platform.errors import QueueUnavailable
-from service.tickets.blobs import BlobStore
+from service.tickets.blob_store import BlobStore
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import JobQueue
@@ -36,9 +36,9 @@ class TicketServices:
         """Sets the queue's gauges; clears them while the queue is unreachable."""
         try:
             async with asyncio.timeout(_QUEUE_TIMEOUT_S):
-                self.metrics.queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
+                self.metrics.set_queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
         except (QueueUnavailable, TimeoutError):
-            self.metrics.queue_away()
+            self.metrics.clear_queue()
 
     async def find_problems(self) -> list[str]:
         """Why tickets could not be accepted now; empty when they could."""

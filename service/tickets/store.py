@@ -1,4 +1,4 @@
-"""The port to where ticket records and their events live. Two adapters: Redis, and memory for tests."""
+"""The port of the store of ticket records and their events. It has two adapters: Redis and, for tests, memory."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from service.tickets.review import Shelf
+from service.tickets.review import ReviewFacet
 from service.tickets.ticket import JsonObject, State, Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a ticket, as its watchers hear it."""
+    """Something that happened to a ticket, for those who follow it."""
 
     name: str
     data: JsonObject = field(default_factory=dict)
 
 
+def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:
+    """The event that ends a run; followers stop after it."""
+    return Event(name="finished", data={"state": state, "run": run, "at": at.isoformat(), **data})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event with its id; ids grow, and reading goes on after any of them."""
+    """An event with its id. Ids grow, and a reader can resume after any of them."""
 
     id: str
     name: str
@@ -30,31 +35,32 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """A caller's key and the digest of the ticket that it stands for."""
+    """A caller's key and the digest of the ticket that it was used for."""
 
     key: str
     digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Some tickets, oldest first; ``after`` continues behind them, None at the end."""
+class TicketPage:
+    """Some tickets, oldest first. ``after`` continues behind them; None on the last page."""
 
     tickets: tuple[Ticket, ...]
     after: str | None
 
 
 Change = tuple[Ticket, Sequence[Event]]
+"""The next record of a ticket and the events that go with it."""
 
 
 class TicketStore(Protocol):
-    """Keeps ticket records; every change is a compare-and-set of the whole record together with its events.
+    """Stores ticket records. Every change is a compare-and-set of the whole record together with its events.
 
     Every call raises ``QueueUnavailable`` when the store does not answer.
     """
 
     async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
-        """Keeps a new ticket, or gives the one that the key was first used for. Raises ``IdempotencyConflict``."""
+        """Stores a new ticket, or returns the one that the key was used for first. Raises ``IdempotencyConflict``."""
         ...
 
     async def get(self, id: str) -> Ticket:
@@ -62,54 +68,56 @@ class TicketStore(Protocol):
         ...
 
     async def update(self, id: str, change: Callable[[Ticket], Change], *, operation: str | None = None) -> Ticket:
-        """Applies ``change`` to the record as it is, again if somebody was faster; what it raises goes through.
+        """Applies ``change`` to the current record, again if another write came first; its exceptions pass through.
 
-        Asked again under the name ``operation``, because an answer was lost, what was done last is not done twice.
+        A caller that got no answer repeats the call with the same ``operation``: a change that was made is not made twice.
         """
         ...
 
-    async def beat(self, id: str, fence: int) -> bool:
-        """Whether the claim is still in force; if so the ticket counts as alive from now."""
+    async def heartbeat(self, id: str, fence: int) -> bool:
+        """Renews the lease of a claim; False if the claim with this fence is no longer active."""
         ...
 
-    async def silence_s(self, id: str) -> float | None:
-        """Seconds since the ticket was last heard of, by the store's own clock; None when it is not active."""
+    async def heartbeat_age_s(self, id: str) -> float | None:
+        """Seconds since the last heartbeat or change, by the store's clock; None when the ticket is not active."""
         ...
 
-    async def quiet(self, for_s: float) -> Sequence[Ticket]:
-        """The active tickets of which nothing was heard for so many seconds; each is then heard of now."""
+    async def fetch_quiet(self, quiet_s: float) -> Sequence[Ticket]:
+        """Active tickets without a heartbeat for ``quiet_s``. Returning one renews its heartbeat."""
         ...
 
-    async def page(self, state: State, *, after: str | None, limit: int) -> Page:
+    async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
         """The tickets in a state, in the order of their acceptance."""
         ...
 
-    async def waiting(self, shelf: Shelf, *, after: str | None, until: str | None, limit: int) -> Sequence[Ticket]:
-        """The tickets that wait for a person on a shelf, oldest first: behind the id ``after``, before the id ``until``."""
+    async def waiting(
+        self, facet: ReviewFacet, *, after: str | None, until: str | None, limit: int
+    ) -> Sequence[Ticket]:
+        """The tickets of a facet that wait for a review, oldest first: behind the id ``after``, before the id ``until``."""
         ...
 
-    async def waiting_count(self, shelf: Shelf, *, until: str | None) -> int:
-        """How many they are."""
+    async def waiting_count(self, facet: ReviewFacet, *, until: str | None) -> int:
+        """The number of tickets of a facet that wait for a review, with ids before ``until``."""
         ...
 
-    async def shelves(self) -> Mapping[Shelf, int]:
-        """Every shelf with something on it, and how much. As many as missions, models and risks have combinations."""
+    async def facet_counts(self) -> Mapping[ReviewFacet, int]:
+        """The number of waiting tickets of every facet that has any: one entry per mission, model and risk in the queue."""
         ...
 
     async def counts(self) -> Mapping[State, int]:
-        """How many tickets are in each state."""
+        """The number of tickets in each state."""
         ...
 
     async def oldest(self) -> Mapping[State, datetime]:
-        """When the oldest ticket of each state was accepted, of the states that have any."""
+        """The time when the oldest ticket of each state was accepted; states without tickets are left out."""
         ...
 
     async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
-        """The events behind ``after``, a hundred at most; where there are none, those of the next ``wait_s``."""
+        """At most 100 events behind ``after``. If there are none, it waits up to ``wait_s`` for the next ones."""
         ...
 
     async def remove(self, before: datetime) -> int:
-        """Forgets the finished tickets accepted before a moment; how many."""
+        """Deletes finished tickets that were accepted before a time; returns their number."""
         ...
 
     async def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""Use case: a ticket is accepted. What is answered for is on disk and queued before the answer."""
+"""Accepts a ticket: photos and record are stored, and the job is queued, before the caller gets an answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from service.models.observe import Observer
 from service.photos.ask import read_photo
 from service.photos.reader import PhotoReader, PhotoSource
 from service.platform.errors import QueueFull
-from service.platform.gather import together
-from service.tickets.blobs import BlobStore
-from service.tickets.ports import JobQueue, Notifier, TicketObserver
+from service.platform.gather import gather_or_cancel
+from service.tickets.blob_store import BlobStore
+from service.tickets.ports import JobQueue, TicketObserver
 from service.tickets.store import Event, Idempotency, TicketStore
 from service.tickets.ticket import MAX_SHOWN_PHOTOS, MAX_TICKET_PHOTOS, State, Ticket, TicketPhoto, id_at
+from service.tickets.webhook import SignedWebhook
 from vqc import summary
 from vqc.contract import digest
 from vqc.errors import InvalidValue, PhotoRejected
@@ -25,7 +26,7 @@ from vqc.missions import Mission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedPhoto:
-    """One photo of a ticket as it came: the photo itself, its Stage-A line, or both."""
+    """One photo of a submitted ticket: its picture, its Stage-A line, or both."""
 
     name: str | None = None
     source: PhotoSource | None = None
@@ -34,7 +35,7 @@ class SubmittedPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A ticket as it came. ``caller`` is the id of the API key; an Idempotency-Key is the caller's own."""
+    """A submitted ticket. ``caller`` is the id of the API key; an idempotency key is valid for that caller only."""
 
     mission: Mission
     photos: Sequence[SubmittedPhoto]
@@ -55,7 +56,7 @@ class SubmitTicket:
         queue: JobQueue,
         blobs: BlobStore,
         reader: PhotoReader,
-        notifier: Notifier,
+        webhook: SignedWebhook,
         photo_observer: Observer,
         observer: TicketObserver,
         evidence: EvidenceKind,
@@ -66,10 +67,10 @@ class SubmitTicket:
         self._queue = queue
         self._blobs = blobs
         self._reader = reader
-        self._notifier = notifier
+        self._webhook = webhook
         self._photo_observer = photo_observer
         self._observer = observer
-        self._evidence: EvidenceKind = evidence
+        self._evidence = evidence
         self._max_queued = max_queued
         self._clock = clock
 
@@ -77,16 +78,18 @@ class SubmitTicket:
         """The accepted ticket, or the one that the same key was used for before.
 
         Raises:
-            InvalidValue: a value that cannot be judged: photos, lines, webhook, evidence.
-            FetchFailed: a photo's URL brought nothing.
+            InvalidValue: photos, lines, webhook or evidence are not valid.
+            FetchFailed: a photo could not be fetched from its URL.
             IdempotencyConflict: the key was used for another ticket.
-            QueueFull: as many tickets wait as may.
-            QueueUnavailable: nothing could be kept.
+            QueueFull: the queue has reached its limit.
+            QueueUnavailable: the ticket could not be stored.
         """
-        evidence = self._checked(submission)
+        evidence = self._choose_evidence(submission)
         if (await self._store.counts())[State.QUEUED] >= self._max_queued:
             raise QueueFull(self._max_queued)
-        photos = tuple(await together(self._kept(n, photo) for n, photo in enumerate(submission.photos, start=1)))
+        photos = tuple(
+            await gather_or_cancel(self._store_photo(n, photo) for n, photo in enumerate(submission.photos, start=1))
+        )
         now = self._clock()
         ticket = Ticket(
             id=id_at(now, secrets.token_hex(10)),
@@ -99,35 +102,36 @@ class SubmitTicket:
             submitted_by=submission.caller,
         )
         event = Event(name="accepted", data={"state": State.QUEUED, "photos": len(photos), "at": now.isoformat()})
-        kept = await self._store.create(ticket, event, _idempotency(submission, ticket))
-        if kept.id == ticket.id:
-            self._observer.accepted()
-        if not kept.finished:
-            await self._queue.judge(kept.job_id)
-        return kept
+        accepted = await self._store.create(ticket, event, _idempotency(submission, ticket))
+        if accepted.id == ticket.id:
+            self._observer.record_accepted()
+        # Also for a ticket of an earlier call: that call may have saved the record and then failed to queue the job.
+        if not accepted.is_finished:
+            await self._queue.judge(accepted.job_id)
+        return accepted
 
-    def _checked(self, submission: Submission) -> EvidenceKind:
-        """The evidence that the ticket will be judged on."""
+    def _choose_evidence(self, submission: Submission) -> EvidenceKind:
+        """The evidence that the ticket is judged on. Raises ``InvalidValue`` for a ticket that cannot be judged."""
         photos = submission.photos
         if not 1 <= len(photos) <= MAX_TICKET_PHOTOS:
-            raise InvalidValue("photos", len(photos), f"a ticket holds 1 to {MAX_TICKET_PHOTOS} photos")
+            raise InvalidValue("photos", len(photos), f"a ticket has 1 to {MAX_TICKET_PHOTOS} photos")
         for n, photo in enumerate(photos):
             if photo.source is None and photo.summary is None:
                 raise InvalidValue(f"photos.{n}", None, "must be a photo, a summary, or both")
             if photo.summary is not None and summary.parse(photo.summary).summary is None:
                 raise InvalidValue(f"photos.{n}.summary", photo.summary, "must be a Stage-A line")
         if submission.webhook is not None:
-            self._notifier.check(submission.webhook)
+            self._webhook.check(submission.webhook)
         pictured = all(photo.source is not None for photo in photos)
         showable = pictured and len(photos) <= MAX_SHOWN_PHOTOS
         if submission.evidence is None:
             return self._evidence if showable else EvidenceKind.SUMMARIES
         if submission.evidence.shows_images and not showable:
-            valid = f"needs every photo itself, not only its summary, and {MAX_SHOWN_PHOTOS} at most"
+            valid = f"needs the picture of every photo, and at most {MAX_SHOWN_PHOTOS} photos"
             raise InvalidValue("evidence", submission.evidence.value, valid)
         return submission.evidence
 
-    async def _kept(self, n: int, submitted: SubmittedPhoto) -> TicketPhoto:
+    async def _store_photo(self, n: int, submitted: SubmittedPhoto) -> TicketPhoto:
         photo = TicketPhoto(
             image_id=f"image_{n}",
             name=submitted.name,

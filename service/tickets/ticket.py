@@ -1,8 +1,8 @@
-"""A submitted ticket (a ticket of photos) on its way to a verdict: its record, its states and what may follow what.
+"""A submitted ticket: its record, its states and the transitions between them.
 
-Every method is pure: it checks the state machine and returns the next record. Who stores it does so by compare-and-set,
-so that the machine holds between processes too. A worker's writes carry the ``fence`` that its claim gave it; a later
-claim has a higher one, and whoever is behind learns it by ``Superseded``.
+Every method is pure: it checks the state machine and returns the next record. Stores save it by compare-and-set, so that
+the machine also holds between processes. A worker's writes carry the ``fence`` of its claim; a later claim has a higher
+fence, and a write with an older one raises ``Superseded``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from vqc.verdict import Verdict
 
 JsonObject = Mapping[str, object]
 MAX_TICKET_PHOTOS = 32
-"""Most photos of one ticket."""
+"""The most photos of one ticket."""
 MAX_SHOWN_PHOTOS = 16
-"""Most photos that the model is shown at once, where images are evidence."""
+"""The most photos of a ticket whose evidence includes images."""
 
 
 class State(StrEnum):
-    """Where a ticket is."""
+    """The state of a ticket."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -46,18 +46,18 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CANCELLED: frozenset({State.QUEUED}),
     State.FAILED: frozenset({State.QUEUED}),
 }
-"""What may follow what. Running to running: another worker takes over from one that died. Reviewed to needs_review or decided:
-the decision was taken back, and the ticket is what judging made of it."""
+"""The states that may follow each state. Running to running: another worker takes over from one that died. Reviewed to
+needs_review or decided: the decision was withdrawn, and the ticket returns to the state that judging gave it."""
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
-"""States in which a worker still has something to do; every other state ends the run with one final record."""
+"""The states with work left for a worker. Every other state ends the run with one final record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPhoto:
     """One photo of a ticket: its canonical bytes in the blob store (``digest``), its Stage-A line, or both.
 
-    ``given`` says that the line came with the ticket. ``problem`` says why there is no line.
+    ``given`` marks a line that was submitted with the ticket. ``problem`` is the reason why there is no line.
     """
 
     image_id: str
@@ -70,8 +70,8 @@ class TicketPhoto:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """What a ticket is judged with from its first claim to its end: checkpoint, guidance version, sampling plan."""
+class JudgedWith:
+    """The versions that a ticket is judged with, from its first claim to its end: checkpoint, guidance, sampler."""
 
     model_alias: str
     model_digest: str
@@ -81,9 +81,9 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What judging came to. ``review_reasons`` is empty exactly when the verdict stands without a person.
+    """The result of judging. ``review_reasons`` is empty exactly when the verdict is released without a review.
 
-    ``trajectories`` and the scores in ``selection`` are spelled like the training-free loop's artifacts.
+    ``trajectories`` and the scores in ``selection`` have the format of the training-free loop's artifacts.
     """
 
     verdict: Verdict | None
@@ -98,7 +98,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt, or the whole run, came to nothing. ``kind`` is the error's name."""
+    """The error that ended an attempt or the run. ``kind`` is its class name."""
 
     kind: str
     detail: str
@@ -106,9 +106,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A person's decision. ``reviewer`` is the id of the API key that it came with, ``name`` what the caller wrote.
+    """A person's decision. ``reviewer`` is the id of the API key, ``name`` the name that the caller gave.
 
-    ``verdict`` None: the decision before was taken back.
+    ``verdict`` None withdraws the decision before.
     """
 
     verdict: Verdict | None
@@ -121,7 +121,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """The record of one ticket. ``attempts`` counts the claims of this ``run``, given-back ones taken off again."""
+    """The record of one ticket. ``ticket_id`` is the caller's own name for it, ``id`` the service's.
+
+    ``attempts`` counts the claims of this ``run``, without those that were released.
+    """
 
     id: str
     mission: str
@@ -135,7 +138,7 @@ class Ticket:
     run: int = 1
     fence: int = 0
     attempts: int = 0
-    pinned: Pinned | None = None
+    pinned: JudgedWith | None = None
     rollouts: tuple[JsonObject, ...] = ()
     outcome: Outcome | None = None
     failure: Failure | None = None
@@ -144,89 +147,91 @@ class Ticket:
 
     @property
     def job_id(self) -> str:
-        """The name of this run's job on the queue."""
+        """The id of this run's job on the queue."""
         return f"{self.id}.{self.run}"
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether this run has its final record."""
         return self.state not in ACTIVE
 
     @property
     def revision(self) -> int:
-        """How many decisions there were: who decides names the one that they looked at, so that nobody overwrites another."""
+        """The number of decisions. A review may name the one it has seen, so that it overwrites no later one."""
         return len(self.reviews)
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict in force: the last person's, else the machine's if it stands, else none yet."""
+        """The current verdict: the last reviewer's, or the machine's if it was released, or None."""
         if self.reviews and self.state is State.REVIEWED:
             return self.reviews[-1].verdict
         return self.outcome.verdict if self.outcome and self.state is State.DECIDED else None
 
-    def claimed(self) -> Ticket:
-        """A worker begins or takes over: a new fence, one attempt more."""
+    def claim(self) -> Ticket:
+        """A worker starts or takes over: a new fence, and one more attempt."""
         return self._to(State.RUNNING, fence=self.fence + 1, attempts=self.attempts + 1)
 
-    def pinned_to(self, fence: int, pinned: Pinned) -> Ticket:
-        """Judged with ``pinned`` from now on. What another pin had brought is dropped, lines that came along are kept."""
-        self._check(fence)
+    def require_claim(self, fence: int) -> Ticket:
+        """The record, unchanged. Raises ``Superseded`` unless the claim with this fence is active."""
+        if self.state is not State.RUNNING or self.fence != fence:
+            raise Superseded(self.id, fence)
+        return self
+
+    def pin(self, fence: int, pinned: JudgedWith) -> Ticket:
+        """Pins the versions to judge with. Other versions drop the saved lines and rollouts, but not the submitted lines."""
+        self.require_claim(fence)
         if self.pinned is None or self.pinned == pinned:
             return replace(self, pinned=pinned)
         photos = tuple(photo if photo.given else replace(photo, summary=None, problem=None) for photo in self.photos)
         return replace(self, pinned=pinned, photos=photos, rollouts=())
 
-    def summarised(self, fence: int, photos: tuple[TicketPhoto, ...]) -> Ticket:
-        """Every photo has its line, or the reason why not."""
-        self._check(fence)
+    def with_lines(self, fence: int, photos: tuple[TicketPhoto, ...]) -> Ticket:
+        """Saves the photos with their lines, or with the reason why there is none."""
+        self.require_claim(fence)
         return replace(self, photos=photos)
 
-    def sampled(self, fence: int, rollouts: tuple[JsonObject, ...]) -> Ticket:
-        """One more wave is saved; ``rollouts`` are the records of all of the run so far."""
-        self._check(fence)
+    def with_rollouts(self, fence: int, rollouts: tuple[JsonObject, ...]) -> Ticket:
+        """Saves the records of all rollouts of the run so far."""
+        self.require_claim(fence)
         return replace(self, rollouts=rollouts)
 
-    def judged(self, fence: int, outcome: Outcome, at: datetime) -> Ticket:
-        """The final record: a verdict that stands, or one for a person to look at."""
-        self._check(fence)
+    def with_outcome(self, fence: int, outcome: Outcome, at: datetime) -> Ticket:
+        """The final record of a judged ticket: released, or waiting for a review."""
+        self.require_claim(fence)
         state = State.NEEDS_REVIEW if outcome.review_reasons else State.DECIDED
         return self._to(state, outcome=outcome, failure=None, finished_at=at)
 
-    def attempt_failed(self, fence: int, failure: Failure) -> Ticket:
+    def requeue(self, fence: int, failure: Failure) -> Ticket:
         """Back to the queue after a failed attempt, which counts."""
-        self._check(fence)
+        self.require_claim(fence)
         return self._to(State.QUEUED, failure=failure)
 
-    def given_back(self, fence: int) -> Ticket:
-        """Back to the queue because the worker leaves: the attempt does not count."""
-        self._check(fence)
+    def release(self, fence: int) -> Ticket:
+        """Back to the queue because the worker stops; the attempt does not count."""
+        self.require_claim(fence)
         return self._to(State.QUEUED, attempts=self.attempts - 1)
 
-    def failed(self, fence: int, failure: Failure, at: datetime) -> Ticket:
-        """The final record of a run that came to nothing: a dead letter."""
-        self._check(fence)
+    def fail(self, fence: int, failure: Failure, at: datetime) -> Ticket:
+        """The final record of a failed run: a dead letter."""
+        self.require_claim(fence)
         return self._to(State.FAILED, failure=failure, finished_at=at)
 
-    def cancelled(self, at: datetime) -> Ticket:
-        """The final record of a run that the caller ended; whoever works on it is superseded."""
+    def cancel(self, at: datetime) -> Ticket:
+        """The final record of a run that the caller cancelled. The new fence supersedes a worker that is running it."""
         return self._to(State.CANCELLED, fence=self.fence + 1, finished_at=at)
 
-    def retried(self) -> Ticket:
-        """A new run after a failed or cancelled one; lines and rollouts that were saved are used again."""
+    def retry(self) -> Ticket:
+        """A new run after a failed or cancelled one. It continues from the saved lines and rollouts."""
         return self._to(State.QUEUED, run=self.run + 1, attempts=0, failure=None, outcome=None, finished_at=None)
 
-    def reviewed(self, review: Review) -> Ticket:
-        """A person's decision is in force, or none any more. Earlier ones stay in the record."""
+    def with_review(self, review: Review) -> Ticket:
+        """Adds a person's decision, or its withdrawal. Earlier decisions stay in the record."""
         if review.verdict is not None:
             return self._to(State.REVIEWED, reviews=(*self.reviews, review))
         if self.state is not State.REVIEWED or self.outcome is None:
             raise TicketStateConflict(self.id, self.state.value, "not reviewed", [State.REVIEWED.value])
         before = State.NEEDS_REVIEW if self.outcome.review_reasons else State.DECIDED
         return self._to(before, reviews=(*self.reviews, review))
-
-    def _check(self, fence: int) -> None:
-        if self.state is not State.RUNNING or self.fence != fence:
-            raise Superseded(self.id, fence)
 
     def _to(self, state: State, **changes: object) -> Ticket:
         if state not in TRANSITIONS[self.state]:
@@ -235,7 +240,7 @@ class Ticket:
 
 
 def id_at(moment: datetime, suffix: str = "") -> str:
-    """An id that sorts by its moment (to the microsecond); ``suffix`` makes it one of a kind.
+    """An id that sorts by its time (to the microsecond). A random ``suffix`` makes it unique.
 
     >>> from datetime import UTC
     >>> id_at(datetime(2026, 11, 22, tzinfo=UTC), "af")
@@ -245,7 +250,7 @@ def id_at(moment: datetime, suffix: str = "") -> str:
 
 
 def moment_of(id: str) -> datetime:
-    """The moment that ``id_at`` made an id of.
+    """The time encoded in an id; the inverse of ``id_at``.
 
     >>> from datetime import UTC
     >>> moment_of("0660d2288d2000af") == datetime(2026, 11, 22, tzinfo=UTC)

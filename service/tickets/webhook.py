@@ -1,4 +1,4 @@
-"""Tells a caller's system of a finished group: a signed POST to an allow-listed host.
+"""Sends the completion webhook: a signed POST to an allowed host.
 
 ``X-Vqc-Signature: t=<unix seconds>,v1=<hex>`` where hex is HMAC-SHA256 over ``<t>.<body>`` with the shared secret.
 """
@@ -18,11 +18,11 @@ from service.platform.outbound_hosts import AllowedHosts, Resolve, Target, resol
 from service.tickets.ticket import Ticket
 from vqc.addresses import is_public
 
-_OFF = "webhooks are off; the operator allows hosts (VQC_WEBHOOK_HOSTS) and shares a secret (VQC_WEBHOOK_SECRET)"
+_OFF = "webhooks are off; the operator allows hosts (VQC_WEBHOOK_HOSTS) and sets a secret (VQC_WEBHOOK_SECRET)"
 
 
 def signature(secret: bytes, body: bytes, at_s: int) -> str:
-    """The header's value for a body sent at ``at_s`` (seconds since 1970).
+    """The header's value for a body that is sent at ``at_s`` (seconds since 1970).
 
     >>> signature(b"secret", b"{}", 1700000000)
     't=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163'
@@ -31,7 +31,7 @@ def signature(secret: bytes, body: bytes, at_s: int) -> str:
 
 
 class SignedWebhook:
-    """The ``Notifier`` over HTTPS. ``body_of`` writes what a ticket's own address would answer."""
+    """Webhooks over HTTPS. ``body_of`` returns the response that ``GET`` on the ticket would have."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class SignedWebhook:
         self._tls = tls
 
     def check(self, url: str) -> None:
-        """Raises ``UrlRejected`` for a URL that would not be told."""
+        """Raises ``UrlRejected`` for a URL that is not allowed."""
         self._hosts.target(url)
 
-    async def __call__(self, ticket: Ticket) -> None:
-        """See ``Notifier``."""
-        assert ticket.webhook is not None  # the use case sees to it
+    async def deliver(self, ticket: Ticket) -> None:
+        """Returns when the receiver has accepted the ticket. Raises ``WebhookFailed`` or ``UrlRejected``."""
+        assert ticket.webhook is not None  # by ``NotifyWebhook``
         target = self._hosts.target(ticket.webhook)
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -1,4 +1,4 @@
-"""Puts together what takes and judges submitted tickets: Redis, photos, guidance, the desk for the API, the worker."""
+"""Wires the ticket services of the API and the worker: Redis, blob store, guidance, metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -15,11 +15,10 @@ from redis.asyncio import Redis
 
 from engine.profile import hardware_of
 from engine.protocol import DecodingParams
-from service.guidance.edit import GuidanceBook
-from service.judging.rollouts import plan
+from service.guidance.store import GuidanceStore
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
-from service.learning.config import load_config
+from service.learning.config import default_sampler, load_config
 from service.models.router import ModelRouter
 from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
@@ -30,12 +29,12 @@ from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from service.platform.server import beside
 from service.platform.settings import Settings
-from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.blob_store import BlobStore
 from service.tickets.maintenance import TicketMaintenance
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
 from service.tickets.notify import NotifyWebhook
-from service.tickets.process import Attempts, ProcessTicket
+from service.tickets.process import ProcessTicket, RetryPolicy
 from service.tickets.queue import DocketQueue, docket
 from service.tickets.redis_store import RedisTicketStore, redis_ticket_store
 from service.tickets.review_queue import ReviewQueue
@@ -44,30 +43,24 @@ from service.tickets.services import TicketServices
 from service.tickets.submit import SubmitTicket
 from service.tickets.ticket import Ticket
 from service.tickets.webhook import SignedWebhook
-from service.tickets.work import Judging, WorkOnTicket
-from service.tickets.worker import Pace, TicketWorker
+from service.tickets.work import JudgingConfig, WorkOnTicket
+from service.tickets.worker import TicketWorker, WorkerLimits
 from service.tickets.worker_app import create_worker_app
 
 _log = structlog.get_logger("vqc")
-_GRID = tuple(
-    DecodingParams(max_new_tokens=128, temperature=temperature, top_p=top_p, seed=seed)
-    for temperature, top_p, seed in ((0.3, 0.9, 42), (0.6, 0.95, 142), (0.9, 1.0, 242))
-)
-_SAMPLES, _ADAPTIVE, _SEED = 4, 0.95, 17
-"""As in ``configs/stage_b_training_free.yaml``, so that thresholds calibrated with it hold without a setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketParts:
-    """What API and worker share: connections, stores and metrics of submitted tickets."""
+    """The connections, stores and metrics that API and worker share."""
 
     settings: Settings
     redis: Redis
     docket: Docket
     queue: DocketQueue
     store: RedisTicketStore
-    blobs: FsspecBlobStore
-    notifier: SignedWebhook
+    blobs: BlobStore
+    webhook: SignedWebhook
     metrics: TicketMetrics
 
 
@@ -77,12 +70,12 @@ async def serve_tickets(
     *,
     photos: PhotoServices,
     models: ModelRouter,
-    guidance: GuidanceBook,
+    guidance: GuidanceStore,
     metrics: Metrics,
     admission: Intake,
     judge: bool,
 ) -> AsyncGenerator[TicketServices, None]:
-    """The services of submitted tickets; ``judge`` also runs a worker, which leaves when the API drains.
+    """The services of submitted tickets. ``judge`` also runs a worker, which stops when the API drains.
 
     Raises:
         InvalidValue, QueueUnavailable: as ``ticket_parts``.
@@ -93,67 +86,67 @@ async def serve_tickets(
             yield services
             return
         worker = ticket_worker(parts, models, photos.stage_a, guidance)
-        judging = asyncio.ensure_future(_until_left(worker, admission))
-        judging.add_done_callback(_stop_if_broken)
+        judging = asyncio.ensure_future(_run_until_drained(worker, admission))
+        judging.add_done_callback(_stop_on_failure)
         try:
             yield services
         finally:
-            worker.leave()
+            worker.stop()
             await judging
 
 
 async def judge_tickets(
-    settings: Settings, *, photos: PhotoServices, models: ModelRouter, guidance: GuidanceBook, metrics: Metrics
+    settings: Settings, *, photos: PhotoServices, models: ModelRouter, guidance: GuidanceStore, metrics: Metrics
 ) -> None:
     """Judges tickets until SIGTERM or SIGINT."""
     async with ticket_parts(settings, metrics) as parts:
         worker = ticket_worker(parts, models, photos.stage_a, guidance)
         services = ticket_services_of(parts, photos.reader, metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, worker.leave)
+            asyncio.get_running_loop().add_signal_handler(number, worker.stop)
 
-        async def reasons() -> list[str]:
+        async def find_problems() -> list[str]:
             health = await models.health()
             return ([] if health.ready else [health.reason]) + await services.find_problems()
 
-        async def page(accept: str) -> tuple[bytes, str]:
+        async def metrics_page(accept: str) -> tuple[bytes, str]:
             await services.update_metrics()
             return metrics.page(await models.health(), accept)
 
-        async with beside(create_worker_app(reasons, page), settings.worker_host, settings.worker_port):
+        async with beside(create_worker_app(find_problems, metrics_page), settings.worker_host, settings.worker_port):
             await worker.run()
 
 
-async def _until_left(worker: TicketWorker, intake: Intake) -> None:
+async def _run_until_drained(worker: TicketWorker, intake: Intake) -> None:
     running = asyncio.ensure_future(worker.run())
     while not running.done() and not intake.leaving:
         await asyncio.wait({running}, timeout=0.1)
-    worker.leave()
+    worker.stop()
     await running
 
 
-def _stop_if_broken(judging: asyncio.Future[None]) -> None:
-    """A worker that ends by an error takes the API with it: a supervisor starts both again."""
+def _stop_on_failure(judging: asyncio.Future[None]) -> None:
+    """Stops the process when the worker has failed, so that a supervisor restarts API and worker together."""
     if not judging.cancelled() and judging.exception() is not None:
-        _log.error("the worker broke", exc_info=judging.exception())
+        _log.error("worker_failed", exc_info=judging.exception())
         signal.raise_signal(signal.SIGTERM)
 
 
 @asynccontextmanager
 async def ticket_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[TicketParts, None]:
-    """The parts, connected; a Redis of our own is up inside the block where the settings name none.
+    """The parts, connected. Without a Redis in the settings, an embedded one runs inside the block.
 
     Raises:
-        InvalidValue: a setting that cannot work; no Redis is named and none can be started.
-        QueueUnavailable: the Redis of our own, or the store of photos, does not come up.
+        InvalidValue: a setting is not valid, or no Redis is named and none can be started.
+        QueueUnavailable: the embedded Redis or the blob store does not start.
     """
-    async with redis_of(settings) as url, _parts(settings, metrics, url) as parts:
+    async with redis_of(settings) as url, _connect_parts(settings, metrics, url) as parts:
         yield parts
 
 
 @asynccontextmanager
 async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
-    """The URL of the Redis that the settings name, else of our own for the length of the block. Raises as ``ticket_parts``."""
+    """The URL of the Redis in the settings, or of an embedded one that runs inside the block. Raises as ``ticket_parts``."""
     if settings.redis_url is not None:
         yield settings.redis_url.get_secret_value()
         return
@@ -162,8 +155,8 @@ async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[TicketParts, None]:
-    blobs = FsspecBlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
+async def _connect_parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[TicketParts, None]:
+    blobs = BlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
     await blobs.ping()
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
     async with (
@@ -178,20 +171,20 @@ async def _parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerat
             queue=DocketQueue(queue, redis),
             store=store,
             blobs=blobs,
-            notifier=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
+            webhook=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
             metrics=TicketMetrics(metrics.registry),
         )
 
 
 def ticket_services_of(parts: TicketParts, reader: PhotoReader, metrics: Metrics) -> TicketServices:
-    """What the API's routes work with."""
+    """The services that the API's routes use."""
     return TicketServices(
         submit=SubmitTicket(
             store=parts.store,
             queue=parts.queue,
             blobs=parts.blobs,
             reader=reader,
-            notifier=parts.notifier,
+            webhook=parts.webhook,
             photo_observer=metrics,
             observer=parts.metrics,
             evidence=sampling_of(parts.settings)[1],
@@ -207,9 +200,9 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader, metrics: Metrics
 
 
 def ticket_worker(
-    parts: TicketParts, models: ModelRouter, stage_a: SummarisePhotos, guidance: GuidanceBook
+    parts: TicketParts, models: ModelRouter, stage_a: SummarisePhotos, guidance: GuidanceStore
 ) -> TicketWorker:
-    """A worker on the parts' queue."""
+    """A worker on the queue of ``parts``."""
     settings = parts.settings
     work = WorkOnTicket(
         models=models,
@@ -217,7 +210,7 @@ def ticket_worker(
         blobs=parts.blobs,
         guidance=guidance,
         thresholds=Thresholds(settings.guidance_root),
-        judging=Judging(
+        judging=JudgingConfig(
             samplers=sampling_of(settings)[0],
             stage_a=DecodingParams(max_new_tokens=settings.stage_a_max_new_tokens),
             timeout_s=settings.timeout_s,
@@ -225,11 +218,17 @@ def ticket_worker(
         observer=parts.metrics,
     )
     lease_s = settings.stage_b_lease_s
-    attempts = Attempts(limit=settings.stage_b_attempts, beat_s=min(1.0, lease_s / 4), alive_s=lease_s / 2)
+    retry_policy = RetryPolicy(
+        max_attempts=settings.stage_b_attempts,
+        heartbeat_interval_s=min(1.0, lease_s / 4),
+        heartbeat_timeout_s=lease_s / 2,
+    )
     return TicketWorker(
         parts.docket,
-        ProcessTicket(store=parts.store, queue=parts.queue, work=work, attempts=attempts, observer=parts.metrics),
-        NotifyWebhook(store=parts.store, notifier=parts.notifier, observer=parts.metrics),
+        ProcessTicket(
+            store=parts.store, queue=parts.queue, work=work, retry_policy=retry_policy, observer=parts.metrics
+        ),
+        NotifyWebhook(store=parts.store, webhook=parts.webhook, observer=parts.metrics),
         TicketMaintenance(
             parts.store,
             parts.queue,
@@ -237,7 +236,7 @@ def ticket_worker(
             quiet_s=settings.stage_b_lease_s * 2,
             keep=timedelta(days=settings.stage_b_keep_days),
         ),
-        Pace(
+        WorkerLimits(
             concurrency=tickets_at_once(settings),
             lease_s=settings.stage_b_lease_s,
             drain_s=settings.drain_timeout_s,
@@ -246,18 +245,16 @@ def ticket_worker(
 
 
 def tickets_at_once(settings: Settings) -> int:
-    """How many tickets a worker judges at once: what the settings say, else what keeps an engine of that kind busy."""
+    """The number of tickets that a worker judges at once; the default keeps an engine on that hardware busy."""
     return settings.worker_concurrency or (64 if hardware_of(settings.engine_profile) == "gpu" else 16)
 
 
 def sampling_of(settings: Settings) -> tuple[dict[EvidenceKind, Sampler], EvidenceKind]:
-    """A sampler for each kind of evidence, and the kind that holds unless a ticket says."""
-    if settings.stage_b_config is None:
-        waves, adaptive, evidence = plan(_GRID, _SAMPLES, _SEED), _ADAPTIVE, EvidenceKind.SUMMARIES
-    else:
-        sampler = load_config(settings.stage_b_config).sampler_of()
-        waves, adaptive, evidence = sampler.waves, sampler.adaptive, sampler.evidence
-    return {kind: Sampler(waves=waves, evidence=kind, adaptive=adaptive) for kind in EvidenceKind}, evidence
+    """A sampler for each kind of evidence, and the default kind."""
+    path = settings.stage_b_config
+    # The default is the training-free loop's own, so that thresholds calibrated by it hold without a setting.
+    sampler = default_sampler() if path is None else load_config(path).sampler_of()
+    return {kind: replace(sampler, evidence=kind) for kind in EvidenceKind}, sampler.evidence
 
 
 def _webhook_body(ticket: Ticket) -> bytes:

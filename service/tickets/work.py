@@ -1,12 +1,12 @@
-"""What a worker does for one claimed group: Stage-A for photos without a line, then waves of verdicts, step by step saved.
+"""The work on a claimed ticket: Stage-A for photos without a line, then waves of verdicts. Every step is saved.
 
-Every step is resumable: what an earlier attempt has saved is not asked again.
+Every step is resumable: what an earlier attempt has saved is not generated again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -16,20 +16,21 @@ from opentelemetry.trace import get_tracer
 from engine.errors import EngineRefused
 from engine.protocol import DecodingParams, Engine
 from service.guidance.guidance import Guidance
+from service.guidance.store import GuidanceStore
 from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restore_rollout
 from service.judging.sampler import EvidenceKind, Sampler
+from service.judging.thresholds import Thresholds
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.stage_a import SummarisePhotos
 from service.platform.errors import AnswerMalformed, BlobMissing
-from service.platform.gather import together
-from service.tickets.blobs import BlobStore
-from service.tickets.manage import finished_event
+from service.platform.gather import gather_or_cancel
+from service.tickets.blob_store import BlobStore
+from service.tickets.claim import TicketClaim
 from service.tickets.outcome import outcome_of
-from service.tickets.ports import GuidanceSource, ThresholdSource, TicketObserver
-from service.tickets.store import Change, Event
-from service.tickets.ticket import Pinned, Ticket, TicketPhoto
+from service.tickets.ports import TicketObserver
+from service.tickets.ticket import JudgedWith, Ticket, TicketPhoto
 from vqc import summary
 from vqc.errors import InvalidValue
 from vqc.image import EncodedPhoto
@@ -37,13 +38,10 @@ from vqc.missions import Mission, mission_named
 
 _tracer = get_tracer("vqc.tickets")
 
-Save = Callable[[Callable[[Ticket], Change]], Awaitable[Ticket]]
-"""Changes the ticket's record; raises ``Superseded`` when the claim is no longer in force."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
-    """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, deadlines in seconds."""
+class JudgingConfig:
+    """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, the deadline of a request."""
 
     samplers: Mapping[EvidenceKind, Sampler]
     stage_a: DecodingParams
@@ -51,7 +49,7 @@ class Judging:
 
 
 class WorkOnTicket:
-    """Takes a claimed ticket to its final record with whatever model is in force."""
+    """Takes a claimed ticket to its final record with the active model and guidance."""
 
     def __init__(
         self,
@@ -59,9 +57,9 @@ class WorkOnTicket:
         models: ModelRouter,
         stage_a: SummarisePhotos,
         blobs: BlobStore,
-        guidance: GuidanceSource,
-        thresholds: ThresholdSource,
-        judging: Judging,
+        guidance: GuidanceStore,
+        thresholds: Thresholds,
+        judging: JudgingConfig,
         observer: TicketObserver,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -74,57 +72,57 @@ class WorkOnTicket:
         self._observer = observer
         self._clock = clock
 
-    async def __call__(self, ticket: Ticket, save: Save) -> Ticket:
-        """The ticket with its final record.
+    async def __call__(self, claim: TicketClaim) -> None:
+        """Judges the ticket and saves its final record.
 
         Raises:
-            EngineError: the engine does not answer, or not this ticket; what was saved stays.
+            EngineError: the engine does not answer, or rejects this ticket; saved steps remain.
             InvalidValue, BlobMissing: the ticket cannot be judged at all.
+            Superseded: the claim is no longer active.
         """
-        mission = mission_named(ticket.mission)
-        sampler = self._judging.samplers[ticket.evidence]
-        async with self._models.pin(ticket.id) as pinned:
-            guidance = await self._guidance_for(ticket, mission, pinned.model, sampler)
-            ticket = await self._pinned(ticket, save, pinned.model, guidance, sampler)
+        mission = mission_named(claim.ticket.mission)
+        sampler = self._judging.samplers[claim.ticket.evidence]
+        async with self._models.pin(claim.ticket.id) as served:
+            guidance = await self._choose_guidance(claim.ticket, mission, served.model, sampler)
+            pinned = _judged_with(served.model, guidance.digest, sampler)
+            if claim.ticket.pinned != pinned:
+                await claim.pin_versions(pinned)
             with _tracer.start_as_current_span("stage-a"):
-                ticket = await self._summarised(ticket, save, pinned.engine, mission)
+                await self._write_lines(claim, served.engine, mission)
             with _tracer.start_as_current_span("stage-b"):
-                return await self._judged(ticket, save, pinned.engine, mission, guidance, sampler)
+                await self._judge(claim, served.engine, mission, guidance, sampler)
 
-    async def ready(self) -> bool:
-        """Whether the engine would answer now."""
+    async def is_ready(self) -> bool:
+        """Whether the engine can answer now."""
         return (await self._models.health()).ready
 
-    async def _guidance_for(self, ticket: Ticket, mission: Mission, model: ServedModel, sampler: Sampler) -> Guidance:
-        """The version that the ticket was begun with, if everything else it was begun with is still in force too."""
-        begun = ticket.pinned
-        if begun is not None and begun == _pin(model, begun.guidance, sampler):
+    async def _choose_guidance(
+        self, ticket: Ticket, mission: Mission, model: ServedModel, sampler: Sampler
+    ) -> Guidance:
+        """The active version, or the version that an earlier attempt started with.
+
+        The earlier one is kept only while model and sampler are the same as well: if either has changed, its rollouts are
+        discarded anyway, and there is nothing left to be consistent with.
+        """
+        earlier = ticket.pinned
+        if earlier is not None and earlier == _judged_with(model, earlier.guidance, sampler):
             try:
-                return await asyncio.to_thread(self._guidance.version, mission, begun.guidance)
+                return await asyncio.to_thread(self._guidance.version, mission, earlier.guidance)
             except InvalidValue:
-                pass  # no longer kept: begun again under the version in force
-        return await asyncio.to_thread(self._guidance.in_force, mission)
+                pass  # the version is no longer stored: the ticket starts again under the active one
+        return await asyncio.to_thread(self._guidance.active_version, mission)
 
-    async def _pinned(
-        self, ticket: Ticket, save: Save, model: ServedModel, guidance: Guidance, sampler: Sampler
-    ) -> Ticket:
-        pin = _pin(model, guidance.digest, sampler)
-        if ticket.pinned == pin:
-            return ticket
-        data = {"model": {"alias": model.alias, "digest": model.digest}, "guidance": guidance.digest}
-        return await save(lambda now: (now.pinned_to(ticket.fence, pin), [Event(name="pinned", data=data)]))
-
-    async def _summarised(self, ticket: Ticket, save: Save, engine: Engine, mission: Mission) -> Ticket:
+    async def _write_lines(self, claim: TicketClaim, engine: Engine, mission: Mission) -> None:
+        ticket = claim.ticket
         if all(photo.summary is not None or photo.problem is not None for photo in ticket.photos):
-            return ticket
+            return
         started = perf_counter()
-        photos = tuple(await together(self._with_line(ticket, photo, engine, mission) for photo in ticket.photos))
-        lines = [{"image_id": p.image_id, "summary": p.summary, "problem": p.problem} for p in photos]
-        event = Event(name="stage_a", data={"photos": lines})
-        self._observer.stage("stage_a", perf_counter() - started)
-        return await save(lambda now: (now.summarised(ticket.fence, photos), [event]))
+        photos = await gather_or_cancel(self._with_line(ticket, photo, engine, mission) for photo in ticket.photos)
+        self._observer.record_stage("stage_a", perf_counter() - started)
+        await claim.save_lines(photos)
 
     async def _with_line(self, ticket: Ticket, photo: TicketPhoto, engine: Engine, mission: Mission) -> TicketPhoto:
+        """The photo with its line, or with the reason why it has none."""
         if photo.summary is not None or photo.problem is not None or photo.digest is None:
             return photo
         try:
@@ -138,22 +136,21 @@ class WorkOnTicket:
             )
         except (InvalidValue, EngineRefused, AnswerMalformed, BlobMissing) as error:
             return replace(photo, problem=str(error))
-        assert result.outcome.summary is not None  # the use case raises instead
+        assert result.outcome.summary is not None  # otherwise ``line`` raises
         return replace(photo, summary=summary.render(result.outcome.summary))
 
-    async def _judged(
-        self, ticket: Ticket, save: Save, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
-    ) -> Ticket:
-        assert ticket.pinned is not None  # by _pinned
+    async def _judge(
+        self, claim: TicketClaim, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
+    ) -> None:
+        ticket = claim.ticket
+        assert ticket.pinned is not None  # by ``pin_versions``
         records, started = list(ticket.rollouts), perf_counter()
 
-        async def on_wave(wave: Wave) -> None:
-            self._observer.wave(wave)
+        async def save_wave(wave: Wave) -> None:
+            self._observer.record_wave(wave)
             records.extend(one.record for one in wave.rollouts)
             votes = {"通过": wave.passes, "不通过": wave.fails}
-            event = Event(name="wave", data={"sampled": wave.sampled, "planned": wave.planned, "votes": votes})
-            rollouts = tuple(records)
-            await save(lambda now: (now.sampled(ticket.fence, rollouts), [event]))
+            await claim.save_rollouts(records, {"sampled": wave.sampled, "planned": wave.planned, "votes": votes})
 
         find = self._thresholds.find
         calibration = await asyncio.to_thread(find, guidance, model=ticket.pinned.model_digest, sampler=sampler.digest)
@@ -162,7 +159,7 @@ class WorkOnTicket:
                 group_id=ticket.ticket_id or ticket.id,
                 mission=mission,
                 summaries=tuple(photo.summary or "" for photo in ticket.photos),
-                photos=await self._images(ticket.photos) if ticket.evidence.shows_images else (),
+                photos=await self._read_photos(ticket.photos) if ticket.evidence.shows_images else (),
             ),
             guidance=guidance,
             sampler=sampler,
@@ -170,32 +167,25 @@ class WorkOnTicket:
             timeout_s=self._judging.timeout_s,
             calibration=calibration,
             finished=[restore_rollout(sampler.waves, record) for record in ticket.rollouts],
-            on_wave=on_wave,
+            on_wave=save_wave,
         )
-        self._observer.samples(len(judged.rollouts), judged.planned)
+        self._observer.record_samples(len(judged.rollouts), judged.planned)
         outcome = outcome_of(judged, calibration, ticket.photos)
-        self._observer.stage("stage_b", perf_counter() - started)
-        now = self._clock()
-        verdict = None if outcome.review_reasons else outcome.verdict
+        self._observer.record_stage("stage_b", perf_counter() - started)
+        await claim.finish(outcome, self._clock())
+        self._observer.record_verdict(ticket.mission, outcome)
 
-        def final(current: Ticket) -> Change:
-            after = current.judged(ticket.fence, outcome, now)
-            told = {"verdict": verdict, "reason": outcome.reason, "review_reasons": outcome.review_reasons}
-            return after, [finished_event(after.state, after.run, now, **told)]
-
-        saved = await save(final)
-        self._observer.judged(ticket.mission, outcome)
-        return saved
-
-    async def _images(self, photos: Sequence[TicketPhoto]) -> tuple[EncodedPhoto, ...]:
-        async def image(photo: TicketPhoto) -> EncodedPhoto:
+    async def _read_photos(self, photos: Sequence[TicketPhoto]) -> tuple[EncodedPhoto, ...]:
+        async def read(photo: TicketPhoto) -> EncodedPhoto:
             if photo.digest is None or photo.media_type is None:
-                raise InvalidValue("photos", photo.image_id, "must be there itself where images are evidence")
+                raise InvalidValue(
+                    "photos", photo.image_id, "must be submitted with its picture where images are evidence"
+                )
             data = await self._blobs.get(photo.digest)
             return EncodedPhoto(data=data, media_type=photo.media_type, digest=photo.digest)
 
-        return tuple(await together(map(image, photos)))
+        return tuple(await gather_or_cancel(map(read, photos)))
 
 
-def _pin(model: ServedModel, guidance: str, sampler: Sampler) -> Pinned:
-    return Pinned(model_alias=model.alias, model_digest=model.digest, guidance=guidance, sampler=sampler.digest)
+def _judged_with(model: ServedModel, guidance: str, sampler: Sampler) -> JudgedWith:
+    return JudgedWith(model_alias=model.alias, model_digest=model.digest, guidance=guidance, sampler=sampler.digest)

@@ -47,7 +47,7 @@ import pytest
 
 from engine.protocol import DecodingParams
 from service.cli.stage_a_files import photos_below
-from service.guidance.guidance import Add, Merge, Remove, Update, applied, seeded
+from service.guidance.guidance import Add, Merge, Remove, Update, apply_operations, first_version
 from service.platform.files import write_json
 from trainer.augmentation.labels import Label, cut_labels
 from trainer.config import ConfigError, TrainConfig, config_from
@@ -139,8 +139,8 @@ def test_sb_two_line_with_the_outcome_in_place_of_a_flag(text: str, status: Stat
 
 
 def test_sb_guidance_apply():
-    first = seeded(mission_named("挡风板安装检查"), ["若挡风板缺失则判定不通过"])
-    second = applied(
+    first = first_version(mission_named("挡风板安装检查"), ["若挡风板缺失则判定不通过"])
+    second = apply_operations(
         first,
         [
             Update(id="G0", text="若挡风板缺失则判定不通过并提示复检", evidence=("QC-001",)),
@@ -152,8 +152,8 @@ def test_sb_guidance_apply():
 
 
 def test_sb_guidance_merge():
-    first = seeded(mission_named("挡风板安装检查"), ["初始经验", "text1"])
-    assert applied(first, [Merge(ids=("G0", "G1"), text="merged", evidence=("QC-001",))]).prompt_rules == {
+    first = first_version(mission_named("挡风板安装检查"), ["初始经验", "text1"])
+    assert apply_operations(first, [Merge(ids=("G0", "G1"), text="merged", evidence=("QC-001",))]).prompt_rules == {
         "G0": "merged"
     }
     for missing in (
@@ -161,7 +161,7 @@ def test_sb_guidance_merge():
         Remove(id="G9", evidence=("QC-001",)),
     ):
         with pytest.raises(InvalidValue, match="G2|G9"):
-            applied(first, [missing])
+            apply_operations(first, [missing])
 
 
 def test_sb_guidance_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ import pytest
 from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
-from service.guidance.guidance import seeded
+from service.guidance.guidance import first_version
 from service.judging.calibration import ScoredTicket, calibrate
 from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan
@@ -38,7 +38,7 @@ async def verdicts(cases, sampler):
     found = []
     for case in cases:
         found.append(
-            await judge(case, guidance=seeded(MISSION), sampler=sampler, request_id=case.group_id, timeout_s=60)
+            await judge(case, guidance=first_version(MISSION), sampler=sampler, request_id=case.group_id, timeout_s=60)
         )
     return found
 

@@ -23,7 +23,7 @@ async def test_a_worker_killed_between_two_steps(tmp_path, server, moment):
         tickets = await bench.tickets(6, pictured=True)
         dying = await bench.worker(moment)
         assert await asyncio.wait_for(dying.wait(), 30) == KILLED
-        saved = {ticket.id: ticket for ticket in await bench.records(tickets) if ticket.finished}
+        saved = {ticket.id: ticket for ticket in await bench.records(tickets) if ticket.is_finished}
         await bench.worker()
         done = await bench.judged_once(tickets)
         assert all(photo.summary is not None for ticket in done for photo in ticket.photos)

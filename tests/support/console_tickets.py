@@ -10,7 +10,7 @@ from pathlib import Path
 from service.judging.sampler import EvidenceKind
 from service.tickets.services import TicketServices
 from service.tickets.store import Event
-from service.tickets.ticket import Failure, Outcome, Pinned, Ticket, TicketPhoto, id_at
+from service.tickets.ticket import Failure, JudgedWith, Outcome, Ticket, TicketPhoto, id_at
 from vqc.verdict import Verdict
 
 PHOTOS = [
@@ -46,14 +46,14 @@ async def waiting(
 ) -> Ticket:
     """A judged ticket, ``hours`` old; without ``reasons`` the machine's verdict stands."""
     ticket = await accepted(desk, ticket_id, mission=mission, hours=hours, photos=photos, name=name)
-    pinned = Pinned(model_alias="champion", model_digest=f"sha256:{'ab' * 32}", guidance="c" * 64, sampler="d" * 64)
+    pinned = JudgedWith(model_alias="champion", model_digest=f"sha256:{'ab' * 32}", guidance="c" * 64, sampler="d" * 64)
     steps = (
-        Ticket.claimed,
-        lambda now: now.pinned_to(1, pinned),
-        lambda now: now.judged(1, _outcome(verdict, reasons), now.accepted_at + timedelta(minutes=1)),
+        Ticket.claim,
+        lambda record: record.pin(1, pinned),
+        lambda record: record.with_outcome(1, _outcome(verdict, reasons), record.accepted_at + timedelta(minutes=1)),
     )
     for step in steps:
-        ticket = await desk.store.update(ticket.id, lambda now, step=step: (step(now), [Event(name="step")]))
+        ticket = await desk.store.update(ticket.id, lambda record, step=step: (step(record), [Event(name="step")]))
     return ticket
 
 
@@ -61,8 +61,8 @@ async def dead(desk: TicketServices, ticket_id: str) -> Ticket:
     """A dead letter."""
     ticket = await accepted(desk, ticket_id, hours=2, photos=1)
     failure = Failure(kind="EngineFailed", detail="the engine answered 500 <b>three times</b>")
-    for step in (Ticket.claimed, lambda now: now.failed(1, failure, datetime.now(UTC))):
-        ticket = await desk.store.update(ticket.id, lambda now, step=step: (step(now), [Event(name="finished")]))
+    for step in (Ticket.claim, lambda record: record.fail(1, failure, datetime.now(UTC))):
+        ticket = await desk.store.update(ticket.id, lambda record, step=step: (step(record), [Event(name="finished")]))
     return ticket
 
 

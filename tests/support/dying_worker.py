@@ -88,7 +88,7 @@ async def main(moment: str) -> None:
         stage_a = SummarisePhotos(models, context.photos.reader, Observer())
         dying = replace(parts, store=DyingStore(parts.store, moment))
         worker = ticket_worker(dying, models, stage_a, context.guidance.versions)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.leave)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         await worker.run()
 
 

@@ -1,11 +1,11 @@
 """Proposals of guidance as a run makes them."""
 
-from service.guidance.guidance import Add, applied, seeded
+from service.guidance.guidance import Add, apply_operations, first_version
 from service.guidance.proposal import Effect, GuidanceProposal, Reflected, RuleOperation
 from vqc.missions import mission_named
 
 MISSION = mission_named("挡风板安装检查")
-FIRST = seeded(MISSION)
+FIRST = first_version(MISSION)
 
 
 def effect(before: float, after: float, share: float = 0.9) -> Effect:
@@ -22,7 +22,7 @@ def effect(before: float, after: float, share: float = 0.9) -> Effect:
 
 def proposal(text: str = "缺少螺丝则不通过", at: str = "2026-11-24T08:00:00+00:00") -> GuidanceProposal:
     return GuidanceProposal(
-        guidance=applied(FIRST, [Add(text=text, evidence=("QC-1",))]),
+        guidance=apply_operations(FIRST, [Add(text=text, evidence=("QC-1",))]),
         base=FIRST,
         run="demo",
         by="Li",

@@ -30,7 +30,7 @@ from service.platform.admission import Intake
 from service.platform.allowed_hosts import HostRule
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
-from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.blob_store import BlobStore
 from service.tickets.manage import ManageTickets
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.metrics import TicketMetrics
@@ -72,7 +72,7 @@ def context_with(
     timeout_s=5,
     models=None,
     swaps=None,
-    notifier=None,
+    webhook=None,
     catalogue=None,
     hosts=("*",),
 ) -> Context:
@@ -98,20 +98,20 @@ def context_with(
         models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
         guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
         metrics=metrics,
-        tickets=memory_desk(reader, metrics, notifier or SignedWebhook((), None, lambda ticket: b"")),
+        tickets=memory_desk(reader, metrics, webhook or SignedWebhook((), None, lambda ticket: b"")),
     )
 
 
-def memory_desk(reader: PhotoReader, metrics: Metrics, notifier, *, max_queued=1000) -> TicketServices:
+def memory_desk(reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=1000) -> TicketServices:
     """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryTicketStore(), MemoryQueue(), TicketMetrics(metrics.registry)
-    blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
+    blobs = BlobStore(f"memory://{uuid4().hex}")
     submit = SubmitTicket(
         store=store,
         queue=queue,
         blobs=blobs,
         reader=reader,
-        notifier=notifier,
+        webhook=webhook,
         photo_observer=metrics,
         observer=observed,
         evidence=EvidenceKind.SUMMARIES,

@@ -12,9 +12,9 @@ import pytest
 
 from service.judging.sampler import EvidenceKind
 from service.platform.errors import IdempotencyConflict, TicketStateConflict, UnknownTicket
-from service.tickets.review import Risk, Shelf
+from service.tickets.review import ReviewFacet, Risk
 from service.tickets.store import Change, Event, Idempotency, TicketStore
-from service.tickets.ticket import Outcome, Pinned, Review, State, Ticket, TicketPhoto, id_at, moment_of
+from service.tickets.ticket import JudgedWith, Outcome, Review, State, Ticket, TicketPhoto, id_at, moment_of
 from vqc.verdict import Verdict
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -47,15 +47,19 @@ async def held(store: TicketStore, n: int, *, risky: bool, model: str = "a") -> 
         selection={},
         trajectories=(),
     )
-    pinned = Pinned(model_alias="champion", model_digest=f"sha256:{model * 64}", guidance="g", sampler="s")
+    pinned = JudgedWith(model_alias="champion", model_digest=f"sha256:{model * 64}", guidance="g", sampler="s")
     new = await store.create(ticket(n), ACCEPTED, None)
-    for step in (Ticket.claimed, lambda now: now.pinned_to(1, pinned), lambda now: now.judged(1, outcome, START)):
+    for step in (
+        Ticket.claim,
+        lambda record: record.pin(1, pinned),
+        lambda record: record.with_outcome(1, outcome, START),
+    ):
         new = await store.update(new.id, told(step))
     return new
 
 
 def told(change: Callable[[Ticket], Ticket], name: str = "step", **data) -> Callable[[Ticket], Change]:
-    return lambda now: (change(now), [Event(name=name, data=data)])
+    return lambda record: (change(record), [Event(name=name, data=data)])
 
 
 class TicketStoreSuite:
@@ -63,7 +67,7 @@ class TicketStoreSuite:
         new = ticket(ticket_id="QC-1", webhook="https://a.example.com/", submitted_by="key1")
         await store.create(new, ACCEPTED, None)
         assert await store.get(new.id) == new
-        pinned = Pinned(model_alias="champion", model_digest="m" * 64, guidance="g" * 64, sampler="s" * 64)
+        pinned = JudgedWith(model_alias="champion", model_digest="m" * 64, guidance="g" * 64, sampler="s" * 64)
         outcome = Outcome(
             verdict=Verdict.FAIL,
             reason="挡风板缺失",
@@ -76,12 +80,12 @@ class TicketStoreSuite:
         )
         review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=Verdict.FAIL)
         steps: list[Callable[[Ticket], Ticket]] = [
-            Ticket.claimed,
-            lambda now: now.pinned_to(1, pinned),
-            lambda now: now.summarised(1, (replace(now.photos[0], summary="无关图片"), now.photos[1])),
-            lambda now: now.sampled(1, ({"candidate_index": 3, "text": "通过", "created_at": None},)),
-            lambda now: now.judged(1, outcome, START),
-            lambda now: now.reviewed(review),
+            Ticket.claim,
+            lambda record: record.pin(1, pinned),
+            lambda record: record.with_lines(1, (replace(record.photos[0], summary="无关图片"), record.photos[1])),
+            lambda record: record.with_rollouts(1, ({"candidate_index": 3, "text": "通过", "created_at": None},)),
+            lambda record: record.with_outcome(1, outcome, START),
+            lambda record: record.with_review(review),
         ]
         expected = new
         for step in steps:
@@ -94,7 +98,7 @@ class TicketStoreSuite:
         with pytest.raises(UnknownTicket, match="0123"):
             await store.get("0123")
         with pytest.raises(UnknownTicket):
-            await store.update("0123", told(Ticket.claimed))
+            await store.update("0123", told(Ticket.claim))
 
     async def test_a_key_stands_for_one_ticket(self, store: TicketStore):
         first = await store.create(ticket(1), ACCEPTED, Idempotency(key="caller:k", digest="a"))
@@ -109,7 +113,7 @@ class TicketStoreSuite:
     async def test_a_key_outlives_its_ticket_without_harm(self, store: TicketStore):
         key = Idempotency(key="caller:k", digest="a")
         first = await store.create(ticket(1), ACCEPTED, key)
-        await store.update(first.id, told(lambda now: now.cancelled(START)))
+        await store.update(first.id, told(lambda record: record.cancel(START)))
         await store.remove(START + timedelta(days=1))
         again = await store.create(ticket(2), ACCEPTED, replace(key, digest="b"))
         assert again.id == ticket(2).id
@@ -123,32 +127,30 @@ class TicketStoreSuite:
     async def test_a_refused_change_changes_nothing(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         with pytest.raises(TicketStateConflict, match="'queued'"):
-            await store.update(new.id, told(Ticket.retried))
+            await store.update(new.id, told(Ticket.retry))
         assert await store.get(new.id) == new
         assert len(await store.events(new.id, None)) == 1
 
     async def test_many_changes_at_once_all_happen_one_after_the_other(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
-        await asyncio.gather(*(store.update(new.id, told(Ticket.claimed, n=n)) for n in range(20)))
+        await asyncio.gather(*(store.update(new.id, told(Ticket.claim, n=n)) for n in range(20)))
         assert (await store.get(new.id)).fence == 20
         events = await store.events(new.id, None)
         assert {event.data.get("n") for event in events[1:]} == set(range(20))
 
     async def test_a_change_that_is_asked_for_again_is_done_once(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
-        first = await store.update(new.id, told(Ticket.claimed), operation="a")
-        assert await store.update(new.id, told(Ticket.claimed), operation="a") == first
+        first = await store.update(new.id, told(Ticket.claim), operation="a")
+        assert await store.update(new.id, told(Ticket.claim), operation="a") == first
         assert (await store.get(new.id)).fence == 1
         assert len(await store.events(new.id, None)) == 2
-        await store.update(new.id, told(Ticket.claimed), operation="b")
-        assert (
-            await store.update(new.id, told(Ticket.claimed), operation="a")
-        ).fence == 3  # it is not the last any more
+        await store.update(new.id, told(Ticket.claim), operation="b")
+        assert (await store.update(new.id, told(Ticket.claim), operation="a")).fence == 3  # it is not the last any more
 
     async def test_of_many_final_records_one_is_kept(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         ends = await asyncio.gather(
-            *(store.update(new.id, told(lambda now: now.cancelled(START), "finished")) for _ in range(20)),
+            *(store.update(new.id, told(lambda record: record.cancel(START), "finished")) for _ in range(20)),
             return_exceptions=True,
         )
         assert sum(isinstance(end, Ticket) for end in ends) == 1
@@ -157,7 +159,7 @@ class TicketStoreSuite:
     async def test_events_are_read_behind_any_of_them_and_in_order(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         for n in range(5):
-            await store.update(new.id, told(Ticket.claimed, n=n))
+            await store.update(new.id, told(Ticket.claim, n=n))
         events = await store.events(new.id, None)
         assert events[0].data == ACCEPTED.data
         assert [event.data.get("n") for event in events[1:]] == [0, 1, 2, 3, 4]
@@ -170,36 +172,36 @@ class TicketStoreSuite:
         assert list(await store.events(new.id, accepted.id, wait_s=0.05)) == []
         waiting = asyncio.create_task(store.events(new.id, accepted.id, wait_s=30))
         await asyncio.sleep(0.05)
-        await store.update(new.id, told(Ticket.claimed))
+        await store.update(new.id, told(Ticket.claim))
         assert [event.name for event in await waiting] == ["step"]
 
     async def test_a_beat_holds_while_the_claim_does(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
-        assert not await store.beat(new.id, 0)
-        await store.update(new.id, told(Ticket.claimed))
-        assert await store.beat(new.id, 1)
-        await store.update(new.id, told(Ticket.claimed))
-        assert not await store.beat(new.id, 1)
-        assert await store.beat(new.id, 2)
-        await store.update(new.id, told(lambda now: now.cancelled(START)))
-        assert not await store.beat(new.id, 2)
-        assert not await store.beat("0123", 0)
+        assert not await store.heartbeat(new.id, 0)
+        await store.update(new.id, told(Ticket.claim))
+        assert await store.heartbeat(new.id, 1)
+        await store.update(new.id, told(Ticket.claim))
+        assert not await store.heartbeat(new.id, 1)
+        assert await store.heartbeat(new.id, 2)
+        await store.update(new.id, told(lambda record: record.cancel(START)))
+        assert not await store.heartbeat(new.id, 2)
+        assert not await store.heartbeat("0123", 0)
 
     async def test_quiet_tickets_are_found_and_then_count_as_alive(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[0], told(Ticket.claimed))
-        await store.update(ids[1], told(lambda now: now.cancelled(START)))
+        await store.update(ids[0], told(Ticket.claim))
+        await store.update(ids[1], told(lambda record: record.cancel(START)))
         await asyncio.sleep(0.02)
-        assert list(await store.quiet(600)) == []
-        assert await store.silence_s(ids[1]) is None
+        assert list(await store.fetch_quiet(600)) == []
+        assert await store.heartbeat_age_s(ids[1]) is None
         asked = monotonic()
-        assert sorted(one.id for one in await store.quiet(0.01)) == [ids[0], ids[2]]
+        assert sorted(one.id for one in await store.fetch_quiet(0.01)) == [ids[0], ids[2]]
         for active in (ids[0], ids[2]):
-            assert 0 <= await store.silence_s(active) <= monotonic() - asked + 0.001
+            assert 0 <= await store.heartbeat_age_s(active) <= monotonic() - asked + 0.001
 
     async def test_pages_hold_each_ticket_of_a_state_once_in_order(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(7)]
-        await store.update(ids[3], told(Ticket.claimed))
+        await store.update(ids[3], told(Ticket.claim))
         seen: list[str] = []
         after = None
         while True:
@@ -218,18 +220,18 @@ class TicketStoreSuite:
         await store.create(ticket(9), ACCEPTED, None)
         ids = [ticket(n).id for n in range(6)]
         model = "champion@bbbbbbbbbbbb"
-        everything = Shelf()
-        for shelf, expected in (
+        everything = ReviewFacet()
+        for facet, expected in (
             (everything, ids),
-            (Shelf(risk=Risk.HIGH), ids[::2]),
-            (Shelf(risk=Risk.MEDIUM, model=model), ids[5:]),
-            (Shelf(mission="挡风板安装检查", model=model), ids[4:]),
-            (Shelf(mission="RRU线缆"), []),
+            (ReviewFacet(risk=Risk.HIGH), ids[::2]),
+            (ReviewFacet(risk=Risk.MEDIUM, model=model), ids[5:]),
+            (ReviewFacet(mission="挡风板安装检查", model=model), ids[4:]),
+            (ReviewFacet(mission="RRU线缆"), []),
         ):
-            found = await store.waiting(shelf, after=None, until=None, limit=10)
+            found = await store.waiting(facet, after=None, until=None, limit=10)
             assert [one.id for one in found] == expected
-            assert await store.waiting_count(shelf, until=None) == len(expected)
-            assert (await store.shelves()).get(shelf, 0) == len(expected)
+            assert await store.waiting_count(facet, until=None) == len(expected)
+            assert (await store.facet_counts()).get(facet, 0) == len(expected)
         page = await store.waiting(everything, after=ids[1], until=ids[4], limit=10)
         assert [one.id for one in page] == ids[2:4]
         assert [one.id for one in await store.waiting(everything, after=ids[1], until=None, limit=1)] == [ids[2]]
@@ -237,23 +239,23 @@ class TicketStoreSuite:
 
     async def test_a_decision_takes_a_ticket_off_every_shelf_and_its_undoing_puts_it_back(self, store: TicketStore):
         one, _ = await held(store, 1, risky=True), await held(store, 2, risky=False)
-        before = await store.shelves()
+        before = await store.facet_counts()
         assert len(before) == 12
         review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=None)
-        await store.update(one.id, told(lambda now: now.reviewed(review)))
-        assert len(await store.shelves()) == 8
-        assert await store.waiting_count(Shelf(risk=Risk.HIGH), until=None) == 0
-        await store.update(one.id, told(lambda now: now.reviewed(replace(review, verdict=None))))
-        assert await store.shelves() == before
+        await store.update(one.id, told(lambda record: record.with_review(review)))
+        assert len(await store.facet_counts()) == 8
+        assert await store.waiting_count(ReviewFacet(risk=Risk.HIGH), until=None) == 0
+        await store.update(one.id, told(lambda record: record.with_review(replace(review, verdict=None))))
+        assert await store.facet_counts() == before
         assert await store.remove(START + timedelta(days=1)) == 2
-        assert await store.shelves() == {}
-        assert list(await store.waiting(Shelf(), after=None, until=None, limit=10)) == []
+        assert await store.facet_counts() == {}
+        assert list(await store.waiting(ReviewFacet(), after=None, until=None, limit=10)) == []
 
     async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: TicketStore):
         assert await store.oldest() == {}
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[1], told(Ticket.claimed))
-        await store.update(ids[0], told(lambda now: now.cancelled(START)))
+        await store.update(ids[1], told(Ticket.claim))
+        await store.update(ids[0], told(lambda record: record.cancel(START)))
         oldest = await store.oldest()
         assert oldest == {
             State.QUEUED: moment_of(ids[2]),
@@ -264,7 +266,7 @@ class TicketStoreSuite:
     async def test_old_finished_tickets_are_deleted(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(4)]
         for id in ids[:2]:
-            await store.update(id, told(lambda now: now.cancelled(START)))
+            await store.update(id, told(lambda record: record.cancel(START)))
         assert await store.remove(START + timedelta(seconds=1)) == 1
         with pytest.raises(UnknownTicket):
             await store.get(ids[0])

@@ -32,6 +32,7 @@ from loadtest.suites.pair import compare_with_vllm
 from loadtest.suites.speculation import compare_drafts
 from loadtest.targets.server import RunningServer
 from loadtest.targets.service import in_front_of, our_service, plain_command, raw_engine
+from service.learning.config import DEFAULT_SAMPLER
 from tools.gpu_bench.commands import output_of
 from tools.gpu_bench.engines import PARTS, VARIANTS, EngineVariant
 from tools.gpu_bench.pair_parts import pair_part
@@ -287,7 +288,7 @@ async def _run_module(module: str, *arguments: str) -> str:
 def _write_first_wave(folder: Path) -> Path:
     """Writes a configuration that samples one wave, and returns its path."""
     usual, path = yaml.safe_load(_CONFIG.read_text("utf-8")), folder / "first_wave.yaml"
-    path.write_text(yaml.safe_dump(usual | {"sampler": usual["sampler"] | _FIRST_WAVE}), "utf-8")
+    path.write_text(yaml.safe_dump(usual | {"sampler": DEFAULT_SAMPLER.model_dump(mode="json") | _FIRST_WAVE}), "utf-8")
     return path
 
 

@@ -16,7 +16,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     context, one = served.site.context, proposal()
-    first = context.guidance.versions.in_force(MISSION)
+    first = context.guidance.versions.active_version(MISSION)
     context.guidance.proposals.put(MISSION, one)
     person = await served.person()
     page = person.page
@@ -27,11 +27,11 @@ async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     await page.get_by_label("说明").first.fill("看过依据")
     await page.get_by_role("button", name="采纳").click()
     await expect(page.get_by_role("status")).to_contain_text("提案已采纳")
-    assert context.guidance.versions.in_force(MISSION) == one.guidance
+    assert context.guidance.versions.active_version(MISSION) == one.guidance
     await page.get_by_text("与生效的版本比较、回退").click()
     await page.get_by_role("button", name="回退到第 0 版").click()
     await expect(page.get_by_role("status")).to_contain_text("已回退")
-    assert context.guidance.versions.in_force(MISSION) == first
+    assert context.guidance.versions.active_version(MISSION) == first
     await expect(page.get_by_role("row", name="回退")).to_contain_text("王工")
     assert await person.serious() == []
     assert (person.faults, person.strangers) == ([], [])
@@ -54,7 +54,7 @@ async def test_two_at_once_the_second_is_told(served: Served):
     await expect(people[0].page.get_by_role("status")).to_contain_text("提案已否决")
     await people[1].page.get_by_role("button", name="采纳").click()
     await expect(people[1].page.get_by_role("alert")).to_contain_text("处理：已否决")
-    assert context.guidance.versions.in_force(MISSION) == one.base
+    assert context.guidance.versions.active_version(MISSION) == one.base
 
 
 async def test_without_admin_there_is_nothing_to_press_and_html_in_a_rule_stays_text(served: Served):

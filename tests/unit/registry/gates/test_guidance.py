@@ -46,11 +46,11 @@ def test_what_comes_back_is_what_went_in(registry: Registry) -> None:
 
 
 def test_the_services_own_record_is_one(registry: Registry) -> None:
-    from service.guidance.guidance import seeded
+    from service.guidance.guidance import first_version
     from service.guidance.record import guidance_of, record_of
     from vqc.missions import mission_named
 
-    first = seeded(mission_named(MISSION), ["无需安装时不看挡风板"])
+    first = first_version(mission_named(MISSION), ["无需安装时不看挡风板"])
     version = push_guidance(registry, json.dumps(record_of(first)).encode())
     assert version.guidance == first.digest
     assert guidance_of(json.loads(version.record)) == first

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from service.guidance.gate import GateRule, gate
-from service.guidance.guidance import Add, applied
+from service.guidance.guidance import Add, apply_operations
 from tests.support.guidance_proposals import MISSION, proposal
 from vqc.missions import missions
 
@@ -51,7 +51,7 @@ async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor
 async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting):
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id, note="看过")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?done=approved")
-    assert context.guidance.versions.in_force(MISSION) == waiting.guidance
+    assert context.guidance.versions.active_version(MISSION) == waiting.guidance
     last = context.guidance.versions.history(MISSION)[-1]
     assert last.by.startswith("王工 (")
     shown = (await visitor.get(answer.headers["location"])).text
@@ -61,9 +61,9 @@ async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting)
 
 
 async def test_rejecting_leaves_what_is_in_force(visitor, context, waiting):
-    before = context.guidance.versions.in_force(MISSION)
+    before = context.guidance.versions.active_version(MISSION)
     assert (await visitor.post(f"{PATH}/reject", proposal=waiting.id, note="太窄")).status_code == 303
-    assert context.guidance.versions.in_force(MISSION) == before
+    assert context.guidance.versions.active_version(MISSION) == before
     assert "太窄" in (await visitor.get(PATH)).text
 
 
@@ -76,8 +76,8 @@ async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor,
 
 
 async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context, waiting):
-    first = context.guidance.versions.in_force(MISSION)
-    other = applied(first, [Add(text="别的规则", evidence=("QC-9",))])
+    first = context.guidance.versions.active_version(MISSION)
+    other = apply_operations(first, [Add(text="别的规则", evidence=("QC-9",))])
     context.guidance.versions.approve(MISSION, other, expected=first.digest, by="Zhang")
     shown = (await visitor.get(PATH)).text
     assert "不能采纳" in shown
@@ -85,18 +85,18 @@ async def test_a_proposal_on_other_guidance_cannot_be_approved(visitor, context,
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
     assert f"生效的版本已是 {other.digest[:12]}，不再是 {first.digest[:12]}" in answer.text
-    assert context.guidance.versions.in_force(MISSION) == other
+    assert context.guidance.versions.active_version(MISSION) == other
 
 
 async def test_rolling_back_is_compare_and_set(visitor, context, waiting):
-    first = context.guidance.versions.in_force(MISSION)
+    first = context.guidance.versions.active_version(MISSION)
     context.guidance.proposals.approve(MISSION, waiting.id, by="Zhang")
     shown = (await visitor.get(PATH)).text
     assert "<del>缺少螺丝则不通过</del>" in shown  # what going back would take away
     late = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=first.digest)
-    assert (late.status_code, context.guidance.versions.in_force(MISSION)) == (409, waiting.guidance)
+    assert (late.status_code, context.guidance.versions.active_version(MISSION)) == (409, waiting.guidance)
     done = await visitor.post(f"{PATH}/rollback", to=first.digest, expected=waiting.guidance.digest, note="投诉")
-    assert (done.status_code, context.guidance.versions.in_force(MISSION)) == (303, first)
+    assert (done.status_code, context.guidance.versions.active_version(MISSION)) == (303, first)
     assert context.guidance.versions.history(MISSION)[-1].note == "投诉"
 
 
@@ -106,7 +106,7 @@ async def test_a_version_that_is_not_there(visitor, form):
 
 
 async def test_without_admin_one_looks_but_does_not_change(site, context, waiting):
-    before = context.guidance.versions.in_force(MISSION)
+    before = context.guidance.versions.active_version(MISSION)
     async with site.visitor("decides") as visitor:
         shown = (await visitor.get(PATH)).text
         assert "缺少螺丝则不通过" in shown

@@ -27,7 +27,7 @@ RIGHT = was(P, P, P, 20) + was(F, F, F, 20)
 )
 def test_a_change_that_does_not_help_is_refused_with_the_number(tickets, words):
     found = gate(tickets, GateRule(), seed=1)
-    assert not found.passed
+    assert not found.passes
     assert any(words in reason.text for reason in found.reasons)
 
 
@@ -50,4 +50,4 @@ def test_a_rule_is_checked(wrong):
 
 
 def test_no_ticket_passes_nothing():
-    assert not gate([], GateRule(), seed=1).passed
+    assert not gate([], GateRule(), seed=1).passes

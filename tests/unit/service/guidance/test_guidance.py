@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.guidance.guidance import Add, Guidance, Merge, Remove, Rule, Update, applied, diff, seeded
+from service.guidance.guidance import Add, Guidance, Merge, Remove, Rule, Update, apply_operations, diff, first_version
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 
 MISSION = mission_named("挡风板安装检查")
-FIRST = seeded(MISSION, ["甲", "乙", "丙"])
+FIRST = first_version(MISSION, ["甲", "乙", "丙"])
 SEEN = ("QC-0001",)
 
 
 def test_a_version_names_its_parent_and_leaves_it_as_it_was():
     before = FIRST.digest
-    second = applied(FIRST, [Update(id="G1", text="新乙", evidence=SEEN)])
+    second = apply_operations(FIRST, [Update(id="G1", text="新乙", evidence=SEEN)])
     assert (second.step, second.parent, FIRST.digest) == (1, before, before)
     assert second.rules[1] == Rule(id="G1", text="新乙", evidence=SEEN)
     with pytest.raises(FrozenInstanceError):
@@ -23,13 +23,13 @@ def test_a_version_names_its_parent_and_leaves_it_as_it_was():
 
 
 def test_equal_versions_have_equal_digests_and_others_do_not():
-    assert seeded(MISSION, ["甲", "乙", "丙"]).digest == FIRST.digest
-    assert seeded(MISSION, ["甲", "丙", "乙"]).digest != FIRST.digest
+    assert first_version(MISSION, ["甲", "乙", "丙"]).digest == FIRST.digest
+    assert first_version(MISSION, ["甲", "丙", "乙"]).digest != FIRST.digest
     assert len(FIRST.digest) == 64
 
 
 def test_a_removed_id_is_never_given_again():
-    second = applied(FIRST, [Remove(id="G2", evidence=SEEN), Add(text="丁", evidence=SEEN)])
+    second = apply_operations(FIRST, [Remove(id="G2", evidence=SEEN), Add(text="丁", evidence=SEEN)])
     assert second.prompt_rules == {"G0": "甲", "G1": "乙", "G3": "丁"}
     assert [(change.id, change.before, change.after) for change in diff(FIRST, second)] == [
         ("G2", "丙", None),
@@ -38,8 +38,8 @@ def test_a_removed_id_is_never_given_again():
 
 
 def test_a_merge_gathers_the_evidence():
-    second = applied(FIRST, [Update(id="G2", text="丙二", evidence=("QC-0002",))])
-    third = applied(second, [Merge(ids=("G0", "G2"), text="甲丙", evidence=("QC-0003", "QC-0002"))])
+    second = apply_operations(FIRST, [Update(id="G2", text="丙二", evidence=("QC-0002",))])
+    third = apply_operations(second, [Merge(ids=("G0", "G2"), text="甲丙", evidence=("QC-0003", "QC-0002"))])
     assert third.rules[0] == Rule(id="G0", text="甲丙", evidence=("QC-0002", "QC-0003"))
     assert list(third.prompt_rules) == ["G0", "G1"]
 
@@ -63,13 +63,13 @@ def test_a_merge_gathers_the_evidence():
 )
 def test_an_operation_that_cannot_be_applied_is_refused(operation):
     with pytest.raises(InvalidValue):
-        applied(FIRST, [operation])
+        apply_operations(FIRST, [operation])
 
 
 def test_the_focus_stays_when_the_last_rule_goes():
-    emptied = applied(seeded(MISSION, ["甲"]), [Remove(id="G0", evidence=SEEN)])
+    emptied = apply_operations(first_version(MISSION, ["甲"]), [Remove(id="G0", evidence=SEEN)])
     assert (emptied.rules, emptied.focus, emptied.step) == ((), MISSION.focus, 1)
-    assert seeded(MISSION).rules == ()
+    assert first_version(MISSION).rules == ()
 
 
 @pytest.mark.parametrize("wrong", [{"issued": 1}, {"step": 1}, {"parent": "x"}, {"focus": ""}])
@@ -89,7 +89,7 @@ def test_a_diff_tells_exactly_what_changed(texts):
     version = FIRST
     for text in texts:
         if text not in version.prompt_rules.values():
-            version = applied(version, [Add(text=text, evidence=SEEN)])
+            version = apply_operations(version, [Add(text=text, evidence=SEEN)])
     rebuilt = dict(FIRST.prompt_rules)
     for change in diff(FIRST, version):
         if change.after is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from service.cli.stage_b_propose import propose_run
 from service.guidance.gate import GateRule, gate
-from service.guidance.guidance import Add, applied
+from service.guidance.guidance import Add, apply_operations
 from service.guidance.proposal import GuidanceProposal, ProposalState, Reflected
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.store import GuidanceStore
@@ -40,7 +40,7 @@ def test_what_is_approved_is_in_force_and_the_history_tells_of_it(store, tmp_pat
     store.put(MISSION, one)
     decided = store.approve(MISSION, one.id, by="Wang", note="看过")
     guidance = GuidanceStore(tmp_path)
-    assert guidance.in_force(MISSION) == one.guidance
+    assert guidance.active_version(MISSION) == one.guidance
     assert (decided.state, decided.decision and decided.decision.by) == (ProposalState.APPROVED, "Wang")
     assert store.proposals(MISSION) == (decided,)
     last = guidance.history(MISSION)[-1]
@@ -56,7 +56,7 @@ def test_a_decision_is_made_once(store, tmp_path):
             again(MISSION, one.id, by="Li")
     with pytest.raises(ProposalDecided):
         store.put(MISSION, one)
-    assert GuidanceStore(tmp_path).in_force(MISSION) == FIRST
+    assert GuidanceStore(tmp_path).active_version(MISSION) == FIRST
 
 
 def test_of_many_at_once_one_decides(store):
@@ -102,7 +102,7 @@ def test_an_edited_file_is_refused_with_its_name(store, tmp_path):
     store.put(MISSION, one)
     path = tmp_path / MISSION.name / "proposals" / f"{one.id}.json"
     path.write_text(path.read_text("utf-8").replace("缺少螺丝", "缺少光纤"), "utf-8")
-    with pytest.raises(InvalidValue, match="somebody has edited it"):
+    with pytest.raises(InvalidValue, match="the file was edited"):
         store.proposals(MISSION)
 
 
@@ -124,7 +124,7 @@ def finished_run(folder, *, learns: bool):
     guidance.approve(MISSION, FIRST, expected=FIRST.digest, by="run")
     lines, current = [], FIRST
     for n in range(2 if learns else 0):
-        after = applied(current, [Add(text=f"规则{n}", evidence=(f"QC-{n}",))])
+        after = apply_operations(current, [Add(text=f"规则{n}", evidence=(f"QC-{n}",))])
         guidance.approve(MISSION, after, expected=current.digest, by="run")
         lines.append(reflection(n, applied_=True))
         current = after
@@ -177,7 +177,7 @@ def test_a_run_that_learned_is_proposed_with_its_evidence_and_nothing_comes_into
         ("QC-1", Verdict.FAIL, Verdict.PASS),
     ]
     guidance = GuidanceStore(tmp_path)
-    assert guidance.in_force(MISSION) == FIRST
+    assert guidance.active_version(MISSION) == FIRST
     assert [one.step for one in guidance.versions(MISSION)] == [0, 1, 2]
     propose_run(run, tmp_path, by="Li")
     assert len(store.proposals(MISSION)) == 1

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.guidance.guidance import Add, Remove, applied, seeded
+from service.guidance.guidance import Add, Remove, apply_operations, first_version
 from service.guidance.record import guidance_of, record_of
 from service.guidance.store import GuidanceStore
 from service.judging.calibration import Calibration
@@ -15,9 +15,9 @@ from vqc.missions import mission_named
 
 MISSION = mission_named("BBU安装方式检查（正装）")
 OTHER = mission_named("挡风板安装检查")
-FIRST = seeded(MISSION)
-SECOND = applied(FIRST, [Add(text="甲", evidence=("QC-1",))])
-THIRD = applied(SECOND, [Add(text="乙", evidence=("QC-2",))])
+FIRST = first_version(MISSION)
+SECOND = apply_operations(FIRST, [Add(text="甲", evidence=("QC-1",))])
+THIRD = apply_operations(SECOND, [Add(text="乙", evidence=("QC-2",))])
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def store(tmp_path) -> GuidanceStore:
 
 
 def test_an_empty_store_has_the_missions_own_focus_in_force_and_writes_nothing(store, tmp_path):
-    assert store.in_force(MISSION) == FIRST
+    assert store.active_version(MISSION) == FIRST
     assert store.versions(MISSION) == (FIRST,)
     assert store.history(MISSION) == ()
     assert list(tmp_path.iterdir()) == []
@@ -34,19 +34,19 @@ def test_an_empty_store_has_the_missions_own_focus_in_force_and_writes_nothing(s
 
 def test_versions_are_put_in_force_kept_and_rolled_back(store):
     store.propose(MISSION, THIRD, by="model", run="demo")
-    assert store.in_force(MISSION) == FIRST
+    assert store.active_version(MISSION) == FIRST
     store.approve(MISSION, SECOND, expected=FIRST.digest, by="Li", note="checked")
     store.approve(MISSION, THIRD, expected=SECOND.digest, by="Li")
-    assert store.in_force(MISSION) == THIRD
+    assert store.active_version(MISSION) == THIRD
     assert store.versions(MISSION) == (FIRST, SECOND, THIRD)
     assert store.version(MISSION, SECOND.digest[:8]) == SECOND
     assert store.rollback(MISSION, expected=THIRD.digest, by="Wang") == SECOND
     assert store.rollback(MISSION, expected=SECOND.digest, by="Wang", to=FIRST.digest) == FIRST
-    assert store.in_force(MISSION) == FIRST
+    assert store.active_version(MISSION) == FIRST
     actions = [(event.action, event.step, event.by, event.note) for event in store.history(MISSION)]
     assert actions[:2] == [("proposed", 2, "model", ""), ("approved", 1, "Li", "checked")]
     assert [action for action, *_ in actions[2:]] == ["approved", "rolled back", "rolled back"]
-    assert store.in_force(OTHER) == seeded(OTHER)
+    assert store.active_version(OTHER) == first_version(OTHER)
 
 
 def test_a_change_made_for_another_version_is_refused(store):
@@ -58,7 +58,7 @@ def test_a_change_made_for_another_version_is_refused(store):
 
 
 def test_of_many_at_once_one_is_faster(tmp_path):
-    texts = [applied(FIRST, [Add(text=f"规则{n}", evidence=("QC-1",))]) for n in range(8)]
+    texts = [apply_operations(FIRST, [Add(text=f"规则{n}", evidence=("QC-1",))]) for n in range(8)]
 
     def approve(version):
         try:
@@ -70,12 +70,12 @@ def test_of_many_at_once_one_is_faster(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(approve, texts))
     assert won.count(True) == 1
-    assert GuidanceStore(tmp_path).in_force(MISSION) == texts[won.index(True)]
+    assert GuidanceStore(tmp_path).active_version(MISSION) == texts[won.index(True)]
 
 
 def test_what_cannot_be_put_in_force_is_named(store):
     with pytest.raises(InvalidValue, match="must be 'BBU安装方式检查（正装）'"):
-        store.approve(MISSION, seeded(OTHER), expected=FIRST.digest, by="x")
+        store.approve(MISSION, first_version(OTHER), expected=FIRST.digest, by="x")
     with pytest.raises(InvalidValue, match="is the first"):
         store.rollback(MISSION, expected=FIRST.digest, by="x")
     with pytest.raises(InvalidValue, match=FIRST.digest[:12]):
@@ -88,13 +88,13 @@ def test_only_the_newest_snapshots_stay_and_always_the_one_in_force(tmp_path):
     store = GuidanceStore(tmp_path, retention=2)
     before = FIRST
     for n in range(4):
-        after = applied(before, [Add(text=f"规则{n}", evidence=("QC-1",))])
+        after = apply_operations(before, [Add(text=f"规则{n}", evidence=("QC-1",))])
         store.approve(MISSION, after, expected=before.digest, by="x")
         before = after
     assert [one.step for one in store.versions(MISSION)] == [3, 4]
     store.rollback(MISSION, expected=before.digest, by="x")
-    store.propose(MISSION, applied(before, [Remove(id="G0", evidence=("QC-1",))]), by="x", run="demo")
-    assert store.in_force(MISSION).step == 3
+    store.propose(MISSION, apply_operations(before, [Remove(id="G0", evidence=("QC-1",))]), by="x", run="demo")
+    assert store.active_version(MISSION).step == 3
     with pytest.raises(InvalidValue, match="retention"):
         GuidanceStore(tmp_path, retention=0)
 
@@ -105,10 +105,10 @@ def test_a_file_that_somebody_edited_is_refused(store, tmp_path):
     record = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(record | {"focus": "别的"}), "utf-8")
     with pytest.raises(InvalidValue, match="not in place"):
-        store.in_force(MISSION)
+        store.active_version(MISSION)
     path.write_text("{", "utf-8")
     with pytest.raises(InvalidValue, match=r"guidance\.json"):
-        store.in_force(MISSION)
+        store.active_version(MISSION)
     with pytest.raises(InvalidValue, match=r"guidance\.extra"):
         guidance_of(record_of(SECOND) | {"extra": 1})
 

@@ -8,7 +8,7 @@ from engine.errors import EngineFailed
 from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
-from service.guidance.guidance import Add, applied, seeded
+from service.guidance.guidance import Add, apply_operations, first_version
 from service.judging.calibration import Calibration
 from service.judging.decision import ReviewReason
 from service.judging.judge_ticket import JudgeTicket, TicketInput
@@ -33,7 +33,7 @@ NOON = datetime(2025, 11, 3, 12, tzinfo=UTC)
 async def judged(engine, ticket=TICKET, sampler=WHOLE, guidance=None, **more):
     judge = JudgeTicket(engine, clock=lambda: NOON)
     return await judge(
-        ticket, guidance=guidance or seeded(MISSION), sampler=sampler, request_id="r", timeout_s=5, **more
+        ticket, guidance=guidance or first_version(MISSION), sampler=sampler, request_id="r", timeout_s=5, **more
     )
 
 
@@ -57,7 +57,7 @@ async def test_a_ticket_is_one_request_per_entry_of_the_grid():
 
 async def test_the_prompt_has_focus_summaries_and_rules_in_that_order():
     engine = failing(0.0)
-    guidance = applied(seeded(MISSION), [Add(text="新规则", evidence=("QC-9",))])
+    guidance = apply_operations(first_version(MISSION), [Add(text="新规则", evidence=("QC-9",))])
     await judged(engine, guidance=replace(guidance, focus="另一重点"))
     before, after = (part for part in engine.requests[0].user if isinstance(part, str))
     assert "任务重点：另一重点" in before

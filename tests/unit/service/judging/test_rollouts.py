@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
-from service.guidance.guidance import seeded
+from service.guidance.guidance import first_version
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
 from service.learning.reflect import Reflect
@@ -56,6 +56,6 @@ def test_the_digests_of_samplers_that_were_stored_before_stay_the_same():
 def test_the_keys_of_reflections_that_were_stored_before_stay_the_same():
     mission = mission_named("挡风板安装检查")
     reflect = Reflect(ScriptedEngine(), DecodingParams(max_new_tokens=200), timeout_s=5)
-    prompt = prompt_digest(reflection_prompt(mission, seeded(mission), []))
+    prompt = prompt_digest(reflection_prompt(mission, first_version(mission), []))
     old = "Knobs(max_new_tokens=200, temperature=0.0, top_p=1.0, repetition_penalty=1.0, seed=None)"
-    assert reflect.key(mission, seeded(mission), []) == digest([prompt, old])
+    assert reflect.key(mission, first_version(mission), []) == digest([prompt, old])

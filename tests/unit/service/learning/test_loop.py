@@ -13,7 +13,7 @@ from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.console.words import catalogue
-from service.guidance.guidance import seeded
+from service.guidance.guidance import first_version
 from service.judging.judge_ticket import JudgeTicket
 from service.judging.records import Part
 from service.judging.rollouts import plan
@@ -89,7 +89,7 @@ def folder(tmp_path):
     @contextmanager
     def opened(name="run"):
         with RunFolder(tmp_path / name, {}, retention=5, clock=lambda: datetime.now(UTC)) as run:
-            run.reset_guidance(MISSION, seeded(MISSION))
+            run.reset_guidance(MISSION, first_version(MISSION))
             yield run
 
     return opened
@@ -107,7 +107,9 @@ def records(run, name):
 
 
 async def test_a_rule_that_mends_the_mistakes_is_gated_in_and_measured_by_a_last_pass(run):
-    results, last = await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+    results, last = await loop(ScriptedEngine(answering(proposing(RULE))), run)(
+        MISSION, TICKETS, first_version(MISSION)
+    )
     assert last.prompt_rules == {"G0": RULE}
     assert set(last.rules[0].evidence) <= {one.group_id for one in TICKETS}
     assert [(one.epoch, one.guidance.step) for one in results] == [(1, 0), (2, 1)]
@@ -117,11 +119,11 @@ async def test_a_rule_that_mends_the_mistakes_is_gated_in_and_measured_by_a_last
     assert first["applied"]
     assert first["gate"]["rer"] > 0.5
     assert first["gate"]["false_release_after"] < first["gate"]["false_release_before"]
-    assert run.guidance_store.in_force(MISSION) == last
+    assert run.guidance_store.active_version(MISSION) == last
 
 
 async def test_reflection_reads_no_ticket_that_is_held_out_or_kept_for_calibration(run):
-    await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+    await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, first_version(MISSION))
     parts = {one.group_id: part_of(one, 17, holdout=0.4, calibrate=0.1) for one in TICKETS}
     shown = [name for one in records(run, "reflections") for name in one["reflection"]["cases"]]
     assert shown
@@ -141,8 +143,12 @@ async def test_reflection_reads_no_ticket_that_is_held_out_or_kept_for_calibrati
     ],
 )
 async def test_a_proposal_that_does_not_help_changes_nothing(run, answer, reason):
-    results, last = await loop(ScriptedEngine(answering(answer)), run)(MISSION, TICKETS, seeded(MISSION))
-    assert (last, len(results), run.guidance_store.versions(MISSION)) == (seeded(MISSION), 1, (seeded(MISSION),))
+    results, last = await loop(ScriptedEngine(answering(answer)), run)(MISSION, TICKETS, first_version(MISSION))
+    assert (last, len(results), run.guidance_store.versions(MISSION)) == (
+        first_version(MISSION),
+        1,
+        (first_version(MISSION),),
+    )
     assert {one["reflection"]["reasons"][0]["code"] for one in records(run, "reflections")} == {reason}
     assert f"remarks.{reason}" in catalogue()
     assert len(records(run, "reflections")) == 2
@@ -150,12 +156,12 @@ async def test_a_proposal_that_does_not_help_changes_nothing(run, answer, reason
 
 async def test_without_reflection_the_guidance_stays(run):
     engine = ScriptedEngine(answering(proposing(RULE)))
-    results, last = await loop(engine, run, reflects=False, epochs=2)(MISSION, TICKETS, seeded(MISSION))
-    assert (last, records(run, "reflections"), [one.epoch for one in results]) == (seeded(MISSION), [], [1, 2])
+    results, last = await loop(engine, run, reflects=False, epochs=2)(MISSION, TICKETS, first_version(MISSION))
+    assert (last, records(run, "reflections"), [one.epoch for one in results]) == (first_version(MISSION), [], [1, 2])
 
 
 async def test_every_ticket_has_one_selection_a_pass_in_the_same_order_as_its_trajectories(run):
-    await loop(ScriptedEngine(answering("")), run, epochs=2)(MISSION, TICKETS, seeded(MISSION))
+    await loop(ScriptedEngine(answering("")), run, epochs=2)(MISSION, TICKETS, first_version(MISSION))
     selected = [(one["epoch"], one["group_id"]) for one in records(run, "selections")]
     assert Counter(selected) == Counter((epoch, one.group_id) for epoch in (1, 2) for one in TICKETS)
     assert list(dict.fromkeys((one["epoch"], one["group_id"]) for one in records(run, "trajectories"))) == selected
@@ -165,14 +171,14 @@ async def test_every_ticket_has_one_selection_a_pass_in_the_same_order_as_its_tr
 async def test_a_second_run_over_the_journal_asks_nothing_and_writes_the_same(folder, tmp_path):
     names = ("trajectories", "selections", "reflections")
     with folder("first") as run:
-        await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, seeded(MISSION))
+        await loop(ScriptedEngine(answering(proposing(RULE))), run)(MISSION, TICKETS, first_version(MISSION))
         first = [records(run, name) for name in names]
         versions = run.guidance_store.versions(MISSION)
     (tmp_path / "again").mkdir()
     shutil.copy(tmp_path / "first" / "journal.jsonl", tmp_path / "again")  # only the journal: every record is made anew
     engine = ScriptedEngine(fail=lambda request: EngineRefused("asked again"))
     with folder("again") as again:
-        await loop(engine, again)(MISSION, TICKETS, seeded(MISSION))
+        await loop(engine, again)(MISSION, TICKETS, first_version(MISSION))
         assert engine.answered == 0
         assert [records(again, name) for name in names] == first
         assert again.guidance_store.versions(MISSION) == versions
@@ -184,7 +190,7 @@ async def test_a_ticket_that_the_engine_refuses_fails_alone(run):
         bad = any(isinstance(part, str) and "第7号" in part for part in request.user)
         return EngineRefused("prompt too long") if bad and request.grammar else None
 
-    await loop(ScriptedEngine(answering(""), fail=refused), run)(MISSION, TICKETS, seeded(MISSION))
+    await loop(ScriptedEngine(answering(""), fail=refused), run)(MISSION, TICKETS, first_version(MISSION))
     bad = [one for one in records(run, "selections") if one["result"]["error"]]
     assert [one["group_id"] for one in bad] == ["QC-007"]
     assert bad[0]["result"]["review_reasons"] == ["no_verdict"]
@@ -193,7 +199,7 @@ async def test_a_ticket_that_the_engine_refuses_fails_alone(run):
 
 async def test_a_ticket_whose_photos_are_missing_fails_alone(run):
     engine = ScriptedEngine(answering(""))
-    await loop(engine, run, evidence=EvidenceKind.BOTH)(MISSION, TICKETS[:3], seeded(MISSION))
+    await loop(engine, run, evidence=EvidenceKind.BOTH)(MISSION, TICKETS[:3], first_version(MISSION))
     assert all("must be there" in one["result"]["error"] for one in records(run, "selections"))
     assert engine.answered == 0
 
@@ -201,9 +207,9 @@ async def test_a_ticket_whose_photos_are_missing_fails_alone(run):
 async def test_an_engine_that_is_away_for_a_moment_is_waited_for_and_then_ends_the_run(folder, run):
     away = iter([EngineUnavailable("restarting", retry_after_s=0.01)] * 3)
     engine = ScriptedEngine(answering(""), fail=lambda request: next(away, None))
-    await loop(engine, run, patience_s=10)(MISSION, TICKETS[:2], seeded(MISSION))
+    await loop(engine, run, patience_s=10)(MISSION, TICKETS[:2], first_version(MISSION))
     assert [one["result"]["error"] for one in records(run, "selections")] == [None, None]
     gone = ScriptedEngine(fail=lambda request: EngineUnavailable("dead", retry_after_s=1))
     with folder("gone") as other, pytest.raises(EngineUnavailable, match="dead"):
-        await loop(gone, other, patience_s=0.5)(MISSION, TICKETS[:2], seeded(MISSION))
+        await loop(gone, other, patience_s=0.5)(MISSION, TICKETS[:2], first_version(MISSION))
     assert gone.in_flight == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.guidance.guidance import Add, Merge, Remove, Update, seeded
+from service.guidance.guidance import Add, Merge, Remove, Update, first_version
 from service.judging.judge import judge
 from service.learning.reflection import ReflectionCase, operation_record, parse_reflection, reflection_prompt
 from tests.support.parsed_rollouts import rollouts
@@ -23,7 +23,7 @@ def case(group_id="QC-1", texts=TEXTS, label=Verdict.FAIL, verdict=Verdict.PASS)
 
 
 def test_the_prompt_shows_rules_cases_votes_and_each_reason_once():
-    text = reflection_prompt(MISSION, seeded(MISSION, ["旧规则"]), [case(), case("QC-2")]).after
+    text = reflection_prompt(MISSION, first_version(MISSION, ["旧规则"]), [case(), case("QC-2")]).after
     assert "[G0] 旧规则" in text
     assert "【T2】人工结论：不通过；模型：通过2票，不通过1票" in text
     assert text.count("通过的理由：挡风板安装方向正确") == 2

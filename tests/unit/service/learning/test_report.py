@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from service.guidance.guidance import Add, applied, seeded
+from service.guidance.guidance import Add, apply_operations, first_version
 from service.judging.records import Part
 from service.learning.metrics import SelectedTicket
 from service.learning.report import render_report
@@ -58,8 +58,8 @@ def ticket(n, label, verdict, contradiction=False) -> SelectedTicket:
 
 @pytest.fixture
 def run(tmp_path):
-    first = seeded(MISSION)
-    last = applied(first, [Add(text="<b>先看备注</b>", evidence=("QC-1",))])
+    first = first_version(MISSION)
+    last = apply_operations(first, [Add(text="<b>先看备注</b>", evidence=("QC-1",))])
     tickets = (
         ticket(1, Verdict.PASS, Verdict.PASS),
         ticket(2, Verdict.FAIL, Verdict.PASS, contradiction=True),

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from service.cli.stage_b_run import clock_of
-from service.guidance.guidance import Add, applied, seeded
+from service.guidance.guidance import Add, apply_operations, first_version
 from service.learning.journal import Journal
 from service.learning.run_folder import ReplayedFile, RunFolder
 from vqc.errors import InvalidValue
@@ -77,12 +77,12 @@ def test_a_line_that_was_cut_is_written_again(tmp_path):
 
 
 def test_a_run_that_begins_again_puts_its_guidance_back(tmp_path):
-    first = seeded(MISSION)
-    second = applied(first, [Add(text="甲", evidence=("QC-1",))])
+    first = first_version(MISSION)
+    second = apply_operations(first, [Add(text="甲", evidence=("QC-1",))])
     for _ in range(2):
         with folder(tmp_path) as run:
             run.reset_guidance(MISSION, first)
-            assert run.guidance_store.in_force(MISSION) == first
+            assert run.guidance_store.active_version(MISSION) == first
             run.activate_guidance(MISSION, first, second, "reflection")
             assert run.guidance_store.versions(MISSION) == (first, second)
             assert len(run.guidance_store.history(MISSION)) == 2

@@ -23,13 +23,13 @@ from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
-from service.tickets.blob_store import FsspecBlobStore
+from service.tickets.blob_store import BlobStore
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.ports import TicketObserver
-from service.tickets.process import Again, Attempts, ProcessTicket
+from service.tickets.process import ProcessTicket, Redeliver, RetryPolicy
 from service.tickets.store import Event
 from service.tickets.ticket import Ticket, TicketPhoto, id_at
-from service.tickets.work import Judging, WorkOnTicket
+from service.tickets.work import JudgingConfig, WorkOnTicket
 from vqc.grammar import VERDICT_GRAMMAR
 from vqc.image import PhotoLimits
 
@@ -46,16 +46,16 @@ def verdicts(answer: str = PASS):
 
 
 class Watcher(TicketObserver):
-    """Remembers what it hears."""
+    """Remembers the ends of attempts and the final states."""
 
     def __init__(self) -> None:
         self.ends: list[str] = []
         self.finals: list[tuple[str, str | None]] = []
 
-    def attempt(self, end, seconds) -> None:
+    def record_attempt(self, end, seconds) -> None:
         self.ends.append(end)
 
-    def finished(self, state, verdict, seconds) -> None:
+    def record_finished(self, state, verdict, seconds) -> None:
         self.finals.append((state, verdict))
 
 
@@ -66,16 +66,20 @@ class Bench:
     root: Path
     engine: ScriptedEngine = field(default_factory=lambda: ScriptedEngine(verdicts()))
     adaptive: float | None = 0.95
-    attempts: Attempts = field(default_factory=lambda: Attempts(beat_s=0.01, alive_s=0, wait_s=0.01, backoff_s=1))
+    retry_policy: RetryPolicy = field(
+        default_factory=lambda: RetryPolicy(
+            heartbeat_interval_s=0.01, heartbeat_timeout_s=0, engine_poll_s=0.01, backoff_s=1
+        )
+    )
     model: str = "m" * 64
 
     def __post_init__(self) -> None:
         self.store = MemoryTicketStore()
         self.queue = MemoryQueue()
-        self.blobs = FsspecBlobStore(f"memory://{uuid4().hex}")
+        self.blobs = BlobStore(f"memory://{uuid4().hex}")
         self.guidance = GuidanceStore(self.root)
         self.watcher = Watcher()
-        self.leaving = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     def process(self, *, engine: ScriptedEngine | None = None, model: str | None = None) -> ProcessTicket:
         served = ServedModel(alias="champion", digest=model or self.model)
@@ -88,11 +92,11 @@ class Bench:
             blobs=self.blobs,
             guidance=self.guidance,
             thresholds=Thresholds(self.root),
-            judging=Judging(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=5),
+            judging=JudgingConfig(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=5),
             observer=self.watcher,
         )
         return ProcessTicket(
-            store=self.store, queue=self.queue, work=work, attempts=self.attempts, observer=self.watcher
+            store=self.store, queue=self.queue, work=work, retry_policy=self.retry_policy, observer=self.watcher
         )
 
     async def accept(self, *photos: TicketPhoto, **fields) -> Ticket:
@@ -114,8 +118,8 @@ class Bench:
         await self.blobs.put(digest, data.getvalue())
         return TicketPhoto(image_id=f"image_{n}", digest=digest, media_type="image/png")
 
-    async def deliver(self, ticket: Ticket, process: ProcessTicket | None = None) -> Again | None:
-        return await (process or self.process())(ticket.job_id, self.leaving)
+    async def deliver(self, ticket: Ticket, process: ProcessTicket | None = None) -> Redeliver | None:
+        return await (process or self.process())(ticket.job_id, self.stopping)
 
     async def names(self, ticket: Ticket) -> list[str]:
         return [event.name for event in await self.store.events(ticket.id, None)]

@@ -9,13 +9,13 @@ import pytest
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.protocol import Health
 from engine.scripted import ScriptedEngine
-from service.guidance.edit import WrittenRule, edited
+from service.guidance.edit import WrittenRule, edit_rules
 from service.judging.calibration import ScoredTicket, calibrate
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.platform.errors import QueueUnavailable
 from service.tickets.manage import ManageTickets
-from service.tickets.process import Again, Attempts
+from service.tickets.process import Redeliver, RetryPolicy
 from service.tickets.ticket import State, TicketPhoto
 from tests.unit.service.tickets.builders import FAIL, GOOD, MISSION, PASS, WAVES, Bench, verdicts
 from vqc.grammar import SUMMARY_GRAMMAR, VERDICT_GRAMMAR
@@ -96,7 +96,7 @@ async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
 
     bench.engine = ScriptedEngine(verdicts(), fail=fail, latency_s=0.01)
     ticket = await bench.accept(await bench.photo(1))
-    assert await bench.deliver(ticket) == Again(after_s=1)
+    assert await bench.deliver(ticket) == Redeliver(after_s=1)
     held = await bench.store.get(ticket.id)
     assert (held.state, held.failure.kind) == (State.QUEUED, "EngineFailed")
     saved = len(held.rollouts)
@@ -139,7 +139,7 @@ async def test_a_poison_ticket_is_a_dead_letter_after_its_attempts(bench, error)
     bench.engine = ScriptedEngine(verdicts(), fail=fail)
     ticket = await bench.accept()
     delays = [await bench.deliver(ticket) for _ in range(3)]
-    assert delays == [Again(after_s=1), Again(after_s=2), None]
+    assert delays == [Redeliver(after_s=1), Redeliver(after_s=2), None]
     dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.attempts) == (State.FAILED, 3)
     assert dead.failure.kind == type(error).__name__
@@ -153,7 +153,9 @@ async def test_a_poison_ticket_is_a_dead_letter_after_its_attempts(bench, error)
 async def test_a_ticket_that_kills_its_workers_is_a_dead_letter_too(bench):
     ticket = await bench.accept()
     for _ in range(3):
-        await bench.store.update(ticket.id, lambda now: (now.claimed(), []))  # and the worker was never heard of again
+        await bench.store.update(
+            ticket.id, lambda record: (record.claim(), [])
+        )  # and the worker was never heard of again
     assert await bench.deliver(ticket) is None
     dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.failure.kind) == (State.FAILED, "attempts-used-up")
@@ -215,12 +217,12 @@ async def test_a_worker_that_leaves_gives_back_and_another_goes_on(bench):
     ticket = await bench.accept()
     delivery = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.answered)
-    bench.leaving.set()
-    assert await delivery == Again(after_s=0)
+    bench.stopping.set()
+    assert await delivery == Redeliver(after_s=0)
     held = await bench.store.get(ticket.id)
     assert (held.state, held.attempts, len(held.rollouts)) == (State.QUEUED, 0, 4)
     slow.clear()
-    bench.leaving.clear()
+    bench.stopping.clear()
     await bench.deliver(ticket, bench.process(engine=engine))
     assert (await bench.store.get(ticket.id)).attempts == 1
     assert bench.watcher.ends == ["given_back", "finished"]
@@ -242,20 +244,20 @@ async def test_a_worker_that_leaves_while_a_wave_is_saved_loses_no_job(bench):
         async def generate(self, request):
             answer = await super().generate(request)
             begun.set()
-            bench.leaving.set()
+            bench.stopping.set()
             await asyncio.sleep(0.02)
             return answer
 
     bench.store.update = slowly_answered
     ticket = await bench.accept()
-    assert await bench.deliver(ticket, bench.process(engine=Held(verdicts()))) == Again(after_s=0)
+    assert await bench.deliver(ticket, bench.process(engine=Held(verdicts()))) == Redeliver(after_s=0)
     assert (await bench.store.get(ticket.id)).state is State.QUEUED
 
 
 async def test_a_worker_that_was_thought_dead_brings_nothing_more(bench):
     engine = ScriptedEngine(verdicts(FAIL), latency_s=0.2)
     ticket = await bench.accept()
-    bench.attempts = Attempts(beat_s=60, alive_s=0)  # it notices nothing meanwhile
+    bench.retry_policy = RetryPolicy(heartbeat_interval_s=60, heartbeat_timeout_s=0)  # it notices nothing meanwhile
     late = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.in_flight)
     await bench.deliver(ticket)
@@ -269,11 +271,11 @@ async def test_a_worker_that_was_thought_dead_brings_nothing_more(bench):
 
 async def test_a_ticket_that_a_living_worker_has_is_left_to_it(bench):
     engine = ScriptedEngine(verdicts(), latency_s=0.3)
-    bench.attempts = Attempts(beat_s=0.01, alive_s=5)
+    bench.retry_policy = RetryPolicy(heartbeat_interval_s=0.01, heartbeat_timeout_s=5)
     ticket = await bench.accept()
     first = asyncio.create_task(bench.deliver(ticket, bench.process(engine=engine)))
     await until(lambda: engine.in_flight)
-    assert await bench.deliver(ticket) == Again(after_s=5)
+    assert await bench.deliver(ticket) == Redeliver(after_s=5)
     assert await first is None
     done = await bench.store.get(ticket.id)
     assert (done.state, done.attempts, done.fence) == (State.DECIDED, 1, 1)
@@ -297,13 +299,13 @@ async def test_another_model_begins_the_ticket_again(bench):
 
 async def test_guidance_that_changes_meanwhile_does_not_touch_a_begun_ticket(bench):
     mission = mission_named("挡风板安装检查")
-    before = bench.guidance.in_force(mission)
+    before = bench.guidance.active_version(mission)
     bench.guidance.approve(mission, before, expected=before.digest, by="test")
     died = asyncio.Event()
     bench.engine = ScriptedEngine(verdicts(), fail=lambda request: None if died.is_set() else EngineFailed("x"))
     ticket = await bench.accept()
     await bench.deliver(ticket)
-    after = edited(before, [WrittenRule(text="机柜空间不足时无需安装")])
+    after = edit_rules(before, [WrittenRule(text="机柜空间不足时无需安装")])
     bench.guidance.approve(mission, after, expected=before.digest, by="test")
     died.set()
     await bench.deliver(ticket)
@@ -338,7 +340,7 @@ async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
         done = await update(group_id, change, **options)
         if done not in lost:
             lost.append(done)
-            await asyncio.sleep(5 * bench.attempts.beat_s)  # beats in between find what was saved
+            await asyncio.sleep(5 * bench.retry_policy.heartbeat_interval_s)  # beats in between find what was saved
             raise QueueUnavailable("restarting")
         return done
 
@@ -363,7 +365,7 @@ async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
     calibration = calibrate([ScoredTicket(verdict=Verdict.PASS, score=1.5, label=Verdict.PASS)])
     held = replace(calibration, threshold=0.99)
     sampler = Sampler(waves=WAVES, evidence=EvidenceKind.SUMMARIES, adaptive=bench.adaptive)
-    guidance = bench.guidance.in_force(mission_named(MISSION))
+    guidance = bench.guidance.active_version(mission_named(MISSION))
     Thresholds(bench.root).put(held, guidance, model=bench.model, sampler=sampler.digest)
     ticket = await bench.accept()
     await bench.deliver(ticket)

@@ -8,8 +8,8 @@ from service.platform.errors import ReviewConflict, TicketStateConflict
 from service.tickets.manage import ManageTickets
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.ports import TicketObserver
-from service.tickets.review import Risk, Shelf
-from service.tickets.review_queue import ReviewQueue, Wanted, place
+from service.tickets.review import ReviewFacet, Risk
+from service.tickets.review_queue import ReviewQuery, ReviewQueue, place
 from service.tickets.ticket import State
 from tests.support.ticket_store_suite import START, held
 from vqc.verdict import Verdict
@@ -28,10 +28,10 @@ async def filled(store, risky: str) -> list[str]:
     return [(await held(store, n, risky=one == "!")).id for n, one in enumerate(risky)]
 
 
-async def walked(queue: ReviewQueue, wanted: Wanted, limit: int) -> list[str]:
+async def walked(queue: ReviewQueue, query: ReviewQuery, limit: int) -> list[str]:
     seen, after = [], None
     while True:
-        page = await queue.page(wanted, after=after, limit=limit)
+        page = await queue.page(query, after=after, limit=limit)
         seen += [one.id for one in page.tickets]
         after = page.after
         if after is None:
@@ -42,15 +42,15 @@ async def walked(queue: ReviewQueue, wanted: Wanted, limit: int) -> list[str]:
 async def test_the_riskiest_come_first_and_among_them_the_oldest(store, limit):
     ids = await filled(store, ".!..!.!")
     queue = queue_at(store, hours=1)
-    assert await walked(queue, Wanted(), limit) == [ids[n] for n in (1, 4, 6, 0, 2, 3, 5)]
-    assert await walked(queue, Wanted(order="age"), limit) == ids
-    assert await walked(queue, Wanted(shelf=Shelf(risk=Risk.HIGH)), limit) == [ids[n] for n in (1, 4, 6)]
+    assert await walked(queue, ReviewQuery(), limit) == [ids[n] for n in (1, 4, 6, 0, 2, 3, 5)]
+    assert await walked(queue, ReviewQuery(order="age"), limit) == ids
+    assert await walked(queue, ReviewQuery(facet=ReviewFacet(risk=Risk.HIGH)), limit) == [ids[n] for n in (1, 4, 6)]
 
 
 async def test_age_counts_from_acceptance_and_the_total_is_of_what_is_wanted(store):
     ids = await filled(store, "!.!.")
     page = await queue_at(store, seconds=62, milliseconds=500).page(
-        Wanted(older=timedelta(minutes=1)), after=None, limit=10
+        ReviewQuery(older=timedelta(minutes=1)), after=None, limit=10
     )
     assert ([one.id for one in page.tickets], page.total) == ([ids[0], ids[2], ids[1]], 3)
 
@@ -62,7 +62,7 @@ async def test_the_next_ticket_is_the_one_behind_even_when_this_one_was_decided(
     await ManageTickets(store, MemoryQueue(), TicketObserver()).review(
         first.id, verdict=Verdict.PASS, name="王工", note="", by=None
     )
-    behind = await queue.page(Wanted(), after=place(await store.get(first.id)), limit=1)
+    behind = await queue.page(ReviewQuery(), after=place(await store.get(first.id)), limit=1)
     assert [one.id for one in behind.tickets] == [ids[1]]
 
 

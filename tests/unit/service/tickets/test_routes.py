@@ -57,13 +57,13 @@ async def move(context, group_id: str, *steps) -> Ticket:
     for step in steps:
         name = "finished" if step is steps[-1] else "step"
         ticket = await context.tickets.store.update(
-            group_id, lambda now, step=step, name=name: (step(now), [Event(name=name)])
+            group_id, lambda record, step=step, name=name: (step(record), [Event(name=name)])
         )
     return ticket
 
 
 def judged(*reasons):
-    return lambda now: now.judged(now.fence, outcome(*reasons), datetime.now(UTC))
+    return lambda record: record.with_outcome(record.fence, outcome(*reasons), datetime.now(UTC))
 
 
 async def test_a_ticket_of_summaries_is_taken_and_queued(client, context):
@@ -188,7 +188,7 @@ async def test_a_full_queue_says_when_to_come_again(client, context):
 async def test_the_review_queue_is_paged_and_decided(client, context):
     ids = [(await accepted(client))["id"] for _ in range(5)]
     for group_id in ids:
-        await move(context, group_id, Ticket.claimed, judged("divided_vote"))
+        await move(context, group_id, Ticket.claim, judged("divided_vote"))
     page = (await client.get("/stage-b/groups", params={"limit": 2})).json()
     assert (page["state"], page["total"], [one["id"] for one in page["groups"]]) == ("needs_review", 5, ids[:2])
     assert page["groups"][0]["machine_verdict"] == "通过"
@@ -220,12 +220,14 @@ async def test_cancel_and_retry_follow_the_machine(client, context):
     again = await client.post(f"{path}/retry")
     assert (again.status_code, again.json()["run"], again.json()["state"]) == (202, 2, "queued")
     failure = Failure(kind="EngineFailed", detail="no")
-    await move(context, ticket["id"], Ticket.claimed, lambda now: now.failed(now.fence, failure, datetime.now(UTC)))
+    await move(
+        context, ticket["id"], Ticket.claim, lambda record: record.fail(record.fence, failure, datetime.now(UTC))
+    )
     dead = (await client.get("/stage-b/groups", params={"state": "failed"})).json()["groups"]
     assert dead[0]["failure"] == {"kind": "EngineFailed", "detail": "no"}
     assert (await client.post(f"{path}/retry")).json()["failure"] is None
     decided = await accepted(client)
-    await move(context, decided["id"], Ticket.claimed, judged())
+    await move(context, decided["id"], Ticket.claim, judged())
     assert (await client.delete(f"/stage-b/groups/{decided['id']}")).status_code == 409
 
 
@@ -241,14 +243,14 @@ async def test_events_are_told_as_they_happen_and_end_with_the_run(client, conte
     told = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
     await asyncio.sleep(0.05)
     assert not told.done()
-    await move(context, ticket["id"], Ticket.claimed, judged())
+    await move(context, ticket["id"], Ticket.claim, judged())
     names = [line for line in (await told).text.splitlines() if line.startswith("event: ")]
     assert names == ["event: accepted", "event: step", "event: finished"]
 
 
 async def test_events_go_on_behind_the_last_one_seen(client, context):
     ticket = await accepted(client)
-    await move(context, ticket["id"], Ticket.claimed, judged())
+    await move(context, ticket["id"], Ticket.claim, judged())
     path = f"/stage-b/groups/{ticket['id']}/events"
     whole = (await client.get(path)).text.split("\n\n")
     for place, event in enumerate(whole[:-1]):
@@ -285,7 +287,7 @@ async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):
         group_id = answer.json()["id"]
         key_id = tokens[Scope.STAGE_B].split("_")[1]
         assert (await context.tickets.store.get(group_id)).submitted_by == key_id
-        await move(context, group_id, Ticket.claimed, judged("divided_vote"))
+        await move(context, group_id, Ticket.claim, judged("divided_vote"))
         decision = {"verdict": "通过", "name": "王工"}
         path = f"/stage-b/groups/{group_id}/review"
         assert await status(Scope.STAGE_B, "POST", path, json=decision) == 403

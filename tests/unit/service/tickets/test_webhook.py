@@ -49,14 +49,14 @@ async def test_a_name_that_leads_inside_is_refused():
     async def inside(host, port):
         return ["10.0.0.1"]
 
-    notifier = SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"", resolve=inside)
+    webhook = SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"", resolve=inside)
     with pytest.raises(UrlRejected, match="public addresses"):
-        await notifier(replace(ticket(), webhook="https://hooks.example.com/"))
+        await webhook.deliver(replace(ticket(), webhook="https://hooks.example.com/"))
 
 
 @asynccontextmanager
 async def receiver(*statuses: int):
-    """A TLS server that answers with each status in turn; yields a notifier, its URL and the requests seen."""
+    """A TLS server that answers with each status in turn; yields a webhook, its URL and the requests seen."""
     remaining, seen = list(statuses), []
 
     async def handle(reader, writer):
@@ -68,19 +68,19 @@ async def receiver(*statuses: int):
         writer.close()
 
     async with tls_server(trustme.CA(), "hooks.example.com", handle) as (port, reaching):
-        notifier = SignedWebhook(
+        webhook = SignedWebhook(
             [f"hooks.example.com:{port}"], SECRET, lambda one: f'{{"id":"{one.id}"}}'.encode(), **reaching
         )
-        yield notifier, f"https://hooks.example.com:{port}/vqc", seen
+        yield webhook, f"https://hooks.example.com:{port}/vqc", seen
 
 
 def finished(url: str) -> Ticket:
-    return ticket(webhook=url).cancelled(datetime.now(UTC))
+    return ticket(webhook=url).cancel(datetime.now(UTC))
 
 
 async def test_the_receiver_can_check_who_speaks():
-    async with receiver(204) as (notifier, url, seen):
-        await notifier(finished(url))
+    async with receiver(204) as (webhook, url, seen):
+        await webhook.deliver(finished(url))
     ((headers, body),) = seen
     at_s, signed = (part.partition("=")[2] for part in headers["X-Vqc-Signature"].split(","))
     assert hmac.new(SECRET, f"{at_s}.".encode() + body, "sha256").hexdigest() == signed
@@ -90,23 +90,23 @@ async def test_the_receiver_can_check_who_speaks():
 
 @pytest.mark.parametrize("status", [302, 400, 500])
 async def test_anything_but_success_is_worth_another_try(status):
-    async with receiver(status) as (notifier, url, _):
+    async with receiver(status) as (webhook, url, _):
         with pytest.raises(WebhookFailed, match=str(status)):
-            await notifier(finished(url))
+            await webhook.deliver(finished(url))
 
 
 class Heard(TicketObserver):
     def __init__(self) -> None:
         self.delivered: list[bool] = []
 
-    def notified(self, *, delivered: bool) -> None:
+    def record_webhook(self, *, delivered: bool) -> None:
         self.delivered.append(delivered)
 
 
 async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
-    async with receiver(500, 200, 500) as (notifier, url, seen):
+    async with receiver(500, 200, 500) as (webhook, url, seen):
         store, heard = MemoryTicketStore(), Heard()
-        notify = NotifyWebhook(store=store, notifier=notifier, observer=heard)
+        notify = NotifyWebhook(store=store, webhook=webhook, observer=heard)
         first = await store.create(finished(url), ACCEPTED, None)
         assert [await notify(first.job_id, last=False) for _ in range(2)] == [False, True]
         other = await store.create(replace(finished(url), id="ff"), ACCEPTED, None)
@@ -118,10 +118,10 @@ async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
 
 
 async def test_a_run_that_is_not_finished_or_not_the_last_is_not_told():
-    async with receiver() as (notifier, url, seen):
+    async with receiver() as (webhook, url, seen):
         store = MemoryTicketStore()
-        notify = NotifyWebhook(store=store, notifier=notifier, observer=TicketObserver())
-        again = await store.create(finished(url).retried(), ACCEPTED, None)
+        notify = NotifyWebhook(store=store, webhook=webhook, observer=TicketObserver())
+        again = await store.create(finished(url).retry(), ACCEPTED, None)
         assert await notify(f"{again.id}.1", last=False)
         assert await notify(again.job_id, last=False)
         assert await notify("00.1", last=False)

@@ -17,12 +17,8 @@ def test_without_a_setting_tickets_are_sampled_as_the_shipped_configuration_says
 
 def test_a_configuration_of_ones_own_holds_online_too(tmp_path):
     own = tmp_path / "own.yaml"
-    text = (
-        CONFIG.read_text("utf-8")
-        .replace("evidence: summaries", "evidence: both")
-        .replace("adaptive: 0.95", "adaptive: null")
-    )
-    own.write_text(text, "utf-8")
+    text = CONFIG.read_text("utf-8").replace("evidence: summaries", "evidence: both")
+    own.write_text(f"{text}\nsampler: {{grid: [{{temperature: 0.5, seed: 1}}], adaptive: null}}\n", "utf-8")
     samplers, evidence = sampling_of(Settings(engine="scripted", stage_b_config=own))
     assert evidence is EvidenceKind.BOTH
     assert samplers[evidence].digest == load_config(own).sampler_of().digest
