@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from trainer.config.document import documented_keys
+import textwrap
+
+from trainer.config.document import KeyDoc, documented_keys
 
 HEAD = """\
 # Training keys
 
-Every key of a training configuration. `make docs` generates this page from the schema in `trainer/config/`.
+Every key of a training configuration, with its type and default. `make docs` generates this page from the schema in
+`trainer/config/`.
 
-| key | type | default | meaning |
-|---|---|---|---|
 """
 
 
 def keys_page() -> str:
-    """Markdown: one row per key, in the schema's order."""
-    keys = documented_keys()
-    rows = (f"| `{key.key}` | {_cell(key.type)} | {_cell(key.default)} | {_cell(key.description)} |" for key in keys)
-    return HEAD + "\n".join(rows) + "\n"
+    """Markdown: one item per key, in the schema's order, in lines of at most 120 characters."""
+    return HEAD + "".join(f"{_item(key)}\n" for key in documented_keys())
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _item(key: KeyDoc) -> str:
+    default = {"required": "required", "-": "no default"}.get(key.default, f"default {key.default}")
+    text = f"- **`{key.key}`** ({key.type}; {default}): {key.description}"
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The table of the reference document's keys is complete and true."""
+"""The list of the reference document's keys is complete and true."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ ROOT = Path(__file__).parents[4]
 DOCUMENT: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (Path(__file__).parent / "reference_keys.yaml").read_text("utf-8")
 )
-ROW = re.compile(
-    r"^\| `(?P<key>[^`]+)` \| (?P<section>[^|]+) \| (?:`(?P<test>[^`]+)`|replaced by) \| (?P<remark>.*) \|$"
+ITEM = re.compile(
+    r"- \*\*`(?P<key>[^`]+)`\*\* \((?P<section>[^)]+)\): (?:`(?P<test>tests/[^`]+)`\.|replaced by (?P<instead>.+))"
 )
-TABLE = [
-    match for line in (ROOT / "docs/reference-keys.md").read_text("utf-8").splitlines() if (match := ROW.match(line))
-]
+PAGE = re.sub(r"\n  +", " ", (ROOT / "docs/reference-keys.md").read_text("utf-8"))
+TABLE = [match for line in PAGE.splitlines() if (match := ITEM.match(line))]
 WORKS = {match["key"]: match["test"] for match in TABLE if match["test"]}
-REPLACED = {match["key"]: match["remark"] for match in TABLE if not match["test"]}
+REPLACED = {match["key"]: match["instead"] for match in TABLE if not match["test"]}
 REST = {"model": {"model": "m"}, "training": {"output_dir": "o"}, "custom": {"train_jsonl": "t.jsonl"}}
 
 
