@@ -130,7 +130,7 @@ def test_no_ticket_is_lost_or_selected_twice(whole):
         assert Counter(epoch for epoch, _ in counts)[1] == 100
 
 
-def test_a_complete_run_is_left_alone_another_configuration_is_refused_and_fresh_starts_over(config, whole, tmp_path):
+def test_a_complete_run_is_left_alone_another_configuration_is_rejected_and_fresh_starts_over(config, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "demo")
     before = files_of(tmp_path / "demo")
     again = vqc("run", config, "--output", tmp_path)
@@ -146,7 +146,7 @@ def test_a_complete_run_is_left_alone_another_configuration_is_refused_and_fresh
     assert fresh.returncode == 0, fresh.stderr
 
 
-def test_bad_lines_are_told_of_and_do_not_end_the_run(config, tmp_path):
+def test_bad_lines_are_reported_and_do_not_end_the_run(config, tmp_path):
     tree = yaml.safe_load(config.read_text("utf-8"))
     lines = Path(tree["stage_a_paths"]).read_text("utf-8").splitlines()[:6]
     (tmp_path / "t.jsonl").write_text("\n".join([*lines, "{", lines[0]]), "utf-8")

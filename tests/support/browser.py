@@ -40,7 +40,7 @@ class Served:
     browser: Browser
 
     async def person(self, key: str | None = "all", **options) -> Person:
-        """Somebody at a browser of their own, signed in where a key is named."""
+        """A person with their own browser window, signed in if a key is named."""
         options = {"locale": "zh-CN", "viewport": {"width": 1280, "height": 900}, **options}
         context = await self.browser.new_context(base_url=self.url, **options)
         person = Person(context, await context.new_page(), self.url)
@@ -55,25 +55,27 @@ class Served:
 
 
 class Person:
-    """One browser window; ``faults`` are what its pages complained of, ``strangers`` what they asked of other origins."""
+    """One browser window. ``page_errors`` are script errors; ``foreign_requests`` are URLs of other origins."""
 
     def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
         self.context, self.page, self._url = context, page, url
-        self.faults: list[str] = []
-        self.strangers: list[str] = []
+        self.page_errors: list[str] = []
+        self.foreign_requests: list[str] = []
 
     def watch(self) -> None:
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
-        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
-        self.page.on("request", self._asked)
+        self.page.on("pageerror", lambda error: self.page_errors.append(str(error)))
+        self.page.on(
+            "console", lambda message: self.page_errors.append(message.text) if message.type == "error" else None
+        )
+        self.page.on("dialog", lambda dialog: self.page_errors.append(f"dialog: {dialog.message}"))
+        self.page.on("request", self._record_request)
 
-    def _asked(self, request) -> None:
+    def _record_request(self, request) -> None:
         if not request.url.startswith((self._url, "blob:", "data:")):
-            self.strangers.append(request.url)
+            self.foreign_requests.append(request.url)
 
-    async def serious(self) -> list[str]:
-        """What axe finds serious or critical on the page as it stands; the test evaluates it, the page loads nothing."""
+    async def axe_violations(self) -> list[str]:
+        """The serious and critical violations on the current page. The test injects axe; the page loads nothing."""
         await self.page.evaluate(AXE.read_text("utf-8"))
         found = await self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
         return [
@@ -84,8 +86,8 @@ class Person:
         ]
 
 
-async def listening(port: int) -> None:
-    """Returns once somebody listens there."""
+async def wait_for_port(port: int) -> None:
+    """Returns once a process listens on the port."""
     for _ in range(200):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -95,7 +97,7 @@ async def listening(port: int) -> None:
         writer.close()
         await writer.wait_closed()
         return
-    raise AssertionError(f"nobody listens on port {port}")
+    raise AssertionError(f"no process listens on port {port}")
 
 
 @asynccontextmanager
@@ -103,7 +105,7 @@ async def serving(site: Site, browser: Browser) -> AsyncGenerator[Served, None]:
     """The site on a port of its own; at the end every window is closed."""
     port = free_port()
     async with beside(site.app, "127.0.0.1", port):
-        await listening(port)
+        await wait_for_port(port)
         found = Served(site, f"http://127.0.0.1:{port}", browser)
         yield found
         for one in browser.contexts:

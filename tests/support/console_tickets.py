@@ -33,7 +33,7 @@ SCORES = {
 }
 
 
-async def waiting(
+async def add_reviewable(
     desk: TicketServices,
     ticket_id: str,
     *,
@@ -45,7 +45,7 @@ async def waiting(
     name: str = "现场.jpg",
 ) -> Ticket:
     """A judged ticket, ``hours`` old; without ``reasons`` the machine's verdict stands."""
-    ticket = await accepted(desk, ticket_id, mission=mission, hours=hours, photos=photos, name=name)
+    ticket = await add_queued(desk, ticket_id, mission=mission, hours=hours, photos=photos, name=name)
     pinned = JudgedWith(model_alias="champion", model_digest=f"sha256:{'ab' * 32}", guidance="c" * 64, sampler="d" * 64)
     steps = (
         Ticket.claim,
@@ -57,16 +57,16 @@ async def waiting(
     return ticket
 
 
-async def dead(desk: TicketServices, ticket_id: str) -> Ticket:
+async def add_dead_letter(desk: TicketServices, ticket_id: str) -> Ticket:
     """A dead letter."""
-    ticket = await accepted(desk, ticket_id, hours=2, photos=1)
+    ticket = await add_queued(desk, ticket_id, hours=2, photos=1)
     failure = Failure(kind="EngineFailed", detail="the engine answered 500 <b>three times</b>")
     for step in (Ticket.claim, lambda record: record.fail(1, failure, datetime.now(UTC))):
         ticket = await desk.store.update(ticket.id, lambda record, step=step: (step(record), [Event(name="finished")]))
     return ticket
 
 
-async def accepted(
+async def add_queued(
     desk: TicketServices,
     ticket_id: str,
     *,

@@ -1,4 +1,4 @@
-"""Every page in both languages, light and dark: usable by axe's rules, nothing from elsewhere, no complaint.
+"""Every page in both languages, light and dark: no violation of axe's rules, no foreign request, no script error.
 
 With ``SCREENSHOTS=folder`` in the environment each page is also written there as a PNG.
 """
@@ -13,22 +13,22 @@ import pytest
 from service.console.pages import PAGES
 from service.web.auth import Scope
 from tests.support.browser import ON_THE_SESSIONS_LOOP, Person, Served
-from tests.support.console_tickets import dead, waiting
+from tests.support.console_tickets import add_dead_letter, add_reviewable
 from vqc.verdict import Verdict
 
 pytestmark = ON_THE_SESSIONS_LOOP
 
 
 async def paths(served: Served) -> dict[str, str]:
-    """The address of every page by its name, with something on each."""
+    """The address of every page by its name, with content on each."""
     desk = served.site.context.tickets
-    await waiting(desk, "QC-20261120-0007", verdict=Verdict.FAIL, hours=30)
-    ticket = await waiting(desk, "QC-20261123-0031", reasons=("divided_vote", "below_threshold"), hours=26)
-    await waiting(desk, "QC-20261124-0102", reasons=("summaries_unclear",), mission="RRU线缆", hours=4)
-    done = await waiting(desk, "QC-20261124-0103", hours=3)
+    await add_reviewable(desk, "QC-20261120-0007", verdict=Verdict.FAIL, hours=30)
+    ticket = await add_reviewable(desk, "QC-20261123-0031", reasons=("divided_vote", "below_threshold"), hours=26)
+    await add_reviewable(desk, "QC-20261124-0102", reasons=("summaries_unclear",), mission="RRU线缆", hours=4)
+    done = await add_reviewable(desk, "QC-20261124-0103", hours=3)
     given = {"name": "李工", "note": "左侧螺丝缺失，已电话确认", "by": None}
     await desk.manage.review(done.id, verdict=Verdict.FAIL, **given)
-    await dead(desk, "QC-20261124-0044")
+    await add_dead_letter(desk, "QC-20261124-0044")
     named = {page.name: page.path for page in PAGES if page.path}
     return {
         **named,
@@ -43,7 +43,7 @@ async def look(person: Person, name: str, language: str, scheme: str) -> list[st
     if folder := os.environ.get("SCREENSHOTS"):
         path = Path(folder) / f"{name}-{language}-{scheme}.png"
         await person.page.screenshot(path=path, full_page=True)
-    return [f"{name}: {one}" for one in await person.serious()]
+    return [f"{name}: {one}" for one in await person.axe_violations()]
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("zh-CN", "light"), ("en", "dark")])
@@ -61,8 +61,8 @@ async def test_every_page_can_be_used(served: Served, language: str, scheme: str
         assert await person.page.locator("script:not([src])").count() == 0, name
         found += await look(person, name, language, scheme)  # last: axe leaves styles behind
     assert found == []
-    assert person.strangers == []
-    assert [fault for fault in person.faults if "404" not in fault] == []
+    assert person.foreign_requests == []
+    assert [fault for fault in person.page_errors if "404" not in fault] == []
 
 
 async def test_a_narrow_page_does_not_scroll_sideways(served: Served):

@@ -1,4 +1,4 @@
-"""Guidance in a browser: a proposal approved, then rolled back, by somebody who may; looked at by somebody who may not."""
+"""Guidance in a browser: a proposal is approved and rolled back; without the scope the page is read-only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     await page.get_by_role("link", name="任务与指导规则").click()
     await expect(page.get_by_text("1 个待审")).to_be_visible()
     await page.get_by_role("link", name=MISSION.name).click()
-    assert await person.serious() == []
+    assert await person.axe_violations() == []
     await page.get_by_label("说明").first.fill("看过依据")
     await page.get_by_role("button", name="采纳").click()
     await expect(page.get_by_role("status")).to_contain_text("提案已采纳")
@@ -33,8 +33,8 @@ async def test_a_proposal_is_approved_and_rolled_back(served: Served):
     await expect(page.get_by_role("status")).to_contain_text("已回退")
     assert context.guidance.versions.active_version(MISSION) == first
     await expect(page.get_by_role("row", name="回退")).to_contain_text("王工")
-    assert await person.serious() == []
-    assert (person.faults, person.strangers) == ([], [])
+    assert await person.axe_violations() == []
+    assert (person.page_errors, person.foreign_requests) == ([], [])
 
 
 async def test_a_narrow_page_does_not_scroll_sideways(served: Served):
@@ -44,7 +44,7 @@ async def test_a_narrow_page_does_not_scroll_sideways(served: Served):
     assert await person.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-async def test_two_at_once_the_second_is_told(served: Served):
+async def test_the_second_of_two_people_sees_that_the_proposal_is_decided(served: Served):
     context, one = served.site.context, proposal()
     context.guidance.proposals.put(MISSION, one)
     people = [await served.person(), await served.person()]
@@ -57,7 +57,7 @@ async def test_two_at_once_the_second_is_told(served: Served):
     assert context.guidance.versions.active_version(MISSION) == one.base
 
 
-async def test_without_admin_there_is_nothing_to_press_and_html_in_a_rule_stays_text(served: Served):
+async def test_without_admin_there_are_no_buttons_and_html_in_a_rule_stays_text(served: Served):
     served.site.context.guidance.proposals.put(MISSION, proposal(text=f"规则{EVIL}"))
     person = await served.person("decides")
     await person.page.goto(f"/console/guidance/{quote(MISSION.name)}")
@@ -65,4 +65,4 @@ async def test_without_admin_there_is_nothing_to_press_and_html_in_a_rule_stays_
     await expect(person.page.get_by_text("修改指导规则需要 admin 权限。").first).to_be_visible()
     await expect(person.page.locator("main button")).to_have_count(0)
     assert await person.page.locator("img[src=x]").count() == 0
-    assert (person.faults, person.strangers) == ([], [])
+    assert (person.page_errors, person.foreign_requests) == ([], [])

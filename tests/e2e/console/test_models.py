@@ -1,4 +1,4 @@
-"""Models in a browser: gates looked at, a version promoted, the swap followed without a reload, and rolled back."""
+"""Models in a browser: gates are checked, a version is promoted, the swap is followed without a reload, and rolled back."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ async def fleet_served(browser, fleet, registry, versions, tmp_path) -> AsyncGen
         yield found
 
 
-async def test_a_version_is_promoted_followed_into_force_and_rolled_back(fleet, registry, versions, fleet_served):
+async def test_a_version_is_promoted_swapped_in_and_rolled_back(fleet, registry, versions, fleet_served):
     first, second, _ = versions
     person = await fleet_served.person()
     page = person.page
     await page.get_by_role("link", name="模型", exact=True).click()
-    assert await person.serious() == []
+    assert await person.axe_violations() == []
     await page.get_by_role("article").filter(has=page.get_by_title(second)).get_by_role("link").click()
     await expect(page.get_by_text("可以晋级")).to_be_visible()
-    assert await person.serious() == []
+    assert await person.axe_violations() == []
     await page.get_by_label("原因").fill("冬季照片")
     fleet.registry.aliases["champion"] = "v2"
     async with fleet.router.pin("ticket"):
@@ -70,10 +70,10 @@ async def test_a_version_is_promoted_followed_into_force_and_rolled_back(fleet, 
     await page.get_by_role("button", name="回退", exact=True).click()
     await expect(page.get_by_text("别名已回退")).to_be_visible()
     assert registry.resolve("champion") == first
-    assert (person.faults, person.strangers) == ([], [])
+    assert (person.page_errors, person.foreign_requests) == ([], [])
 
 
-async def test_what_stands_against_a_version_is_listed_and_there_is_no_button(versions, fleet_served):
+async def test_failed_gates_are_listed_and_there_is_no_button(versions, fleet_served):
     person = await fleet_served.person(locale="en", color_scheme="dark")
     page = person.page
     await page.goto("/console/models")
@@ -81,12 +81,12 @@ async def test_what_stands_against_a_version_is_listed_and_there_is_no_button(ve
     await expect(page.get_by_text("made under another grammar")).to_be_visible()
     await expect(page.get_by_text("no such report is attached")).to_be_visible()
     await expect(page.get_by_role("button", name="Promote")).to_have_count(0)
-    assert await person.serious() == []
+    assert await person.axe_violations() == []
 
 
-async def test_without_admin_models_are_looked_at_only(fleet_served):
+async def test_without_admin_models_are_read_only(fleet_served):
     person = await fleet_served.person("looks")
     await person.page.goto("/console/models")
     await expect(person.page.get_by_text("晋级和回退需要 admin 权限。")).to_be_visible()
     await expect(person.page.locator("main button")).to_have_count(0)
-    assert (person.faults, person.strangers) == ([], [])
+    assert (person.page_errors, person.foreign_requests) == ([], [])

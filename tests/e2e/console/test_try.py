@@ -1,4 +1,4 @@
-"""Photos dropped into the page: objects appear one after another, every refusal is a sentence, names stay text."""
+"""Photos dropped into the page: objects appear one after another, every error has a sentence, names stay text."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ WATCH = """() => {
         if (now && now !== window.seen.at(-1)) window.seen.push(now);
     }).observe(document, {subtree: true, childList: true});
 }"""
-"""Keeps how many objects there were, each time that changed."""
+"""Records the number of objects each time it changes."""
 ACTIVE, LINE = re.compile("overlay-active"), re.compile(".{2,}")
 EVIL = "<img src=x onerror=alert(1)>'.jpg"
 
 
 def answering(served: Served, text: str | None = None, *, pause_s: float = 0.0) -> ScriptedEngine:
-    """From now on the service answers ``text`` (None: its plausible ones), ``pause_s`` between the pieces."""
+    """Makes the service answer ``text`` (None: plausible answers), with ``pause_s`` between the pieces."""
     script = {} if text is None else {"script": lambda request, index: text}
     engine = ScriptedEngine(**script, token_interval_s=pause_s)
     served.site.context.models.router.put_in_force(
@@ -50,12 +50,12 @@ def answering(served: Served, text: str | None = None, *, pause_s: float = 0.0) 
 
 
 def dominant(image: Image.Image, x: float, y: float) -> str:
-    """The strongest channel of the pixel at these shares of the sides."""
+    """The strongest channel of the pixel at ``x`` and ``y``, shares of the sides."""
     pixel = image.getpixel((int(image.width * x), int(image.height * y)))
     return max(zip(pixel, ("red", "green", "blue"), strict=True))[1]
 
 
-async def dropped(person: Person, *files: tuple[str, bytes]) -> None:
+async def drop_photos(person: Person, *files: tuple[str, bytes]) -> None:
     await person.page.goto("/console/try")
     payload = [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in files]
     await person.page.locator("#photos").set_input_files(payload)
@@ -78,13 +78,13 @@ async def test_objects_appear_one_after_another_and_then_the_whole_answer(served
     await page.locator(".try-take summary").click()
     answer = json.loads(await page.locator(".try-json").inner_text())
     assert [item["desc"] for item in answer["caption"].values()] == [item.desc for item in CAPTION.objects]
-    assert (person.faults, person.strangers) == ([], [])
+    assert (person.page_errors, person.foreign_requests) == ([], [])
 
 
-async def test_list_and_picture_are_one_and_all_is_reached_by_keyboard(served: Served):
+async def test_list_and_picture_highlight_together_and_work_by_keyboard(served: Served):
     answering(served, render(CAPTION))
     person = await served.person()
-    await dropped(person, ("a.jpg", PHOTO))
+    await drop_photos(person, ("a.jpg", PHOTO))
     page = person.page
     await expect(page.locator("[data-state=done]")).to_be_visible()
     await page.locator(".overlay-entry[data-n='2']").hover()
@@ -115,7 +115,7 @@ async def test_list_and_picture_are_one_and_all_is_reached_by_keyboard(served: S
     assert len({whole, near, await picture.get_attribute("viewBox")}) == 3
     await page.keyboard.press("0")
     assert await picture.get_attribute("viewBox") == whole
-    assert await person.serious() == []
+    assert await person.axe_violations() == []
 
 
 async def test_a_type_of_its_own_has_the_colour_of_the_drawn_overlay(served: Served):
@@ -126,7 +126,7 @@ async def test_a_type_of_its_own_has_the_colour_of_the_drawn_overlay(served: Ser
     )
     answering(served, render(DenseCaption(objects)))
     person = await served.person()
-    await dropped(person, ("a.jpg", PHOTO))
+    await drop_photos(person, ("a.jpg", PHOTO))
     await expect(person.page.locator("[data-state=done]")).to_be_visible()
     strokes = await person.page.locator("polygon.overlay-line").evaluate_all(
         "lines => lines.map(line => getComputedStyle(line).stroke)"
@@ -134,11 +134,11 @@ async def test_a_type_of_its_own_has_the_colour_of_the_drawn_overlay(served: Ser
     assert sorted(strokes) == sorted("rgb({}, {}, {})".format(*color_of(kind)) for kind in kinds)
 
 
-async def test_every_bad_photo_has_a_sentence_and_the_good_one_is_shown_beside_them(served: Served):
+async def test_bad_photos_have_a_sentence_and_the_good_one_is_still_shown(served: Served):
     answering(served, render(CAPTION))
     person = await served.person()
     bad = {"empty.jpg": b"", "text.jpg": b"not a picture", "cut.jpg": PHOTO[: len(PHOTO) // 2]}
-    await dropped(person, ("good.jpg", PHOTO), *bad.items())
+    await drop_photos(person, ("good.jpg", PHOTO), *bad.items())
     page = person.page
     await expect(page.locator("[data-state=done]")).to_have_count(1)
     await expect(page.locator("[data-state=failed]")).to_have_count(len(bad))
@@ -164,7 +164,7 @@ async def test_a_file_over_every_limit_is_not_even_sent(served: Served):
 async def test_a_photo_name_with_html_and_quotes_stays_text(served: Served):
     answering(served, render(CAPTION))
     person = await served.person()
-    await dropped(person, (EVIL, PHOTO))
+    await drop_photos(person, (EVIL, PHOTO))
     page = person.page
     await expect(page.locator("[data-state=done]")).to_be_visible()
     await expect(page.get_by_role("heading", name=EVIL)).to_be_visible()
@@ -173,7 +173,7 @@ async def test_a_photo_name_with_html_and_quotes_stays_text(served: Served):
     command = await page.locator(".try-curl").inner_text()
     assert """-F 'photo=@"<img src=x onerror=alert(1)>'\\''.jpg"'""" in command
     assert "Authorization: Bearer $VQC_KEY" in command
-    assert (person.faults, person.strangers) == ([], [])
+    assert (person.page_errors, person.foreign_requests) == ([], [])
 
 
 async def test_a_photo_is_dropped_beside_the_field_and_its_answer_copied(served: Served):
@@ -198,10 +198,10 @@ async def test_a_photo_is_dropped_beside_the_field_and_its_answer_copied(served:
     assert len(copied["caption"]) == len(CAPTION.objects)
 
 
-async def test_a_line_is_asked_for_the_mission_chosen(served: Served):
+async def test_a_line_is_requested_for_the_chosen_mission(served: Served):
     answering(served)
     person = await served.person()
-    await dropped(person, ("a.jpg", PHOTO))
+    await drop_photos(person, ("a.jpg", PHOTO))
     page = person.page
     await expect(page.locator("[data-state=done]")).to_be_visible()
     await expect(page.locator(".try-line")).to_be_hidden()
@@ -209,7 +209,7 @@ async def test_a_line_is_asked_for_the_mission_chosen(served: Served):
     await expect(page.locator(".try-line-text")).to_have_text(LINE)
 
 
-async def test_a_session_that_ended_is_told_of_beside_the_photo(served: Served):
+async def test_an_ended_session_is_reported_beside_the_photo(served: Served):
     person = await served.person()
     await person.page.goto("/console/try")
     await person.context.clear_cookies()
@@ -225,11 +225,11 @@ async def test_without_the_scope_there_is_no_page(served: Served):
     await expect(person.page.get_by_role("heading", name="没有权限")).to_be_visible()
 
 
-async def test_a_turned_photo_lies_under_its_objects(served: Served):
-    """The browser turns the photo as EXIF says; coordinates are of the upright one, whose lower right is green."""
+async def test_a_rotated_photo_matches_its_objects(served: Served):
+    """The browser applies the EXIF orientation; coordinates are of the upright photo, whose lower right is green."""
     answering(served, render(DenseCaption()))
     person = await served.person()
-    await dropped(person, ("turned.jpg", photos.oriented(6)))
+    await drop_photos(person, ("turned.jpg", photos.oriented(6)))
     await expect(person.page.locator("[data-state=done]")).to_be_visible()
     image = person.page.locator(".overlay-picture image")
     size = [await image.get_attribute(side) for side in ("width", "height")]

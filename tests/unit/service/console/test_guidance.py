@@ -23,7 +23,7 @@ def waiting(context):
     return one
 
 
-async def test_every_mission_is_listed_with_what_waits(visitor, waiting):
+async def test_every_mission_is_listed_with_its_pending_proposals(visitor, waiting):
     html = (await visitor.get("/console/guidance")).text
     assert all(name in html for name in missions())
     assert html.count("1 个待审") == 1
@@ -35,7 +35,7 @@ async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visit
         assert words in html
 
 
-async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor, context):
+async def test_reasons_of_the_gate_are_in_the_language_of_the_page(visitor, context):
     one = proposal()
     refused = replace(one.reflections[0], applied=False, reasons=gate([], GateRule(), seed=1).reasons)
     context.guidance.proposals.put(MISSION, replace(one, reflections=(*one.reflections, refused)))
@@ -48,7 +48,7 @@ async def test_what_the_gate_refused_is_said_in_the_language_of_the_page(visitor
         assert (chinese in en, english in en) == (False, True)
 
 
-async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting):
+async def test_approving_activates_the_proposal_and_says_so(visitor, context, waiting):
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id, note="看过")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?done=approved")
     assert context.guidance.versions.active_version(MISSION) == waiting.guidance
@@ -60,14 +60,14 @@ async def test_approving_puts_it_in_force_and_says_so(visitor, context, waiting)
     assert "已采纳" in shown
 
 
-async def test_rejecting_leaves_what_is_in_force(visitor, context, waiting):
+async def test_rejecting_leaves_the_active_version(visitor, context, waiting):
     before = context.guidance.versions.active_version(MISSION)
     assert (await visitor.post(f"{PATH}/reject", proposal=waiting.id, note="太窄")).status_code == 303
     assert context.guidance.versions.active_version(MISSION) == before
     assert "太窄" in (await visitor.get(PATH)).text
 
 
-async def test_whoever_decides_second_is_told_and_sees_how_things_stand(visitor, context, waiting):
+async def test_the_second_decision_is_rejected_and_the_page_shows_the_first(visitor, context, waiting):
     context.guidance.proposals.reject(MISSION, waiting.id, by="Zhang")
     answer = await visitor.post(f"{PATH}/approve", proposal=waiting.id)
     assert answer.status_code == 409
@@ -101,11 +101,11 @@ async def test_rolling_back_is_compare_and_set(visitor, context, waiting):
 
 
 @pytest.mark.parametrize("form", [{"to": "0" * 64, "expected": "0" * 64}, {"to": "x", "expected": "y"}])
-async def test_a_version_that_is_not_there(visitor, form):
+async def test_an_unknown_version(visitor, form):
     assert (await visitor.post(f"{PATH}/rollback", **form)).status_code in (409, 422)
 
 
-async def test_without_admin_one_looks_but_does_not_change(site, context, waiting):
+async def test_without_admin_guidance_is_read_only(site, context, waiting):
     before = context.guidance.versions.active_version(MISSION)
     async with site.visitor("decides") as visitor:
         shown = (await visitor.get(PATH)).text
@@ -120,7 +120,7 @@ async def test_without_admin_one_looks_but_does_not_change(site, context, waitin
     assert context.guidance.proposals.proposals(MISSION) == (waiting,)
 
 
-async def test_whatever_a_note_or_rule_says_is_text(visitor, context):
+async def test_notes_and_rules_are_escaped(visitor, context):
     one = proposal(text=f"规则{HOSTILE}")
     context.guidance.proposals.put(MISSION, one)
     context.guidance.proposals.approve(MISSION, one.id, by=HOSTILE, note=HOSTILE)

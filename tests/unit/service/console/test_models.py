@@ -42,7 +42,7 @@ def versions(registry, catalogue, tmp_path) -> tuple[str, str]:
     return first, second
 
 
-async def test_without_a_registry_it_shows_what_serves(visitor):
+async def test_without_a_registry_only_models_in_service_are_shown(visitor):
     html = (await visitor.get(PATH)).text
     assert "champion" in html
     assert "VQC_REGISTRY" in html
@@ -69,7 +69,7 @@ async def test_a_version_is_examined_promoted_served_and_rolled_back(tmp_path, r
         assert registry.audit()[-1].actor.startswith("王工 (")
 
 
-async def test_what_a_gate_refuses_is_listed(tmp_path, registry, catalogue, versions):
+async def test_the_findings_of_a_gate_are_listed(tmp_path, registry, catalogue, versions):
     bare = evaluated(registry, tmp_path, 9, contract=False)
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("all") as visitor:
         gates = (await visitor.get(f"{PATH}/candidacy?version={bare}&alias=champion")).text
@@ -114,7 +114,7 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
     ("language", "words"),
     [("zh", "champion，正在启动 v2（正在加载权重）"), ("en", "champion, starting v2 (loading weights)")],
 )
-async def test_how_far_the_new_engine_is_stands_there_in_the_readers_language(tmp_path, language, words):
+async def test_the_progress_of_the_new_engine_is_in_the_readers_language(tmp_path, language, words):
     async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
         fleet.registry.aliases["champion"], fleet.options["polls"] = "v2", 1_000_000
         await visitor.post(f"{PATH}/reload", alias="champion")
@@ -137,7 +137,7 @@ async def test_a_swap_that_fails_says_why(tmp_path):
         assert (await visitor.post(f"{PATH}/reload", alias="nobody")).status_code == 404
 
 
-async def test_without_admin_one_looks_but_moves_nothing(tmp_path, registry, catalogue, versions):
+async def test_without_admin_aliases_are_read_only(tmp_path, registry, catalogue, versions):
     first, second = versions
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("looks") as visitor:
         html = (await visitor.get(PATH)).text
@@ -161,7 +161,7 @@ async def test_a_registry_that_cannot_be_read_leaves_the_rest_of_the_page(tmp_pa
         assert "v1" in answer.text
 
 
-async def test_without_a_policy_file_nothing_can_be_promoted_but_all_is_shown(tmp_path, registry, versions):
+async def test_without_a_policy_file_everything_is_shown_and_nothing_can_be_promoted(tmp_path, registry, versions):
     catalogue = RegistryCatalogue(registry, tmp_path / "none.yaml", tmp_path)
     async with Fleet() as fleet, site_of(fleet, tmp_path, catalogue).visitor("all") as visitor:
         html = (await visitor.get(PATH)).text

@@ -17,7 +17,7 @@ def drawn(**values) -> str:
     return env.from_string(source).render(**values)
 
 
-def test_whatever_a_description_says_stays_inside_its_attribute():
+def test_descriptions_stay_inside_their_attribute():
     caption = {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "'><img src=x onerror=alert(1)>"}}
     html = drawn(src='/a"b.jpg', size_wh=(8, 6), caption=caption, label="<b>")
     assert "<img" not in html

@@ -10,7 +10,7 @@ from engine.scripted import ScriptedEngine
 from service.platform.errors import QueueUnavailable
 from service.tickets.ticket import State
 from tests.support.console_site import Clock, Site
-from tests.support.console_tickets import EVIL, PHOTOS, accepted, dead, waiting
+from tests.support.console_tickets import EVIL, PHOTOS, add_dead_letter, add_queued, add_reviewable
 from tests.support.service_context import context_with
 from vqc.verdict import Verdict
 
@@ -25,10 +25,10 @@ def links(text: str) -> list[str]:
 
 async def test_the_queue_has_the_riskiest_first_and_filters(site, visitor):
     desk = site.context.tickets
-    low = await waiting(desk, "QC-LOW", verdict=Verdict.FAIL, hours=30)
-    medium = await waiting(desk, "QC-MEDIUM", hours=5)
-    high = await waiting(desk, "QC-HIGH", reasons=("summaries_unclear",), mission="RRU线缆", hours=2)
-    await waiting(desk, "QC-DECIDED", reasons=())
+    low = await add_reviewable(desk, "QC-LOW", verdict=Verdict.FAIL, hours=30)
+    medium = await add_reviewable(desk, "QC-MEDIUM", hours=5)
+    high = await add_reviewable(desk, "QC-HIGH", reasons=("summaries_unclear",), mission="RRU线缆", hours=2)
+    await add_reviewable(desk, "QC-DECIDED", reasons=())
     text = (await visitor.get("/console/queue")).text
     order = [text.index(name) for name in ("QC-HIGH", "QC-MEDIUM", "QC-LOW")]
     assert order == sorted(order)
@@ -51,7 +51,7 @@ async def test_the_queue_has_the_riskiest_first_and_filters(site, visitor):
 
 async def test_a_page_ends_and_the_next_goes_on(site, visitor):
     for n in range(30):
-        await waiting(site.context.tickets, f"QC-{n:04d}", hours=60 - n, photos=0)
+        await add_reviewable(site.context.tickets, f"QC-{n:04d}", hours=60 - n, photos=0)
     text = (await visitor.get("/console/queue?order=age")).text
     assert re.findall(r"QC-\d{4}", text) == [f"QC-{n:04d}" for n in range(25)]
     there = unescape(re.search(r'href="([^"]+)" rel="next"', text)[1])
@@ -60,15 +60,17 @@ async def test_a_page_ends_and_the_next_goes_on(site, visitor):
     assert 'rel="next"' not in text
 
 
-async def test_the_counts_are_asked_for_alone(site, visitor):
-    await waiting(site.context.tickets, "QC-1")
+async def test_the_counts_can_be_polled_alone(site, visitor):
+    await add_reviewable(site.context.tickets, "QC-1")
     text = (await visitor.get("/console/queue/counts", **{"HX-Request": "true"})).text
     assert "<html" not in text
     assert re.findall(r"<b>(\d+)</b>", text) == ["1", "0", "1", "0"]
 
 
-async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor):
-    ticket = await waiting(site.context.tickets, "QC-1", reasons=("divided_vote", "below_threshold", "something_new"))
+async def test_a_ticket_shows_photos_votes_and_reasons_for_review(site, visitor):
+    ticket = await add_reviewable(
+        site.context.tickets, "QC-1", reasons=("divided_vote", "below_threshold", "something_new")
+    )
     text = unescape((await visitor.get(f"/console/tickets/{ticket.id}")).text)
     for said in (
         "票数分散：只有 62% 的回答一致。",
@@ -86,18 +88,18 @@ async def test_a_ticket_tells_what_was_seen_thought_and_not_known(site, visitor)
 
 async def test_a_ticket_without_a_verdict_or_before_judging_is_shown_too(site, visitor):
     desk = site.context.tickets
-    ticket = await waiting(desk, "QC-1", reasons=("no_verdict",), verdict=None)
+    ticket = await add_reviewable(desk, "QC-1", reasons=("no_verdict",), verdict=None)
     assert "没有可读的结论" in (await visitor.get(f"/console/tickets/{ticket.id}")).text
-    new = await accepted(desk, "QC-2")
+    new = await add_queued(desk, "QC-2")
     text = (await visitor.get(f"/console/tickets/{new.id}")).text
     assert "还没有判定结果" in text
     assert (await visitor.post(f"/console/tickets/{new.id}/decision", **decision(new))).status_code == 409
     assert (await visitor.get("/console/tickets/0123")).status_code == 404
 
 
-async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site, visitor):
+async def test_a_decision_leads_to_the_next_ticket_and_can_be_undone(site, visitor):
     desk = site.context.tickets
-    first, second = await waiting(desk, "QC-1", hours=2), await waiting(desk, "QC-2", hours=1)
+    first, second = await add_reviewable(desk, "QC-1", hours=2), await add_reviewable(desk, "QC-2", hours=1)
     answer = await visitor.post(f"/console/tickets/{first.id}/decision?order=age", **decision(first, "不通过"))
     assert (answer.status_code, answer.headers["location"]) == (
         303,
@@ -119,9 +121,9 @@ async def test_a_decision_goes_on_to_the_next_ticket_and_can_be_taken_back(site,
     assert "刚才决定了 QC-2" in text
 
 
-async def test_of_two_reviewers_the_second_sees_what_the_first_decided(site, visitor):
+async def test_the_second_of_two_reviewers_sees_the_first_decision(site, visitor):
     desk = site.context.tickets
-    ticket = await waiting(desk, "QC-1")
+    ticket = await add_reviewable(desk, "QC-1")
     async with site.visitor("decides", name="李工") as other:
         await other.post(
             f"/console/tickets/{ticket.id}/decision", **decision(ticket, "不通过", name="李工", note="缺螺丝")
@@ -143,14 +145,14 @@ async def test_of_two_reviewers_the_second_sees_what_the_first_decided(site, vis
 
 @pytest.mark.parametrize(("key", "status"), [("all", 200), ("looks", 200), ("decides", 200), ("captions", 403)])
 @pytest.mark.parametrize("path", ["/console/queue", "/console/queue/counts", "/console/tickets/{id}", "/console/live"])
-async def test_who_may_look(site, key, status, path):
-    ticket = await waiting(site.context.tickets, "QC-1")
+async def test_scopes_for_looking(site, key, status, path):
+    ticket = await add_reviewable(site.context.tickets, "QC-1")
     async with site.visitor(key) as visitor:
         assert (await visitor.get(path.format(id=ticket.id))).status_code == status
 
 
-async def test_who_may_not_decide_sees_no_form_and_is_refused(site):
-    ticket = await waiting(site.context.tickets, "QC-1")
+async def test_without_the_scope_review_there_is_no_form_and_no_decision(site):
+    ticket = await add_reviewable(site.context.tickets, "QC-1")
     async with site.visitor("looks") as visitor:
         text = (await visitor.get(f"/console/tickets/{ticket.id}")).text
         assert "没有 review 权限" in text
@@ -163,28 +165,28 @@ async def test_who_may_not_decide_sees_no_form_and_is_refused(site):
 @pytest.mark.parametrize(
     "wrong", [{"verdict": "maybe"}, {"revision": "-1"}, {"revision": "x"}, {"name": ""}, {"note": "x" * 2001}]
 )
-async def test_what_is_not_a_decision_is_named(site, visitor, wrong):
-    ticket = await waiting(site.context.tickets, "QC-1")
+async def test_an_invalid_decision_names_the_field(site, visitor, wrong):
+    ticket = await add_reviewable(site.context.tickets, "QC-1")
     answer = await visitor.post(f"/console/tickets/{ticket.id}/decision", **{**decision(ticket), **wrong})
     assert answer.status_code == 422
     assert next(iter(wrong)) in answer.text
 
 
-async def test_names_and_notes_are_text_whatever_is_in_them(site, visitor):
+async def test_names_and_notes_are_escaped(site, visitor):
     desk = site.context.tickets
-    ticket = await waiting(desk, "<script>alert(1)</script>", name=EVIL)
+    ticket = await add_reviewable(desk, "<script>alert(1)</script>", name=EVIL)
     await visitor.post(
         f"/console/tickets/{ticket.id}/decision", **decision(ticket, name="<b>王</b>", note="<img src=x>")
     )
-    await dead(desk, "QC-<i>")
+    await add_dead_letter(desk, "QC-<i>")
     for path in (f"/console/tickets/{ticket.id}", "/console/queue?decided=" + ticket.id, "/console/live"):
         text = (await visitor.get(path)).text
         assert not re.search(r"<script>|<img src=x|<b>王|<i>|<b>three", text), path
 
 
-async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(site, visitor):
+async def test_photos_are_served_to_viewers_and_only_those_of_the_ticket(site, visitor):
     desk = site.context.tickets
-    ticket, other = await waiting(desk, "QC-1", photos=1), await waiting(desk, "QC-2", photos=2)
+    ticket, other = await add_reviewable(desk, "QC-1", photos=1), await add_reviewable(desk, "QC-2", photos=2)
     path = f"/console/tickets/{ticket.id}/photos/{ticket.photos[0].digest}"
     answer = await visitor.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
@@ -200,8 +202,8 @@ async def test_photos_are_given_out_to_who_may_look_and_only_the_tickets_own(sit
         assert (await stranger_.get(path)).status_code == 303
 
 
-async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
-    ticket = await waiting(site.context.tickets, "QC-1", photos=1)
+async def test_the_objects_of_a_photo_come_from_the_engine(site, visitor):
+    ticket = await add_reviewable(site.context.tickets, "QC-1", photos=1)
     path = f"/console/tickets/{ticket.id}/photos/{ticket.photos[0].digest}/objects"
     headers = {"X-CSRF-Token": await visitor.csrf(), "Accept": "application/json"}
     answer = await visitor.client.post(path, headers=headers)
@@ -213,7 +215,7 @@ async def test_the_objects_of_a_photo_are_asked_of_the_engine(site, visitor):
 
 
 async def test_dead_letters_are_listed_and_retried(site, visitor):
-    ticket = await dead(site.context.tickets, "QC-DEAD")
+    ticket = await add_dead_letter(site.context.tickets, "QC-DEAD")
     text = (await visitor.get("/console/live")).text
     assert "QC-DEAD" in text
     assert "https://grafana.example.com" in text
@@ -225,7 +227,7 @@ async def test_dead_letters_are_listed_and_retried(site, visitor):
         assert (await other.get("/console/live/numbers")).status_code == 200
 
 
-async def test_the_live_page_says_when_the_queue_is_away(site, visitor, monkeypatch):
+async def test_the_live_page_says_that_the_queue_is_unavailable(site, visitor, monkeypatch):
     async def away():
         raise QueueUnavailable("gone fishing")
 
@@ -236,7 +238,7 @@ async def test_the_live_page_says_when_the_queue_is_away(site, visitor, monkeypa
 
 
 async def test_english_pages_are_english(site, visitor):
-    ticket = await waiting(site.context.tickets, "QC-1")
+    ticket = await add_reviewable(site.context.tickets, "QC-1")
     for path, said in (
         ("/console/queue", "Review queue"),
         (f"/console/tickets/{ticket.id}", "Why it needs review"),
@@ -246,7 +248,7 @@ async def test_english_pages_are_english(site, visitor):
         assert said in (await visitor.get(path, **{"Accept-Language": "en"})).text
 
 
-async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_request(site, visitor, monkeypatch):
+async def test_an_internal_error_is_a_page_with_nothing_but_the_request_id(site, visitor, monkeypatch):
     async def broken(group_id):
         raise RuntimeError("the password is hunter2")
 
@@ -257,9 +259,12 @@ async def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_but_the_requ
     assert "hunter2" not in answer.text
 
 
-async def test_without_keys_a_person_says_their_name_once():
+async def test_without_keys_a_person_enters_their_name_once():
     context = context_with(ScriptedEngine())
-    first, second = await waiting(context.tickets, "QC-1", hours=2), await waiting(context.tickets, "QC-2", hours=1)
+    first, second = (
+        await add_reviewable(context.tickets, "QC-1", hours=2),
+        await add_reviewable(context.tickets, "QC-2", hours=1),
+    )
     async with Site(context, Clock(datetime.now(UTC)), {}).visitor() as visitor:
         assert (
             'name="name" required maxlength="128" autocomplete="name" value=""'

@@ -11,7 +11,7 @@ from tests.support.console_site import Site
 from tests.support.service_context import context_with
 
 
-async def test_a_stranger_is_sent_to_sign_in_and_then_on_to_where_they_wanted(site):
+async def test_an_anonymous_visitor_signs_in_and_reaches_the_wanted_page(site):
     async with site.visitor() as stranger:
         sent = await stranger.get("/console/queue?mission=x")
         assert (sent.status_code, sent.headers["location"]) == (
@@ -26,7 +26,7 @@ async def test_a_stranger_is_sent_to_sign_in_and_then_on_to_where_they_wanted(si
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/queue")
 
 
-async def test_the_cookie_is_out_of_reach_of_script_and_of_other_sites(site):
+async def test_scripts_and_other_sites_cannot_read_the_cookie(site):
     async with site.visitor() as stranger:
         answer = await stranger.post("/console/sign-in", key=site.keys["all"], name="王工")
         cookie = answer.headers["set-cookie"]
@@ -35,14 +35,14 @@ async def test_the_cookie_is_out_of_reach_of_script_and_of_other_sites(site):
 
 
 @pytest.mark.parametrize("key", ["", "vqc_x_y", "nonsense"])
-async def test_a_wrong_key_says_so_and_lets_nobody_in(site, key):
+async def test_a_wrong_key_is_rejected(site, key):
     async with site.visitor() as stranger:
         answer = await stranger.post("/console/sign-in", key=key, name="王工")
         assert answer.status_code in (401, 422)
         assert (await stranger.get("/console/nothing")).status_code == 303
 
 
-async def test_a_session_ends_after_its_time_and_the_page_says_so(site, visitor):
+async def test_an_expired_session_leads_to_sign_in_with_a_notice(site, visitor):
     assert (await visitor.get("/console/nothing")).status_code == 404
     site.clock.moment += timedelta(hours=12, seconds=1)
     sent = await visitor.get("/console/nothing")
@@ -62,7 +62,7 @@ async def test_a_session_ends_after_its_time_and_the_page_says_so(site, visitor)
     assert script.json()["type"] == "urn:vqc:problem:unauthenticated"
 
 
-async def test_a_session_that_is_used_does_not_end(site, visitor):
+async def test_a_session_in_use_is_renewed(site, visitor):
     for _ in range(4):
         site.clock.moment += timedelta(hours=8)
         assert (await visitor.get("/console/nothing")).status_code == 404
@@ -73,7 +73,7 @@ async def test_a_session_ends_with_its_key_and_by_signing_out(site, visitor):
     assert (await visitor.get("/console/nothing")).status_code == 303
 
 
-async def test_a_changed_cookie_is_nobody(site, visitor):
+async def test_a_forged_cookie_is_anonymous(site, visitor):
     value = visitor.client.cookies["vqc_session"]
     visitor.client.cookies.clear()
     visitor.client.cookies.set("vqc_session", value[:-1] + ("0" if value[-1] != "0" else "1"))
@@ -81,13 +81,13 @@ async def test_a_changed_cookie_is_nobody(site, visitor):
 
 
 @pytest.mark.parametrize("form", [{}, {"csrf_token": "x"}, {"csrf_token": ""}])
-async def test_a_form_without_the_sessions_token_is_refused(visitor, form):
+async def test_a_form_without_the_csrf_token_is_rejected(visitor, form):
     answer = await visitor.client.post("/console/language", data={"language": "en", **form})
     assert answer.status_code == 403
     assert "没有权限" in answer.text
 
 
-async def test_the_token_may_come_as_a_header_and_another_sessions_does_not_do(site, visitor):
+async def test_the_token_may_be_a_header_and_must_be_of_the_same_session(site, visitor):
     token = await visitor.csrf()
     answer = await visitor.client.post("/console/language", data={"language": "en"}, headers={"X-CSRF-Token": token})
     assert answer.status_code == 303
@@ -96,7 +96,7 @@ async def test_the_token_may_come_as_a_header_and_another_sessions_does_not_do(s
         assert answer.status_code == 403
 
 
-async def test_every_answer_is_guarded(site, visitor):
+async def test_every_response_has_the_security_headers(site, visitor):
     for path in ("/console/sign-in", "/console/nothing"):
         headers = (await visitor.get(path)).headers
         policy = headers["content-security-policy"]
@@ -105,7 +105,7 @@ async def test_every_answer_is_guarded(site, visitor):
         assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
 
 
-async def test_without_keys_nobody_signs_in_but_forms_still_need_their_token():
+async def test_without_keys_there_is_no_sign_in_but_forms_need_their_token():
     site = Site(context_with(ScriptedEngine()), None, {})  # type: ignore[arg-type]
     site.app = create_console(
         ConsoleOptions(), attach=site.context.attach_to, keys=site.context.web.keys, sessions=Sessions(None)
@@ -116,7 +116,7 @@ async def test_without_keys_nobody_signs_in_but_forms_still_need_their_token():
         assert (await visitor.post("/console/language", language="en")).status_code == 303
 
 
-async def test_the_language_is_the_browsers_until_one_is_chosen(visitor):
+async def test_the_language_is_that_of_the_browser_until_one_is_chosen(visitor):
     assert 'lang="zh-CN"' in (await visitor.get("/console/sign-in")).text
     assert '<html lang="en">' in (await visitor.get("/console/sign-in", **{"Accept-Language": "en-US,en;q=0.9"})).text
     answer = await visitor.post("/console/language", language="en", next="//evil.example/console")
@@ -124,7 +124,7 @@ async def test_the_language_is_the_browsers_until_one_is_chosen(visitor):
     assert '<html lang="en">' in (await visitor.get("/console/sign-in")).text
 
 
-async def test_static_files_are_kept_for_ever_under_their_digest_and_nothing_else_is_served(site):
+async def test_static_files_never_expire_under_their_digest_and_nothing_else_is_served(site):
     from service.console.assets import static
 
     async with site.visitor() as stranger:

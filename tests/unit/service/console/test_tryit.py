@@ -55,11 +55,11 @@ async def test_every_bad_photo_has_a_sentence_of_its_own(visitor, name):
     assert f"{SCRIPT_WORDS}{slug}" in catalogue()
 
 
-def test_no_reason_to_refuse_a_photo_is_without_words():
+def test_every_error_of_a_photo_has_a_text():
     assert {f"{SCRIPT_WORDS}photo-{reason}" for reason in PhotoReason} <= set(catalogue())
 
 
-async def test_without_the_scope_there_is_no_page_and_no_way_around_it(site):
+async def test_without_the_scope_neither_page_nor_routes_answer(site):
     async with site.visitor("looks") as visitor:
         assert (await visitor.get("/console/try")).status_code == 403
         assert "/console/try" not in (await visitor.get("/console/guidance")).text
@@ -75,7 +75,7 @@ async def test_without_the_scope_for_lines_no_mission_is_offered(site):
     assert 'id="photos"' in html
 
 
-async def test_without_the_token_nothing_is_asked(visitor, context):
+async def test_without_the_token_the_engine_is_not_called(visitor, context):
     answer = await visitor.client.post("/console/try/caption", files={"photo": ("a.jpg", PHOTO)}, headers=STREAM)
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:vqc:problem:forbidden")
 

@@ -19,7 +19,7 @@ def test_both_languages_take_the_same_values():
         assert entry.en.strip()
 
 
-def test_every_key_that_is_written_out_exists():
+def test_every_literal_key_exists():
     asked = set()
     for path in (*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")):
         asked |= {

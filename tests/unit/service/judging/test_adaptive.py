@@ -45,7 +45,7 @@ def test_nothing_seen_is_never_enough():
 
 
 @pytest.mark.parametrize("arguments", [(-1, 0, 0.9, 1), (0, 0, 1.0, 1), (0, 0, 0.2, 1)])
-def test_impossible_counts_and_thresholds_are_refused(arguments):
+def test_impossible_counts_and_thresholds_are_rejected(arguments):
     passes, fails, threshold, remaining = arguments
     with pytest.raises(InvalidValue):
         can_stop(passes, fails, threshold=threshold, remaining=remaining)

@@ -37,7 +37,7 @@ def calibrated(threshold):
         ),
     ],
 )
-def test_a_verdict_is_given_or_a_person_looks(lines, texts, calibration, verdict, reasons):
+def test_a_verdict_is_released_or_needs_review(lines, texts, calibration, verdict, reasons):
     judgements = judge(MISSION, lines, rollouts(texts))
     chosen = judgements[texts.index(FAIL) if texts == [FAIL, PASS] else 0]
     assert decide(MISSION, chosen, calibration) == VerdictDecision(verdict=verdict, reasons=reasons)

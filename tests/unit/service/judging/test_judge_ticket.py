@@ -80,12 +80,12 @@ async def test_evidence_is_what_the_model_is_shown(evidence, images, shows_line)
     ("evidence", "ticket", "field"),
     [("images", TICKET, "photos"), ("both", replace(TICKET, summaries=(), photos=(PHOTO,)), "summaries")],
 )
-async def test_evidence_that_is_not_there_is_asked_for(evidence, ticket, field):
+async def test_missing_evidence_is_an_error(evidence, ticket, field):
     with pytest.raises(InvalidValue, match=field):
         await judged(failing(0.0), ticket, replace(WHOLE, evidence=EvidenceKind(evidence)))
 
 
-async def test_agreeing_votes_stop_early_and_the_rest_is_not_asked():
+async def test_agreeing_votes_stop_early_and_skip_the_rest():
     engine = failing(0.0)
     found = await judged(engine, sampler=ADAPTIVE)
     assert (len(found.rollouts), found.planned, engine.answered) == (4, 12, 1)
@@ -120,7 +120,7 @@ async def test_a_calibrated_threshold_holds_a_pass_back():
 
 @pytest.mark.parametrize("sampler", [WHOLE, ADAPTIVE], ids=["whole", "adaptive"])
 @pytest.mark.parametrize("waves", [1, 2, 3])
-async def test_an_interrupted_ticket_goes_on_without_asking_again(sampler, waves):
+async def test_an_interrupted_ticket_continues_without_repeating_requests(sampler, waves):
     whole = await judged(ScriptedEngine(alternating), sampler=sampler)
     kept = [one.record for one in whole.rollouts][: 4 * waves]
     engine = ScriptedEngine(alternating)
@@ -129,14 +129,14 @@ async def test_an_interrupted_ticket_goes_on_without_asking_again(sampler, waves
     assert engine.answered == 3 - waves
 
 
-async def test_half_a_wave_is_asked_again_whole():
+async def test_an_incomplete_wave_is_requested_again_as_a_whole():
     whole = await judged(failing(0.0))
     engine = failing(0.0)
     assert await judged(engine, finished=whole.rollouts[:6]) == whole
     assert engine.answered == 2
 
 
-async def test_waves_are_told_of_with_how_far_the_ticket_is():
+async def test_each_wave_is_reported_with_the_votes_so_far():
     told = []
 
     async def hear(wave):

@@ -42,7 +42,7 @@ def test_a_greedy_entry_has_one_sample():
 @pytest.mark.parametrize(
     ("grid", "samples"), [([], 1), ([DecodingParams(max_new_tokens=1)], 0), ([DecodingParams(max_new_tokens=1)], 65)]
 )
-def test_an_empty_plan_is_refused(grid, samples):
+def test_an_empty_plan_is_rejected(grid, samples):
     with pytest.raises(InvalidValue, match="sampler"):
         plan(grid, samples)
 

@@ -45,7 +45,7 @@ def test_a_wrong_key_or_value_is_named(tmp_path, change, words):
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", ""])
-def test_what_is_no_mapping_is_refused(tmp_path, text):
+def test_a_file_that_is_no_mapping_is_rejected(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(InvalidValue, match=r"c\.yaml"):
         load_config(tmp_path / "c.yaml")

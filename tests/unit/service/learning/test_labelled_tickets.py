@@ -38,7 +38,7 @@ def test_a_drawn_ticket_as_write_tickets_writes_it():
     assert (ticket.photos, ticket.label, ticket.true_label) == (("1.jpg",), Verdict.FAIL, Verdict.PASS)
 
 
-def test_photos_are_put_together_by_their_folders():
+def test_photos_are_grouped_by_their_folders():
     found = read(
         {"image_id": f"{SHIELD}/审核通过/QC-1/1", "summary": "一"},
         {"image_id": f"{SHIELD}/审核不通过/QC-2/1", "summary": "二"},
@@ -77,14 +77,14 @@ GOOD = {"mission": SHIELD, "group_id": "QC-1", "label": "pass", "per_image": {"i
         ({"image_id": "QC-1/1"}, "summary"),
     ],
 )
-def test_a_line_that_is_no_ticket_is_left_out_with_its_place(line, words):
+def test_a_bad_line_is_rejected_with_its_place(line, words):
     found = read(GOOD | {"group_id": "QC-0"}, line, mission=None if line != {"image_id": "QC-1/1"} else SHIELD)
     assert [one.group_id for one in found.tickets] == ["QC-0"]
     assert found.rejected[0].place == "a.jsonl:2"
     assert words in found.rejected[0].reason
 
 
-def test_the_same_ticket_twice_and_a_contradicting_label_are_left_out():
+def test_a_repeated_ticket_and_a_contradicting_label_are_rejected():
     photo = {"image_id": "审核通过/QC-2/1", "summary": "一"}
     found = read(
         GOOD, GOOD, photo, {**photo, "image_id": "审核不通过/QC-2/2"}, {**photo, "image_id": "QC-1/9"}, mission=SHIELD

@@ -1,4 +1,4 @@
-"""The training-free loop on an engine whose mistakes are set: rules that mend them come in, others do not."""
+"""The training-free loop on an engine with known errors: rules that fix them pass the gate, others do not."""
 
 import json
 import shutil
@@ -106,7 +106,7 @@ def records(run, name):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-async def test_a_rule_that_mends_the_mistakes_is_gated_in_and_measured_by_a_last_pass(run):
+async def test_a_rule_that_fixes_the_errors_passes_the_gate_and_is_measured_by_a_last_pass(run):
     results, last = await loop(ScriptedEngine(answering(proposing(RULE))), run)(
         MISSION, TICKETS, first_version(MISSION)
     )
@@ -185,7 +185,7 @@ async def test_a_second_run_over_the_journal_asks_nothing_and_writes_the_same(fo
         assert (len(versions), all(first)) == (2, True)
 
 
-async def test_a_ticket_that_the_engine_refuses_fails_alone(run):
+async def test_a_ticket_that_the_engine_rejects_fails_alone(run):
     def refused(request):
         bad = any(isinstance(part, str) and "第7号" in part for part in request.user)
         return EngineRefused("prompt too long") if bad and request.grammar else None

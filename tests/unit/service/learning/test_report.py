@@ -1,4 +1,4 @@
-"""The report is made of the run's files alone and says what they say."""
+"""The report is rendered from the run's files and shows their content."""
 
 import json
 from html.parser import HTMLParser
@@ -101,7 +101,7 @@ def test_the_page_shows_what_the_files_say(run):
     assert "points=" in page
 
 
-def test_a_threshold_is_told_of(run):
+def test_a_threshold_is_shown(run):
     calibration = {
         "threshold": 0.8, "budget": 0.05, "delta": 0.1, "failed": 60, "released_failed": 0, "coverage": 0.7, "risk_bound": 0.04
     }  # fmt: skip

@@ -18,7 +18,7 @@ def folder(path, identity=IDENTITY):
     return RunFolder(path / "run", identity, retention=3, clock=clock_of("scripted"))
 
 
-def test_a_run_goes_on_only_as_the_same_run(tmp_path):
+def test_a_run_resumes_only_as_the_same_run(tmp_path):
     with folder(tmp_path):
         pass
     with folder(tmp_path):
@@ -33,7 +33,7 @@ def test_one_process_at_a_time(tmp_path):
         pass
 
 
-def test_the_journal_brings_back_what_was_kept_but_a_line_that_was_cut(tmp_path):
+def test_the_journal_restores_complete_lines_only(tmp_path):
     with folder(tmp_path) as run:
         run.journal.save_rollouts("a", [{"n": 1}])
         run.journal.save_rollouts("a", [{"n": 2}])
