@@ -29,9 +29,7 @@ from service.web.sse import event_stream
 
 router = APIRouter(prefix="/stage-b/groups", tags=["tickets"])
 
-TicketId = Annotated[
-    str, Path(pattern="^[0-9a-f]{1,64}$", description="As the ``Location`` of its submission names it.")
-]
+TicketId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The id in the ``Location`` of the submission.")]
 Key = Annotated[
     str | None,
     Header(
@@ -43,26 +41,26 @@ Key = Annotated[
 ]
 LastEventId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Goes on behind this event."),
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Resumes behind this event."),
 ]
 
 
 @router.post("", status_code=202, summary="Submit a ticket", response_model=TicketOut)
 async def submit(request: Request, idempotency_key: Key = None) -> Response:
-    """Takes a ticket of 1 to 32 photos, each with its picture, its Stage-A line, or both.
+    """Accepts a ticket of 1 to 32 photos, each with its picture, its Stage-A line, or both.
 
-    202: it is kept and queued, and will reach a final record. ``Location`` is where to look; ``…/events`` tells as it goes.
+    With 202 the ticket is stored and queued. ``Location`` is its address; ``…/events`` streams its progress.
     """
     require(request, Scope.STAGE_B)
     ticket = await read_submission(
         request, photo_services(request).fetch, caller=caller_of(request).key_id, key=idempotency_key
     )
-    return _answer(await while_connected(request, ticket_services(request).submit(ticket)), 202)
+    return _ticket_response(await while_connected(request, ticket_services(request).submit(ticket)), 202)
 
 
-@router.get("", name="groups", summary="Tickets in a state", response_model=TicketsOut)
+@router.get("", name="groups", summary="List tickets", response_model=TicketsOut)
 async def list_tickets(request: Request, query: Annotated[TicketsQuery, Query()]) -> TicketsOut:
-    """A page of the tickets in a state, oldest first; by default those that a person has to look at."""
+    """A page of the tickets in a state, oldest first; by default those that need a review."""
     require(request, Scope.STAGE_B)
     store = ticket_services(request).store
     page = await store.page(query.state, after=query.after, limit=query.limit)
@@ -75,18 +73,18 @@ async def list_tickets(request: Request, query: Annotated[TicketsQuery, Query()]
     )
 
 
-@router.get("/{group_id}", name="group", summary="A ticket", response_model=TicketOut)
+@router.get("/{group_id}", name="group", summary="Show a ticket", response_model=TicketOut)
 async def show_ticket(request: Request, group_id: TicketId) -> Response:
-    """The ticket as it is now: state, verdict, evidence, every rollout, and what it was judged with."""
+    """State, verdict, evidence, every rollout, and the versions that the ticket was judged with."""
     require(request, Scope.STAGE_B)
-    return _answer(await ticket_services(request).store.get(group_id), 200)
+    return _ticket_response(await ticket_services(request).store.get(group_id), 200)
 
 
-@router.get("/{group_id}/events", summary="What happens to a ticket, as it happens", response_class=Response)
+@router.get("/{group_id}/events", summary="Stream the events of a ticket", response_class=Response)
 async def events(request: Request, group_id: TicketId, last_event_id: LastEventId = None) -> Response:
-    """Server-sent events from the first (or behind ``Last-Event-ID``) to the one that ends the run, ``finished``.
+    """Server-sent events, from the first or behind ``Last-Event-ID``, up to ``finished``, which ends the run.
 
-    204 when the run has ended and nothing is left to tell: a browser's EventSource then stops asking.
+    Returns 204 when the run has ended and no event is left, so that a browser's EventSource stops reconnecting.
     """
     require(request, Scope.STAGE_B)
     store, intake = ticket_services(request).store, web_services(request).admission
@@ -97,23 +95,23 @@ async def events(request: Request, group_id: TicketId, last_event_id: LastEventI
 
 @router.delete("/{group_id}", summary="Cancel a ticket", response_model=TicketOut)
 async def cancel(request: Request, group_id: TicketId) -> Response:
-    """Ends a ticket that has no final record yet; what is being generated for it is aborted."""
+    """Cancels a ticket that has no final record yet and aborts its generation."""
     require(request, Scope.STAGE_B)
-    return _answer(await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id), 200)
+    return _ticket_response(await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id), 200)
 
 
-@router.post("/{group_id}/retry", status_code=202, summary="Judge a ticket again", response_model=TicketOut)
+@router.post("/{group_id}/retry", status_code=202, summary="Retry a ticket", response_model=TicketOut)
 async def retry(request: Request, group_id: TicketId) -> Response:
-    """Queues a failed or cancelled ticket again; what it has already is used."""
+    """Queues a failed or cancelled ticket again. Saved lines and rollouts are reused."""
     require(request, Scope.STAGE_B)
-    return _answer(await ticket_services(request).manage.retry(group_id, caller_of(request).key_id), 202)
+    return _ticket_response(await ticket_services(request).manage.retry(group_id, caller_of(request).key_id), 202)
 
 
-@router.post("/{group_id}/review", summary="Decide on a ticket", response_model=TicketOut)
+@router.post("/{group_id}/review", summary="Review a ticket", response_model=TicketOut)
 async def review(request: Request, group_id: TicketId, body: Annotated[ReviewIn, Body()]) -> Response:
-    """A person's verdict, in force from now on; it stays in the record with name, note, key and time. Scope ``review``."""
+    """Saves a person's verdict with name, note, key and time. Needs the scope ``review``."""
     require(request, Scope.REVIEW)
-    decided = await ticket_services(request).manage.review(
+    ticket = await ticket_services(request).manage.review(
         group_id,
         verdict=body.verdict,
         name=body.name,
@@ -121,10 +119,10 @@ async def review(request: Request, group_id: TicketId, body: Annotated[ReviewIn,
         by=caller_of(request).key_id,
         revision=body.revision,
     )
-    return _answer(decided, 200)
+    return _ticket_response(ticket, 200)
 
 
-def _answer(ticket: Ticket, status: int) -> Response:
+def _ticket_response(ticket: Ticket, status: int) -> Response:
     headers = {"Location": f"{router.prefix}/{ticket.id}"} if status == 202 else {}
     if ticket.pinned:
         headers["X-Vqc-Model"] = f"{ticket.pinned.model_alias}@{ticket.pinned.model_digest}"

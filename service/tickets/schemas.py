@@ -1,4 +1,4 @@
-"""Submitted tickets over the wire."""
+"""The wire format of submitted tickets."""
 
 from __future__ import annotations
 
@@ -13,69 +13,73 @@ from service.web.schemas import ModelOut, Wire
 from vqc.verdict import Verdict
 
 PRINTABLE = r"^[\x21-\x7e]+$"
-"""What an Idempotency-Key is made of."""
+"""The characters of an Idempotency-Key."""
 
 
 class TicketPhotoIn(Wire):
-    """One photo of a ticket: the photo (base64 or URL), its Stage-A line, or both."""
+    """One photo of a ticket: the picture (base64 or URL), its Stage-A line, or both."""
 
-    name: str | None = Field(None, max_length=255, description="A name of your own; in multipart, that of the file.")
+    name: str | None = Field(None, max_length=255, description="Your name for the photo; in multipart, the file name.")
     base64: str | None = Field(None, description="The encoded photo (JPEG, PNG, WebP) in standard base64.")
-    url: str | None = Field(None, max_length=2048, description="An https URL of an allow-listed host.")
-    summary: str | None = Field(None, max_length=4096, description="Its Stage-A line; without one it is written here.")
+    url: str | None = Field(None, max_length=2048, description="An HTTPS URL on an allowed host.")
+    summary: str | None = Field(
+        None, max_length=4096, description="The Stage-A line. Without one, the service writes it."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.base64 is not None and self.url is not None:
-            raise ValueError("give base64 or url, not both")
+            raise ValueError("must have base64 or url, not both")
         return self
 
 
 class TicketIn(Wire):
-    """A ticket to judge. In multipart it is the part ``group``, and the photos are the files ``photos``."""
+    """A ticket to judge. In multipart, this is the part ``group`` and the photos are the files ``photos``."""
 
     mission: str = Field(description="The exact name of a mission.")
     photos: list[TicketPhotoIn] = Field(default_factory=list, max_length=MAX_TICKET_PHOTOS)
-    ticket_id: str | None = Field(None, min_length=1, max_length=128, description="Your own name of the ticket.")
-    evidence: EvidenceKind | None = Field(None, description="What the model is shown; the service has a default.")
+    ticket_id: str | None = Field(None, min_length=1, max_length=128, description="Your name for the ticket.")
+    evidence: EvidenceKind | None = Field(
+        None, description="The evidence that the model sees; by default that of the service."
+    )
     webhook: str | None = Field(
-        None, max_length=2048, description="An https URL of an allow-listed host that is told of the final record."
+        None, max_length=2048, description="An HTTPS URL on an allowed host, which receives the final record."
     )
 
 
 class ReviewIn(Wire):
     """A person's decision."""
 
-    verdict: Verdict | None = Field(description="null takes the last decision back.")
-    name: str = Field(min_length=1, max_length=128, description="Who decides.")
+    verdict: Verdict | None = Field(description="null withdraws the last decision.")
+    name: str = Field(min_length=1, max_length=128, description="The name of the person who decides.")
     note: str = Field("", max_length=2000)
     revision: int | None = Field(
-        None, ge=0, description="The ticket's ``revision`` that was looked at; 409 when another is in force by now."
+        None, ge=0, description="The ``revision`` that the person saw; 409 if the ticket has another one by now."
     )
 
 
 class TicketPhotoOut(Wire):
     """One photo of a ticket."""
 
-    image_id: str = Field(description="image_1 to image_n, in the order given.")
+    image_id: str = Field(description="image_1 to image_n, in the order of submission.")
     name: str | None
-    digest: str | None = Field(description="SHA-256 of the canonical photo; null for a summary alone.")
+    digest: str | None = Field(description="SHA-256 of the canonical photo; null without a picture.")
     summary: str | None
-    given: bool = Field(description="Whether the summary came with the ticket.")
-    problem: str | None = Field(description="Why there is no summary.")
+    given: bool = Field(description="True if the summary was submitted with the ticket.")
+    problem: str | None = Field(description="The reason why there is no summary.")
 
 
 class FailureOut(Wire):
-    """Why the last attempt, or the run, came to nothing."""
+    """The error of the last attempt or of the run."""
 
     kind: str
     detail: str
 
 
 class ReviewOut(Wire):
-    """A decision, kept for good. ``reviewer`` is the id of the API key, ``replaced`` the verdict before.
+    """A decision in the record. ``reviewer`` is the id of the API key, ``replaced`` the verdict before.
 
-    ``verdict`` null: the decision before was taken back.
+    ``verdict`` null withdrew the decision before.
     """
 
     verdict: Verdict | None
@@ -87,7 +91,7 @@ class ReviewOut(Wire):
 
 
 class TicketOut(Wire):
-    """A ticket as it is now. ``verdict`` is the one in force; null until there is one."""
+    """A ticket. ``verdict`` is the released or reviewed one, null until there is one."""
 
     id: str
     ticket_id: str | None
@@ -95,23 +99,25 @@ class TicketOut(Wire):
     evidence: EvidenceKind
     state: State
     verdict: Verdict | None
-    reason: str | None = Field(description="The chosen rollout's reason.")
-    machine_verdict: Verdict | None = Field(description="What was selected, released or not.")
-    score: float | None = Field(description="semantic_advantage of the chosen rollout.")
+    reason: str | None = Field(description="The reason of the selected rollout.")
+    machine_verdict: Verdict | None = Field(description="The selected verdict, released or not.")
+    score: float | None = Field(description="The semantic_advantage of the selected rollout.")
     vote_share: float | None
-    threshold: float | None = Field(description="From which score a 通过 is released; null without a calibration.")
+    threshold: float | None = Field(
+        description="The lowest score at which a 通过 is released; null without a calibration."
+    )
     review_reasons: list[str]
     model: ModelOut | None
-    guidance: str | None = Field(description="Digest of the guidance version it is judged under.")
+    guidance: str | None = Field(description="The digest of the guidance version.")
     photos: list[TicketPhotoOut]
     selection: dict[str, Any] | None
-    rollouts: list[dict[str, Any]] = Field(description="Every sampled verdict with its scores.")
+    rollouts: list[dict[str, Any]] = Field(description="Every rollout with its scores.")
     failure: FailureOut | None
     reviews: list[ReviewOut]
-    revision: int = Field(description="How many decisions there were; a review may name the one that it saw.")
+    revision: int = Field(description="The number of decisions; a review may name the one it has seen.")
     webhook: str | None
-    run: int = Field(description="1, and one more for each retry.")
-    attempts: int = Field(description="Attempts of this run that count.")
+    run: int = Field(description="The number of the run: 1, and one more per retry.")
+    attempts: int = Field(description="The attempts of this run, without released ones.")
     accepted_at: AwareDatetime
     finished_at: AwareDatetime | None
 
@@ -143,15 +149,13 @@ class TicketsOut(Wire):
 class TicketsQuery(Wire):
     """The query of ``GET /stage-b/groups``."""
 
-    state: State = Field(
-        State.NEEDS_REVIEW, description="needs_review is the manual-review queue, failed the dead letters."
-    )
+    state: State = Field(State.NEEDS_REVIEW, description="needs_review is the review queue, failed the dead letters.")
     limit: int = Field(50, ge=1, le=200)
-    after: str | None = Field(None, pattern="^[0-9a-f]{1,64}$", description="As ``next`` has it.")
+    after: str | None = Field(None, pattern="^[0-9a-f]{1,64}$", description="The value in ``next`` of the page before.")
 
 
 class TicketEventOut(Wire):
-    """One server-sent event of a ticket: ``event`` is its name, ``id`` resumes behind it."""
+    """One server-sent event of a ticket: its name, and the id from which a client resumes."""
 
     id: str
     event: Literal[
@@ -162,7 +166,7 @@ class TicketEventOut(Wire):
 
 
 def ticket_out(ticket: Ticket) -> TicketOut:
-    """A record as it goes over the wire."""
+    """The wire form of a record."""
     outcome, pinned = ticket.outcome, ticket.pinned
     return TicketOut(
         id=ticket.id,
@@ -214,7 +218,7 @@ def ticket_out(ticket: Ticket) -> TicketOut:
 
 
 def ticket_brief(ticket: Ticket) -> TicketBrief:
-    """A record in a list."""
+    """The wire form of a record in a list."""
     outcome = ticket.outcome
     return TicketBrief(
         id=ticket.id,
