@@ -1,37 +1,26 @@
 """Inspects a Hugging Face directory before it becomes a version: which files belong to it, and the facts they declare.
 
-Only safetensors count as weights: ``.bin`` and ``.pt`` are pickles, which execute code when loaded. A trainer's other
-files (optimizer, logs, its arguments, which may contain tokens) do not belong to the model.
+Only safetensors count as weights: ``.bin`` and ``.pt`` are pickles, which execute code when loaded. ``checkpoint_files``
+decides which files are pushed, ``loadable`` whether they are a model that can be loaded.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from registry.checkpoint_files import pushed_files
 from registry.errors import NotACheckpoint
+from registry.loadable import check_json, check_model, json_object
+from registry.safetensors_header import read_header
 from registry.values import VersionFacts
 from vqc.contract import MANIFEST
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _TRAINING = "vqc_training.json"
-_SHARDS = "model.safetensors.index.json"
-_PARTS = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".md")
-_DOCUMENTS = ("LICENSE", "NOTICE", "USE_POLICY")
-_EXCLUDED = {
-    "trainer_state.json",
-    "args.json",
-    "sft_args.json",
-    "logging.jsonl",
-    "all_results.json",
-    "train_results.json",
-}
-_TEMPLATES = "additional_chat_templates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +39,23 @@ class Checkpoint:
 
 
 def read_checkpoint(directory: Path) -> Checkpoint:
-    """Inspects ``directory``, reading headers and JSON only.
+    """Inspects ``directory``, reading headers and JSON only. What transformers and vLLM could not load is refused.
 
     Raises:
-        NotACheckpoint: what is missing or truncated, in one sentence.
+        NotACheckpoint: what is missing, truncated or not pushed, in one sentence.
     """
     if not directory.is_dir():
         raise NotACheckpoint(directory, "name a directory with config.json and *.safetensors, or a peft adapter")
-    files, left_out = _split(directory)
+    files, left_out = pushed_files(directory)
+    check_json(directory, files)
     weights = [name for name in files if name.endswith(".safetensors")]
-    config = _json_object(directory / "config.json")
-    adapter = _json_object(directory / ADAPTER_CONFIG)
+    config = json_object(directory / "config.json")
+    adapter = json_object(directory / ADAPTER_CONFIG)
+    headers = {name: read_header(directory / name) for name in weights}
     if adapter is not None and set(weights) <= {ADAPTER_WEIGHTS}:
-        _check_adapter(directory, weights)
+        _check_adapter(directory, adapter, weights)
     else:
-        _check_model(directory, config, weights, left_out)
-    for name in weights:
-        check_safetensors(directory / name)
+        check_model(directory, _require_config(directory, config, weights), headers)
     declared = config or {}
     return Checkpoint(
         directory=directory,
@@ -89,72 +78,28 @@ def merged_facts(found: VersionFacts, given: VersionFacts | None) -> VersionFact
     return replace(found, **overrides)
 
 
-def check_safetensors(path: Path) -> None:
-    """Raises NotACheckpoint unless the file has the length that its header declares (a truncated download has not)."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > size - 8:
-            raise NotACheckpoint(path, f"it is not a complete safetensors file: {size:,} bytes, header truncated")
-        try:
-            header = json.loads(file.read(length))
-            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise NotACheckpoint(path, f"it is not a safetensors file: its header cannot be read ({error})") from error
-    if size != 8 + length + end:
-        raise NotACheckpoint(path, f"it is truncated: {size:,} bytes, but its header declares {8 + length + end:,}")
-
-
-def _split(directory: Path) -> tuple[list[str], list[str]]:
-    """The files that belong to the model, and those that do not."""
-    files: list[str] = []
-    left_out: list[str] = []
-    for path in sorted(directory.iterdir()):
-        name = path.name
-        if path.is_dir():
-            if name == _TEMPLATES:
-                files += [f"{name}/{part.name}" for part in sorted(path.glob("*.jinja"))]
-            else:
-                left_out.append(f"{name}/")
-        elif path.is_file() and name not in _EXCLUDED and not name.startswith(".") and _belongs(name):
-            files.append(name)
-        else:
-            left_out.append(name)
-    return files, left_out
-
-
-def _belongs(name: str) -> bool:
-    return name.endswith(_PARTS) or name.startswith(_DOCUMENTS)
-
-
-def _check_adapter(directory: Path, weights: Iterable[str]) -> None:
+def _check_adapter(directory: Path, adapter: Mapping[str, Any], weights: Iterable[str]) -> None:
     if ADAPTER_WEIGHTS not in weights:
         raise NotACheckpoint(directory, f"it has {ADAPTER_CONFIG} but no {ADAPTER_WEIGHTS}; save it as safetensors")
+    if _text_or_none(adapter.get("peft_type")) is None:
+        raise NotACheckpoint(directory, f"its {ADAPTER_CONFIG} names no peft_type")
 
 
-def _check_model(directory: Path, config: Mapping[str, Any] | None, weights: list[str], left_out: list[str]) -> None:
+def _require_config(directory: Path, config: Mapping[str, Any] | None, weights: list[str]) -> Mapping[str, Any]:
+    """The config of a model that has weights. Raises ``NotACheckpoint``."""
     if config is None:
         inner = sorted(path.parent.name for path in directory.glob("*/*config.json"))
         hint = f"; did you mean {inner[-1]!r} inside it?" if inner else ""
         raise NotACheckpoint(directory, f"it has no config.json{hint}")
-    if "model_type" not in config:
-        raise NotACheckpoint(directory, "its config.json names no model_type")
     if not weights:
-        pickled = [name for name in left_out if name.endswith((".bin", ".pt", ".pth"))]
-        why = f"{pickled[0]} is a pickle, which is rejected: save it as safetensors" if pickled else "it has none"
-        raise NotACheckpoint(directory, f"it needs weights as *.safetensors; {why}")
-    shards = _json_object(directory / _SHARDS)
-    if shards is not None:
-        missing = sorted({str(name) for name in dict(shards.get("weight_map", {})).values()} - set(weights))
-        if missing:
-            raise NotACheckpoint(directory, f"{_SHARDS} lists missing shards: {', '.join(missing)}")
+        raise NotACheckpoint(directory, "it needs weights as *.safetensors; it has none")
+    return config
 
 
 def _facts(directory: Path, adapter: Mapping[str, Any] | None) -> VersionFacts:
     """The facts that our exporter or trainer wrote beside the weights; another tool's adapter declares at least its base."""
-    declared = _json_object(directory / MANIFEST)
-    trained = _json_object(directory / _TRAINING)
+    declared = json_object(directory / MANIFEST)
+    trained = json_object(directory / _TRAINING)
     if declared is not None:
         return VersionFacts(
             base_model=_text_or_none((declared.get("base") or {}).get("name")),
@@ -177,19 +122,6 @@ def _facts(directory: Path, adapter: Mapping[str, Any] | None) -> VersionFacts:
 
 def _contract(declared: Mapping[str, Any]) -> dict[str, str]:
     return {str(part): value for part, value in (declared.get("contract") or {}).items() if isinstance(value, str)}
-
-
-def _json_object(path: Path) -> Mapping[str, Any] | None:
-    """A file's JSON object; None if the file does not exist."""
-    if not path.is_file():
-        return None
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise NotACheckpoint(path, f"it is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise NotACheckpoint(path, "it must hold a JSON object")
-    return value
 
 
 def _text_or_none(value: object) -> str | None:

@@ -65,7 +65,7 @@ class Referrer:
 
     def json(self) -> object:
         """The content, parsed as JSON."""
-        return json.loads(self.content)
+        return parse_json(self.content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +104,14 @@ class UntrackedLease:
 
     def renew(self) -> None:
         """Does nothing."""
+
+
+def parse_json(content: bytes | str) -> object:
+    """The JSON value in ``content``. Raises ``ValueError``, also for what is nested too deeply."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def utc_now() -> str:

@@ -134,12 +134,19 @@ def write_model(directory: Path, size: int) -> Path:
     sizes = [min(SHARD_BYTES, size - start) for start in range(0, size, SHARD_BYTES)]
     names = [f"model-{number + 1:05}-of-{len(sizes):05}.safetensors" for number in range(len(sizes))]
     for name, length in zip(names, sizes, strict=True):
-        header = json.dumps({"w": {"dtype": "U8", "shape": [length], "data_offsets": [0, length]}}).encode()
+        header = json.dumps({f"w{name}": {"dtype": "U8", "shape": [length], "data_offsets": [0, length]}}).encode()
         with (directory / name).open("wb", buffering=0) as file:
             file.write(struct.pack("<Q", len(header)) + header)
             for start in range(0, length, _BLOCK):
                 file.write(os.urandom(min(_BLOCK, length - start)))
-    (directory / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    index = {"metadata": {}, "weight_map": {f"w{name}": name for name in names}}
+    for name, content in {
+        "config.json": {"model_type": "qwen3_vl", "architectures": ["Qwen3VLForConditionalGeneration"]},
+        "model.safetensors.index.json": index,
+        "tokenizer.json": {"model": {}},
+        "tokenizer_config.json": {"chat_template": "{{ messages }}"},
+    }.items():
+        (directory / name).write_text(json.dumps(content))
     os.sync()
     return directory
 

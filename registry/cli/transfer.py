@@ -22,7 +22,8 @@ from vqc.errors import InvalidValue
 def push(directory: Path, alias: str | None, base: str | None, actor: str | None, where: str, as_json: bool) -> None:
     """Store DIRECTORY (a Hugging Face model or a peft adapter) as a version; prints its digest.
 
-    Pushing it again is fast and prints the same digest. Pickles, optimizer states and trainer arguments are left out.
+    Pushing it again is fast and prints the same digest. Optimizer states, logs and trainer arguments are left out;
+    pickles, code, links that leave DIRECTORY, and a model that could not be loaded are refused.
     """
     from registry.checkpoint import read_checkpoint
 

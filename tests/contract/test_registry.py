@@ -12,7 +12,7 @@ import pytest
 
 from registry import ANY, AliasMoved, Corrupt, NotACheckpoint, Registry, UnknownVersion, VersionFacts, open_registry
 from tests.support.docker_registry import DockerRegistry
-from tests.support.registry_models import BELONGS, digests, write_adapter, write_model
+from tests.support.registry_models import BELONGS, OTHER_TOKENIZER, digests, write_adapter, write_model
 from vqc.errors import InvalidValue
 
 WEIGHTS = "model-00001-of-00002.safetensors"
@@ -56,7 +56,7 @@ def test_a_version_is_named_by_its_bytes_alone(registry: Registry, model: Path, 
     assert registry.push(model).digest == version.digest
     assert open_registry(tmp_path / "another").push(model).digest == version.digest
     assert [found.digest for found in registry.versions()] == [version.digest]
-    (model / "tokenizer.json").write_text('{"changed": 1}')
+    (model / "tokenizer.json").write_text(OTHER_TOKENIZER)
     assert registry.push(model).digest != version.digest
     assert len(registry.versions()) == 2
 
@@ -127,7 +127,7 @@ def test_an_adapter_names_its_base(registry: Registry, model: Path, tmp_path: Pa
 
 def test_an_alias_moves_only_from_where_it_was_thought_to_be(registry: Registry, model: Path) -> None:
     first = registry.push(model).digest
-    (model / "tokenizer.json").write_text('{"changed": 1}')
+    (model / "tokenizer.json").write_text(OTHER_TOKENIZER)
     second = registry.push(model).digest
     registry.move("champion", first, expected=None, actor="ann", reason="the first")
     with pytest.raises(AliasMoved, match=first):

@@ -10,12 +10,18 @@ SMALL = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qw
 
 
 def checkpoint(directory, weights: bytes, contract: dict[str, str] | None = None):
-    """A directory that looks like a model; its weights are a valid safetensors file without tensors."""
+    """A directory that looks like a model; its weights are a valid safetensors file with one empty tensor."""
     directory.mkdir(parents=True)
-    header = json.dumps({"__metadata__": {"note": weights.decode()}}).encode()
+    header = json.dumps(
+        {
+            "__metadata__": {"note": weights.decode()},
+            "w": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]},
+        }
+    ).encode()
     files = {
         "config.json": json.dumps(SMALL).encode(),
-        "tokenizer.json": b"{}",
+        "tokenizer.json": b'{"model": {}}',
+        "chat_template.jinja": b"{{ messages }}",
         "model.safetensors": len(header).to_bytes(8, "little") + header,
         "preprocessor_config.json": b"{}",
     }

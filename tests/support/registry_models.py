@@ -16,9 +16,13 @@ CONFIG = {
 }
 
 
-def write_safetensors(path: Path, size: int, seed: int | None = 0) -> None:
+TOKENIZER = '{"model": {"type": "BPE", "vocab": {}, "merges": []}}'
+OTHER_TOKENIZER = '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}'
+
+
+def write_safetensors(path: Path, size: int, seed: int | None = 0, tensor: str = "w") -> None:
     """One tensor of ``size`` bytes: random, or with ``seed=None`` a hole that takes no room."""
-    header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    header = json.dumps({tensor: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         if seed is None:
@@ -32,11 +36,12 @@ def write_model(directory: Path, *, seed: int | None = 0, size: int = 4000, shar
     directory.mkdir(parents=True)
     names = [f"model-{shard + 1:05}-of-{shards:05}.safetensors" for shard in range(shards)]
     for shard, name in enumerate(names):
-        write_safetensors(directory / name, size + shard, None if seed is None else seed * 1000 + shard)
+        write_safetensors(directory / name, size + shard, None if seed is None else seed * 1000 + shard, f"w{shard}")
     weight_map = {f"w{shard}": name for shard, name in enumerate(names)}
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     (directory / "config.json").write_text(json.dumps(CONFIG))
-    (directory / "tokenizer.json").write_text("{}")
+    (directory / "tokenizer.json").write_text(TOKENIZER)
+    (directory / "preprocessor_config.json").write_text('{"image_processor_type": "Qwen2VLImageProcessorFast"}')
     (directory / "chat_template.jinja").write_text("{{ messages }}")
     (directory / "README.md").write_text("# A model\n")
     (directory / "optimizer.pt").write_bytes(b"pickle")
@@ -65,5 +70,6 @@ BELONGS = {
     "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors",
     "model.safetensors.index.json",
+    "preprocessor_config.json",
     "tokenizer.json",
 }

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from registry.checkpoint import merged_facts, read_checkpoint
 from registry.errors import NotACheckpoint
 from registry.values import VersionFacts
-from tests.support.registry_models import BELONGS, write_adapter, write_model, write_safetensors
+from tests.support.registry_models import BELONGS, CONFIG, write_adapter, write_model, write_safetensors
 
 
 @pytest.fixture
@@ -27,12 +30,27 @@ def test_what_belongs_to_the_model_and_what_stays_behind(model: Path) -> None:
     assert checkpoint.has_vision
 
 
+def hugging_face_cache(model: Path, cache: Path) -> Path:
+    snapshot = cache / "models--Qwen--Qwen3-VL" / "snapshots" / "0123abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "blobs").mkdir()
+    for number, path in enumerate(sorted(model.iterdir())):
+        path.rename(snapshot.parents[1] / "blobs" / str(number))
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")
+    return snapshot
+
+
 def test_a_hugging_face_cache_is_links_all_over(model: Path, tmp_path: Path) -> None:
-    snapshot = tmp_path / "snapshot"
-    snapshot.mkdir()
-    for path in model.iterdir():
-        (snapshot / path.name).symlink_to(path)
-    assert set(read_checkpoint(snapshot).files) == BELONGS
+    assert set(read_checkpoint(hugging_face_cache(model, tmp_path / "hub")).files) == BELONGS
+
+
+def test_a_hugging_face_cache_whose_blob_is_a_link_is_refused(model: Path, tmp_path: Path) -> None:
+    snapshot = hugging_face_cache(model, tmp_path / "hub")
+    blob = (snapshot / "README.md").resolve()
+    blob.unlink()
+    blob.symlink_to("/etc/hostname")
+    with pytest.raises(NotACheckpoint, match="leaves the directory"):
+        read_checkpoint(snapshot)
 
 
 def test_further_chat_templates_belong_to_it(model: Path) -> None:
@@ -106,11 +124,78 @@ def header_cut(model: Path) -> None:
     (model / "model-00002-of-00002.safetensors").write_bytes(b"\xff\0\0\0\0\0\0\0{")
 
 
+def config(**changes: object):
+    return lambda model: (model / "config.json").write_text(json.dumps(CONFIG | changes))
+
+
+def index(**weight_map: str):
+    return write("model.safetensors.index.json", json.dumps({"weight_map": weight_map}))
+
+
+def spare(name: str):
+    return lambda model: write_safetensors(model / name, 10)
+
+
+def pointer(name: str):
+    return write(name, f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 11422654\n")
+
+
+def header(tensors: dict[str, object], count: int):
+    content = json.dumps(tensors).encode()
+    shard = len(content).to_bytes(8, "little") + content + bytes(count)
+    return lambda model: (model / "model-00002-of-00002.safetensors").write_bytes(shard)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (drop("config.json"), "it has no config.json"),
         (write("config.json", "{}"), "names no model_type"),
+        (write("config.json", '{"model_type": "qwen3_vl"}'), "names no architectures"),
+        (config(architectures=["Qwen3VLMoeForConditionalGeneration"]), "'qwen3_vl' is not a Qwen3VLMoe"),
+        (config(architectures=["LlamaForCausalLM"]), "'qwen3_vl' is not a Llama"),
+        (config(model_type="llama"), "'llama' is not a Qwen3VL"),
+        (config(auto_map={"AutoModel": "m.M"}), "names code"),
+        (config(text_config={"num_hidden_layers": 3}), "num_hidden_layers 3, but its weights hold 0"),
+        (config(vision_config={"depth": 2}), "vision_config.depth 2"),
+        (config(text_config={"vocab_size": 10, "hidden_size": 4}), r"embeddings of \[10, 4\]"),
+        (drop("tokenizer.json"), "it has no tokenizer"),
+        (write("tokenizer.json", "{}"), "not a tokenizer"),
+        (write("tokenizer.json", "[" * 100_000), "nested too deeply"),
+        (drop("chat_template.jinja"), "no chat template"),
+        (write("chat_template.jinja", ""), "no chat template"),
+        (drop("preprocessor_config.json"), "no preprocessor_config.json"),
+        (write("preprocessor_config.json", "{}"), "no preprocessor_config.json"),
+        (write("generation_config.json", "{"), "is not JSON"),
+        (drop("model.safetensors.index.json"), "neither model.safetensors nor shards"),
+        (write("model.safetensors.index.json", "{}"), "no weight_map"),
+        (index(w0="model-00001-of-00002.safetensors"), "does not list model-00002-of-00002"),
+        (index(w0="model-00001-of-00002.safetensors", w1="model-00001-of-00002.safetensors"), "does not list"),
+        (
+            index(
+                w0="model-00001-of-00002.safetensors",
+                w1="model-00002-of-00002.safetensors",
+                w2="model-00002-of-00002.safetensors",
+            ),
+            "lists 'w2' in model-00002",
+        ),
+        (spare("model.safetensors"), "does not list model.safetensors"),
+        (spare("model-00003-of-00003.safetensors"), "does not list model-00003"),
+        *((pointer(name), "Git LFS pointer") for name in sorted(BELONGS)),
+        (write("pytorch_model.bin", "x"), "pytorch_model.bin is a pickle"),
+        (write("weights.pkl", "x"), "weights.pkl is a pickle"),
+        (write("model.pt", "x"), "model.pt is a pickle"),
+        (write("modeling_qwen.py", "x"), "modeling_qwen.py is code"),
+        (write("model.gguf", "x"), "model.gguf is of a kind"),
+        (write("notes", "x"), "notes is of a kind"),
+        (lambda model: (model / "merges.txt").write_bytes(b"\x80\x04\x95"), "a pickle or an archive"),
+        (lambda model: (model / "spiece.model").write_bytes(b"PK\x03\x04"), "a pickle or an archive"),
+        (lambda model: (model / "README.md").write_bytes(b"\xff\xfe"), "UTF-8"),
+        (header({"w1": {"dtype": "U8", "shape": [2], "data_offsets": [0, 3]}}, 3), "does not fill its bytes"),
+        (header({"w1": {"dtype": "U8", "shape": [3], "data_offsets": [1, 4]}}, 4), "does not follow"),
+        (header({"w1": {"dtype": "X9", "shape": [3], "data_offsets": [0, 3]}}, 3), "unknown type"),
+        (header({"w1": {"dtype": "U8", "shape": [-3], "data_offsets": [0, -3]}}, 0), "negative"),
+        (header({"w1": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]}}, 4), "truncated"),
         (write("config.json", "[1]"), "JSON object"),
         (write("config.json", "{"), "is not JSON"),
         (drop("model-00002-of-00002.safetensors"), "missing shards: model-00002-of-00002.safetensors"),
@@ -140,3 +225,126 @@ def test_a_file_and_an_empty_adapter_are_refused(tmp_path: Path) -> None:
     (adapter / "adapter_model.safetensors").unlink()
     with pytest.raises(NotACheckpoint, match="no adapter_model.safetensors"):
         read_checkpoint(adapter)
+
+
+@pytest.mark.parametrize(
+    "name", ["optimizer.bin", "scheduler.pt", "rng_state_0.pth", "training_args.bin", "run.log", "zero_to_fp32.py"]
+)
+def test_what_a_trainer_leaves_is_left_out(model: Path, name: str) -> None:
+    (model / name).write_bytes(b"x")
+    checkpoint = read_checkpoint(model)
+    assert name in checkpoint.left_out
+    assert name not in checkpoint.files
+
+
+def test_the_model_that_is_shipped_can_be_pushed() -> None:
+    shipped = Path(__file__).parents[3] / "deploy" / "demo" / "model"
+    assert "model.safetensors" in read_checkpoint(shipped).files
+
+
+@pytest.mark.parametrize("part", ["num_hidden_layers", "vocab_size", "hidden_size"])
+def test_the_shipped_model_with_another_size_is_refused(tmp_path: Path, part: str) -> None:
+    shipped = Path(__file__).parents[3] / "deploy" / "demo" / "model"
+    model = shutil.copytree(shipped, tmp_path / "model")
+    declared = json.loads((model / "config.json").read_text())
+    declared["text_config"][part] += 1
+    (model / "config.json").write_text(json.dumps(declared))
+    with pytest.raises(NotACheckpoint, match="its weights hold"):
+        read_checkpoint(model)
+
+
+def link(name: str, target: str):
+    return lambda model: (model / name).symlink_to(target)
+
+
+def chain(model: Path) -> None:
+    (model / "a.txt").symlink_to("b.txt")
+    (model / "b.txt").symlink_to("/etc/hostname")
+
+
+def out_and_in_again(model: Path) -> None:
+    (model.parent / "outside").symlink_to(model / "README.md")
+    (model / "a.txt").symlink_to("../outside")
+
+
+def through_a_directory(model: Path) -> None:
+    (model / "sub").symlink_to("/etc")
+    (model / "a.txt").symlink_to("sub/hostname")
+
+
+def template_directory(model: Path) -> None:
+    (model.parent / "away").mkdir()
+    (model.parent / "away" / "x.jinja").write_text("secret")
+    (model / "additional_chat_templates").symlink_to(model.parent / "away")
+
+
+def template_in_directory(model: Path) -> None:
+    (model / "additional_chat_templates").mkdir()
+    (model / "additional_chat_templates" / "x.jinja").symlink_to("/etc/hostname")
+
+
+def loop(model: Path) -> None:
+    (model / "a.txt").symlink_to("b.txt")
+    (model / "b.txt").symlink_to("a.txt")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        link("shadow.txt", "/etc/shadow"),
+        link("shadow.txt", "../../../../../../../../etc/hostname"),
+        link("logs", "/var/log"),
+        link("logs", ".."),
+        link("logs", "sub/.."),
+        link(".hidden", "/etc"),
+        link("optimizer.pt.old.log", "/etc/hostname"),
+        link("dead.txt", "nothing.txt"),
+        link("dead.txt", "/nothing"),
+        chain,
+        out_and_in_again,
+        through_a_directory,
+        template_directory,
+        template_in_directory,
+        loop,
+    ],
+)
+def test_a_link_that_leaves_the_directory_is_refused(model: Path, spoil) -> None:
+    spoil(model)
+    with pytest.raises(NotACheckpoint, match="it is a link that le"):
+        read_checkpoint(model)
+
+
+def test_a_link_inside_the_directory_is_followed(model: Path) -> None:
+    (model / "LICENSE.txt").write_text("Apache-2.0")
+    (model / "LICENSE").symlink_to("LICENSE.txt")
+    (model / "a.txt").symlink_to(model / "LICENSE")
+    (model / "templates").mkdir()
+    (model / "templates" / "x.jinja").write_text("x")
+    (model / "additional_chat_templates").symlink_to("templates")
+    assert {"LICENSE", "a.txt", "additional_chat_templates/x.jinja"} < set(read_checkpoint(model).files)
+
+
+def test_a_directory_that_is_itself_a_link_can_be_pushed(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(model)
+    (model / "LICENSE").symlink_to(model / "README.md")
+    assert set(read_checkpoint(tmp_path / "latest").files) == BELONGS | {"LICENSE"}
+
+
+def listening(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+
+
+@pytest.mark.parametrize(("make", "said"), [(os.mkfifo, "named pipe"), (listening, "socket")])
+@pytest.mark.parametrize("name", ["a.txt", "scheduler.pt", "model.safetensors"])
+def test_a_special_file_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch, make, said: str, name: str) -> None:
+    monkeypatch.chdir(model)
+    make(name)
+    with pytest.raises(NotACheckpoint, match=said):
+        read_checkpoint(model)
+
+
+def test_a_link_to_a_device_is_refused(model: Path) -> None:
+    (model / "a.txt").symlink_to("/dev/zero")
+    with pytest.raises(NotACheckpoint, match="leaves the directory"):
+        read_checkpoint(model)
