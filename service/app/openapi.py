@@ -81,7 +81,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         responses |= {status: {"description": text, "content": _PROBLEM} for status, text in _CONFLICTS.items()}
     if path.endswith("/events"):
         responses["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
-        responses["204"] = {"description": "The run has ended and everything was told"}
+        responses["204"] = {"description": "The run has ended; no events are left"}
     if method != "post" or path not in _BODIES:
         return
     model, form = _BODIES[path]

@@ -118,7 +118,7 @@ def _why(error: VqcError, t: Callable[..., str]) -> str:
     """Why a change failed; errors that no page can cause have the API's text."""
     match error:
         case GuidanceConflict():
-            return t("guidance.other_active", now=short(error.in_force), expected=short(error.expected))
+            return t("guidance.other_active", now=short(error.active), expected=short(error.expected))
         case ProposalDecided():
             state, at = t(f"guidance.state_{error.state}"), error.at[:19].replace("T", " ")
             return t("guidance.already_decided", proposal=error.proposal_id, by=error.by, at=at, state=state)

@@ -14,16 +14,17 @@ VqcError
 ├── CatalogueUnavailable the registry of models cannot be read
 ├── NotSwappable        a model that somebody else puts in force
 ├── UnknownTicket       no ticket has this id
-├── TicketStateConflict a ticket in a state that does not allow what was asked
-├── IdempotencyConflict an Idempotency-Key that was used for another ticket
-├── Superseded          a worker that another worker, or a cancel, has taken the ticket from
-├── QueueFull           as many tickets wait as may
-├── WebhookFailed       the caller's system did not take what it was told
-├── QueueUnavailable    Redis, or the store of photos, does not answer
-├── BlobMissing         a photo that the store of photos has lost
-├── GuidanceConflict    a change to guidance that was made for another version than the one in force
+├── TicketStateConflict the ticket's state does not allow the change
+├── ReviewConflict      another person has decided since the ticket was read
+├── IdempotencyConflict the Idempotency-Key was used for another ticket
+├── Superseded          the worker's claim on a ticket is no longer active
+├── QueueFull           the queue has reached its limit
+├── WebhookFailed       a webhook was not accepted
+├── QueueUnavailable    Redis or the photo store does not answer
+├── BlobMissing         a photo is missing from the photo store, or damaged there
+├── GuidanceConflict    a change of guidance was made for a version that is not active
 ├── UnknownProposal     no guidance proposal has this id
-├── ProposalDecided     a guidance proposal that somebody has approved or rejected already
+├── ProposalDecided     a guidance proposal is already approved or rejected
 └── InvalidValue
     ├── HostRefused     a request under a name that the service does not answer to
     ├── UrlRejected     a URL that must not be fetched
@@ -83,39 +84,39 @@ class UnknownTicket(VqcError):
 
 
 class TicketStateConflict(VqcError):
-    """A ticket in a state that does not allow what was asked. ``valid`` says what may follow its state."""
+    """The ticket's state does not allow the change. ``valid`` names the states that may follow."""
 
     def __init__(self, id: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
-        self.valid = f"after {state!r} may come: {', '.join(allowed)}"
+        self.valid = f"valid after {state!r}: {', '.join(allowed)}"
         super().__init__(f"the ticket {id!r} is {state!r} and cannot become {wanted!r}; {self.valid}")
 
 
 class ReviewConflict(VqcError):
-    """Somebody else decided since the ticket was looked at. ``revision`` is the one that is in force."""
+    """Another person has decided since the ticket was read. ``revision`` is the current one."""
 
     def __init__(self, id: str, seen: int, revision: int) -> None:
         self.revision = revision
         super().__init__(
-            f"the ticket {id!r} was decided meanwhile: revision {revision} is in force, not {seen}; look at it again"
+            f"the ticket {id!r} has revision {revision} by now, not {seen}: another decision was made; read it again"
         )
 
 
 class IdempotencyConflict(VqcError):
-    """An Idempotency-Key that was used for another ticket."""
+    """The Idempotency-Key was used for another ticket."""
 
     def __init__(self, key: str, id: str) -> None:
         super().__init__(f"the Idempotency-Key {key!r} was used for another ticket: {id!r}")
 
 
 class Superseded(VqcError):
-    """A worker whose ticket another worker, or a cancel, has taken: nothing it brings is wanted any more."""
+    """A worker's claim is no longer active: another worker has the ticket, or it was cancelled. Its results are dropped."""
 
     def __init__(self, id: str, fence: int) -> None:
-        super().__init__(f"the claim {fence} on ticket {id!r} is no longer in force")
+        super().__init__(f"the claim {fence} on ticket {id!r} is no longer active")
 
 
 class QueueUnavailable(VqcError):
-    """Redis, or the store of photos, does not answer. ``retry_after_s`` is a guess at when it will."""
+    """Redis or the photo store does not answer. ``retry_after_s`` estimates when it will."""
 
     def __init__(self, reason: str) -> None:
         self.retry_after_s = 5.0
@@ -123,19 +124,19 @@ class QueueUnavailable(VqcError):
 
 
 class QueueFull(VqcError):
-    """As many tickets wait as may. ``retry_after_s`` is a guess at when there is room."""
+    """The queue has reached its limit. ``retry_after_s`` estimates when it has room."""
 
     def __init__(self, limit: int) -> None:
         self.retry_after_s = 30.0
-        super().__init__(f"{limit:,} tickets are waiting, as many as may; workers have to catch up first")
+        super().__init__(f"{limit:,} tickets are waiting, which is the limit; retry when workers have caught up")
 
 
 class WebhookFailed(VqcError):
-    """The caller's system did not take what it was told; worth trying again."""
+    """A webhook was not accepted; another attempt may succeed."""
 
 
 class BlobMissing(VqcError):
-    """A photo that the store of photos does not have, or not as it was put."""
+    """A photo is missing from the photo store, or damaged there."""
 
     def __init__(self, digest: str, what: str) -> None:
         super().__init__(f"the photo {digest!r} {what}")
@@ -188,12 +189,12 @@ class NotSwappable(VqcError):
 
 
 class GuidanceConflict(VqcError):
-    """The version in force is not the one that the change was made for: somebody was faster."""
+    """The active version is not the one that the change was made for."""
 
-    def __init__(self, mission: str, expected: str, in_force: str) -> None:
-        self.in_force, self.expected = in_force, expected
+    def __init__(self, mission: str, expected: str, active: str) -> None:
+        self.active, self.expected = active, expected
         super().__init__(
-            f"guidance of {mission}: {in_force[:12]} is in force, not {expected[:12]}; look at it and retry"
+            f"guidance of {mission}: the active version is {active[:12]}, not {expected[:12]}; read it and retry"
         )
 
 
@@ -205,11 +206,11 @@ class UnknownProposal(VqcError):
 
 
 class ProposalDecided(VqcError):
-    """A proposal that somebody has decided on. ``state`` is approved or rejected."""
+    """A decision on the proposal was already made. ``state`` is approved or rejected."""
 
     def __init__(self, proposal_id: str, state: str, by: str, at: str) -> None:
         self.proposal_id, self.state, self.by, self.at = proposal_id, state, by, at
-        super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is made once")
+        super().__init__(f"the proposal {proposal_id} was {state} by {by} at {at}; a decision is final")
 
 
 class HostRefused(InvalidValue):

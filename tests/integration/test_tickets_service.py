@@ -144,7 +144,7 @@ async def test_the_commands_submit_list_show_and_decide(tmp_path):
         code, out, _ = await vqc("groups", "review", record["id"], "--verdict", "不通过", "--name", "王工")
         assert (code, "王工: 不通过" in out) == (0, True)
         code, _, err = await vqc("groups", "cancel", record["id"])
-        assert (code, "after 'reviewed' may come" in err) == (2, True)
+        assert (code, "valid after 'reviewed'" in err) == (2, True)
         code, _, err = await vqc("groups", "show", "00")
         assert (code, "Unknown ticket" in err) == (2, True)
 

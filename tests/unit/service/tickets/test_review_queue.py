@@ -72,7 +72,7 @@ async def test_who_looked_at_an_older_revision_does_not_overwrite(store):
     given = {"name": "王工", "note": "", "by": None}
     decided = await manage.review(one, verdict=Verdict.FAIL, revision=0, **given)
     assert (decided.verdict, decided.revision) == (Verdict.FAIL, 1)
-    with pytest.raises(ReviewConflict, match="revision 1 is in force, not 0"):
+    with pytest.raises(ReviewConflict, match="revision 1 by now, not 0"):
         await manage.review(one, verdict=Verdict.PASS, revision=0, **given)
     back = await manage.review(one, verdict=None, revision=1, **given)
     assert (back.state, back.verdict, back.revision) == (State.NEEDS_REVIEW, None, 2)

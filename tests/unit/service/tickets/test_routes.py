@@ -214,7 +214,7 @@ async def test_cancel_and_retry_follow_the_machine(client, context):
     path = f"/stage-b/groups/{ticket['id']}"
     refused = await client.post(f"{path}/retry")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:vqc:problem:group-state")
-    assert "after 'queued' may come" in refused.json()["valid"]
+    assert "valid after 'queued'" in refused.json()["valid"]
     assert (await client.delete(path)).json()["state"] == "cancelled"
     assert (await client.delete(path)).status_code == 200
     again = await client.post(f"{path}/retry")

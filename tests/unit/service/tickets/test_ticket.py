@@ -125,7 +125,7 @@ def test_the_verdict_in_force_is_the_last_persons_else_the_machines():
 
 
 def test_a_refusal_says_what_may_follow():
-    with pytest.raises(TicketStateConflict, match="after 'queued' may come: cancelled, running"):
+    with pytest.raises(TicketStateConflict, match="valid after 'queued': cancelled, running"):
         NEW.retry()
 
 
