@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -94,13 +95,14 @@ def test_verify_says_which_file_is_spoilt(model: Path, tmp_path: Path) -> None:
     file = next(file for file in pushed["files"] if file["path"] == "tokenizer.json")
     blob = root / "blobs/sha256" / file["digest"][7:]
     blob.chmod(0o644)
-    blob.write_bytes(b"[]")
+    spoilt = bytes(file["size_bytes"])
+    blob.write_bytes(spoilt)
     for ref in ("v1", pushed["digest"]):
         ran = run(root, "verify", ref)
         assert ran.returncode == 1
         assert "tokenizer.json" in ran.stderr
         assert f"expected {file['digest']}" in ran.stderr
-        assert "found sha256:4f53cda18c2baa0c" in ran.stderr
+        assert f"found sha256:{sha256(spoilt).hexdigest()}" in ran.stderr
 
 
 def test_an_adapter_is_pushed_onto_its_base(model: Path, tmp_path: Path) -> None:
