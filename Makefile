@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 export HF_HUB_OFFLINE := 1
 last = $$(ls -dv $(1)/checkpoint-* | tail -n 1)
 
@@ -12,8 +13,11 @@ setup:  ## Create .venv with everything that the targets need (does nothing when
 demo: setup  ## Start the product on the CPU, caption the sample photos, judge a ticket
 	@$(BIN)/python -m deploy.demo
 
-test: setup test-servers  ## Run the whole suite
-	@$(BIN)/python -m pytest
+test: setup test-servers  ## Run the whole suite (WORKERS=2 processes)
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+test-fast: setup  ## Run unit and contract tests, without those that run torch
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/contract -m "not torch"
 
 test-servers:  ## Install the Debian packages of the servers that tests start (as root)
 	@sh tools/test_servers.sh
@@ -53,4 +57,4 @@ demo-model: setup  ## Train the demo model from scratch on drawn scenes (two GPU
 	@$(BIN)/vqc-train run configs/demo_verdict.yaml
 	@$(BIN)/vqc-train export $(call last,output/demo_verdict) build/demo-model
 
-.PHONY: help setup demo test test-servers check bench lock docs test-compose swift-parity demo-model
+.PHONY: help setup demo test test-fast test-servers check bench lock docs test-compose swift-parity demo-model

@@ -1,4 +1,4 @@
-"""What every level shares: the tiny checkpoint, built once per test run, and what happens where vLLM is missing."""
+"""What every level shares: the tiny checkpoint, built once per worker, the order of tests, and what happens without vLLM."""
 
 from __future__ import annotations
 
@@ -6,17 +6,33 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.docker_registry import DockerRegistry, running_registry
+from tests.support.scheduling import WholeFiles, level_of
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# The models of tests are tiny. With more threads they take up to four times the processor time, which is spent on waiting.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("ci", derandomize=True)  # a run of CI says something of the change, not of its luck
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No test asserts on time, and a run of CI says something of the change, not of its luck.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("suite"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts by level, the slowest first."""
+    items.sort(key=lambda item: level_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers of pytest-xdist (``make test``) are given whole files."""
+    return WholeFiles(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
