@@ -137,7 +137,7 @@ async def in_engine(engine) -> int:
     return await sum_of(engine, "vllm:num_requests_running{", "vllm:num_requests_waiting{")
 
 
-async def until(condition, seconds: float = 30):
+async def until(condition, seconds: float = 120):
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
@@ -204,7 +204,7 @@ async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene):
             process.send_signal(signal.SIGTERM)
             answers = await asyncio.gather(*tasks)
         assert [answer.status_code for answer in answers] == [200] * 8
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
     finally:
         if process.returncode is None:
             process.kill()

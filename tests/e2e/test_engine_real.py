@@ -79,7 +79,7 @@ async def test_a_grammar_that_is_none_is_refused(managed_engine: ManagedEngine) 
 async def test_killed_under_load_it_says_so_and_comes_back(managed_engine: ManagedEngine, victim: str) -> None:
     restarts = (await managed_engine.health()).restarts
     tasks = [asyncio.create_task(managed_engine.generate(LONG)) for _ in range(8)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await Gauge(managed_engine).running() < 8:
             await asyncio.sleep(0.05)
     assert managed_engine.pid
@@ -88,7 +88,7 @@ async def test_killed_under_load_it_says_so_and_comes_back(managed_engine: Manag
     assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes), outcomes
     with pytest.raises(EngineUnavailable, match="engine"):
         await managed_engine.generate(asked())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (await managed_engine.health()).restarts == restarts:
             await asyncio.sleep(0.05)
     await managed_engine.wait_until_ready()

@@ -42,7 +42,7 @@ def test_a_swap_and_a_rollback_under_load_lose_no_request(tiny_checkpoint, tmp_p
     other = build_tiny_checkpoint(tmp_path / "other", seed=1)
     bench = [sys.executable, "-m", "loadtest", "swap", str(tiny_checkpoint), str(other), "--swap", "blue_green"]
     result = subprocess.run(
-        [*bench, "--rounds", "1", "--steady", "4", "--max-new-tokens", "60", "--json"],
+        [*bench, "--rounds", "1", "--connections", "3", "--steady", "2", "--max-new-tokens", "60", "--json"],
         capture_output=True,
         text=True,
         check=False,

@@ -103,7 +103,7 @@ async def test_a_cancelled_ticket_stays_counted_until_a_worker_has_seen_it(url):
 async def depth_is(queue: DocketQueue, wanted: QueueDepth) -> None:
     found = None
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while (found := await queue.depth()) != wanted:
                 await asyncio.sleep(0.01)
     except TimeoutError:

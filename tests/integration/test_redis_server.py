@@ -43,7 +43,7 @@ async def test_what_was_answered_is_there_after_a_kill(tmp_path, binary):
                 await redis.xadd("stream", {"n": n})
         pid = await pid_of(url)
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     if await pid_of(url) != pid:

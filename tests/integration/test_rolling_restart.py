@@ -49,7 +49,7 @@ class Load:
     async def progress(self, kinds: int = 1) -> None:
         """Returns after each caller has been answered ``kinds`` more times."""
         before = self.answered.copy()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while any(self.answered[kind] < before[kind] + kinds for kind in ("caption", "stream", "ticket")):
                 await asyncio.sleep(0.05)
 

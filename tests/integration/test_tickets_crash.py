@@ -22,7 +22,7 @@ async def test_a_worker_killed_between_two_steps(tmp_path, server, moment):
     async with stage_b(tmp_path, server) as bench:
         tickets = await bench.tickets(6, pictured=True)
         dying = await bench.worker(moment)
-        assert await asyncio.wait_for(dying.wait(), 30) == KILLED
+        assert await asyncio.wait_for(dying.wait(), 120) == KILLED
         saved = {ticket.id: ticket for ticket in await bench.records(tickets) if ticket.is_finished}
         await bench.worker()
         done = await bench.judged_once(tickets)
@@ -37,7 +37,7 @@ async def test_one_of_two_workers_is_killed(tmp_path):
     async with stage_b(tmp_path) as bench:
         tickets = await bench.tickets(60)
         victim, _ = await bench.worker("slow"), await bench.worker("slow")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (await bench.parts.store.counts())[State.RUNNING] > 20:
                 await asyncio.sleep(0.02)
         victim.kill()
@@ -50,11 +50,11 @@ async def test_a_worker_that_is_told_to_leave_hands_its_tickets_over(tmp_path):
     async with stage_b(tmp_path, lease_s=300) as bench:  # nothing would come back by its lease
         tickets = await bench.tickets(40)
         leaving = await bench.worker("slow")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (await bench.parts.store.counts())[State.RUNNING]:
                 await asyncio.sleep(0.02)
         leaving.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(leaving.wait(), 20) == 0
+        assert await asyncio.wait_for(leaving.wait(), 120) == 0
         assert (await bench.parts.store.counts())[State.RUNNING] == 0
         await bench.worker()
         done = await bench.judged_once(tickets)
@@ -67,12 +67,12 @@ async def test_redis_is_killed_and_comes_back_from_its_file(tmp_path, server):
     async with stage_b(tmp_path, server) as bench:
         tickets = await bench.tickets(40)
         await bench.worker("slow")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (await bench.parts.store.counts())[State.RUNNING]:
                 await asyncio.sleep(0.02)
         pid = (await bench.parts.redis.info("server"))["process_id"]
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     if (await bench.parts.redis.info("server"))["process_id"] != pid:
@@ -92,7 +92,7 @@ async def test_an_engine_that_is_away_costs_no_ticket_and_no_attempt(tmp_path):
         elsewhere = {"VQC_ENGINE": "external", "VQC_ENGINE_URL": f"unix://{socket}"}
         await bench.worker(None, **elsewhere)
         await bench.worker(None, **elsewhere)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (await bench.parts.store.counts())[State.RUNNING] != 20:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(20)  # longer than the lease
@@ -122,7 +122,7 @@ async def test_a_ticket_that_kills_every_worker_becomes_a_dead_letter(tmp_path):
         (poison,) = await bench.tickets(1)
         for _ in range(3):
             dying = await bench.worker("first_wave")
-            assert await asyncio.wait_for(dying.wait(), 30) == KILLED
+            assert await asyncio.wait_for(dying.wait(), 120) == KILLED
         await bench.worker()
         (dead,) = await bench.judged_once([poison], (State.FAILED,))
         assert (dead.failure.kind, dead.outcome) == ("attempts-used-up", None)

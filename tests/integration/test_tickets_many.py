@@ -43,7 +43,7 @@ async def test_three_hundred_submit_and_follow_over_a_handful_of_connections(tmp
         target = Target.from_url(str(client.base_url))
         before = len(await redis.client_list())
         with closing(Pool(target)) as pool:
-            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(120), asyncio.TaskGroup() as group:
                 for n in range(MANY):
                     group.create_task(one(target, pool, n))
                 await everybody_follows.wait()

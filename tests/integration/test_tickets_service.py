@@ -84,7 +84,7 @@ async def test_everything_stops_together_and_what_waits_is_judged_after(tmp_path
         locations = [(await client.post("/stage-b/groups", json=ticket(n))).headers["Location"] for n in range(3)]
         assert {(await client.get(location)).json()["state"] for location in locations} == {"queued"}
         api.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(api.wait(), 30) == 0
+        assert await asyncio.wait_for(api.wait(), 120) == 0
     assert not (tmp_path / "state" / "redis" / "redis.sock").exists()
     async with service(tmp_path, "up") as (client, _):
         for location in locations:

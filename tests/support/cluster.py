@@ -65,7 +65,7 @@ class Pod:
         assert self.process is not None
         await asyncio.sleep(self.pause_s)
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             assert await self.process.wait() == 0, self.log.read_text()[-2000:]
 
     async def kill(self) -> None:

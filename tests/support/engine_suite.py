@@ -187,6 +187,6 @@ class EngineSuite:
 
 
 async def _until(count: Callable[[], Awaitable[int]], expected: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await count() != expected:
             await asyncio.sleep(0.01)

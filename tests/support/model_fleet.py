@@ -138,7 +138,7 @@ def asked(request_id: str = "r", **decoding) -> GenerateRequest:
         system="",
         user=("1",),
         decoding=DecodingParams(max_new_tokens=64, **decoding),
-        timeout_s=5,
+        timeout_s=120,
     )
 
 
@@ -148,6 +148,6 @@ async def answer(fleet: Fleet, request_id: str = "r") -> str:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.001)

@@ -74,7 +74,7 @@ class Prometheus:
         ]
         for job in config["scrape_configs"]:
             if job["job_name"] == "engine":  # a busy vLLM on a busy machine takes its time
-                job |= {"scrape_interval": "5s", "scrape_timeout": "5s"}
+                job |= {"scrape_interval": "10s", "scrape_timeout": "10s"}
         for path in RULES:
             document = yaml.safe_load(path.read_text("utf-8"))
             for rule in (rule for group in document["groups"] for rule in group["rules"]):
@@ -129,13 +129,13 @@ class Prometheus:
             assert self._process.poll() is None, "Prometheus did not start"
             return False
 
-    async def ready(self, seconds: float = 60) -> None:
+    async def ready(self, seconds: float = 120) -> None:
         """Returns when it can be asked."""
         async with asyncio.timeout(seconds):
             while not self.answers():
                 await asyncio.sleep(0.1)
 
-    async def up(self, seconds: float = 60) -> None:
+    async def up(self, seconds: float = 120) -> None:
         """Returns when it has reached every target."""
         await self.ready(seconds)
         async with asyncio.timeout(seconds):

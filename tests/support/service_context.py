@@ -69,7 +69,7 @@ def context_with(
     max_in_flight=64,
     fetch=no_fetch,
     max_body_bytes=2**20,
-    timeout_s=5,
+    timeout_s=120,
     models=None,
     swaps=None,
     webhook=None,

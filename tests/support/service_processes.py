@@ -41,12 +41,12 @@ async def service(tmp_path, *commands, **environment):
         for process in reversed(processes):
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-                await asyncio.wait_for(process.wait(), 60)
+                await asyncio.wait_for(process.wait(), 120)
 
 
 async def answering(client: httpx.AsyncClient, process) -> None:
     """Returns when the API answers, ready or not for a reason of its own."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             assert process.returncode is None
             try:
@@ -57,7 +57,7 @@ async def answering(client: httpx.AsyncClient, process) -> None:
 
 
 async def final(client: httpx.AsyncClient, location: str) -> dict:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             record = (await client.get(location)).raise_for_status().json()
             if record["finished_at"]:
@@ -85,7 +85,7 @@ async def processes(folder: Path, commands: dict[str, dict[str, str]]) -> AsyncG
         for process in started:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-        await asyncio.gather(*(asyncio.wait_for(process.wait(), 60) for process in started))
+        await asyncio.gather(*(asyncio.wait_for(process.wait(), 120) for process in started))
 
 
 @asynccontextmanager
@@ -109,7 +109,7 @@ async def on_a_port(uds: str) -> AsyncGenerator[str, None]:
 
 
 async def ready(*clients: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         for client in clients:
             while True:
                 try:

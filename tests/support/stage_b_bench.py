@@ -59,7 +59,7 @@ class StageB:
         self.processes.append(process)
         return process
 
-    async def finished(self, tickets: list[Ticket], timeout_s: float = 60) -> list[Ticket]:
+    async def finished(self, tickets: list[Ticket], timeout_s: float = 120) -> list[Ticket]:
         """The records once all of them are final; fails with what is left otherwise."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -84,7 +84,7 @@ class StageB:
 
     async def emptied(self) -> None:
         """Returns when the queue holds nothing any more, as the last acknowledgement leaves it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 depth = await self.parts.queue.depth()
                 if (depth.lag, depth.pending, depth.delayed) == (0, 0, 0):

@@ -28,7 +28,7 @@ DIE, FREEZE = replace(ASKED, user=("die",)), replace(ASKED, user=("freeze",))
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -67,7 +67,7 @@ async def test_health_tells_how_far_the_start_is(tmp_path: Path) -> None:
     )
     await engine.start()
     reasons = set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not any(reason.startswith("loading weights (") for reason in reasons):
             reasons.add((await engine.health()).reason)
             await asyncio.sleep(0.02)

@@ -66,7 +66,7 @@ async def test_a_refused_connection_is_an_outcome_too() -> None:
     async with serving(say(OK)) as (_, target):
         pass
     (outcome,) = await open_loop(
-        target, [PlainJob()], [ScheduledRequest(at=0, job=0, n=0)], perf_counter(), timeout_s=5
+        target, [PlainJob()], [ScheduledRequest(at=0, job=0, n=0)], perf_counter(), timeout_s=120
     )
     assert outcome.has_failed
 
@@ -86,7 +86,7 @@ async def test_a_closed_loop_keeps_so_many_in_flight_and_never_numbers_twice() -
     async with serving(respond) as (server, target):
         until = perf_counter() + 0.1
         outcomes = await closed_loop(
-            target, PlainJob(), 3, numbers, timeout_s=5, is_ongoing=lambda _: perf_counter() < until
+            target, PlainJob(), 3, numbers, timeout_s=120, is_ongoing=lambda _: perf_counter() < until
         )
     assert most == 3
     assert len(outcomes) == server.requests == next(numbers)
@@ -113,7 +113,7 @@ async def test_a_closed_loop_spreads_the_first_requests_of_its_clients() -> None
 
 async def test_a_closed_loop_ends_when_its_numbers_do() -> None:
     async with serving(say(OK)) as (server, target):
-        outcomes = await closed_loop(target, PlainJob(), 3, iter(range(7)), timeout_s=5)
+        outcomes = await closed_loop(target, PlainJob(), 3, iter(range(7)), timeout_s=120)
     assert len(outcomes) == server.requests == 7
 
 
@@ -126,14 +126,14 @@ async def test_each_clients_first_and_every_so_many_answers_are_read_whole() -> 
             return Reading(problem="first" if len(read) == 1 else None)
 
     async with serving(say(OK)) as (_, target):
-        outcomes = await closed_loop(target, CountedJob(), 1, iter(range(7)), timeout_s=5, check_every=3)
+        outcomes = await closed_loop(target, CountedJob(), 1, iter(range(7)), timeout_s=120, check_every=3)
     assert len(read) == 3
     assert [one.problem for one in outcomes] == ["first", *[None] * 6]
 
 
 async def test_the_status_of_answers_that_are_not_read_whole_is_checked() -> None:
     async with serving(say(b"HTTP/1.1 429 X\r\ncontent-length: 4\r\n\r\nbusy")) as (_, target):
-        outcomes = await closed_loop(target, PlainJob(), 1, iter(range(3)), timeout_s=5, check_every=3)
+        outcomes = await closed_loop(target, PlainJob(), 1, iter(range(3)), timeout_s=120, check_every=3)
     assert [one.problem for one in outcomes] == ["status 429", "status 429: busy", "status 429: busy"]
     assert all(one.is_complete and one.has_failed for one in outcomes)
 
@@ -143,7 +143,7 @@ async def test_a_closed_loop_goes_on_after_a_lost_connection_but_not_at_once() -
         writer.write(OK) if n else writer.close()
 
     async with serving(respond) as (server, target):
-        outcomes = await closed_loop(target, PlainJob(), 1, iter(range(2)), timeout_s=5)
+        outcomes = await closed_loop(target, PlainJob(), 1, iter(range(2)), timeout_s=120)
     assert [one.is_complete for one in outcomes] == [False, True]
     assert "before the response was complete" in (outcomes[0].problem or "")
     assert outcomes[1].sent - outcomes[0].ended >= 0.09

@@ -33,7 +33,7 @@ NOON = datetime(2025, 11, 3, 12, tzinfo=UTC)
 async def judged(engine, ticket=TICKET, sampler=WHOLE, guidance=None, **more):
     judge = JudgeTicket(engine, clock=lambda: NOON)
     return await judge(
-        ticket, guidance=guidance or first_version(MISSION), sampler=sampler, request_id="r", timeout_s=5, **more
+        ticket, guidance=guidance or first_version(MISSION), sampler=sampler, request_id="r", timeout_s=120, **more
     )
 
 

@@ -55,7 +55,7 @@ def test_the_digests_of_samplers_that_were_stored_before_stay_the_same():
 
 def test_the_keys_of_reflections_that_were_stored_before_stay_the_same():
     mission = mission_named("挡风板安装检查")
-    reflect = Reflect(ScriptedEngine(), DecodingParams(max_new_tokens=200), timeout_s=5)
+    reflect = Reflect(ScriptedEngine(), DecodingParams(max_new_tokens=200), timeout_s=120)
     prompt = prompt_digest(reflection_prompt(mission, first_version(mission), []))
     old = "Knobs(max_new_tokens=200, temperature=0.0, top_p=1.0, repetition_penalty=1.0, seed=None)"
     assert reflect.key(mission, first_version(mission), []) == digest([prompt, old])

@@ -72,10 +72,10 @@ def loop(engine, run, *, epochs=1, reflects=True, evidence=EvidenceKind.SUMMARIE
         journal=run.journal,
         load_photos=photos or no_photos,
         concurrency=16,
-        timeout_s=5,
+        timeout_s=120,
         patience_s=patience_s,
     )
-    reflect = Reflect(engine, DecodingParams(max_new_tokens=200), timeout_s=5)
+    reflect = Reflect(engine, DecodingParams(max_new_tokens=200), timeout_s=120)
     rule = ReflectionRule(batch_size=4, max_batches_per_epoch=2)
     improve = Improve(reflect, judge_all, rule=rule, seed=17, run=run)
     steps = LoopPlan(seed=17, epochs=epochs, holdout=0.4, calibrate=0.1, planned=sampler.sample_count)

@@ -90,7 +90,9 @@ async def https_server(authority, answer: bytes, hold_s: float = 0):
         writer.close()
 
     async with tls_server(authority, "photos.example.com", handle) as (port, reaching):
-        fetcher = PhotoFetcher([f"photos.example.com:{port}"], max_bytes=100, timeout_s=0.5, **reaching)
+        fetcher = PhotoFetcher(
+            [f"photos.example.com:{port}"], max_bytes=100, timeout_s=0.5 if hold_s else 120, **reaching
+        )
         yield lambda: fetcher(f"https://photos.example.com:{port}/a.jpg?x=1"), seen
 
 

@@ -92,7 +92,7 @@ class Bench:
             blobs=self.blobs,
             guidance=self.guidance,
             thresholds=Thresholds(self.root),
-            judging=JudgingConfig(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=5),
+            judging=JudgingConfig(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=120),
             observer=self.watcher,
         )
         return ProcessTicket(

@@ -29,7 +29,7 @@ def bench(tmp_path) -> Bench:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.001)
 
