@@ -24,7 +24,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Canvas:
+class PhotoCanvas:
     """The state between two operations. ``pending`` is the affine map that is not applied to the pixels yet.
 
     ``outline`` holds the corners of the area that shows the photo (px, before ``pending``): convex, within the canvas.
@@ -43,12 +43,14 @@ class Canvas:
         return min(max(1 - photo / (self.size_wh[0] * self.size_wh[1]), 0.0), 1.0)
 
 
-def new_canvas(size_wh: SizeWH, labels: tuple[Label, ...]) -> Canvas:
+def new_canvas(size_wh: SizeWH, labels: tuple[Label, ...]) -> PhotoCanvas:
     """The canvas of an untouched photo."""
-    return Canvas(size_wh=size_wh, labels=labels, outline=rectangle_corners(photo_window(size_wh)), pending=identity())
+    return PhotoCanvas(
+        size_wh=size_wh, labels=labels, outline=rectangle_corners(photo_window(size_wh)), pending=identity()
+    )
 
 
-def apply_pending(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
+def apply_pending(canvas: PhotoCanvas, size_wh: SizeWH | None = None) -> PhotoCanvas:
     """Applies the pending map, on a canvas of ``size_wh`` px; moves the labels and cuts them to the canvas."""
     size_wh = size_wh or canvas.size_wh
     still = np.allclose(canvas.pending, identity(), atol=1e-12)
@@ -65,7 +67,7 @@ def apply_pending(canvas: Canvas, size_wh: SizeWH | None = None) -> Canvas:
     )
 
 
-def apply_barrier(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def apply_barrier(canvas: PhotoCanvas, op: BarrierOp, rng: random.Random) -> tuple[PhotoCanvas, str | None]:
     """(canvas after the barrier, None), or (canvas with its pending map applied, why the barrier was skipped)."""
     match op:
         # Expanding takes the map still pending: applied first, it would cut off what the new canvas is to hold.
@@ -79,7 +81,7 @@ def apply_barrier(canvas: Canvas, op: BarrierOp, rng: random.Random) -> tuple[Ca
             return _crop(apply_pending(canvas), op, rng)
 
 
-def _expand(canvas: Canvas, op: ExpandOp) -> Canvas:
+def _expand(canvas: PhotoCanvas, op: ExpandOp) -> PhotoCanvas:
     """Applies the pending map on a canvas that holds all of the result, scaled down to at most ``max_pixels``."""
     corners = move_points(rectangle_corners(photo_window(canvas.size_wh)), canvas.pending)
     left, top = min(x for x, _ in corners), min(y for _, y in corners)
@@ -107,14 +109,14 @@ def _shrink_to_fit(size_wh: SizeWH, op: ExpandOp) -> SizeWH:
     return width, height
 
 
-def _pad(canvas: Canvas, op: PadOp) -> Canvas:
+def _pad(canvas: PhotoCanvas, op: PadOp) -> PhotoCanvas:
     size_wh = (_round_up(canvas.size_wh[0], op.params.multiple), _round_up(canvas.size_wh[1], op.params.multiple))
     if size_wh == canvas.size_wh:
         return canvas
     return replace(canvas, size_wh=size_wh, steps=(*canvas.steps, partial(pixels.pad, size_wh=size_wh)))
 
 
-def _resize(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def _resize(canvas: PhotoCanvas, op: ResizeOp, rng: random.Random) -> tuple[PhotoCanvas, str | None]:
     chance, amount = rng.random(), rng.random()
     params = op.params
     if chance >= params.prob:
@@ -140,7 +142,7 @@ def _resize(canvas: Canvas, op: ResizeOp, rng: random.Random) -> tuple[Canvas, s
     )
 
 
-def _crop(canvas: Canvas, op: CropOp, rng: random.Random) -> tuple[Canvas, str | None]:
+def _crop(canvas: PhotoCanvas, op: CropOp, rng: random.Random) -> tuple[PhotoCanvas, str | None]:
     chance, draws = rng.random(), tuple(rng.random() for _ in range(4))
     params = op.params
     if chance >= params.prob:

@@ -3,7 +3,7 @@
 from trainer.data.dataset import SampleDataset, dataset_from_config
 from trainer.data.example import Example, Outline, conversation_text
 from trainer.data.parse import parse_record
-from trainer.data.problems import DataError, Problem, Rule, Severity
+from trainer.data.problems import DataError, RecordProblem, RecordRule, Severity
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from trainer.data.synthetic import draw_data
 from trainer.data.validate import DataReport, validate
@@ -15,9 +15,9 @@ __all__ = [
     "Example",
     "Outline",
     "PhotoRecord",
-    "Problem",
     "Record",
-    "Rule",
+    "RecordProblem",
+    "RecordRule",
     "SampleDataset",
     "Severity",
     "Task",

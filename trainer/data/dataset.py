@@ -17,7 +17,7 @@ from trainer.data.example import Example, Outline
 from trainer.data.images import canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.parse import parse_record
-from trainer.data.problems import DataError, Problem, Rule
+from trainer.data.problems import DataError, RecordProblem, RecordRule
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from trainer.data.sampling import photo_task, sample_mission, sample_random
 from trainer.data.summary_update import item_names, line_of
@@ -136,11 +136,11 @@ class SampleDataset:
                 summary = line_of(plan.objects, names, size_wh)
         if task is Task.DENSE:
             if objects is None:
-                raise _unreadable(source, "a dense sample needs objects", Rule.OBJECTS)
+                raise _unreadable(source, "a dense sample needs objects", RecordRule.OBJECTS)
             prompt, answer = dense_prompt(), codec.render(DenseCaption.from_pixels(objects, size_wh))
         else:
             if not summary:
-                raise _unreadable(source, "the summary is empty", Rule.SUMMARY)
+                raise _unreadable(source, "the summary is empty", RecordRule.SUMMARY)
             mission = photo.mission or sample_mission(self._seed, epoch, index, self._missions)
             prompt, answer = stage_a_prompt(mission), summary
         outline = Outline(
@@ -215,8 +215,8 @@ def dataset_from_config(config: TrainConfig, split: Split, jsonl: Path | None = 
             mission_names=config.prompts.missions,
         )
     except OSError as error:
-        raise _unreadable(str(path), f"cannot be read: {error}", Rule.JSON) from error
+        raise _unreadable(str(path), f"cannot be read: {error}", RecordRule.JSON) from error
 
 
-def _unreadable(source: str, message: str, rule: Rule = Rule.IMAGE_UNREADABLE) -> DataError:
-    return DataError([Problem(source=source, rule=rule, message=message)])
+def _unreadable(source: str, message: str, rule: RecordRule = RecordRule.IMAGE_UNREADABLE) -> DataError:
+    return DataError([RecordProblem(source=source, rule=rule, message=message)])

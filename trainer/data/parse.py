@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from trainer.data.images import ImageRef, image_ref
 from trainer.data.messages import chat_turn
-from trainer.data.problems import Problem, Rule, Severity
+from trainer.data.problems import RecordProblem, RecordRule, Severity
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from vqc import summary as stage_a
 from vqc.caption import MAX_OBJECTS, CaptionObject, checked_desc
@@ -35,12 +35,12 @@ _VERDICTS = {"通过": Verdict.PASS, "pass": Verdict.PASS, "不通过": Verdict.
 class _Broken(Exception):
     """A problem after which nothing else of the record can be read; the parser catches it."""
 
-    def __init__(self, rule: Rule, message: str) -> None:
+    def __init__(self, rule: RecordRule, message: str) -> None:
         self.rule = rule
         super().__init__(message)
 
 
-def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[Problem, ...]]:
+def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[RecordProblem, ...]]:
     """The record of one line and every problem in it; the record is None when one of them is an error.
 
     >>> print(*parse_record('{"images": ["a.jpg"]}', "d:1", Path("."))[1])
@@ -51,9 +51,9 @@ def parse_record(line: bytes | str, source: str, root: Path) -> tuple[Record | N
     return (None if broken else record), problems
 
 
-def read_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[Problem, ...]]:
+def read_record(line: bytes | str, source: str, root: Path) -> tuple[Record | None, tuple[RecordProblem, ...]]:
     """As ``parse_record``, but the record holds everything that could be read, so that its images can be checked too."""
-    problems: list[Problem] = []
+    problems: list[RecordProblem] = []
     reader = _RecordReader(source, root, problems)
     try:
         return reader.record(_mapping(line)), tuple(problems)
@@ -66,9 +66,9 @@ def _mapping(line: bytes | str) -> dict[str, object]:
     try:
         value = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _Broken(Rule.JSON, f"the line is not JSON: {error}") from error
+        raise _Broken(RecordRule.JSON, f"the line is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise _Broken(Rule.JSON, f"a record is a JSON object, not {type(value).__name__}")
+        raise _Broken(RecordRule.JSON, f"a record is a JSON object, not {type(value).__name__}")
     return value
 
 
@@ -79,11 +79,11 @@ def _no_constant(name: str) -> float:
 class _RecordReader:
     """Reads the parts of one record and reports the problems of each."""
 
-    def __init__(self, source: str, root: Path, problems: list[Problem]) -> None:
+    def __init__(self, source: str, root: Path, problems: list[RecordProblem]) -> None:
         self._source, self._root, self._problems = source, root, problems
 
-    def report(self, rule: Rule, message: str, severity: Severity = Severity.ERROR) -> None:
-        self._problems.append(Problem(source=self._source, rule=rule, message=message, severity=severity))
+    def report(self, rule: RecordRule, message: str, severity: Severity = Severity.ERROR) -> None:
+        self._problems.append(RecordProblem(source=self._source, rule=rule, message=message, severity=severity))
 
     def record(self, data: dict[str, object]) -> Record | None:
         self._check_names(data, _KNOWN, "")
@@ -97,22 +97,26 @@ class _RecordReader:
         if named is None:
             return Task.CHAT if "messages" in data else Task.VERDICT if data.keys() & {"verdict", "label"} else None
         if named not in list(Task):
-            raise _Broken(Rule.TASK, f"{named!r} is not a task; valid: {', '.join(Task)}")
+            raise _Broken(RecordRule.TASK, f"{named!r} is not a task; valid: {', '.join(Task)}")
         return Task(str(named))
 
     def _photo(self, data: dict[str, object], task: Task | None) -> PhotoRecord | None:
         images = self._images(data)
         if len(images) != 1 and not self._has_errors:
-            self.report(Rule.IMAGES, f"a photo record needs exactly one image, not {len(images)}")
+            self.report(RecordRule.IMAGES, f"a photo record needs exactly one image, not {len(images)}")
         size_wh = self._size(data)
         if task is Task.DENSE and "objects" not in data:
-            self.report(Rule.OBJECTS, "a dense record needs objects (an empty list for a photo that shows nothing)")
+            self.report(
+                RecordRule.OBJECTS, "a dense record needs objects (an empty list for a photo that shows nothing)"
+            )
         objects = self._objects(data["objects"], size_wh) if data.get("objects") is not None else None
         summary = self._summary(data.get("summary"))
         if task is Task.STAGE_A and not summary:
-            self.report(Rule.SUMMARY, "a stage_a record needs a summary")
+            self.report(RecordRule.SUMMARY, "a stage_a record needs a summary")
         if objects is None and summary is None and not self._has_errors:
-            self.report(Rule.OBJECTS, "a photo record needs objects or a summary: there is nothing to learn from it")
+            self.report(
+                RecordRule.OBJECTS, "a photo record needs objects or a summary: there is nothing to learn from it"
+            )
         mission = self._mission(data.get("mission"))
         if not images:
             return None
@@ -124,16 +128,16 @@ class _RecordReader:
         images = self._images(data)
         summaries = data.get("summaries", [])
         if not isinstance(summaries, list) or not all(isinstance(line, str) and line.strip() for line in summaries):
-            self.report(Rule.SUMMARY, f"summaries must be a list of non-empty lines, not {short_repr(summaries)}")
+            self.report(RecordRule.SUMMARY, f"summaries must be a list of non-empty lines, not {short_repr(summaries)}")
             summaries = []
         if not images and not summaries:
-            self.report(Rule.VERDICT, "a ticket needs images, summaries or both")
+            self.report(RecordRule.VERDICT, "a ticket needs images, summaries or both")
         if data.get("mission") is None:
-            self.report(Rule.MISSION, "a ticket needs a mission")
+            self.report(RecordRule.MISSION, "a ticket needs a mission")
         mission = self._mission(data.get("mission"))
         guidance = data.get("guidance") or {}
         if not isinstance(guidance, dict) or not all(isinstance(rule, str) for rule in guidance.values()):
-            self.report(Rule.VERDICT, f"guidance must map rule ids to rules, not {short_repr(guidance)}")
+            self.report(RecordRule.VERDICT, f"guidance must map rule ids to rules, not {short_repr(guidance)}")
             guidance = {}
         answer = self._verdict(data)
         if mission is None or answer is None:
@@ -147,14 +151,14 @@ class _RecordReader:
             turn = chat_turn(data.get("messages"), data.get("images", ()))
             images = tuple(image_ref(value, self._root) for value in turn.images)
         except InvalidValue as error:
-            raise _Broken(Rule.MESSAGES, str(error)) from error
+            raise _Broken(RecordRule.MESSAGES, str(error)) from error
         return ChatRecord(images=images, turn=turn)
 
     def _check_names(self, item: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
         """Reports names that look like a misspelt known one; all others are the user's own and are ignored."""
         for name in item:
             if name not in known and (close := get_close_matches(name, known, n=1, cutoff=0.75)):
-                self.report(Rule.FIELD, f"{prefix}unknown field {name!r}; did you mean {close[0]!r}?")
+                self.report(RecordRule.FIELD, f"{prefix}unknown field {name!r}; did you mean {close[0]!r}?")
 
     @property
     def _has_errors(self) -> bool:
@@ -168,7 +172,7 @@ class _RecordReader:
             try:
                 found.append(image_ref(value, self._root))
             except InvalidValue as error:
-                self.report(Rule.IMAGES, str(error))
+                self.report(RecordRule.IMAGES, str(error))
         return tuple(found)
 
     def _size(self, data: dict[str, object]) -> SizeWH | None:
@@ -177,28 +181,30 @@ class _RecordReader:
         width, height = data.get("width"), data.get("height")
         if _is_side(width) and _is_side(height):
             return width, height
-        self.report(Rule.SIZE, f"width {width!r} and height {height!r} must be the image's size, whole px above 0")
+        self.report(
+            RecordRule.SIZE, f"width {width!r} and height {height!r} must be the image's size, whole px above 0"
+        )
         return None
 
     def _objects(self, value: object, size_wh: SizeWH | None) -> tuple[CaptionObject, ...]:
         if not isinstance(value, list):
-            self.report(Rule.OBJECTS, f"objects must be a list, not {type(value).__name__}")
+            self.report(RecordRule.OBJECTS, f"objects must be a list, not {type(value).__name__}")
             return ()
         if len(value) > MAX_OBJECTS:
-            self.report(Rule.OBJECTS, f"{len(value)} objects; a caption holds at most {MAX_OBJECTS}")
+            self.report(RecordRule.OBJECTS, f"{len(value)} objects; a caption holds at most {MAX_OBJECTS}")
         return tuple(found for n, item in enumerate(value, start=1) for found in self._object(item, n, size_wh))
 
     def _object(self, item: object, number: int, size_wh: SizeWH | None) -> Iterator[CaptionObject]:
         name = f"object {number}"
         if not isinstance(item, dict):
-            self.report(Rule.OBJECTS, f"{name} is {short_repr(item)}, not a JSON object")
+            self.report(RecordRule.OBJECTS, f"{name} is {short_repr(item)}, not a JSON object")
             return
         self._check_names(item, _OBJECT_KEYS, f"{name}: ")
         shape = self._shape(item, name, size_wh)
         try:
             desc = checked_desc(item.get("desc"))
         except InvalidValue as error:
-            self.report(Rule.DESC, f"{name}: {error}")
+            self.report(RecordRule.DESC, f"{name}: {error}")
             return
         if shape is not None:
             yield CaptionObject(shape=shape, desc=desc)
@@ -207,20 +213,24 @@ class _RecordReader:
         kinds = [kind for kind in Kind if item.get(kind) is not None]
         if len(kinds) != 1:
             found = " and ".join(kinds) or "none"
-            self.report(Rule.GEOMETRY, f"{name} has {found}; exactly one of {', '.join(Kind)} is needed")
+            self.report(RecordRule.GEOMETRY, f"{name} has {found}; exactly one of {', '.join(Kind)} is needed")
             return None
         xy = _flat_coordinates(item[kinds[0]])
         if xy is None:
-            self.report(Rule.COORDINATES, f"{name}: {kinds[0]} is {short_repr(item[kinds[0]])}, not a list of numbers")
+            self.report(
+                RecordRule.COORDINATES, f"{name}: {kinds[0]} is {short_repr(item[kinds[0]])}, not a list of numbers"
+            )
             return None
         try:
             shape = Shape(kinds[0], xy)
         except InvalidValue as error:
-            self.report(Rule.COORDINATES, f"{name}: {error}")
+            self.report(RecordRule.COORDINATES, f"{name}: {error}")
             return None
         points = item.get("line_points")
         if kinds[0] is Kind.LINE and points is not None and points != len(shape.points):
-            self.report(Rule.LINE_POINTS, f"{name}: line_points is {points!r}, the line has {len(shape.points)} points")
+            self.report(
+                RecordRule.LINE_POINTS, f"{name}: line_points is {points!r}, the line has {len(shape.points)} points"
+            )
         self._check_place(shape, name, size_wh)
         return shape
 
@@ -229,27 +239,35 @@ class _RecordReader:
             width, height = size_wh
             outside = [(x, y) for x, y in shape.points if not (0 <= x <= width and 0 <= y <= height)]
             if outside:
-                self.report(Rule.BOUNDS, f"{name}: {shape.kind} point {outside[0]!r} is outside {width} × {height} px")
+                self.report(
+                    RecordRule.BOUNDS, f"{name}: {shape.kind} point {outside[0]!r} is outside {width} × {height} px"
+                )
         xs, ys = [x for x, _ in shape.points], [y for _, y in shape.points]
         flat = (max(xs) - min(xs), max(ys) - min(ys))
         if flat == (0, 0) or (shape.kind is not Kind.LINE and 0 in flat):
-            self.report(Rule.DEGENERATE, f"{name}: {shape.kind} {list(shape.xy)!r} covers no area", Severity.WARNING)
+            self.report(
+                RecordRule.DEGENERATE, f"{name}: {shape.kind} {list(shape.xy)!r} covers no area", Severity.WARNING
+            )
 
     def _summary(self, value: object) -> str | None:
         """The line in canonical spelling; None if the record has none or an empty one."""
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            self.report(Rule.SUMMARY, f"summary is {short_repr(value)}, not text")
+            self.report(RecordRule.SUMMARY, f"summary is {short_repr(value)}, not text")
             return None
         outcome = stage_a.parse(value)
         notes = "; ".join(outcome.notes)
         if outcome.summary is None or any(note.startswith("dropped") for note in outcome.notes):
-            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is not a line of 描述×数量 joined by '，': {notes}")
+            self.report(
+                RecordRule.SUMMARY, f"summary {short_repr(value)} is not a line of 描述×数量 joined by '，': {notes}"
+            )
             return None
         line = stage_a.render(outcome.summary)
         if outcome.status is Status.REPAIRED:
-            self.report(Rule.SUMMARY, f"summary {short_repr(value)} is trained as {line!r}: {notes}", Severity.WARNING)
+            self.report(
+                RecordRule.SUMMARY, f"summary {short_repr(value)} is trained as {line!r}: {notes}", Severity.WARNING
+            )
         return line
 
     def _mission(self, value: object) -> Mission | None:
@@ -258,19 +276,19 @@ class _RecordReader:
         try:
             return mission_named(str(value))
         except InvalidValue as error:
-            self.report(Rule.MISSION, str(error))
+            self.report(RecordRule.MISSION, str(error))
             return None
 
     def _verdict(self, data: dict[str, object]) -> VerdictAnswer | None:
         label = data.get("verdict", data.get("label"))
         verdict = _VERDICTS.get(str(label))
         if verdict is None:
-            self.report(Rule.VERDICT, f"verdict {label!r} is not valid; valid: {', '.join(_VERDICTS)}")
+            self.report(RecordRule.VERDICT, f"verdict {label!r} is not valid; valid: {', '.join(_VERDICTS)}")
             return None
         try:
             return VerdictAnswer(verdict=verdict, reason=str(data.get("reason") or ""))
         except InvalidValue as error:
-            self.report(Rule.VERDICT, str(error))
+            self.report(RecordRule.VERDICT, str(error))
             return None
 
 

@@ -12,7 +12,7 @@ MOST_SHOWN = 50
 """Number of problems that an error's text lists; ``problems`` holds all."""
 
 
-class Rule(StrEnum):
+class RecordRule(StrEnum):
     """The rule that a record violates. Values are stable: users filter reports by them."""
 
     JSON = "json"
@@ -43,11 +43,11 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class RecordProblem:
     """One thing to fix in a record. ``source`` is its ``file:line``."""
 
     source: str
-    rule: Rule
+    rule: RecordRule
     message: str
     severity: Severity = Severity.ERROR
 
@@ -58,7 +58,7 @@ class Problem:
 class DataError(VqcError):
     """Records that cannot be used for training. ``problems`` holds every problem."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[RecordProblem]) -> None:
         self.problems = tuple(problems)
         lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
         if len(self.problems) > MOST_SHOWN:

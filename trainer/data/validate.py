@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.data.images import ImageRef, canonical_pixels, header_size_wh, image_root
 from trainer.data.jsonl import JsonlIndex
 from trainer.data.parse import read_record
-from trainer.data.problems import DataError, Problem, Rule, Severity
+from trainer.data.problems import DataError, RecordProblem, RecordRule, Severity
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from vqc.errors import PhotoRejected
 from vqc.geometry import SizeWH
@@ -31,15 +31,15 @@ class DataReport:
     tasks: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[RecordProblem, ...] = ()
 
     @property
-    def errors(self) -> tuple[Problem, ...]:
+    def errors(self) -> tuple[RecordProblem, ...]:
         """The problems that prevent training."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
 
     @property
-    def warnings(self) -> tuple[Problem, ...]:
+    def warnings(self) -> tuple[RecordProblem, ...]:
         """The problems that do not prevent training."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
 
@@ -87,9 +87,11 @@ def validate(
     try:
         index = JsonlIndex(path, limit)
     except OSError as error:
-        raise DataError([Problem(source=str(path), rule=Rule.JSON, message=f"cannot be read: {error}")]) from error
+        raise DataError(
+            [RecordProblem(source=str(path), rule=RecordRule.JSON, message=f"cannot be read: {error}")]
+        ) from error
     if not len(index):
-        raise DataError([Problem(source=str(path), rule=Rule.JSON, message="has no record")])
+        raise DataError([RecordProblem(source=str(path), rule=RecordRule.JSON, message="has no record")])
     usable, problems = 0, []
     tasks, kinds, categories = Counter[str](), Counter[str](), Counter[str]()
     for source, line in index:
@@ -138,23 +140,25 @@ def images_of(record: Record) -> tuple[ImageRef, ...]:
     return (record.image,) if isinstance(record, PhotoRecord) else record.images
 
 
-def _mode_problems(record: Record, source: str, summary_share: float) -> Iterator[Problem]:
+def _mode_problems(record: Record, source: str, summary_share: float) -> Iterator[RecordProblem]:
     if isinstance(record, PhotoRecord) and record.task is None and summary_share > 0 and not record.summary:
         message = "the summary is empty; summary and mixed mode need one in every photo record"
-        yield Problem(source=source, rule=Rule.SUMMARY, message=message)
+        yield RecordProblem(source=source, rule=RecordRule.SUMMARY, message=message)
 
 
-def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimits) -> Iterator[Problem]:
+def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimits) -> Iterator[RecordProblem]:
     for ref in images_of(record):
         try:
             size_wh = canonical_pixels(ref, limits).size if decode else header_size_wh(ref, limits)
         except FileNotFoundError:
-            yield Problem(source=source, rule=Rule.IMAGE_MISSING, message=f"image {str(ref)!r} does not exist")
+            yield RecordProblem(
+                source=source, rule=RecordRule.IMAGE_MISSING, message=f"image {str(ref)!r} does not exist"
+            )
         except (OSError, PhotoRejected) as error:
-            yield Problem(source=source, rule=Rule.IMAGE_UNREADABLE, message=f"image {str(ref)!r}: {error}")
+            yield RecordProblem(source=source, rule=RecordRule.IMAGE_UNREADABLE, message=f"image {str(ref)!r}: {error}")
         else:
             if isinstance(record, PhotoRecord) and record.size_wh not in (None, size_wh):
-                yield Problem(source=source, rule=Rule.SIZE, message=_size_message(record.size_wh, size_wh))
+                yield RecordProblem(source=source, rule=RecordRule.SIZE, message=_size_message(record.size_wh, size_wh))
 
 
 def _size_message(labelled_wh: SizeWH | None, found_wh: SizeWH) -> str:

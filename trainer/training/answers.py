@@ -12,7 +12,7 @@ from typing_extensions import override
 from trainer.config.distillation import RlhfSection
 from trainer.model.collate import Batch, Collator
 from trainer.model.encode import Encoded
-from trainer.training.generation import Generation, sampling_seed
+from trainer.training.generation import ModelGenerator, sampling_seed
 
 
 class AnswerSource(StrEnum):
@@ -50,8 +50,8 @@ class StudentGenerator(Protocol):
 class GeneratingStudent(StudentGenerator):
     """Generates in the training process, with the student's current weights."""
 
-    def __init__(self, generation: Generation, *, rank: int) -> None:
-        self._generation = generation
+    def __init__(self, generator: ModelGenerator, *, rank: int) -> None:
+        self._generator = generator
         self._rank = rank
 
     @override
@@ -59,7 +59,7 @@ class GeneratingStudent(StudentGenerator):
         self, student: Any, batches: list[Sequence[Encoded]], step: int, seed: int
     ) -> list[list[Encoded]]:
         return [
-            self._generation.sample_answers(student, samples, sampling_seed(seed, step, place, self._rank))
+            self._generator.sample_answers(student, samples, sampling_seed(seed, step, place, self._rank))
             for place, samples in enumerate(batches)
         ]
 
@@ -74,7 +74,7 @@ class AnswerGenerator:
     def __init__(
         self,
         rlhf: RlhfSection,
-        generation: Generation,
+        generator: ModelGenerator,
         collator: Collator,
         teacher: Any,
         student: StudentGenerator,
@@ -82,7 +82,7 @@ class AnswerGenerator:
         seed: int,
     ) -> None:
         self._rlhf = rlhf
-        self._generation = generation
+        self._generator = generator
         self._collator = collator
         self._teacher = teacher
         self._student = student
@@ -99,7 +99,7 @@ class AnswerGenerator:
                 return [{**self._collator(answers), "on_policy": True} for answers in sampled]
             case AnswerSource.TEACHER:
                 with self._teacher.generating_model() as model:
-                    return [self._collator(self._generation.greedy_answers(model, own)) for own in samples]
+                    return [self._collator(self._generator.greedy_answers(model, own)) for own in samples]
 
     def close(self) -> None:
         """Releases the resources of the student's generator."""

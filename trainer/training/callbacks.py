@@ -148,13 +148,13 @@ class ProgressBar(TrainerCallback):
 class SoundnessCheck(TrainerCallback):
     """Stops a run whose loss is not finite, or whose vision towers get no gradient from the first photos.
 
-    ``taught``: with a teacher a step may have no gradient at all, as long as student and teacher are equal and the step has
-    no cross-entropy.
+    ``has_teacher``: then a step may have no gradient at all, as long as student and teacher are equal and the step has no
+    cross-entropy.
     """
 
-    def __init__(self, *, taught: bool = False) -> None:
+    def __init__(self, *, has_teacher: bool = False) -> None:
         self._unchecked = {Tower.VIT, Tower.ALIGNER}
-        self._taught = taught
+        self._has_teacher = has_teacher
 
     @override
     def on_log(
@@ -185,9 +185,9 @@ class SoundnessCheck(TrainerCallback):
         trained = [(tower_of(name), each) for name, each in model.named_parameters() if each.requires_grad]
         self._unchecked &= {tower for tower, _ in trained}
         for tower, parameter in trained:
-            if (self._taught or tower in self._unchecked) and parameter.grad is not None:
+            if (self._has_teacher or tower in self._unchecked) and parameter.grad is not None:
                 has_gradient[tower] = has_gradient.get(tower, False) or bool(parameter.grad.count_nonzero())
-        if self._taught and not any(has_gradient.values()):
+        if self._has_teacher and not any(has_gradient.values()):
             return
         has_gradient = {tower: nonzero for tower, nonzero in has_gradient.items() if tower in self._unchecked}
         for tower, nonzero in has_gradient.items():

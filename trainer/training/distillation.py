@@ -14,7 +14,7 @@ from trainer.model.liger import use_liger_kernels
 from trainer.training.answers import AnswerGenerator, GeneratingStudent, StudentGenerator
 from trainer.training.arguments import autocasts, weight_dtype
 from trainer.training.distiller import Distiller, objective_of
-from trainer.training.generation import Generation
+from trainer.training.generation import ModelGenerator
 from trainer.training.logs import get_logger
 from trainer.training.served_student import ServedStudent
 from trainer.training.student_server import StudentServer, start_command
@@ -57,7 +57,7 @@ def build_distiller(
         cache = TeacherCache(Path(rlhf.teacher_cache.path).expanduser(), name, top_k=rlhf.teacher_cache.top_k)
     answers = None
     if rlhf.generates:
-        generation = Generation(
+        generation = ModelGenerator(
             image_token=encoder.image_token,
             end_token=encoder.end_token,
             pad_token=encoder.pad_token,

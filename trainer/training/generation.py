@@ -21,7 +21,7 @@ from trainer.model import attention
 from trainer.model.encode import IGNORED, Encoded
 
 
-class Generation:
+class ModelGenerator:
     """Generates from the prompts of encoded samples.
 
     ``image_token``, ``end_token`` and ``pad_token`` are the tokenizer's ids. Answers have at most ``max_tokens`` tokens,

@@ -146,7 +146,7 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         callbacks.SaveTiming(training),
         callbacks.MetricsFile(run_dir, tensorboard="tensorboard" in training.report_to),
         callbacks.ProgressBar(),
-        callbacks.SoundnessCheck(taught=config.rlhf is not None),
+        callbacks.SoundnessCheck(has_teacher=config.rlhf is not None),
         *([callbacks.RankAllocation()] if config.tuner.tuner_type == "adalora" and tuners.is_adapter(model) else []),
     ]
     if args.should_save:

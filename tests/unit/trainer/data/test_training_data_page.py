@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainer.data import Rule, Severity, validate
+from trainer.data import RecordRule, Severity, validate
 from trainer.data.parse import _KNOWN, _OBJECT_KEYS
 from trainer.data.records import Task
 from vqc.caption import MAX_DESC_LENGTH, MAX_OBJECTS
@@ -60,10 +60,10 @@ def test_the_tables_name_every_key_of_the_parser_and_no_other() -> None:
 
 def test_every_rule_is_explained_with_its_severity() -> None:
     rules = table("## What validation rejects")
-    assert rules.keys() == set(Rule)
+    assert rules.keys() == set(RecordRule)
     warnings = {rule for rule, (severity, _) in rules.items() if severity == Severity.WARNING}
-    assert warnings == {Rule.DEGENERATE}
-    assert {rule for rule, (severity, _) in rules.items() if severity == "error or warning"} == {Rule.SUMMARY}
+    assert warnings == {RecordRule.DEGENERATE}
+    assert {rule for rule, (severity, _) in rules.items() if severity == "error or warning"} == {RecordRule.SUMMARY}
     assert {severity for severity, _ in rules.values()} == {"error", "warning", "error or warning"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support.training_records import PHOTO, TICKET, WriteRecords
-from trainer.data import DataError, Rule, Severity, validate
+from trainer.data import DataError, RecordRule, Severity, validate
 
 
 def photo(**changes: object) -> dict[str, object]:
@@ -22,48 +22,48 @@ def one(**geometry: object) -> dict[str, object]:
 
 
 BROKEN = [
-    ('{"images": ["a.png"', Rule.JSON, "not JSON"),
-    ("[1, 2]", Rule.JSON, "a record is a JSON object"),
-    ('{"width": NaN}', Rule.JSON, "NaN"),
-    (photo(images=["gone.png"]), Rule.IMAGE_MISSING, "gone.png"),
-    (photo(images=["data.jsonl"]), Rule.IMAGE_UNREADABLE, "JPEG, PNG or WebP"),
-    (photo(images=["https://x/a.jpg"]), Rule.IMAGES, "download"),
-    (photo(images=["a.png", "b.png"]), Rule.IMAGES, "exactly one image, not 2"),
-    (photo(images=[]), Rule.IMAGES, "not 0"),
-    (photo(width=96, height=128), Rule.SIZE, "the sides are swapped"),
-    (photo(width=None), Rule.SIZE, "None"),
-    (one(bbox_2d=[1, 2, 3, 4], quad=[1, 2, 3, 4, 5, 6, 7, 8]), Rule.GEOMETRY, "bbox_2d and quad"),
-    (one(), Rule.GEOMETRY, "none"),
-    (one(bbox_2d=[1, 2, 300, 4]), Rule.BOUNDS, "(300, 4) is outside 128 × 96 px"),
-    (one(bbox_2d=[-1, 2, 30, 40]), Rule.BOUNDS, "outside"),
-    (one(line=[1, 2, 3, 4, 5]), Rule.COORDINATES, "an even number"),
-    (one(line=[1, 2]), Rule.COORDINATES, "4 to 64"),
-    (one(line=[1, 2, 3, 4], line_points=3), Rule.LINE_POINTS, "line_points is 3, the line has 2 points"),
-    (one(bbox_2d=[30, 2, 10, 40]), Rule.COORDINATES, "x1 <= x2"),
-    (one(bbox_2d=["1", 2, 3, 4]), Rule.COORDINATES, "not a list of numbers"),
-    (one(quad=[1, 2, 3, 4]), Rule.COORDINATES, "8 coordinates"),
-    (photo(objects=[{"bbox_2d": [1, 2, 3, 4]}]), Rule.DESC, "desc"),
-    (photo(objects=[{"bbox_2d": [1, 2, 3, 4], "desc": "BBU设备/华为, 显示完整"}]), Rule.DESC, "single spaces"),
-    (photo(objects={}), Rule.OBJECTS, "a list"),
-    (photo(objects=[{"bbox_2d": [1, 2, 3, 4], "desc": "螺丝"}] * 65), Rule.OBJECTS, "at most 64"),
-    (photo(objects=None, summary=None), Rule.OBJECTS, "nothing to learn"),
-    (photo(summary="×"), Rule.SUMMARY, "描述×数量"),
-    (photo(summary=3), Rule.SUMMARY, "not text"),
-    (photo(mission="挡风板"), Rule.MISSION, "挡风板安装检查"),
-    (photo(task="dance"), Rule.TASK, "valid: dense, stage_a"),
-    (photo(sumary="x"), Rule.FIELD, "did you mean 'summary'?"),
-    ({**TICKET, "verdict": "复核"}, Rule.VERDICT, "'复核' is not valid"),
-    ({**TICKET, "reason": ""}, Rule.VERDICT, "reason"),
-    ({**TICKET, "images": [], "summaries": []}, Rule.VERDICT, "images, summaries or both"),
-    ({**TICKET, "mission": None}, Rule.MISSION, "needs a mission"),
-    ({**TICKET, "summaries": [""]}, Rule.SUMMARY, "non-empty"),
-    ({"messages": [{"role": "user", "content": "x"}]}, Rule.MESSAGES, "one turn"),
+    ('{"images": ["a.png"', RecordRule.JSON, "not JSON"),
+    ("[1, 2]", RecordRule.JSON, "a record is a JSON object"),
+    ('{"width": NaN}', RecordRule.JSON, "NaN"),
+    (photo(images=["gone.png"]), RecordRule.IMAGE_MISSING, "gone.png"),
+    (photo(images=["data.jsonl"]), RecordRule.IMAGE_UNREADABLE, "JPEG, PNG or WebP"),
+    (photo(images=["https://x/a.jpg"]), RecordRule.IMAGES, "download"),
+    (photo(images=["a.png", "b.png"]), RecordRule.IMAGES, "exactly one image, not 2"),
+    (photo(images=[]), RecordRule.IMAGES, "not 0"),
+    (photo(width=96, height=128), RecordRule.SIZE, "the sides are swapped"),
+    (photo(width=None), RecordRule.SIZE, "None"),
+    (one(bbox_2d=[1, 2, 3, 4], quad=[1, 2, 3, 4, 5, 6, 7, 8]), RecordRule.GEOMETRY, "bbox_2d and quad"),
+    (one(), RecordRule.GEOMETRY, "none"),
+    (one(bbox_2d=[1, 2, 300, 4]), RecordRule.BOUNDS, "(300, 4) is outside 128 × 96 px"),
+    (one(bbox_2d=[-1, 2, 30, 40]), RecordRule.BOUNDS, "outside"),
+    (one(line=[1, 2, 3, 4, 5]), RecordRule.COORDINATES, "an even number"),
+    (one(line=[1, 2]), RecordRule.COORDINATES, "4 to 64"),
+    (one(line=[1, 2, 3, 4], line_points=3), RecordRule.LINE_POINTS, "line_points is 3, the line has 2 points"),
+    (one(bbox_2d=[30, 2, 10, 40]), RecordRule.COORDINATES, "x1 <= x2"),
+    (one(bbox_2d=["1", 2, 3, 4]), RecordRule.COORDINATES, "not a list of numbers"),
+    (one(quad=[1, 2, 3, 4]), RecordRule.COORDINATES, "8 coordinates"),
+    (photo(objects=[{"bbox_2d": [1, 2, 3, 4]}]), RecordRule.DESC, "desc"),
+    (photo(objects=[{"bbox_2d": [1, 2, 3, 4], "desc": "BBU设备/华为, 显示完整"}]), RecordRule.DESC, "single spaces"),
+    (photo(objects={}), RecordRule.OBJECTS, "a list"),
+    (photo(objects=[{"bbox_2d": [1, 2, 3, 4], "desc": "螺丝"}] * 65), RecordRule.OBJECTS, "at most 64"),
+    (photo(objects=None, summary=None), RecordRule.OBJECTS, "nothing to learn"),
+    (photo(summary="×"), RecordRule.SUMMARY, "描述×数量"),
+    (photo(summary=3), RecordRule.SUMMARY, "not text"),
+    (photo(mission="挡风板"), RecordRule.MISSION, "挡风板安装检查"),
+    (photo(task="dance"), RecordRule.TASK, "valid: dense, stage_a"),
+    (photo(sumary="x"), RecordRule.FIELD, "did you mean 'summary'?"),
+    ({**TICKET, "verdict": "复核"}, RecordRule.VERDICT, "'复核' is not valid"),
+    ({**TICKET, "reason": ""}, RecordRule.VERDICT, "reason"),
+    ({**TICKET, "images": [], "summaries": []}, RecordRule.VERDICT, "images, summaries or both"),
+    ({**TICKET, "mission": None}, RecordRule.MISSION, "needs a mission"),
+    ({**TICKET, "summaries": [""]}, RecordRule.SUMMARY, "non-empty"),
+    ({"messages": [{"role": "user", "content": "x"}]}, RecordRule.MESSAGES, "one turn"),
     (
         {"messages": [
             {"role": "user", "content": [{"type": "image", "url": "a.png"}]},
             {"role": "assistant", "content": "x"},
         ]},
-        Rule.MESSAGES,
+        RecordRule.MESSAGES,
         "under the key 'image', not 'url'",
     ),
 ]  # fmt: skip
@@ -71,7 +71,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("record", "rule", "says"), BROKEN, ids=lambda value: str(value)[:28] if value else "")
 def test_a_broken_record_is_named_by_file_line_and_rule(
-    records: WriteRecords, record: dict[str, object] | str, rule: Rule, says: str
+    records: WriteRecords, record: dict[str, object] | str, rule: RecordRule, says: str
 ) -> None:
     path = records(PHOTO, record, TICKET)
     report = validate(path)
@@ -89,7 +89,7 @@ def test_an_empty_summary_matters_in_summary_mode_only(records: WriteRecords) ->
     path = records(photo(summary=""))
     assert validate(path).errors == ()
     (problem,) = validate(path, summary_share=0.5).errors
-    assert problem.rule is Rule.SUMMARY
+    assert problem.rule is RecordRule.SUMMARY
     assert "empty" in problem.message
 
 
@@ -106,7 +106,7 @@ def test_a_truncated_image_is_found_by_decoding(records: WriteRecords, tmp_path:
     (tmp_path / "c.jpg").write_bytes(data[: len(data) // 2])
     assert validate(path).errors == ()
     (problem,) = validate(path, decode=True).errors
-    assert problem.rule is Rule.IMAGE_UNREADABLE
+    assert problem.rule is RecordRule.IMAGE_UNREADABLE
 
 
 def test_a_photo_that_lies_on_its_side_is_measured_as_it_is_seen(records: WriteRecords, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_photo_that_lies_on_its_side_is_measured_as_it_is_seen(records: WriteR
 def test_warnings_do_not_stop_training(records: WriteRecords) -> None:
     flat = photo(objects=[{"desc": "螺丝", "bbox_2d": [5, 5, 5, 9]}], summary="螺丝 x1")
     report = validate(records(flat))
-    assert [problem.rule for problem in report.warnings] == [Rule.DEGENERATE, Rule.SUMMARY]
+    assert [problem.rule for problem in report.warnings] == [RecordRule.DEGENERATE, RecordRule.SUMMARY]
     assert all(problem.severity is Severity.WARNING for problem in report.warnings)
     report.raise_if_broken()
 
@@ -155,7 +155,7 @@ def test_bytes_and_data_urls_are_images_too(records: WriteRecords, tmp_path: Pat
     inline = [{"bytes": encoded}], [f"data:image/png;base64,{encoded}"], [{"path": "a.png", "bytes": None}]
     assert validate(records(*(photo(images=images) for images in inline))).errors == ()
     (problem,) = validate(records(photo(images=[{"bytes": "?"}]))).errors
-    assert problem.rule is Rule.IMAGES
+    assert problem.rule is RecordRule.IMAGES
     assert path.exists()
 
 
@@ -170,5 +170,5 @@ def test_a_missing_or_empty_file_is_an_error(tmp_path: Path) -> None:
 def test_the_root_of_relative_paths(records: WriteRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = records(PHOTO)
     monkeypatch.setenv("ROOT_IMAGE_DIR", str(tmp_path / "elsewhere"))
-    assert validate(path).errors[0].rule is Rule.IMAGE_MISSING
+    assert validate(path).errors[0].rule is RecordRule.IMAGE_MISSING
     assert validate(path, root=tmp_path).errors == ()

@@ -15,7 +15,7 @@ from trainer.config.distillation import RlhfSection
 from trainer.model.collate import pad_samples
 from trainer.model.encode import IGNORED, Encoded, Encoder
 from trainer.training.answers import AnswerSource, answer_source
-from trainer.training.generation import Generation
+from trainer.training.generation import ModelGenerator
 from vqc.missions import missions
 from vqc.prompts import dense_prompt, stage_b_prompt
 
@@ -39,8 +39,8 @@ def samples(encoder: Encoder) -> list[Encoded]:
     return [encoder.encode(sample) for sample in made]
 
 
-def generation(encoder: Encoder, *, longest: int = 4096, temperature: float = 1.0) -> Generation:
-    return Generation(
+def generation(encoder: Encoder, *, longest: int = 4096, temperature: float = 1.0) -> ModelGenerator:
+    return ModelGenerator(
         image_token=encoder.image_token, end_token=encoder.end_token, pad_token=encoder.pad_token,
         max_tokens=MOST, max_length=longest, temperature=temperature,
     )  # fmt: skip
