@@ -13,8 +13,8 @@ from prometheus_client.metrics_core import Metric
 from pydantic_core import PydanticUndefined
 
 from service.app.http import create_routes
-from service.photos.metrics import Metrics
-from service.platform.admission import Intake
+from service.app.metrics import Metrics
+from service.platform.admission import AdmissionControl
 from service.platform.settings import Settings
 from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import QueueDepth
@@ -53,7 +53,7 @@ current values. An unknown `VQC_…` variable is rejected with the nearest valid
 
 def metric_families() -> list[tuple[str, list[Metric]]]:
     """Every metric of ours, by who serves it."""
-    service = Metrics(Intake(1))
+    service = Metrics(AdmissionControl(1))
     http = [*service.registry.collect()]
     TicketMetrics(service.registry).set_queue(dict.fromkeys(State, 0), {}, QueueDepth(lag=0, pending=0, delayed=0))
     tickets = [family for family in service.registry.collect() if family.name not in {one.name for one in http}]

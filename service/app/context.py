@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from service.app.metrics import Metrics
 from service.guidance.services import GuidanceServices
 from service.models.services import ModelServices
-from service.photos.metrics import Metrics
 from service.photos.services import PhotoServices
 from service.tickets.services import TicketServices
 from service.web.services import WebServices

@@ -7,9 +7,9 @@ from typing import cast
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.app.metrics import Metrics
 from service.models.services import model_services
 from service.photos import answers
-from service.photos.metrics import Metrics
 from service.tickets.services import TicketServices, optional_ticket_services
 from service.web.schemas import HealthOut
 from service.web.services import web_services

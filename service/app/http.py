@@ -28,7 +28,7 @@ def create_app(
         app,
         console=console,
         web=context.web,
-        observer=context.metrics,
+        metrics=context.metrics.http,
     )
 
 

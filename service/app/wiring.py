@@ -1,4 +1,4 @@
-"""Puts the service together from its settings: the one place where parts meet."""
+"""Wires the service from its settings: the one place where all capabilities meet."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import uvloop
 
 from service.app.context import Context
 from service.app.http import create_app
+from service.app.metrics import Metrics
 from service.console.app import ConsoleOptions, create_console
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
-from service.models.answer_cache import AnswerStore
+from service.models.response_cache import ResponseStore
 from service.models.services import ModelServices
 from service.models.wiring import model_catalogue, served_models
 from service.photos.caption import CaptionPhoto
 from service.photos.fetch import PhotoFetcher
-from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
 from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
 from service.platform.logs import configure
 from service.platform.server import server
@@ -40,20 +40,20 @@ _log = structlog.get_logger("vqc")
 
 
 @asynccontextmanager
-async def running(settings: Settings, answers: AnswerStore | None = None) -> AsyncGenerator[Context, None]:
-    """The use cases with their engine starting or answering; everything is let go of at the end.
+async def running(settings: Settings, store: ResponseStore | None = None) -> AsyncGenerator[Context, None]:
+    """The capabilities of one process while its engine starts or answers; all resources are released on exit.
 
-    ``answers``: where answers given before are found.
+    ``store`` turns the response cache on.
 
     Raises:
-        InvalidValue: a setting that cannot work, such as a checkpoint directory that is none.
+        InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
     """
     limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     keys = KeyRing(read_keys(settings.api_keys_file) if settings.api_keys_file else None)
-    admission = Intake(settings.max_in_flight)
+    admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)
-    models, swaps = await served_models(settings, metrics, answers)
-    reader = PhotoReader(limits, settings.photo_threads)
+    models, swaps = await served_models(settings, metrics.models, store)
+    reader = PhotoReader(limits, settings.photo_threads, metrics.photos)
     try:
         yield Context(
             web=WebServices(
@@ -63,8 +63,8 @@ async def running(settings: Settings, answers: AnswerStore | None = None) -> Asy
                 max_body_bytes=settings.max_body_bytes,
             ),
             photos=PhotoServices(
-                caption=CaptionPhoto(models, reader, metrics),
-                stage_a=SummarisePhotos(models, reader, metrics),
+                caption=CaptionPhoto(models, reader, metrics.photos),
+                stage_a=SummarisePhotos(models, reader, metrics.photos),
                 fetch=PhotoFetcher(settings.url_hosts, max_bytes=settings.max_photo_bytes),
                 reader=reader,
                 defaults=DecodingDefaults(
@@ -88,38 +88,39 @@ def serve(settings: Settings, *, judge: bool = False) -> None:
     """Serves HTTP until SIGTERM or SIGINT, then drains and stops the engine; ``judge`` also judges submitted tickets."""
     configure(settings.log_level)
     with (
-        _traced(settings, "vqc-up" if judge else "vqc-api"),
+        _tracing(settings, "vqc-up" if judge else "vqc-api"),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, judge))
 
 
 def work(settings: Settings) -> None:
-    """Judges submitted tickets until SIGTERM or SIGINT, then gives back those that it has and stops the engine."""
+    """Judges submitted tickets until SIGTERM or SIGINT, then returns unfinished tickets to the queue and stops the engine."""
     configure(settings.log_level)
-    with _traced(settings, "vqc-worker"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _tracing(settings, "vqc-worker"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
 
 
-def _traced(settings: Settings, service: str) -> AbstractContextManager[None]:
+def _tracing(settings: Settings, service: str) -> AbstractContextManager[None]:
     return traced(settings.traces, share=settings.traces_share, service=service)
 
 
 async def _work(settings: Settings) -> None:
     from service.tickets.wiring import judge_tickets
 
-    async with _kept_answers(settings) as answers, running(settings, answers) as context:
+    async with _response_store(settings) as store, running(settings, store) as context:
         await judge_tickets(
             settings,
             photos=context.photos,
             models=context.models.router,
             guidance=context.guidance.versions,
-            metrics=context.metrics,
+            registry=context.metrics.registry,
+            scrape_page=context.metrics.page,
         )
 
 
 async def _serve(settings: Settings, judge: bool) -> None:
-    async with _kept_answers(settings) as answers, running(settings, answers) as context:
+    async with _response_store(settings) as store, running(settings, store) as context:
         if settings.stage_b == "off":
             await _listen(settings, context)
             return
@@ -130,7 +131,7 @@ async def _serve(settings: Settings, judge: bool) -> None:
             photos=context.photos,
             models=context.models.router,
             guidance=context.guidance.versions,
-            metrics=context.metrics,
+            registry=context.metrics.registry,
             admission=context.web.admission,
             judge=judge,
         ) as tickets:
@@ -138,17 +139,17 @@ async def _serve(settings: Settings, judge: bool) -> None:
 
 
 @asynccontextmanager
-async def _kept_answers(settings: Settings) -> AsyncGenerator[AnswerStore | None, None]:
-    """Where answers given before are kept; None where the settings want none kept."""
+async def _response_store(settings: Settings) -> AsyncGenerator[ResponseStore | None, None]:
+    """The response cache's store; None if the settings turn the cache off."""
     if not settings.answer_cache_h:
         yield None
         return
-    from service.models.answer_cache_redis import PATIENCE_S, RedisAnswers
+    from service.models.response_cache_redis import TIMEOUT_S, RedisResponses
     from service.platform.redis_client import connect
     from service.tickets.wiring import redis_of
 
-    async with redis_of(settings) as url, connect(url, timeout_s=PATIENCE_S) as redis:
-        yield RedisAnswers(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
+    async with redis_of(settings) as url, connect(url, timeout_s=TIMEOUT_S) as redis:
+        yield RedisResponses(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
 
 
 async def _listen(settings: Settings, context: Context) -> None:

@@ -46,7 +46,7 @@ async def write_summaries(
                 )
         except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:
             return error
-        assert result.outcome.summary is not None  # the use case raises instead
+        assert result.outcome.summary is not None  # a malformed answer was raised
         return render(result.outcome.summary)
 
     failed: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -14,7 +14,6 @@ from service.console.models_view import charts
 from service.console.render import page, words_of
 from service.console.visitor import actor_of
 from service.console.words import has_text
-from service.models.catalogue import ModelCatalogue
 from service.models.routes import models as in_service
 from service.models.services import model_services
 from service.platform.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
@@ -22,6 +21,9 @@ from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
 from service.web.services import web_services
 from vqc.errors import VqcError
+
+if TYPE_CHECKING:
+    from service.models.registry_catalogue import RegistryCatalogue
 
 router = APIRouter(prefix="/console/models")
 
@@ -83,20 +85,20 @@ async def reload(request: Request, alias: Ref) -> Response:
     try:
         if web_services(request).admission.draining:
             raise Draining
-        model_services(request).swaps.begin(alias)
+        model_services(request).swaps.start(alias)
     except (Draining, SwapRunning, UnknownModel) as error:
         return await _page(request, error=error)
     return RedirectResponse("/console/models?done=reloading", 303)
 
 
-async def _move_alias(request: Request, alias: str, done: str, move: Callable[[ModelCatalogue], None]) -> Response:
+async def _move_alias(request: Request, alias: str, done: str, move: Callable[[RegistryCatalogue], None]) -> Response:
     require(request, Scope.ADMIN)
     try:
         await asyncio.to_thread(move, _catalogue(request))
     except (NotPromoted, CatalogueUnavailable) as error:
         return await _page(request, error=error)
     with suppress(UnknownModel, SwapRunning):  # the alias is not served here, or the registry's watch will follow it
-        model_services(request).swaps.begin(alias)
+        model_services(request).swaps.start(alias)
     return RedirectResponse(f"/console/models?done={done}", 303)
 
 
@@ -105,9 +107,9 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
     shown, drawn = None, []
     if catalogue is not None:
         try:
-            shown = await asyncio.to_thread(catalogue.look)
+            shown = await asyncio.to_thread(catalogue.snapshot)
             for one in shown.aliases if not shown.policy_problem else ():
-                measured = await asyncio.to_thread(catalogue.measured, one.alias) if one.gated else ()
+                measured = await asyncio.to_thread(catalogue.metric_histories, one.alias) if one.gated else ()
                 drawn.append((one.alias, charts(measured, shown)))
         except CatalogueUnavailable as unavailable:
             problem = problem or problem_of(unavailable)
@@ -129,7 +131,7 @@ async def _page(request: Request, *, done: str = "", error: VqcError | None = No
 
 def _step(request: Request) -> str | None:
     """The current step of a swap, in the visitor's language."""
-    step, t = model_services(request).swaps.step, words_of(request)
+    step, t = model_services(request).swaps.status.progress, words_of(request)
     if step is None:
         return None
     phase = step.values.get("phase")
@@ -137,7 +139,7 @@ def _step(request: Request) -> str | None:
     return f"{step.about}{t('console.comma')}{t(f'remarks.{step.code}', **{**step.values, **state})}"
 
 
-def _catalogue(request: Request) -> ModelCatalogue:
+def _catalogue(request: Request) -> RegistryCatalogue:
     catalogue = model_services(request).catalogue
     if catalogue is None:
         raise CatalogueUnavailable("VQC_REGISTRY", "this service was started without one")

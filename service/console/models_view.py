@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.models.catalogue import Catalogue, Measured
+from service.models.catalogue import CatalogueSnapshot, MetricHistory
 
 LEFT, WIDE, ROW, TOP = 130, 380, 26, 20
 """In chart units: the left end of bars, the longest bar, the height of a row, the height of the limits' labels."""
@@ -43,16 +43,16 @@ class MetricChart:
     height: int
 
 
-def charts(measured: Sequence[Measured], catalogue: Catalogue) -> list[MetricChart]:
+def charts(measured: Sequence[MetricHistory], catalogue: CatalogueSnapshot) -> list[MetricChart]:
     """A chart for every metric that some version has."""
     aliases = {one.digest: one.aliases for one in catalogue.versions}
     return [chart(one, aliases) for one in measured if one.values]
 
 
-def chart(measured: Measured, aliases: dict[str, tuple[str, ...]]) -> MetricChart:
+def chart(measured: MetricHistory, aliases: dict[str, tuple[str, ...]]) -> MetricChart:
     """The chart of one metric. Its scale is 0 to 1, unless all values are much smaller or some value is larger.
 
-    >>> one = Measured(report="evaluation", metric="f1", minimum=0.5, maximum=None, values=(("sha256:a", 0.25),))
+    >>> one = MetricHistory(report="evaluation", metric="f1", minimum=0.5, maximum=None, values=(("sha256:a", 0.25),))
     >>> drawn = chart(one, {})
     >>> drawn.bars[0].width, drawn.bars[0].missed, drawn.limits[0].x
     (95.0, True, 320.0)

@@ -135,7 +135,7 @@ async def objects(request: Request, group_id: TicketId, digest: Digest) -> Respo
     _photo_of(await ticket_services(request).store.get(group_id), digest)
     data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])
     decoding = DecodingParams(max_new_tokens=photos.defaults.caption_max_new_tokens)
-    with web_services(request).admission.admitted():
+    with web_services(request).admission.admit():
         captioning = photos.caption(data, request_id=request_id, decoding=decoding, timeout_s=photos.defaults.timeout_s)
         result = await while_connected(request, captioning)
     coordinates: Literal["norm1000"] = "norm1000"

@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.platform.messages import Remark
+from service.platform.messages import LocalizedMessage
 from vqc.errors import InvalidValue
 from vqc.verdict import Verdict
 
@@ -64,7 +64,7 @@ class Effect:
 class GateResult(Effect):
     """An effect and the reasons why the change does not pass; no reasons when it does."""
 
-    reasons: tuple[Remark, ...]
+    reasons: tuple[LocalizedMessage, ...]
 
     @property
     def passes(self) -> bool:
@@ -95,21 +95,21 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
         _false_release([t.before for t in tickets], tickets),
         _false_release([t.after for t in tickets], tickets),
     )
-    reasons: list[Remark] = []
+    reasons: list[LocalizedMessage] = []
     if len(tickets) < rule.min_tickets:
         reasons.append(too_few(len(tickets), rule))
     if rer < rule.min_rer:
         words = "relative error reduction {rer} is below {least}"
-        reasons.append(Remark.of("small_gain", words, rer=f"{rer:.3f}", least=f"{rule.min_rer:g}"))
+        reasons.append(LocalizedMessage.of("small_gain", words, rer=f"{rer:.3f}", least=f"{rule.min_rer:g}"))
     if released_after > released_before:
         words, shares = (
             "false release rises from {before} to {after}",
             (f"{released_before:.3f}", f"{released_after:.3f}"),
         )
-        reasons.append(Remark.of("more_released", words, before=shares[0], after=shares[1]))
+        reasons.append(LocalizedMessage.of("more_released", words, before=shares[0], after=shares[1]))
     if share < rule.min_share:
         words = "holds in {share} of the resamples, below {least}"
-        reasons.append(Remark.of("unsteady_gain", words, share=f"{share:.3f}", least=f"{rule.min_share:g}"))
+        reasons.append(LocalizedMessage.of("unsteady_gain", words, share=f"{share:.3f}", least=f"{rule.min_share:g}"))
     return GateResult(
         tickets=len(tickets),
         error_before=sum(before) / max(len(tickets), 1),
@@ -122,10 +122,10 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
     )
 
 
-def too_few(tickets: int, rule: GateRule) -> Remark:
+def too_few(tickets: int, rule: GateRule) -> LocalizedMessage:
     """The reason for too few held-out tickets."""
     words = "{tickets} held-out tickets, at least {least} are needed"
-    return Remark.of("few_held_out", words, tickets=tickets, least=rule.min_tickets)
+    return LocalizedMessage.of("few_held_out", words, tickets=tickets, least=rule.min_tickets)
 
 
 def _rer(before: int, after: int) -> float:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from service.guidance.gate import Effect
 from service.guidance.guidance import Guidance
-from service.platform.messages import Remark
+from service.platform.messages import LocalizedMessage
 from vqc.verdict import Verdict
 
 
@@ -40,7 +40,7 @@ class Reflected:
     operations: tuple[RuleOperation, ...]
     effect: Effect | None
     applied: bool
-    reasons: tuple[Remark, ...] = ()
+    reasons: tuple[LocalizedMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from service.learning.reflect import Reflect
 from service.learning.reflection import ReflectionAnswer, ReflectionCase, operation_record, parse_reflection
 from service.learning.run_folder import RunFolder
 from service.learning.ticket_pass import TicketPass, TicketResult
-from service.platform.messages import Remark
+from service.platform.messages import LocalizedMessage
 from vqc.contract import digest
 from vqc.errors import InvalidValue
 from vqc.missions import Mission
@@ -39,7 +39,7 @@ class _Trial:
     """
 
     after: Guidance
-    reasons: tuple[Remark, ...]
+    reasons: tuple[LocalizedMessage, ...]
     result: GateResult | None = None
     held_out: tuple[TicketResult, ...] = ()
 
@@ -113,7 +113,7 @@ class Improve:
     ) -> _Trial:
         rule = self._rule.gate
         if not answer.operations:
-            return _Trial(after=guidance, reasons=(Remark.of("nothing_proposed", "nothing was proposed"),))
+            return _Trial(after=guidance, reasons=(LocalizedMessage.of("nothing_proposed", "nothing was proposed"),))
         # Checked before the trial: the gate would reject it after judging every held-out ticket again.
         if len(held_out) < rule.min_tickets:
             return _Trial(after=guidance, reasons=(too_few(len(held_out), rule),))
@@ -143,8 +143,10 @@ _REJECTION_CODES = {
 """The message code for each field of an operation that ``apply_operations`` rejects."""
 
 
-def _rejection(error: InvalidValue) -> Remark:
-    return Remark(code=_REJECTION_CODES.get(error.field, "other"), text=str(error), values={"why": str(error)})
+def _rejection(error: InvalidValue) -> LocalizedMessage:
+    return LocalizedMessage(
+        code=_REJECTION_CODES.get(error.field, "other"), text=str(error), values={"why": str(error)}
+    )
 
 
 def _case(result: TicketResult) -> ReflectionCase | None:

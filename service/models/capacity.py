@@ -1,4 +1,4 @@
-"""Whether one more engine has room beside those that are up: in the machine's memory or on its GPU."""
+"""Whether one more engine fits beside those that are running: in the machine's memory or on its GPU."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import shutil
 from pathlib import Path
 
 from engine.profile import EngineSettings
-from service.models.router import Checkpoint
+from service.models.deployment import Checkpoint
 
 CPU_OVERHEAD_GIB = 3.0
-"""What a CPU engine takes beside weights and cache: Python, torch, activations."""
+"""Memory of a CPU engine besides weights and cache: Python, torch, activations."""
 
 _GIB = 2**30
 
 
-async def has_room(settings: EngineSettings, checkpoint: Checkpoint) -> bool:
-    """Whether an engine with these settings on this version fits into what is free now."""
+async def fits(settings: EngineSettings, checkpoint: Checkpoint) -> bool:
+    """Whether an engine with these settings on this version fits into the memory that is free now."""
     if settings.hardware == "gpu":
         free = await _free_share_of_gpu()
         return free is not None and free >= settings.gpu_memory_utilization
@@ -28,7 +28,7 @@ async def has_room(settings: EngineSettings, checkpoint: Checkpoint) -> bool:
 
 
 async def _free_share_of_gpu() -> float | None:
-    """The free part (0 to 1) of the memory of the first GPU that engines may use; None where it cannot be told."""
+    """The free part (0 to 1) of the memory of the first GPU that engines may use; None if it is not known."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return None
@@ -43,7 +43,7 @@ async def _free_share_of_gpu() -> float | None:
 
 
 def free_share(csv: str) -> float | None:
-    """The free part in the first line of ``free, total``; None where there is none.
+    """The free part in the first line of ``free, total``; None if there is no such line.
 
     >>> free_share("40000, 80000\\n")
     0.5
@@ -68,19 +68,20 @@ def available_gib(meminfo: str) -> float | None:
 
 
 def _available_gib() -> float | None:
-    """Free memory, within the limit of our control group where there is one."""
+    """Free memory, within the limit of the process's control group if it has one."""
     try:
         free = available_gib(Path("/proc/meminfo").read_text("ascii"))
     except OSError:
         return None
-    in_group = _free_in_group(Path("/sys/fs/cgroup"))
-    return free if in_group is None or free is None else min(free, in_group / _GIB)
+    in_cgroup = _free_in_cgroup(Path("/sys/fs/cgroup"))
+    return free if in_cgroup is None or free is None else min(free, in_cgroup / _GIB)
 
 
-def _free_in_group(group: Path) -> int | None:
-    """Bytes until the control group's limit, files that the kernel can drop counted as free; None without a limit."""
+def _free_in_cgroup(group: Path) -> int | None:
+    """Bytes until the control group's limit; None without a limit."""
     try:
         limit, used, stat = ((group / f"memory.{name}").read_text("ascii") for name in ("max", "current", "stat"))
+        # Page cache counts as used, but the kernel drops it when an engine needs the memory.
         droppable = dict(line.split() for line in stat.splitlines())["inactive_file"]
         return int(limit) - int(used) + int(droppable)
     except (OSError, ValueError, KeyError):

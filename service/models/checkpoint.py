@@ -1,4 +1,4 @@
-"""What a checkpoint directory is, named by its bytes, and whether it was trained for this code."""
+"""The digest of a checkpoint directory, and the check of its contract against this code's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vqc.errors import InvalidValue
 
 
 def checkpoint_digest(directory: Path, base: Path | None = None) -> str:
-    """SHA-256 (hex) over the names and digests of the directory's files, and of ``base``'s where it is an adapter on one.
+    """SHA-256 (hex) over the names and digests of the directory's files, and of those of ``base`` for an adapter.
 
-    Reads every byte once, about 1 GB/s a core.
+    Reads every byte once, about 1 GB/s per core.
     """
     if base is not None:
         return digest({"adapter": checkpoint_digest(directory), "base": checkpoint_digest(base)})
@@ -27,9 +27,9 @@ def checkpoint_digest(directory: Path, base: Path | None = None) -> str:
 
 
 def check_contract(directory: Path) -> None:
-    """Refuses a checkpoint that was trained with other prompts, spelling, grammar or pixels (law 6).
+    """Rejects a checkpoint that was trained with other prompts, spelling, grammar or pixels (law 6).
 
-    A directory without a manifest was not made by our trainer and says nothing of its contract: it is served.
+    A directory without a manifest was not made by our trainer. Its contract is unknown, and it is served.
 
     Raises:
         InvalidValue: the manifest cannot be read, or names the parts of the contract that differ.
@@ -45,7 +45,7 @@ def check_contract(directory: Path) -> None:
 
 
 def compare_contract(trained: Mapping[str, str | None], name: str) -> None:
-    """Refuses the checkpoint ``name`` when what it was trained under differs. Raises ``InvalidValue`` naming the parts."""
+    """Rejects the checkpoint ``name`` if its contract differs. Raises ``InvalidValue`` that names the parts."""
     differing = [part for part, ours in contract_digests().items() if not same_part(trained.get(part), ours)]
     if differing:
         valid = "must be trained with this version's " + ", ".join(differing) + "; export it again or run its version"

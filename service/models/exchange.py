@@ -1,8 +1,8 @@
-"""How one engine takes another's place: side by side where there is room for two, else one after the other.
+"""How one engine replaces another: side by side where there is room for two, else one after the other.
 
 No request is lost either way: those that are pinned to the old engine finish on it, new ones go to the new engine or wait
-for it. An engine that does not come up is stopped, and the old one is in force afterwards. When to do so, and with which
-version, is ``service.models.swap``'s.
+for it. An engine that does not become ready is stopped, and the old version is active afterwards. ``service.models.swap``
+decides when a version is replaced, and with which.
 """
 
 from __future__ import annotations
@@ -15,125 +15,134 @@ import structlog
 
 from engine.errors import EngineUnavailable
 from engine.protocol import Engine
+from service.models.deployment import Checkpoint, Deployment
 from service.models.roles import ServedModel
-from service.models.router import Checkpoint, Deployment, ModelRouter
-from service.platform.messages import Remark
+from service.models.router import ModelRouter
+from service.platform.messages import LocalizedMessage
 from service.platform.shares import Role
 
 POLL_S = 0.2
-"""Between two looks at an engine that is starting."""
+"""Interval at which the health of a starting engine is checked."""
 
 Launch = Callable[[Checkpoint], Awaitable[Engine]]
 """Begins to start an engine on a version; its health says how far it is."""
+
+Report = Callable[[LocalizedMessage], None]
+"""Receives what the exchange is doing."""
 
 _log = structlog.get_logger("vqc.models")
 
 
 class Exchange:
-    """Starts and stops engines. ``drain_s`` is the most that pinned requests get to finish."""
+    """Starts and stops engines. Pinned requests get ``drain_s`` to finish."""
 
     def __init__(self, router: ModelRouter, launch: Launch, *, drain_s: float) -> None:
-        self.step = Remark(code="idle", text="")
-        """What is being done."""
         self._router = router
         self._launch = launch
         self._drain_s = drain_s
         self._stopping: set[Deployment] = set()
-        """Out of force and not stopped yet."""
+        """No longer active, and not stopped yet."""
 
     @property
     def stopping(self) -> list[Deployment]:
-        """What finishes its requests before it is stopped."""
+        """The deployments that finish their requests before they are stopped."""
         return [*self._stopping]
 
-    async def begin(self, role: Role, checkpoint: Checkpoint) -> None:
-        """Puts a version in force whose engine has only begun to start."""
+    async def launch(self, role: Role, checkpoint: Checkpoint) -> None:
+        """Activates a version at once; its engine has only begun to start."""
         engine = await self._launch(checkpoint)
-        self._router.put_in_force(role, Deployment(engine, checkpoint.model, checkpoint))
+        self._router.activate(role, Deployment(engine, checkpoint.model, checkpoint))
 
-    async def blue_green(self, role: Role, checkpoint: Checkpoint) -> tuple[float, int]:
+    async def blue_green(self, role: Role, checkpoint: Checkpoint, report: Report) -> tuple[float, int]:
         """The seconds that two engines were up, and the requests that did not finish in time.
 
         Raises:
-            EngineUnavailable: the new engine did not come up.
+            EngineUnavailable: the new engine did not become ready.
         """
         launched = _now()
-        engine = await self._up(checkpoint)
-        old = self._router.put_in_force(role, Deployment(engine, checkpoint.model, checkpoint))
+        engine = await self._start_engine(checkpoint, report)
+        # Activated before the old one is drained: between the two no request finds the role without a model.
+        old = self._router.activate(role, Deployment(engine, checkpoint.model, checkpoint))
         if old is None:
             return 0.0, 0
-        cut = await self.retire(old)
+        cut = await self.retire(old, report)
         return _now() - launched, cut
 
-    async def drain_and_restart(self, role: Role, checkpoint: Checkpoint) -> int:
-        """The requests that did not finish in time. Something must be in force in the role.
+    async def drain_and_restart(self, role: Role, checkpoint: Checkpoint, report: Report) -> int:
+        """The requests that did not finish in time. The role must have an active deployment.
 
         Raises:
-            EngineUnavailable: the new engine did not come up; the old version has been started again.
+            EngineUnavailable: the new engine did not become ready; the old version has been started again.
         """
         old = self._router.withdraw(role, f"replacing {checkpoint.model.alias!r}, without room for two engines")
         assert old is not None
-        cut = await self._stopped(old)
+        cut = await self._stop(old, report)
         try:
-            engine = await self._up(checkpoint)
+            engine = await self._start_engine(checkpoint, report)
         except Exception:
-            await self._restore(role, old)
+            # Back to the old version. Its lease was kept: the files may not be collected before this is decided.
+            await self._restore(role, old, report)
             raise
         except BaseException:
-            _release(old)
+            old.release_checkpoint()  # cancelled: the service itself stops, so no engine is started again
             raise
-        self._router.put_in_force(role, Deployment(engine, checkpoint.model, checkpoint))
-        _release(old)
+        self._router.activate(role, Deployment(engine, checkpoint.model, checkpoint))
+        old.release_checkpoint()
         return cut
 
-    async def retire(self, deployment: Deployment) -> int:
-        """Stops what was taken out of force, once its requests are done; how many did not get done in time."""
-        cut = await self._stopped(deployment)
-        _release(deployment)
+    async def retire(self, deployment: Deployment, report: Report) -> int:
+        """Stops a deployment that is no longer active, once its requests are done. Returns how many were cut off."""
+        cut = await self._stop(deployment, report)
+        deployment.release_checkpoint()
         return cut
 
     async def aclose(self) -> None:
-        """Stops what is out of force, at once."""
+        """Stops at once what is no longer active."""
         for deployment in self.stopping:
             await deployment.engine.aclose()
             self._stopping.discard(deployment)
-            _release(deployment)
+            deployment.release_checkpoint()
 
-    async def _stopped(self, deployment: Deployment) -> int:
+    async def _stop(self, deployment: Deployment, report: Report) -> int:
         self._stopping.add(deployment)
-        finishing = {"version": deployment.model.digest, "requests": deployment.holders}
-        self.step = Remark.of("finishing", "{version} finishes {requests} requests", **finishing)
-        cut = await deployment.drained(self._drain_s)
+        finishing = {"version": deployment.model.digest, "requests": deployment.in_flight.count}
+        report(LocalizedMessage.of("finishing", "{version} finishes {requests} requests", **finishing))
+        cut = await deployment.in_flight.drain(self._drain_s)
         if cut:
             _log.warning("requests_cut", digest=deployment.model.digest, requests=cut, after_s=self._drain_s)
         await deployment.engine.aclose()
         self._stopping.discard(deployment)
         return cut
 
-    async def _restore(self, role: Role, old: Deployment) -> None:
-        """Starts the old version again. Should it not come up either it is in force all the same, and its health says why."""
-        assert old.checkpoint is not None  # only versions that we launched are replaced
+    async def _restore(self, role: Role, old: Deployment, report: Report) -> None:
+        """Starts the old version again. It becomes active even if it does not become ready: its health then says why."""
+        assert old.checkpoint is not None  # only versions that the service launched are replaced
         engine = await self._launch(old.checkpoint)
         restored = Deployment(engine, old.model, old.checkpoint)
+        # Until it is active only this set knows the engine: without it ``aclose`` would leave the process behind.
         self._stopping.add(restored)
         with suppress(EngineUnavailable):
-            await self._ready(engine, "starting_again", "starting {version} again: {state}", old.model)
+            await self._wait_until_ready(
+                engine, "starting_again", "starting {version} again: {state}", old.model, report
+            )
         self._stopping.discard(restored)
-        self._router.put_in_force(role, restored)
+        self._router.activate(role, restored)
 
-    async def _up(self, checkpoint: Checkpoint) -> Engine:
-        """An engine that answers; one that does not come up is stopped."""
-        engine = await self._launch(checkpoint)
+    async def _start_engine(self, checkpoint: Checkpoint, report: Report) -> Engine:
+        """An engine that is ready; one that does not become ready is stopped."""
+        engine, model = await self._launch(checkpoint), checkpoint.model
         try:
-            await self._ready(engine, "starting", "starting {version} for '{alias}': {state}", checkpoint.model)
+            await self._wait_until_ready(engine, "starting", "starting {version} for '{alias}': {state}", model, report)
         except BaseException:
             await engine.aclose()
             raise
         return engine
 
-    async def _ready(self, engine: Engine, code: str, sentence: str, model: ServedModel) -> None:
+    async def _wait_until_ready(
+        self, engine: Engine, code: str, sentence: str, model: ServedModel, report: Report
+    ) -> None:
         while not (health := await engine.health()).ready:
-            if health.restarts:
+            if health.restarts:  # a first start that failed would fail again: the engine's own retries are for crashes
                 raise EngineUnavailable(health.reason.partition("; restarting")[0])
             values = {
                 "version": model.digest,
@@ -141,14 +150,10 @@ class Exchange:
                 "state": health.reason,
                 "phase": health.phase or "",
             }
-            self.step = Remark.of(code, sentence, **values)
-            self._router.absence = self.step.text
+            step = LocalizedMessage.of(code, sentence, **values)
+            report(step)
+            self._router.absence = step.text  # what a request that waits for a main model is answered after ``wait_s``
             await asyncio.sleep(POLL_S)
-
-
-def _release(deployment: Deployment) -> None:
-    if deployment.checkpoint:
-        deployment.checkpoint.release()
 
 
 def _now() -> float:

@@ -1,4 +1,7 @@
-"""The model catalogue over a registry and the policy file of its gates."""
+"""The registry as the console shows it: versions, aliases, what the gates find, promotion and rollback.
+
+``service.models.swap`` decides which version is served; it follows the aliases that are moved here.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,16 @@ from registry.gates.promote import previous_of, promote, rollback
 from registry.gates.reports import newest_report, report_of
 from registry.gates.thresholds import value_at
 from service.models.catalogue import (
+    AliasMove,
     Candidacy,
-    Catalogue,
     CataloguedAlias,
     CataloguedVersion,
+    CatalogueSnapshot,
     GateState,
-    Measured,
-    Move,
+    MetricHistory,
 )
 from service.platform.errors import CatalogueUnavailable, NotPromoted
-from service.platform.messages import Remark
+from service.platform.messages import LocalizedMessage
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -37,22 +40,26 @@ MOST_SHOWN = 12
 
 
 class RegistryCatalogue:
-    """What is in ``registry``, judged by the rules of ``policy``, which is read each time: who edits it need not restart."""
+    """The versions of ``registry`` under the rules of ``policy``, which is read at each call: an edit needs no restart.
+
+    Every call reads the registry and may take as long as that does: call it off the event loop. Each raises
+    ``CatalogueUnavailable`` if the registry cannot be read.
+    """
 
     def __init__(self, registry: Registry, policy: Path, cache: Path) -> None:
         self._registry = registry
         self._policy = policy
         self._cache = cache
 
-    def look(self) -> Catalogue:
-        """What there is. Raises ``CatalogueUnavailable``."""
-        with _readable(self._registry):
+    def snapshot(self) -> CatalogueSnapshot:
+        """Everything in the registry; versions and moves newest first."""
+        with _registry_errors(self._registry):
             log, pointers = self._registry.audit(), self._registry.aliases()
             rules, problem = self._rules()
             pushed = {entry.after: entry.at for entry in log if entry.action == "push"}
             versions = [self._version(one, pointers, pushed.get(one.digest)) for one in self._registry.versions()]
             versions.sort(key=lambda one: one.pushed_at or "", reverse=True)
-            return Catalogue(
+            return CatalogueSnapshot(
                 where=self._registry.where,
                 versions=tuple(versions),
                 aliases=tuple(self._alias(name, pointers.get(name), name in rules) for name in {**rules, **pointers}),
@@ -61,58 +68,66 @@ class RegistryCatalogue:
             )
 
     def candidacy(self, version: str, alias: str) -> Candidacy:
-        """What the gates of an alias say of a version, as far as can be said without reading its weights."""
-        with _readable(self._registry), _not_promoted(alias):
+        """What the gates of an alias find against a version without reading its weights.
+
+        Raises:
+            NotPromoted: there is no such version, or the policy has no rules for the alias.
+        """
+        with _registry_errors(self._registry), _promotion_errors(alias):
             rule, _ = self._rule(alias)
             found = examine(self._registry, version, alias, rule, self._cache, read_files=False)
-            said: dict[str, list[Remark]] = {"contract": [], **{name: [] for name in rule.reports}}
+            findings: dict[str, list[LocalizedMessage]] = {"contract": [], **{name: [] for name in rule.reports}}
             for finding in found.findings:
-                said.setdefault(finding.gate, []).append(_remark(finding))
+                findings.setdefault(finding.gate, []).append(_message(finding))
             late = ["bytes", *(["signature"] if rule.signature else [])]
-            gates = [GateState(gate=gate, findings=tuple(remarks)) for gate, remarks in said.items()]
+            gates = [GateState(gate=gate, findings=tuple(messages)) for gate, messages in findings.items()]
             return Candidacy(
                 version=found.version,
                 alias=alias,
-                in_force=found.active,
+                active=found.active,
                 gates=(*gates, *(GateState(gate=gate, late=True) for gate in late)),
             )
 
-    def measured(self, alias: str) -> tuple[Measured, ...]:
-        """Every number that the alias's rules look at; the newest versions, and the one in force."""
-        with _readable(self._registry), _not_promoted(alias):
+    def metric_histories(self, alias: str) -> tuple[MetricHistory, ...]:
+        """Every number that the alias's rules limit, over the newest versions and the one the alias points to."""
+        with _registry_errors(self._registry), _promotion_errors(alias):
             rule, _ = self._rule(alias)
             shown = [one.digest for one in self._registry.versions()][: -MOST_SHOWN - 1 : -1]
-            in_force = pointed_to(self._registry, alias)
-            if in_force is not None and in_force not in shown:
-                shown.append(in_force)
+            active = pointed_to(self._registry, alias)
+            if active is not None and active not in shown:
+                shown.append(active)
             reports = {
                 name: {digest: report_of(newest_report(self._registry, digest, name)) for digest in shown}
                 for name in rule.reports
             }
             return tuple(
-                _measured(name, metric, limits, reports[name])
+                _metric_history(name, metric, limits, reports[name])
                 for name, one in rule.reports.items()
                 for metric, limits in one.metrics.items()
             )
 
     def promote(self, version: str, alias: str, *, expected: str | None, by: str, reason: str) -> None:
-        """Points the alias at the version if all gates let it. Raises ``NotPromoted``."""
-        with _readable(self._registry), _not_promoted(alias):
+        """Moves the alias to the version if every gate passes; reads every byte of it.
+
+        Raises:
+            NotPromoted: all findings; also if the alias no longer points to ``expected``.
+        """
+        with _registry_errors(self._registry), _promotion_errors(alias):
             rule, policy = self._rule(alias)
             self._check_at(alias, expected)
             promote(self._registry, version, alias, rule, policy=policy, cache=self._cache, actor=by, reason=reason)
 
     def rollback(self, alias: str, *, expected: str, to: str, by: str, reason: str) -> None:
-        """Points the alias back to a version that it has pointed to. Raises ``NotPromoted``."""
-        with _readable(self._registry), _not_promoted(alias):
+        """Moves the alias from ``expected`` back to a version that it has pointed to before. Raises ``NotPromoted``."""
+        with _registry_errors(self._registry), _promotion_errors(alias):
             self._check_at(alias, expected)
             rollback(self._registry, alias, to=to, actor=by, reason=reason)
 
     def _check_at(self, alias: str, expected: str | None) -> None:
         found = pointed_to(self._registry, alias)
         if found != expected:
-            moved = "somebody has moved it to {version} meanwhile; look at it again"
-            raise NotPromoted(alias, [Remark.of("moved", moved, version=found or "–")])
+            moved = "the alias has been moved to {version} meanwhile; check it and try again"
+            raise NotPromoted(alias, [LocalizedMessage.of("moved", moved, version=found or "–")])
 
     def _rules(self) -> tuple[dict[str, ModelRule], str | None]:
         try:
@@ -125,7 +140,8 @@ class RegistryCatalogue:
         if alias not in policy.models:
             names = ", ".join(policy.models)
             raise NotPromoted(
-                alias, [Remark.of("no_rules", "{policy} has rules for: {names}", policy=self._policy, names=names)]
+                alias,
+                [LocalizedMessage.of("no_rules", "{policy} has rules for: {names}", policy=self._policy, names=names)],
             )
         return policy.models[alias], digest
 
@@ -148,18 +164,20 @@ class RegistryCatalogue:
         return CataloguedAlias(alias=alias, digest=digest, previous=previous, gated=gated)
 
 
-def _measured(name: str, metric: str, limits: MetricRule, reports: dict[str, dict[str, object] | None]) -> Measured:
-    said = {digest: value_at(report, metric) for digest, report in reports.items() if report is not None}
+def _metric_history(
+    name: str, metric: str, limits: MetricRule, reports: dict[str, dict[str, object] | None]
+) -> MetricHistory:
+    found = {digest: value_at(report, metric) for digest, report in reports.items() if report is not None}
     numbers = [
         (digest, float(value))
-        for digest, value in said.items()
+        for digest, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return Measured(report=name, metric=metric, minimum=limits.min, maximum=limits.max, values=tuple(numbers))
+    return MetricHistory(report=name, metric=metric, minimum=limits.min, maximum=limits.max, values=tuple(numbers))
 
 
-def _move(entry: AuditEntry) -> Move:
-    return Move(
+def _move(entry: AuditEntry) -> AliasMove:
+    return AliasMove(
         at=entry.at,
         alias=entry.alias or "",
         before=entry.before,
@@ -169,24 +187,24 @@ def _move(entry: AuditEntry) -> Move:
     )
 
 
-def _remark(finding: Finding) -> Remark:
-    return Remark(code=finding.code, text=finding.message, values=finding.values)
+def _message(finding: Finding) -> LocalizedMessage:
+    return LocalizedMessage(code=finding.code, text=finding.message, values=finding.values)
 
 
 @contextmanager
-def _not_promoted(alias: str) -> Iterator[None]:
-    """What the gates refuse, and what a caller has named wrongly, as ``NotPromoted``."""
+def _promotion_errors(alias: str) -> Iterator[None]:
+    """Raises what the gates reject, and an unknown version or alias, as ``NotPromoted``."""
     try:
         yield
     except PromotionRefused as refused:
-        raise NotPromoted(alias, [replace(_remark(one), about=one.gate) for one in refused.findings]) from refused
+        raise NotPromoted(alias, [replace(_message(one), about=one.gate) for one in refused.findings]) from refused
     except (NothingToRollBackTo, NeverActive, AliasMoved, UnknownVersion, InvalidValue) as error:
-        raise NotPromoted(alias, [Remark.of("other", "{why}", why=error)]) from error
+        raise NotPromoted(alias, [LocalizedMessage.of("other", "{why}", why=error)]) from error
 
 
 @contextmanager
-def _readable(registry: Registry) -> Iterator[None]:
-    """What keeps the registry from being read or written as ``CatalogueUnavailable``."""
+def _registry_errors(registry: Registry) -> Iterator[None]:
+    """Raises a registry that cannot be read or written as ``CatalogueUnavailable``."""
     try:
         yield
     except (RegistryError, OSError) as error:

@@ -15,15 +15,15 @@ class ServedModel:
 
 
 class Agreement(StrEnum):
-    """How a shadow's answer compares with the one that was given."""
+    """How the shadow's answer compares with the main model's."""
 
     IDENTICAL = "identical"
     SAME_DESCRIPTIONS = "same_descriptions"
-    """A caption with the same objects by their descriptions, at other places."""
+    """A caption whose objects have the same descriptions, at other places."""
 
     DIFFERENT = "different"
     FAILED = "failed"
-    """The shadow gave no answer."""
+    """The shadow did not answer."""
 
     SKIPPED = "skipped"
-    """The shadow was not asked: it has as much to do as it may."""
+    """The shadow got no request: its limit of requests in flight is reached."""

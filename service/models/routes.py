@@ -1,4 +1,4 @@
-"""Which models are in force, and the call that has one replaced."""
+"""Routes: the active models, and the reload of one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from engine.protocol import StartPhase
-from service.models.router import Deployment
+from service.models.deployment import Deployment
 from service.models.services import model_services
-from service.models.swap import Served, Swap
+from service.models.swap import ServedRole, SwapResult
 from service.platform.errors import Draining, SwapFailed
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
@@ -21,59 +21,59 @@ router = APIRouter(tags=["models"])
 
 
 class ServedOut(Wire):
-    """A model and what it is in service for. ``draining`` finishes what it has; then its engine stops."""
+    """A model and its role. ``draining`` finishes its requests; then its engine stops."""
 
     role: Literal["main", "canary", "shadow", "draining"]
     alias: str
-    digest: str | None = Field(description="Null while nothing is in force in the role.")
+    digest: str | None = Field(description="Null while the role has no active model.")
     ready: bool
     reason: str
-    phase: StartPhase | None = Field(default=None, description="What its engine does while it starts.")
-    pinned: int = Field(description="Requests and tickets that are on it now.")
+    phase: StartPhase | None = Field(default=None, description="The phase of its engine's start.")
+    pinned: int = Field(description="Requests and tickets in flight on it.")
     restarts: int
 
 
 class SwapOut(Wire):
-    """What replacing a model did. Rollback is the same: move the alias back."""
+    """The result of a swap. A rollback is a swap too: move the alias back."""
 
     alias: str
     outcome: Literal["swapped", "unchanged", "withdrawn"]
     before: str | None
     digest: str
-    mode: Literal["blue_green", "drain"] | None = Field(description="Null where no engine had to be started.")
+    mode: Literal["blue_green", "drain"] | None = Field(description="Null if no engine had to start.")
     seconds: float
     double_memory_s: float = Field(description="Seconds with two engines up.")
     cut: int = Field(description="Requests that did not finish within VQC_SWAP_DRAIN_S.")
 
 
 class ModelsOut(Wire):
-    """Everything in force, and the swap under way or the last one."""
+    """The active models, and the running swap or the last one."""
 
     models: list[ServedOut]
-    swapping: str | None = Field(description="What the swap under way is at.")
+    swapping: str | None = Field(description="The progress of the running swap; null if no swap is running.")
     last_swap: SwapOut | None
-    last_failure: str | None = Field(description="Why the last swap failed, if it did.")
+    last_failure: str | None = Field(description="Why the last swap failed; null if it succeeded.")
 
 
-@router.get("/models", summary="Which models are in force", response_model=ModelsOut)
+@router.get("/models", summary="List the active models", response_model=ModelsOut)
 async def models(request: Request) -> ModelsOut:
-    """The main model, a canary and a shadow if there are any, and engines that finish what they have."""
+    """The main model, the canary and the shadow if they are configured, and engines that are draining."""
     services = model_services(request)
-    in_force = [_served_out(served, services.router.in_force(served.role)) for served in services.swaps.served]
-    swaps, last = services.swaps, services.swaps.last
+    swaps, last = services.swaps, services.swaps.status.last_result
+    active = [_served_out(served, services.router.active(served.role)) for served in swaps.served]
     return ModelsOut(
-        models=[*await asyncio.gather(*in_force), *map(_draining, swaps.stopping)],
-        swapping=swaps.doing,
-        last_swap=swap_out(last) if isinstance(last, Swap) else None,
+        models=[*await asyncio.gather(*active), *map(_draining_out, swaps.stopping)],
+        swapping=swaps.status.summary,
+        last_swap=swap_out(last) if isinstance(last, SwapResult) else None,
         last_failure=str(last) if isinstance(last, SwapFailed) else None,
     )
 
 
-@router.post("/models/{alias}/reload", summary="Put in force what the alias names now", response_model=SwapOut)
+@router.post("/models/{alias}/reload", summary="Activate the version that the alias names now", response_model=SwapOut)
 async def reload(request: Request, alias: str) -> SwapOut:
-    """Replaces the model without losing a request and answers when that is done; needs the scope ``admin``.
+    """Replaces the model without losing a request and responds when the swap has ended. Requires the scope ``admin``.
 
-    A version that cannot be fetched, was trained under another contract or does not come up leaves the old one in force: 502.
+    If the version cannot be fetched, was trained under another contract or does not start, the old one stays active: 502.
     """
     require(request, Scope.ADMIN)
     if web_services(request).admission.leaving:
@@ -81,8 +81,8 @@ async def reload(request: Request, alias: str) -> SwapOut:
     return swap_out(await model_services(request).swaps.reload(alias))
 
 
-def swap_out(swap: Swap) -> SwapOut:
-    """A swap as it goes over the wire."""
+def swap_out(swap: SwapResult) -> SwapOut:
+    """The result of a swap as it goes over the wire."""
     return SwapOut(
         alias=swap.alias,
         outcome=swap.outcome,
@@ -95,14 +95,14 @@ def swap_out(swap: Swap) -> SwapOut:
     )
 
 
-async def _served_out(served: Served, deployment: Deployment | None) -> ServedOut:
+async def _served_out(served: ServedRole, deployment: Deployment | None) -> ServedOut:
     if deployment is None:
         return ServedOut(
             role=served.role.value,
             alias=served.alias,
             digest=None,
             ready=False,
-            reason="not in force",
+            reason="not active",
             pinned=0,
             restarts=0,
         )
@@ -114,18 +114,18 @@ async def _served_out(served: Served, deployment: Deployment | None) -> ServedOu
         ready=health.ready,
         reason=health.reason,
         phase=health.phase,
-        pinned=deployment.holders,
+        pinned=deployment.in_flight.count,
         restarts=health.restarts,
     )
 
 
-def _draining(deployment: Deployment) -> ServedOut:
+def _draining_out(deployment: Deployment) -> ServedOut:
     return ServedOut(
         role="draining",
         alias=deployment.model.alias,
         digest=deployment.model.digest,
         ready=False,
-        reason="finishes what it has",
-        pinned=deployment.holders,
+        reason="finishes its requests",
+        pinned=deployment.in_flight.count,
         restarts=0,
     )

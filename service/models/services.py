@@ -1,15 +1,17 @@
-"""What the model routes work with."""
+"""What the model routes need."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
-from service.models.catalogue import ModelCatalogue
 from service.models.router import ModelRouter
 from service.models.swap import SwapModels
+
+if TYPE_CHECKING:
+    from service.models.registry_catalogue import RegistryCatalogue  # which loads the registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class ModelServices:
 
     router: ModelRouter
     swaps: SwapModels
-    catalogue: ModelCatalogue | None = None
+    catalogue: RegistryCatalogue | None = None
 
 
 def model_services(request: Request) -> ModelServices:

@@ -1,4 +1,4 @@
-"""Where the versions that are served come from: a registry, a directory, or an engine that somebody else runs."""
+"""Sources of the versions that are served: a registry, a directory, or an engine that the service does not run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from typing_extensions import override
+
 from engine.adapter import is_adapter, read_adapter
 from service.models.checkpoint import check_contract, checkpoint_digest, compare_contract
+from service.models.deployment import Checkpoint
 from service.models.roles import ServedModel
-from service.models.router import Checkpoint
+from service.models.swap import ModelSource
 from service.platform.errors import NotSwappable
 from vqc.errors import InvalidValue, VqcError
 
@@ -21,33 +24,34 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 LEASE_S = 3600.0
-"""How long a version stays leased when the service dies without letting go of it; renewed while it lives."""
+"""How long a version stays leased after the service has died without a release; renewed while it lives."""
 
 
 class VersionUnavailable(VqcError):
-    """The registry or its copy on disk cannot be used at the moment."""
+    """The registry or the local copy of a version cannot be read or written."""
 
 
-class RegistryVersions:
+class RegistryVersions(ModelSource):
     """Versions of a registry, verified and materialised below ``cache``; each is leased while it is served."""
 
     def __init__(self, registry: Registry, cache: Path) -> None:
         self._registry = registry
         self._cache = cache
 
+    @override
     async def resolve(self, ref: str) -> str:
-        """The digest that an alias or a digest stands for. Raises ``VqcError``."""
         return await _off_loop(lambda: self._registry.resolve(ref))
 
+    @override
     async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
-        """The version on disk; its contract is looked at before its weights are."""
-        return await _off_loop(lambda: self._fetched(digest, alias))
+        return await _off_loop(lambda: self._fetch(digest, alias))
 
-    def _fetched(self, digest: str, alias: str) -> Checkpoint:
+    def _fetch(self, digest: str, alias: str) -> Checkpoint:
         version = self._registry.version(digest)
-        if version.contract:
+        if version.contract:  # before the weights are downloaded
             compare_contract(version.contract, digest)
         with ExitStack() as stack:
+            # Leased before it is materialised: garbage collection must not take files that are about to be served.
             stack.enter_context(self._registry.lease(digest, _holder(), LEASE_S))
             directory = self._registry.materialise(digest, self._cache)
             base = None
@@ -69,40 +73,43 @@ class RegistryVersions:
         return self._registry.materialise(base, self._cache)
 
 
-class DirectoryVersion:
-    """The checkpoint in one directory, whatever it holds when it is looked at.
+class DirectoryVersion(ModelSource):
+    """The checkpoint in one directory, with the files that it has when it is resolved.
 
-    Its digest is computed from its bytes, an adapter's from its own and those of its base.
+    Its digest is computed from its bytes, an adapter's also from those of its base.
     """
 
+    @override
     async def resolve(self, ref: str) -> str:
-        """The digest of the files that are served; reads them all."""
+        """The digest of the files; reads them all."""
         directory, base = _directories(ref)
         return await _off_loop(lambda: checkpoint_digest(directory, base))
 
+    @override
     async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
-        """The directory, made for this code."""
         directory, base = _directories(ref)
         check_contract(directory)
         return Checkpoint(model=ServedModel(alias=alias, digest=digest), directory=directory, base=base)
 
 
-class FixedVersion:
-    """A model that stays: its engine is not ours to replace, or there is no model behind it. Knows of no other version."""
+class FixedVersion(ModelSource):
+    """A model that is never replaced: its engine is external, or scripted. There is no other version."""
 
+    @override
     async def resolve(self, ref: str) -> str:
         """Raises ``NotSwappable``."""
         raise NotSwappable("this service does not run the model's engine (external) or has no model (scripted)")
 
+    @override
     async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
         """Raises ``NotSwappable``."""
         raise NotSwappable("this service does not run the model's engine")
 
 
 def _directories(ref: str) -> tuple[Path, Path | None]:
-    """The checkpoint's directory and, for an adapter, its base's.
+    """The checkpoint's directory and, for an adapter, its base's, with symbolic links resolved.
 
-    Links are followed here: they may be pointed elsewhere while an engine runs on what they named.
+    A link may be changed while an engine runs on the directory that it named.
     """
     directory = Path(ref)
     if not (directory / "config.json").is_file() and not is_adapter(directory):
@@ -117,15 +124,15 @@ def _directories(ref: str) -> tuple[Path, Path | None]:
 
 
 async def _off_loop(work: Callable[[], _T]) -> _T:
-    """What ``work`` returns, called on a thread; an operating system's error as one of ours."""
+    """The result of ``work``, called on a thread. Raises ``VersionUnavailable`` for an ``OSError``."""
 
-    def translated() -> _T:
+    def call() -> _T:
         try:
             return work()
         except OSError as error:
             raise VersionUnavailable(f"the model's files cannot be read or written: {error}") from error
 
-    return await asyncio.to_thread(translated)
+    return await asyncio.to_thread(call)
 
 
 def _holder() -> str:

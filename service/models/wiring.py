@@ -1,21 +1,22 @@
-"""Puts together what serves models: where versions come from, how engines are started, what is in force."""
+"""Wires what serves models: the source of versions, the start of engines, the router and its swaps."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.adapter import read_adapter
 from engine.profile import EngineSettings
 from engine.protocol import DecodingParams, Engine, GenerateRequest
-from service.models.answer_cache import AnswerStore, Repeats
-from service.models.capacity import has_room
-from service.models.catalogue import ModelCatalogue
+from service.models.capacity import fits
+from service.models.deployment import Checkpoint, Deployment
 from service.models.exchange import Exchange
-from service.models.observe import Observer
+from service.models.observe import ModelObserver
+from service.models.response_cache import ResponseCache, ResponseStore
 from service.models.roles import ServedModel
-from service.models.router import Checkpoint, Deployment, ModelRouter
-from service.models.swap import ModelSource, Served, SwapModels
+from service.models.router import ModelRouter
+from service.models.swap import ModelSource, ServedRole, SwapModels
 from service.models.versions import DirectoryVersion, FixedVersion, RegistryVersions
 from service.platform.settings import Settings
 from service.platform.shares import Role, parse_share
@@ -24,48 +25,51 @@ from service.platform.version import VERSION
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
+if TYPE_CHECKING:
+    from service.models.registry_catalogue import RegistryCatalogue
+
 
 async def served_models(
-    settings: Settings, observer: Observer, answers: AnswerStore | None = None
+    settings: Settings, observer: ModelObserver, store: ResponseStore | None = None
 ) -> tuple[ModelRouter, SwapModels]:
-    """The main model in force, its engine starting or answering. Close with ``SwapModels.aclose``.
+    """The router with its main model active and the engine starting. Close with ``SwapModels.aclose``.
 
-    With ``answers`` what was answered before is answered from there.
+    ``store`` turns the response cache on.
 
     Raises:
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint or an unknown alias.
-        VqcError: the version cannot be had.
+        VqcError: the version cannot be fetched.
     """
     canary = parse_share("VQC_CANARY", settings.canary) if settings.canary else None
     shadow = parse_share("VQC_SHADOW", settings.shadow) if settings.shadow else None
     ours = settings.engine != "external"
-    repeats = Repeats(answers, observer, served_as=_served_as(settings), trusting=ours) if answers else None
-    router = ModelRouter(observer, canary=canary, shadow=shadow, wait_s=settings.swap_wait_s, repeats=repeats)
+    cache = ResponseCache(store, observer, served_as=_served_as(settings), trusts_engine=ours) if store else None
+    router = ModelRouter(observer, canary=canary, shadow=shadow, wait_s=settings.swap_wait_s, responses=cache)
     source = _source(settings)
-    served = [Served(role=Role.MAIN, alias=_main_alias(settings, source), ref=settings.model or "")]
-    served += [Served(role=Role.CANARY, alias=canary.alias, ref=canary.alias)] if canary else []
-    served += [Served(role=Role.SHADOW, alias=shadow.alias, ref=shadow.alias)] if shadow else []
+    served = [ServedRole(role=Role.MAIN, alias=_main_alias(settings, source), ref=settings.model or "")]
+    served += [ServedRole(role=Role.CANARY, alias=canary.alias, ref=canary.alias)] if canary else []
+    served += [ServedRole(role=Role.SHADOW, alias=shadow.alias, ref=shadow.alias)] if shadow else []
     launcher = _Launcher(settings)
 
-    async def beside(checkpoint: Checkpoint) -> bool:
+    async def fits_beside(checkpoint: Checkpoint) -> bool:
         if settings.swap == "auto" and settings.engine == "managed":
-            return await has_room(launcher.engine_settings(checkpoint), checkpoint)
+            return await fits(launcher.engine_settings(checkpoint), checkpoint)
         return settings.swap != "drain"
 
     exchange = Exchange(router, launcher, drain_s=settings.swap_drain_s)
-    swaps = SwapModels(router, served, source, exchange, observer, has_room=beside)
+    swaps = SwapModels(router, served, source, exchange, observer, fits=fits_beside)
     if isinstance(source, FixedVersion):
         model = ServedModel(alias=settings.model_alias, digest=_fixed_digest(settings))
-        router.put_in_force(Role.MAIN, Deployment(_engine_without_files(settings), model))
+        router.activate(Role.MAIN, Deployment(_engine_without_files(settings), model))
     else:
-        await swaps.start()
+        await swaps.launch_main()
     if isinstance(source, RegistryVersions):
         swaps.follow(settings.registry_poll_s)
     return router, swaps
 
 
-def model_catalogue(settings: Settings) -> ModelCatalogue | None:
-    """The registry as the console shows it; None where the settings name none."""
+def model_catalogue(settings: Settings) -> RegistryCatalogue | None:
+    """The registry as the console shows it; None if the settings name none."""
     if settings.registry is None:
         return None
     from registry import open_registry
@@ -75,7 +79,7 @@ def model_catalogue(settings: Settings) -> ModelCatalogue | None:
 
 
 def _served_as(settings: Settings) -> str:
-    """What beside a model's digest may change its answers: another one of these starts without kept answers."""
+    """What besides a model's digest may change its answers: it is part of the key of cached answers."""
     return repr((VERSION, settings.engine, settings.engine_quantization, settings.engine_args))
 
 
@@ -91,7 +95,7 @@ def _source(settings: Settings) -> ModelSource:
         return FixedVersion()
     if settings.model is None:
         valid = "must be a checkpoint directory, or an alias together with VQC_REGISTRY; or set VQC_ENGINE_URL, or "
-        raise InvalidValue("VQC_MODEL", None, f"{valid}VQC_ENGINE=scripted to try out")
+        raise InvalidValue("VQC_MODEL", None, f"{valid}VQC_ENGINE=scripted to try it out")
     return DirectoryVersion()
 
 
@@ -100,7 +104,7 @@ def _fixed_digest(settings: Settings) -> str:
 
 
 def _main_alias(settings: Settings, source: ModelSource) -> str:
-    """What answers call the main model: its alias in the registry, else the name that the settings give."""
+    """The main model's name in responses: its alias in the registry, else the one of the settings."""
     if isinstance(source, RegistryVersions) and settings.model and not settings.model.startswith("sha256:"):
         return settings.model
     return settings.model_alias
@@ -113,19 +117,19 @@ def _engine_without_files(settings: Settings) -> Engine:
         return ScriptedEngine()
     from engine.client import VllmClient
 
-    assert settings.engine_url is not None  # the settings see to it
+    assert settings.engine_url is not None  # checked by the settings
     return VllmClient(_endpoint(settings.engine_url), settings.model_alias)
 
 
 class _Launcher:
-    """Begins to start engines. The first one writes the log that the settings name, later ones beside it."""
+    """Starts engines. The first one writes the log file that the settings name, a later one a file beside it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._launched = False
 
     def engine_settings(self, checkpoint: Checkpoint) -> EngineSettings:
-        """What an engine on a version is told."""
+        """The settings of an engine on a version."""
         plain = EngineSettings(
             model=checkpoint.directory,
             served_name=checkpoint.model.alias,
@@ -169,7 +173,7 @@ def _endpoint(url: str) -> str | Path:
 
 
 def _grammar_warmup(grammar: str) -> GenerateRequest:
-    """One token under a grammar: the engine compiles it before it counts as ready, not for the first caller."""
+    """One token under a grammar: the engine compiles the grammar before it is ready, not during the first request."""
     return GenerateRequest(
         request_id="warmup",
         system="",

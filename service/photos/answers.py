@@ -1,9 +1,9 @@
-"""Results as the wire models spell them, and the headers that every answer carries."""
+"""Results as wire models, and the headers of every response."""
 
 from __future__ import annotations
 
 from service.models.roles import ServedModel
-from service.photos.results import CaptionResult, PhotoFailure, StageAResult, SummaryResult, Timings
+from service.photos.results import CaptionResult, PhotoAnswer, PhotoFailure, StageAResult, Timings
 from service.photos.schemas import (
     CaptionOut,
     Coordinates,
@@ -21,27 +21,27 @@ from vqc.caption import CaptionObject
 from vqc.codec import as_dict, objects_by_key
 from vqc.geometry import SizeWH
 from vqc.image import CanonicalPhoto
-from vqc.summary import render
+from vqc.summary import SummaryOutcome, render
 
 
 def caption_out(result: CaptionResult, *, request_id: str, coordinates: Coordinates, total_ms: float) -> CaptionOut:
-    """The answer of ``POST /caption``."""
-    caption = result.outcome.caption
-    assert caption is not None  # the use case raises instead
-    objects = [in_space(item, coordinates, result.photo.size_wh) for item in caption.objects]
+    """The response of ``POST /caption``."""
+    answer, caption = result.answer, result.answer.outcome.caption
+    assert caption is not None  # a malformed answer was raised
+    objects = [in_space(item, coordinates, answer.photo.size_wh) for item in caption.objects]
     return CaptionOut(
         request_id=request_id,
         model=model_out(result.model),
         prompt_digest=result.prompt_digest,
-        photo=_photo_out(result.photo),
+        photo=_photo_out(answer.photo),
         coordinates=coordinates,
         caption={key: ObjectOut.model_validate(value) for key, value in objects_by_key(objects).items()},
-        status=result.outcome.status.value,  # type: ignore[arg-type]
-        truncated=result.outcome.truncated,
-        notes=list(result.outcome.notes),
-        cached=result.cached,
-        usage=UsageOut(prompt_tokens=result.prompt_tokens, completion_tokens=result.completion_tokens),
-        timings=_timings_out(result.timings, total_ms),
+        status=answer.outcome.status.value,  # type: ignore[arg-type]
+        truncated=answer.outcome.truncated,
+        notes=list(answer.outcome.notes),
+        cached=answer.cached,
+        usage=UsageOut(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens),
+        timings=_timings_out(answer.timings, total_ms),
     )
 
 
@@ -58,7 +58,7 @@ def stage_a_out(
     mission: str,
     total_ms: float,
 ) -> StageAOut:
-    """The answer of ``POST /stage-a``."""
+    """The response of ``POST /stage-a``."""
     entries = zip(names, result.photos, strict=True)
     return StageAOut(
         request_id=request_id,
@@ -73,7 +73,7 @@ def stage_a_out(
 def headers(
     model: ServedModel, prompt_digest: str, timings: dict[str, float], *, cached: bool = False
 ) -> dict[str, str]:
-    """What names model, prompt and timings (milliseconds) beside any body, and says of a cached answer that it is one."""
+    """The headers that name model, prompt and timings (milliseconds), and mark a cached answer."""
     return {
         **model_header(model),
         "X-Vqc-Prompt-Digest": prompt_digest,
@@ -83,17 +83,17 @@ def headers(
 
 
 def model_header(model: ServedModel) -> dict[str, str]:
-    """What names the model beside any body."""
+    """The header that names the model."""
     return {"X-Vqc-Model": f"{model.alias}@{model.digest}"}
 
 
 def model_out(model: ServedModel) -> ModelOut:
-    """The served model's names."""
+    """The served model on the wire."""
     return ModelOut(alias=model.alias, digest=model.digest)
 
 
 def in_space(item: CaptionObject, coordinates: Coordinates, size_wh: SizeWH) -> CaptionObject:
-    """A norm1000 object in the space asked for; pixels of the upright photo, to a tenth."""
+    """A norm1000 object in the requested space; pixels are those of the upright photo, to a tenth."""
     if coordinates == "norm1000":
         return item
     pixels = item.to_pixels(size_wh)
@@ -101,10 +101,12 @@ def in_space(item: CaptionObject, coordinates: Coordinates, size_wh: SizeWH) -> 
     return CaptionObject(shape=shape, desc=item.desc)
 
 
-def _stage_a_photo(image_id: str, name: str | None, entry: SummaryResult | PhotoFailure) -> StageAPhotoOut:
+def _stage_a_photo(
+    image_id: str, name: str | None, entry: PhotoAnswer[SummaryOutcome] | PhotoFailure
+) -> StageAPhotoOut:
     if isinstance(entry, PhotoFailure):
         return StageAPhotoOut(image_id=image_id, name=name, problem=problem_of(entry.error))
-    assert entry.outcome.summary is not None  # the use case raises instead
+    assert entry.outcome.summary is not None  # a malformed answer was raised
     return StageAPhotoOut(
         image_id=image_id,
         name=name,

@@ -6,34 +6,32 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 
-from engine.protocol import DecodingParams, Delta, GenerateRequest, Generation
-from service.models.observe import Observer
+from engine.protocol import DecodingParams, Delta
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
-from service.photos.ask import answered, photo_request, read_photo
+from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader
-from service.photos.results import CaptionBegun, CaptionResult, Timings
-from service.platform.errors import AnswerMalformed
+from service.photos.results import CaptionResult, CaptionStart, PhotoAnswer
+from service.photos.task import PhotoTask
 from vqc.caption import CaptionObject
-from vqc.contract import prompt_digest
 from vqc.grammar import CAPTION_GRAMMAR
-from vqc.image import CanonicalPhoto
 from vqc.parser import CaptionOutcome, CaptionReader, parse
 from vqc.prompts import dense_prompt
 
 PRIORITY = 0
-"""Somebody waits for a caption: it is served before Stage-A and Stage-B."""
+"""A person waits for a caption: it is served before Stage-A and Stage-B."""
 
 
 class CaptionPhoto:
     """Captions photos, each with the model that it is pinned to."""
 
-    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: Observer) -> None:
+    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: PhotoObserver) -> None:
         self._models = models
         self._reader = reader
         self._observer = observer
-        self._prompt = dense_prompt()
-        self._prompt_digest = prompt_digest(self._prompt)
+        self._task = PhotoTask(
+            name="caption", prompt=dense_prompt(), grammar=CAPTION_GRAMMAR, priority=PRIORITY, parse=parse
+        )
 
     async def __call__(
         self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
@@ -42,88 +40,49 @@ class CaptionPhoto:
 
         Raises:
             PhotoRejected: the photo cannot be used.
-            EngineError: no answer from the engine.
-            AnswerMalformed: an answer that is no caption.
+            EngineError: the engine did not answer.
+            AnswerMalformed: the answer is not a caption.
         """
-        photo, photo_ms = await read_photo(self._reader, data, self._observer)
+        read = await self._reader.read(data)
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
-            started = perf_counter()
-            request = self._request(photo, request_id, decoding, timeout_s - pinned.waited_s)
-            generation = await pinned.engine.generate(request)
-        return self._result(
-            pinned.model,
-            photo,
-            photo_ms,
-            started,
-            outcome=parse(generation.completions[0].text),
-            cost=generation,
-        )
+            answer = await self._task.run(
+                read,
+                pinned.engine,
+                self._observer,
+                request_id=request_id,
+                decoding=decoding,
+                timeout_s=timeout_s - pinned.waited_s,
+            )
+        return self._result(pinned.model, answer)
 
     async def stream(
         self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
-    ) -> AsyncGenerator[CaptionBegun | CaptionObject | CaptionResult, None]:
+    ) -> AsyncGenerator[CaptionStart | CaptionObject | CaptionResult, None]:
         """Photo and model, each object as soon as it is complete, then the whole result. Raises as the call does.
 
         Closing the generator aborts the generation.
         """
-        photo, photo_ms = await read_photo(self._reader, data, self._observer)
+        read = await self._reader.read(data)
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
-            yield CaptionBegun(model=pinned.model, photo=photo)
-            started, reader, last, seen = perf_counter(), CaptionReader(), Delta(text=""), False
-            request = self._request(photo, request_id, decoding, timeout_s - pinned.waited_s)
+            yield CaptionStart(model=pinned.model, photo=read.photo)
+            started, reader, last, has_object = perf_counter(), CaptionReader(), Delta(text=""), False
+            timeout_s -= pinned.waited_s
+            request = self._task.request(read.photo, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
             async with aclosing(pinned.engine.stream(request)) as deltas:
                 async for last in deltas:
+                    # A cached answer arrives in one piece and at once: it would only blur the engine's latencies.
                     if not reader.text and not last.cached:
-                        self._observer.first_token(perf_counter() - started)
+                        self._observer.record_first_token(perf_counter() - started)
                     for item in reader.feed(last.text):
-                        if not seen and not last.cached:
-                            seen = True
-                            self._observer.first_object(perf_counter() - started)
+                        if not has_object and not last.cached:
+                            has_object = True
+                            self._observer.record_first_object(perf_counter() - started)
                         yield item
-        yield self._result(
-            pinned.model,
-            photo,
-            photo_ms,
-            started,
-            outcome=reader.outcome(),
-            cost=last,
-        )
-
-    def _request(
-        self, photo: CanonicalPhoto, request_id: str, decoding: DecodingParams, timeout_s: float
-    ) -> GenerateRequest:
-        return photo_request(
-            photo,
-            self._prompt,
-            request_id=request_id,
-            decoding=decoding,
-            grammar=CAPTION_GRAMMAR,
-            priority=PRIORITY,
-            timeout_s=timeout_s,
-        )
-
-    def _result(
-        self,
-        model: ServedModel,
-        photo: CanonicalPhoto,
-        photo_ms: float,
-        started: float,
-        *,
-        outcome: CaptionOutcome,
-        cost: Generation | Delta,
-    ) -> CaptionResult:
         seconds = perf_counter() - started
-        answered("caption", seconds, outcome.status, cost, self._observer)
-        if outcome.caption is None:
-            raise AnswerMalformed(outcome.notes[0])
-        self._observer.captioned(len(outcome.caption.objects), truncated=outcome.truncated)
-        return CaptionResult(
-            model=model,
-            photo=photo,
-            outcome=outcome,
-            prompt_digest=self._prompt_digest,
-            prompt_tokens=cost.prompt_tokens,
-            completion_tokens=cost.completion_tokens,
-            cached=cost.cached,
-            timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
-        )
+        yield self._result(pinned.model, self._task.answer(read, reader.outcome(), last, seconds, self._observer))
+
+    def _result(self, model: ServedModel, answer: PhotoAnswer[CaptionOutcome]) -> CaptionResult:
+        caption = answer.outcome.caption
+        assert caption is not None  # a malformed answer was raised
+        self._observer.record_caption(len(caption.objects), truncated=answer.outcome.truncated)
+        return CaptionResult(model=model, prompt_digest=self._task.prompt_digest, answer=answer)

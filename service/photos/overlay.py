@@ -1,4 +1,4 @@
-"""The picture of an answer: the upright photo with its objects drawn."""
+"""The upright photo with the objects of its caption drawn on it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from service.photos.results import CaptionResult
 
 def overlay_png(result: CaptionResult) -> bytes:
     """The picture as PNG. Takes tens of milliseconds: call it off the event loop."""
-    caption = result.outcome.caption
-    objects = [item.to_pixels(result.photo.size_wh) for item in caption.objects] if caption else []
+    photo, caption = result.answer.photo, result.answer.outcome.caption
+    objects = [item.to_pixels(photo.size_wh) for item in caption.objects] if caption else []
     encoded = io.BytesIO()
-    draw_overlay(result.photo.decode(), objects).save(encoded, "PNG", compress_level=1)
+    draw_overlay(photo.decode(), objects).save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()

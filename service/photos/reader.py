@@ -5,36 +5,68 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
 
+from opentelemetry.trace import get_tracer
+
+from service.photos.observe import PhotoObserver
+from vqc.errors import PhotoRejected
 from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo, passthrough_photo
 
 PhotoSource = Callable[[], Awaitable[bytes]]
-"""Brings one encoded photo when it is its turn."""
+"""Loads one encoded photo when it is needed."""
 
 FetchPhoto = Callable[[str], Awaitable[bytes]]
-"""Brings the photo behind a URL. Raises ``UrlRejected`` or ``FetchFailed``."""
+"""Fetches the photo behind a URL. Raises ``UrlRejected`` or ``FetchFailed``."""
+
+INLINE_BYTES = 256 * 1024
+"""A canonical photo up to this size is read on the event loop: that takes less time than the way to a thread and back."""
+
+_tracer = get_tracer("vqc.photos")
 
 
-AT_ONCE_BYTES = 256 * 1024
-"""A photo up to this size that is canonical already takes less than a thread's turn: it is read where it is asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPhoto:
+    """A canonical photo and the milliseconds that reading it took."""
+
+    photo: CanonicalPhoto
+    read_ms: float
 
 
 class PhotoReader:
-    """Turns encoded bytes into canonical photos, those that must be converted on ``threads`` threads.
+    """Turns encoded bytes into canonical photos; photos that must be converted run on ``threads`` threads.
 
-    A photo that must be converted holds about 10 bytes a pixel while it is: the number of threads bounds the memory.
+    A conversion holds about 10 bytes per pixel: the number of threads bounds the memory.
     """
 
-    def __init__(self, limits: PhotoLimits, threads: int) -> None:
+    def __init__(self, limits: PhotoLimits, threads: int, observer: PhotoObserver | None = None) -> None:
         self.limits = limits
+        self._observer = observer or PhotoObserver()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
 
     async def __call__(self, data: bytes) -> CanonicalPhoto:
         """The canonical photo. Raises ``PhotoRejected``."""
-        if len(data) <= AT_ONCE_BYTES and (photo := passthrough_photo(data, self.limits)):
-            return photo
-        return await asyncio.get_running_loop().run_in_executor(self._pool, canonical_photo, data, self.limits)
+        return (await self.read(data)).photo
+
+    async def read(self, data: bytes) -> ReadPhoto:
+        """The canonical photo and how long it took. Raises ``PhotoRejected``."""
+        started = perf_counter()
+        try:
+            with _tracer.start_as_current_span("read photo"):
+                photo = await self._convert(data)
+        except PhotoRejected as error:
+            self._observer.record_rejected_photo(error.reason)
+            raise
+        seconds = perf_counter() - started
+        self._observer.record_photo(seconds, passed_through=photo.passed_through)
+        return ReadPhoto(photo=photo, read_ms=seconds * 1000)
 
     def close(self) -> None:
-        """Gives the threads back once their photo is done."""
+        """Ends the threads once their photos are done."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _convert(self, data: bytes) -> CanonicalPhoto:
+        if len(data) <= INLINE_BYTES and (photo := passthrough_photo(data, self.limits)):
+            return photo
+        return await asyncio.get_running_loop().run_in_executor(self._pool, canonical_photo, data, self.limits)

@@ -1,4 +1,4 @@
-"""The routes: read the request, call the use case, write the answer."""
+"""Routes: captions and Stage-A lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.protocol import DecodingParams
 from service.photos import answers
 from service.photos.bodies import caption_photo, stage_a_photos
 from service.photos.overlay import overlay_png
-from service.photos.results import CaptionBegun, CaptionResult
+from service.photos.results import CaptionResult, CaptionStart
 from service.photos.schemas import CaptionOut, CaptionQuery, StageAOut
 from service.photos.services import PhotoServices, photo_services
 from service.web.auth import Scope, require
@@ -31,12 +31,13 @@ from vqc.missions import mission_named
 router = APIRouter()
 
 
-@router.post("/caption", summary="What is in a photo", tags=["inspection"], response_model=CaptionOut)
+@router.post("/caption", summary="Caption a photo", tags=["inspection"], response_model=CaptionOut)
 async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> Response:
-    """Every object of a photo with its box, quad or line and its description.
+    """Returns every object of a photo with its box, quad or line and its description.
 
-    ``Accept: text/event-stream`` sends ``object`` events as objects complete, then one ``done`` event with the whole
-    answer (or ``error`` with a problem). ``render=overlay`` answers the picture with the objects drawn.
+    With ``Accept: text/event-stream`` the response is a stream: an ``object`` event for each object as soon as it is
+    complete, then a ``done`` event with the whole response, or an ``error`` event with a problem. ``render=overlay`` returns
+    a picture with the objects drawn on it.
     """
     started, services = perf_counter(), photo_services(request)
     require(request, Scope.CAPTION)
@@ -48,16 +49,17 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     data = await caption_photo(request, services.fetch)
     if streamed:
         parts = services.caption.stream(data, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
-        begun = cast(CaptionBegun, await while_connected(request, anext(parts)))
-        first = await while_connected(request, anext(parts))  # an engine that refuses still gets its status
-        events = _caption_events(request_id, query, started, begun.photo, first, parts)
-        return event_stream(request, events, answers.model_header(begun.model))
+        start = cast(CaptionStart, await while_connected(request, anext(parts)))
+        # The first object is awaited before the response starts: an engine that rejects the photo still sets the HTTP status.
+        first = await while_connected(request, anext(parts))
+        events = _caption_events(request_id, query, started, start.photo, first, parts)
+        return event_stream(request, events, answers.model_header(start.model))
     result = await while_connected(
         request, services.caption(data, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
     )
     total_ms = _ms_since(started)
-    timings = {"photo": result.timings.photo_ms, "engine": result.timings.engine_ms, "total": total_ms}
-    headers = answers.headers(result.model, result.prompt_digest, timings, cached=result.cached)
+    timings = {"photo": result.answer.timings.photo_ms, "engine": result.answer.timings.engine_ms, "total": total_ms}
+    headers = answers.headers(result.model, result.prompt_digest, timings, cached=result.answer.cached)
     if query.render == "overlay":
         return Response(await asyncio.to_thread(overlay_png, result), media_type="image/png", headers=headers)
     return _json(
@@ -71,11 +73,11 @@ async def caption(request: Request, query: Annotated[CaptionQuery, Query()]) -> 
     )
 
 
-@router.post("/stage-a", summary="One line per photo", tags=["inspection"], response_model=StageAOut)
+@router.post("/stage-a", summary="Summarise the photos of a ticket", tags=["inspection"], response_model=StageAOut)
 async def stage_a(request: Request, query: Annotated[DecodingIn, Query()]) -> Response:
-    """One Chinese line for each of 1 to 16 photos of a mission, in the order given.
+    """Returns one Chinese line for each of 1 to 16 photos of a mission, in the order given.
 
-    A photo that is itself at fault gets a ``problem`` in its place; the others get their lines.
+    A photo that cannot be used gets a ``problem`` instead of its line; the others get their lines.
     """
     started, services = perf_counter(), photo_services(request)
     require(request, Scope.STAGE_A)
@@ -110,8 +112,8 @@ async def _caption_events(
     query: CaptionQuery,
     started: float,
     photo: CanonicalPhoto,
-    part: CaptionBegun | CaptionObject | CaptionResult,
-    rest: AsyncGenerator[CaptionBegun | CaptionObject | CaptionResult, None],
+    part: CaptionStart | CaptionObject | CaptionResult,
+    rest: AsyncGenerator[CaptionStart | CaptionObject | CaptionResult, None],
 ) -> AsyncGenerator[bytes, None]:
     """The events of one streamed caption."""
     n = 0

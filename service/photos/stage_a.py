@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
 
 from engine.errors import EngineRefused
 from engine.protocol import DecodingParams, Engine
-from service.models.observe import Observer
 from service.models.router import ModelRouter
-from service.photos.ask import answered, photo_request, read_photo
+from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader, PhotoSource
-from service.photos.results import PhotoFailure, StageAResult, SummaryResult, Timings
+from service.photos.results import PhotoAnswer, PhotoFailure, StageAResult
+from service.photos.task import PhotoTask
 from service.platform.errors import AnswerMalformed, FetchFailed
 from service.platform.gather import gather_or_cancel
 from service.platform.mission_words import subject
-from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
 from vqc.grammar import SUMMARY_GRAMMAR
 from vqc.missions import Mission
 from vqc.prompts import stage_a_prompt
-from vqc.summary import parse
+from vqc.summary import SummaryOutcome, parse
 
 PRIORITY = 5
-"""After captions that somebody waits for, before Stage-B."""
+"""After captions, which a person waits for, and before Stage-B."""
 
 MAX_PHOTOS = 16
 """Most photos of one request."""
 
 
+def stage_a_task(mission: Mission) -> PhotoTask[SummaryOutcome]:
+    """What is asked about a photo of the mission."""
+    return PhotoTask(
+        name="stage_a", prompt=stage_a_prompt(mission), grammar=SUMMARY_GRAMMAR, priority=PRIORITY, parse=parse
+    )
+
+
 class SummarisePhotos:
     """Writes Stage-A lines, all those of a request with one model."""
 
-    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: Observer) -> None:
+    def __init__(self, models: ModelRouter, reader: PhotoReader, observer: PhotoObserver) -> None:
         self._models = models
         self._reader = reader
         self._observer = observer
@@ -46,18 +51,18 @@ class SummarisePhotos:
         decoding: DecodingParams,
         timeout_s: float,
     ) -> StageAResult:
-        """One line per photo, concurrently, order kept. A photo that is itself at fault fails alone.
+        """One line per photo, concurrently, order kept. An error that concerns one photo leaves the others their lines.
 
         Raises:
             InvalidValue: no photo or more than ``MAX_PHOTOS``.
-            EngineError: the engine does not answer; the whole request is worth retrying.
+            EngineError: the engine did not answer; the whole request is worth retrying.
         """
         if not 1 <= len(sources) <= MAX_PHOTOS:
             raise InvalidValue("photos", len(sources), f"a request holds 1 to {MAX_PHOTOS} photos")
 
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
 
-            async def line(position: int, source: PhotoSource) -> SummaryResult | PhotoFailure:
+            async def summarise(position: int, source: PhotoSource) -> PhotoAnswer[SummaryOutcome] | PhotoFailure:
                 try:
                     return await self.line(
                         await source(),
@@ -70,10 +75,8 @@ class SummarisePhotos:
                 except (InvalidValue, FetchFailed, EngineRefused, AnswerMalformed) as error:
                     return PhotoFailure(error=error)
 
-            photos = await gather_or_cancel(line(n, source) for n, source in enumerate(sources, start=1))
-        return StageAResult(
-            model=pinned.model, photos=tuple(photos), prompt_digest=prompt_digest(stage_a_prompt(mission))
-        )
+            photos = await gather_or_cancel(summarise(n, source) for n, source in enumerate(sources, start=1))
+        return StageAResult(model=pinned.model, photos=tuple(photos), prompt_digest=stage_a_task(mission).prompt_digest)
 
     async def line(
         self,
@@ -84,32 +87,18 @@ class SummarisePhotos:
         request_id: str,
         decoding: DecodingParams,
         timeout_s: float,
-    ) -> SummaryResult:
+    ) -> PhotoAnswer[SummaryOutcome]:
         """The line of one photo by a pinned engine. Raises ``PhotoRejected``, ``EngineError`` or ``AnswerMalformed``."""
-        photo, photo_ms = await read_photo(self._reader, data, self._observer)
-        started = perf_counter()
-        generation = await engine.generate(
-            photo_request(
-                photo,
-                stage_a_prompt(mission),
-                request_id=request_id,
-                decoding=decoding,
-                grammar=SUMMARY_GRAMMAR,
-                priority=PRIORITY,
-                timeout_s=timeout_s,
-            )
+        answer = await stage_a_task(mission).run(
+            await self._reader.read(data),
+            engine,
+            self._observer,
+            request_id=request_id,
+            decoding=decoding,
+            timeout_s=timeout_s,
         )
-        seconds, outcome = perf_counter() - started, parse(generation.completions[0].text)
-        answered("stage_a", seconds, outcome.status, generation, self._observer)
-        if outcome.summary is None:
-            raise AnswerMalformed(outcome.notes[0])
-        known = sum(subject(mission, text) is not None for text, _ in outcome.summary.items)
-        self._observer.summarised(mission.name, known, len(outcome.summary.items) - known)
-        return SummaryResult(
-            photo=photo,
-            outcome=outcome,
-            prompt_tokens=generation.prompt_tokens,
-            completion_tokens=generation.completion_tokens,
-            cached=generation.cached,
-            timings=Timings(photo_ms=photo_ms, engine_ms=seconds * 1000),
-        )
+        summary = answer.outcome.summary
+        assert summary is not None  # a malformed answer was raised
+        known = sum(subject(mission, text) is not None for text, _ in summary.items)
+        self._observer.record_line(mission.name, known, len(summary.items) - known)
+        return answer

@@ -1,39 +1,46 @@
-"""How much work is let in, and whether any is: admission and draining."""
+"""Admission control: the limit on work in flight, and the drain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from engine.in_flight import InFlight
 from service.platform.errors import Draining, Overloaded
 
 
-class Intake:
-    """Counts the work in flight against ``limit``. Refuses before any work is done.
+class AdmissionControl:
+    """Counts the work in flight against ``limit``. Rejects before any work is done.
 
-    ``leaving`` is what readiness says, so that nobody sends more; ``draining`` refuses what comes all the same.
+    A drain has two steps. ``leaving`` turns readiness off, but work is still admitted: load balancers stop sending only after
+    they have seen the new readiness. ``draining`` then rejects what still arrives.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.in_flight = 0
         self.leaving = False
         self.draining = False
+        self._work = InFlight()
+
+    @property
+    def in_flight(self) -> int:
+        """The admitted work that is not done yet."""
+        return self._work.count
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Holds one place for the time of the block.
+    def admit(self) -> Iterator[None]:
+        """Counts as work in flight for the time of the block.
 
         Raises:
-            Draining: no new work is taken any more.
+            Draining: the service no longer accepts work.
             Overloaded: ``limit`` requests are in flight.
         """
         if self.draining:
             raise Draining
-        if self.in_flight >= self.limit:
+        if self._work.count >= self.limit:
             raise Overloaded(self.limit)
-        self.in_flight += 1
+        self._work.acquire()
         try:
             yield
         finally:
-            self.in_flight -= 1
+            self._work.release()

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.platform.messages import Remark
+from service.platform.messages import LocalizedMessage
 from vqc.errors import InvalidValue, VqcError
 
 
@@ -158,19 +158,19 @@ class SwapRunning(VqcError):
 
 
 class SwapFailed(VqcError):
-    """A new model did not come into force. ``in_force`` is the digest that still is, None for none."""
+    """A swap failed. ``active`` is the digest that is still active, None for none."""
 
-    def __init__(self, alias: str, reason: str, in_force: str | None) -> None:
+    def __init__(self, alias: str, reason: str, active: str | None) -> None:
         self.alias = alias
         self.reason = reason
-        self.in_force = in_force
-        super().__init__(f"{alias!r} was not replaced: {reason}; in force: {in_force or 'none'}")
+        self.active = active
+        super().__init__(f"{alias!r} was not replaced: {reason}; active: {active or 'none'}")
 
 
 class NotPromoted(VqcError):
     """An alias that was not moved. ``reasons`` is everything that stands against it."""
 
-    def __init__(self, alias: str, reasons: Sequence[Remark]) -> None:
+    def __init__(self, alias: str, reasons: Sequence[LocalizedMessage]) -> None:
         self.alias = alias
         self.reasons = tuple(reasons)
         super().__init__(f"{alias!r} was not moved: {'; '.join(map(str, reasons))}")

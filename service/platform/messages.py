@@ -8,7 +8,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class LocalizedMessage:
     """``text`` is for logs and the API; pages have words of their own for ``code``, with the same ``values``.
 
     ``about`` is what it is said of, such as a gate.
@@ -23,7 +23,7 @@ class Remark:
     def of(cls, code: str, sentence: str, **values: object) -> Self:
         """The remark whose text is the sentence with its values.
 
-        >>> Remark.of("fetching", "fetching {version}", version="v2").text
+        >>> LocalizedMessage.of("fetching", "fetching {version}", version="v2").text
         'fetching v2'
         """
         words = {name: str(value) for name, value in values.items()}

@@ -10,33 +10,33 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 
 
 class DrainingServer(uvicorn.Server):
     """A server whose first SIGTERM or SIGINT drains; a second one ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, intake: Intake, drain_delay_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, admission: AdmissionControl, drain_delay_s: float) -> None:
         super().__init__(config)
-        self._intake = intake
+        self._admission = admission
         self._drain_delay_s = drain_delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called for each signal."""
-        if self._intake.leaving:
+        if self._admission.leaving:
             self.should_exit = self.force_exit = True
             return
-        self._intake.leaving = True
+        self._admission.leaving = True
         loop = asyncio.get_event_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, self._stop)
 
     def _stop(self) -> None:
-        self._intake.draining = True
+        self._admission.draining = True
         self.should_exit = True
 
 
 def server(
-    app: ASGIApp, intake: Intake, *, host: str, port: int, drain_delay_s: float, drain_timeout_s: float
+    app: ASGIApp, admission: AdmissionControl, *, host: str, port: int, drain_delay_s: float, drain_timeout_s: float
 ) -> DrainingServer:
     """A server ready to run. Requests still in flight ``drain_timeout_s`` after the socket closed are cancelled."""
     config = uvicorn.Config(
@@ -49,7 +49,7 @@ def server(
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(drain_timeout_s),
     )
-    return DrainingServer(config, intake, drain_delay_s)
+    return DrainingServer(config, admission, drain_delay_s)
 
 
 class _Beside(uvicorn.Server):

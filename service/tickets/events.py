@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.tickets.store import StoredEvent, TicketStore
 
 _WAIT_S = 1.0
@@ -17,9 +17,11 @@ async def is_complete(store: TicketStore, id: str, after: str | None) -> bool:
     return finished and not await store.events(id, after)
 
 
-async def event_pages(store: TicketStore, intake: Intake, id: str, after: str | None) -> AsyncGenerator[bytes, None]:
+async def event_pages(
+    store: TicketStore, admission: AdmissionControl, id: str, after: str | None
+) -> AsyncGenerator[bytes, None]:
     """The bytes of the event stream. It ends with the run, or when the service drains; the client then resumes elsewhere."""
-    while not intake.draining:
+    while not admission.draining:
         events = await store.events(id, after, wait_s=_WAIT_S)
         for event in events:
             after = event.id

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from service.judging.decision import ReviewReason
 from service.judging.judge_ticket import Wave
-from service.platform.metrics import exemplar, initialised
+from service.platform.metrics import MetricFactory, exemplar
 from service.tickets.outcome import PHOTO_WITHOUT_LINE
 from service.tickets.ports import AttemptEnd, QueueDepth, TicketObserver, TicketStage
 from service.tickets.ticket import ACTIVE, Outcome, State
@@ -29,16 +29,8 @@ class TicketMetrics(TicketObserver):
     """Counters and histograms are of this process. Gauges are read from Redis and the same in every process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, **values: Sequence[str]) -> Counter:
-            return initialised(Counter(name, text, [*values], registry=registry), *values.values())
-
-        def histogram(name: str, text: str, buckets: Sequence[float] = _SECONDS, **values: Sequence[str]) -> Histogram:
-            made = Histogram(name, text, [*values], buckets=buckets, registry=registry)
-            return initialised(made, *values.values())
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
-
+        factory = MetricFactory(registry, seconds=_SECONDS)
+        counter, gauge, histogram = factory.counter, factory.gauge, factory.histogram
         verdicts, ended = [*_VERDICTS.values()], sorted(set(State) - ACTIVE - {State.REVIEWED})
         self._accepted = counter("vqc_groups_accepted", "Tickets accepted.")
         self._finished = counter(
@@ -79,7 +71,7 @@ class TicketMetrics(TicketObserver):
         self._vote_share = histogram(
             "vqc_group_vote_share",
             "Share of a ticket's rollouts that agree with the selected verdict.",
-            (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.999, 1),
+            buckets=(0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.999, 1),
         )
         self._reviews = counter(
             "vqc_reviews",
@@ -88,7 +80,9 @@ class TicketMetrics(TicketObserver):
             machine=verdicts,
             person=("pass", "fail"),
         )
-        self._review_seconds = histogram("vqc_review_seconds", "Time from the end of judging to a review.", _DAYS)
+        self._review_seconds = histogram(
+            "vqc_review_seconds", "Time from the end of judging to a review.", buckets=_DAYS
+        )
         self._webhooks = counter("vqc_webhooks", "Attempts to deliver a webhook.", outcome=("delivered", "failed"))
         self._tickets = gauge("vqc_groups", "Tickets by state; failed ones are dead letters.", "state")
         self._oldest = gauge("vqc_group_oldest_seconds", "Age of the oldest ticket in a state.", "state")

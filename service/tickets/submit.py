@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from service.judging.sampler import EvidenceKind
-from service.models.observe import Observer
-from service.photos.ask import read_photo
 from service.photos.reader import PhotoReader, PhotoSource
 from service.platform.errors import QueueFull
 from service.platform.gather import gather_or_cancel
@@ -57,7 +55,6 @@ class SubmitTicket:
         blobs: BlobStore,
         reader: PhotoReader,
         webhook: SignedWebhook,
-        photo_observer: Observer,
         observer: TicketObserver,
         evidence: EvidenceKind,
         max_queued: int,
@@ -68,7 +65,6 @@ class SubmitTicket:
         self._blobs = blobs
         self._reader = reader
         self._webhook = webhook
-        self._photo_observer = photo_observer
         self._observer = observer
         self._evidence = evidence
         self._max_queued = max_queued
@@ -141,7 +137,7 @@ class SubmitTicket:
         if submitted.source is None:
             return photo
         try:
-            canonical, _ = await read_photo(self._reader, await submitted.source(), self._photo_observer)
+            canonical = await self._reader(await submitted.source())
         except PhotoRejected as error:
             raise PhotoRejected(error.reason, error.value, error.valid, field=f"photos.{n - 1}") from error
         await self._blobs.put(canonical.digest, canonical.data)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 from docket import Docket
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from engine.profile import hardware_of
-from engine.protocol import DecodingParams
+from engine.protocol import DecodingParams, Health
 from service.guidance.store import GuidanceStore
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.learning.config import default_sampler, load_config
 from service.models.router import ModelRouter
-from service.photos.metrics import Metrics
 from service.photos.reader import PhotoReader
 from service.photos.services import PhotoServices
 from service.photos.stage_a import SummarisePhotos
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from service.platform.server import beside
@@ -71,8 +71,8 @@ async def serve_tickets(
     photos: PhotoServices,
     models: ModelRouter,
     guidance: GuidanceStore,
-    metrics: Metrics,
-    admission: Intake,
+    registry: CollectorRegistry,
+    admission: AdmissionControl,
     judge: bool,
 ) -> AsyncGenerator[TicketServices, None]:
     """The services of submitted tickets. ``judge`` also runs a worker, which stops when the API drains.
@@ -80,8 +80,8 @@ async def serve_tickets(
     Raises:
         InvalidValue, QueueUnavailable: as ``ticket_parts``.
     """
-    async with ticket_parts(settings, metrics) as parts:
-        services = ticket_services_of(parts, photos.reader, metrics)
+    async with ticket_parts(settings, registry) as parts:
+        services = ticket_services_of(parts, photos.reader)
         if not judge:
             yield services
             return
@@ -96,12 +96,18 @@ async def serve_tickets(
 
 
 async def judge_tickets(
-    settings: Settings, *, photos: PhotoServices, models: ModelRouter, guidance: GuidanceStore, metrics: Metrics
+    settings: Settings,
+    *,
+    photos: PhotoServices,
+    models: ModelRouter,
+    guidance: GuidanceStore,
+    registry: CollectorRegistry,
+    scrape_page: Callable[[Health, str], tuple[bytes, str]],
 ) -> None:
-    """Judges tickets until SIGTERM or SIGINT."""
-    async with ticket_parts(settings, metrics) as parts:
+    """Judges tickets until SIGTERM or SIGINT. ``scrape_page`` renders ``registry`` for an ``Accept`` header."""
+    async with ticket_parts(settings, registry) as parts:
         worker = ticket_worker(parts, models, photos.stage_a, guidance)
-        services = ticket_services_of(parts, photos.reader, metrics)
+        services = ticket_services_of(parts, photos.reader)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)
 
@@ -111,15 +117,15 @@ async def judge_tickets(
 
         async def metrics_page(accept: str) -> tuple[bytes, str]:
             await services.update_metrics()
-            return metrics.page(await models.health(), accept)
+            return scrape_page(await models.health(), accept)
 
         async with beside(create_worker_app(find_problems, metrics_page), settings.worker_host, settings.worker_port):
             await worker.run()
 
 
-async def _run_until_drained(worker: TicketWorker, intake: Intake) -> None:
+async def _run_until_drained(worker: TicketWorker, admission: AdmissionControl) -> None:
     running = asyncio.ensure_future(worker.run())
-    while not running.done() and not intake.leaving:
+    while not running.done() and not admission.leaving:
         await asyncio.wait({running}, timeout=0.1)
     worker.stop()
     await running
@@ -133,14 +139,14 @@ def _stop_on_failure(judging: asyncio.Future[None]) -> None:
 
 
 @asynccontextmanager
-async def ticket_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[TicketParts, None]:
+async def ticket_parts(settings: Settings, registry: CollectorRegistry) -> AsyncGenerator[TicketParts, None]:
     """The parts, connected. Without a Redis in the settings, an embedded one runs inside the block.
 
     Raises:
         InvalidValue: a setting is not valid, or no Redis is named and none can be started.
         QueueUnavailable: the embedded Redis or the blob store does not start.
     """
-    async with redis_of(settings) as url, _connect_parts(settings, metrics, url) as parts:
+    async with redis_of(settings) as url, _connect_parts(settings, registry, url) as parts:
         yield parts
 
 
@@ -155,7 +161,9 @@ async def redis_of(settings: Settings) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def _connect_parts(settings: Settings, metrics: Metrics, url: str) -> AsyncGenerator[TicketParts, None]:
+async def _connect_parts(
+    settings: Settings, registry: CollectorRegistry, url: str
+) -> AsyncGenerator[TicketParts, None]:
     blobs = BlobStore(settings.blobs or str(settings.state_dir.absolute() / "blobs"))
     await blobs.ping()
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
@@ -172,11 +180,11 @@ async def _connect_parts(settings: Settings, metrics: Metrics, url: str) -> Asyn
             store=store,
             blobs=blobs,
             webhook=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
-            metrics=TicketMetrics(metrics.registry),
+            metrics=TicketMetrics(registry),
         )
 
 
-def ticket_services_of(parts: TicketParts, reader: PhotoReader, metrics: Metrics) -> TicketServices:
+def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketServices:
     """The services that the API's routes use."""
     return TicketServices(
         submit=SubmitTicket(
@@ -185,7 +193,6 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader, metrics: Metrics
             blobs=parts.blobs,
             reader=reader,
             webhook=parts.webhook,
-            photo_observer=metrics,
             observer=parts.metrics,
             evidence=sampling_of(parts.settings)[1],
             max_queued=parts.settings.stage_b_max_queued,

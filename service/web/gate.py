@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.platform.errors import BodyTooLarge, Draining, HostRefused, Overloaded
 from service.web.auth import PUBLIC_PATHS
-from service.web.ports import HttpObserver, Refusal
+from service.web.metrics import HttpMetrics, Rejection
 from service.web.problems import problem_response
 from service.web.services import WebServices
 from vqc.errors import VqcError
@@ -29,7 +29,7 @@ WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try
 CONSOLE = "/console"
 """The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
 
-_REFUSALS: dict[type[VqcError], Refusal] = {
+_REJECTIONS: dict[type[VqcError], Rejection] = {
     Overloaded: "overloaded",
     Draining: "draining",
     BodyTooLarge: "body_too_large",
@@ -49,12 +49,12 @@ class Gate:
         *,
         console: ASGIApp | None = None,
         web: WebServices,
-        observer: HttpObserver,
+        metrics: HttpMetrics,
     ) -> None:
         self._app = app
         self._console = console
         self._web = web
-        self._observer = observer
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; anything but HTTP goes through untouched."""
@@ -97,17 +97,17 @@ class Gate:
                 scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._web.max_body_bytes:
                 raise BodyTooLarge(int(declared), self._web.max_body_bytes)
-            with self._web.admission.admitted() if work else nullcontext():
+            with self._web.admission.admit() if work else nullcontext():
                 await app(scope, _limited(receive, self._web.max_body_bytes), send)
         except VqcError as error:
-            if type(error) in _REFUSALS:
-                self._observer.refused(_REFUSALS[type(error)])
+            if type(error) in _REJECTIONS:
+                self._metrics.record_rejection(_REJECTIONS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
         refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
         route = getattr(scope.get("route"), "path", refused_early)
-        self._observer.request(route, scope["method"], status, seconds)
+        self._metrics.record_request(route, scope["method"], status, seconds)
         if span.is_recording():
             span.update_name(f"{scope['method']} {route}")
             span.set_attributes({"http.response.status_code": status, "vqc.request_id": request_id})

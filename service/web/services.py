@@ -7,7 +7,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
 from service.web.auth import KeyRing
 
@@ -18,7 +18,7 @@ class WebServices:
 
     keys: KeyRing
     hosts: HostRule
-    admission: Intake
+    admission: AdmissionControl
     max_body_bytes: int
 
 

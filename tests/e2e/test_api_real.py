@@ -18,9 +18,9 @@ from PIL import Image
 
 from scenes.scene import draw_scene
 from service.app.http import create_app
-from service.models.answer_cache import Repeats
-from service.models.answer_cache_memory import MemoryAnswers
-from service.models.observe import Observer
+from service.models.observe import ModelObserver
+from service.models.response_cache import ResponseCache
+from service.models.response_cache_memory import MemoryResponses
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.schemas import CaptionOut, StageAOut, StreamedObject
@@ -110,8 +110,8 @@ async def test_stage_a_lines_follow_the_grammar_and_the_order(managed_engine, sc
 
 
 async def test_a_repeated_photo_gets_its_line_without_the_engine(managed_engine, scene):
-    repeats = Repeats(MemoryAnswers(keep_s=600, most=10), Observer())
-    models = ModelRouter.of(managed_engine, ServedModel(alias="tiny", digest="t" * 64), repeats=repeats)
+    responses = ResponseCache(MemoryResponses(keep_s=600, most=10), ModelObserver())
+    models = ModelRouter.of(managed_engine, ServedModel(alias="tiny", digest="t" * 64), responses=responses)
     answered = "vllm:request_success_total{"
     async with served(managed_engine, models) as client:
 

@@ -22,9 +22,9 @@ from prometheus_client import start_http_server
 from engine.protocol import Health
 from engine.scripted import ScriptedEngine
 from registry import open_registry
+from service.app.metrics import Metrics
 from service.judging.sampler import EvidenceKind
-from service.photos.metrics import Metrics
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from service.tickets.redis_store import RedisTicketStore
@@ -101,7 +101,7 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
     registry.move("champion", "good", expected=None)
 
     fake, uds = FakeVllm(ScriptedEngine(lambda request, index: "")), tmp_path / "engine.sock"
-    metrics = Metrics(Intake(1))
+    metrics = Metrics(AdmissionControl(1))
     told_server, _ = start_http_server(0, "127.0.0.1", metrics.registry)
     training, training_port = prometheus_exporter.serve(tmp_path / "runs", "127.0.0.1", 0)
     ports = [free_port() for _ in range(3)]
@@ -193,7 +193,7 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
         for restarts in range(4):
             metrics.page(Health(ready=True, reason="ready", restarts=restarts), "")
             for _ in range(50):
-                metrics.request("/caption", "POST", 200, 30.0)
+                metrics.http.record_request("/caption", "POST", 200, 30.0)
             await asyncio.sleep(1.5)
         slow = ("VqcCaptionsSlowFast", "VqcCaptionsSlowSlow")
         await watch.until("VqcSwapFailed", "VqcEngineRestarting", *slow)

@@ -29,8 +29,8 @@ async def test_ten_thousand_mixed_requests_stay_below_a_thousand_series():
         context,
         photos=replace(
             context.photos,
-            caption=CaptionPhoto(context.models.router, context.photos.reader, context.metrics),
-            stage_a=SummarisePhotos(context.models.router, context.photos.reader, context.metrics),
+            caption=CaptionPhoto(context.models.router, context.photos.reader, context.metrics.photos),
+            stage_a=SummarisePhotos(context.models.router, context.photos.reader, context.metrics.photos),
         ),
     )
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from engine.errors import EngineFailed
 from engine.scripted import ScriptedEngine
 from service.app.wiring import running
-from service.models.observe import Observer
 from service.models.router import ModelRouter
+from service.photos.observe import PhotoObserver
 from service.photos.stage_a import SummarisePhotos
 from service.platform.settings import read_settings
 from service.tickets.wiring import ticket_parts, ticket_worker
@@ -83,9 +83,9 @@ class DyingEngine(ScriptedEngine):
 
 async def main(moment: str) -> None:
     settings = read_settings()
-    async with running(settings) as context, ticket_parts(settings, context.metrics) as parts:
+    async with running(settings) as context, ticket_parts(settings, context.metrics.registry) as parts:
         models = ModelRouter.of(DyingEngine(moment), context.models.router.model)
-        stage_a = SummarisePhotos(models, context.photos.reader, Observer())
+        stage_a = SummarisePhotos(models, context.photos.reader, PhotoObserver())
         dying = replace(parts, store=DyingStore(parts.store, moment))
         worker = ticket_worker(dying, models, stage_a, context.guidance.versions)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)

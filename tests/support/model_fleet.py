@@ -8,15 +8,16 @@ from pathlib import Path
 
 from engine.protocol import DecodingParams, GenerateRequest, Health, StartPhase
 from engine.scripted import ScriptedEngine
+from service.models.deployment import Checkpoint
 from service.models.exchange import Exchange
-from service.models.observe import Observer
+from service.models.observe import ModelObserver
 from service.models.roles import ServedModel
-from service.models.router import Checkpoint, ModelRouter
-from service.models.swap import Served, SwapModels
+from service.models.router import ModelRouter
+from service.models.swap import ServedRole, SwapModels
 from service.platform.shares import Role
 from vqc.errors import InvalidValue, VqcError
 
-MAIN = Served(role=Role.MAIN, alias="champion", ref="champion")
+MAIN = ServedRole(role=Role.MAIN, alias="champion", ref="champion")
 
 
 class NamedEngine(ScriptedEngine):
@@ -73,25 +74,25 @@ class Registry:
         )
 
 
-class Watching(Observer):
+class Watching(ModelObserver):
     """Remembers what it hears."""
 
     def __init__(self) -> None:
-        self.in_force: list[tuple[Role, ServedModel]] = []
+        self.active: list[tuple[Role, ServedModel]] = []
         self.roles: list[Role] = []
         self.agreements: list[str] = []
         self.swaps: list[tuple[str, float, float]] = []
 
-    def serving(self, models):
-        self.in_force = [*models]
+    def record_active(self, models):
+        self.active = [*models]
 
-    def pinned(self, role):
+    def record_pin(self, role):
         self.roles.append(role)
 
-    def shadowed(self, agreement):
+    def record_comparison(self, agreement):
         self.agreements.append(agreement.value)
 
-    def swapped(self, outcome, seconds, double_memory_s):
+    def record_swap(self, outcome, seconds, double_memory_s):
         self.swaps.append((outcome, seconds, double_memory_s))
 
 
@@ -107,9 +108,7 @@ class Fleet:
         self.room = room
         self.router = ModelRouter(self.observer, canary=canary, shadow=shadow, wait_s=wait_s)
         self.exchange = Exchange(self.router, self.launch, drain_s=drain_s)
-        self.swaps = SwapModels(
-            self.router, served, self.registry, self.exchange, self.observer, has_room=self.has_room
-        )
+        self.swaps = SwapModels(self.router, served, self.registry, self.exchange, self.observer, fits=self.fits)
 
     async def launch(self, checkpoint: Checkpoint) -> NamedEngine:
         digest = checkpoint.model.digest
@@ -117,7 +116,7 @@ class Fleet:
         self.engines.append(engine)
         return engine
 
-    async def has_room(self, checkpoint: Checkpoint) -> bool:
+    async def fits(self, checkpoint: Checkpoint) -> bool:
         return self.room
 
     def engine(self, digest: str) -> NamedEngine:
@@ -125,7 +124,7 @@ class Fleet:
         return next(engine for engine in reversed(self.engines) if engine.digest == digest)
 
     async def __aenter__(self) -> Fleet:
-        await self.swaps.start()
+        await self.swaps.launch_main()
         return self
 
     async def __aexit__(self, *_: object) -> None:

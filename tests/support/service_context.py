@@ -10,23 +10,24 @@ import httpx
 
 from service.app.context import Context
 from service.app.http import create_app
+from service.app.metrics import Metrics
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
 from service.judging.sampler import EvidenceKind
 from service.models.exchange import Exchange
-from service.models.observe import Observer
+from service.models.observe import ModelObserver
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.models.services import ModelServices
-from service.models.swap import Served, SwapModels
+from service.models.swap import ServedRole, SwapModels
 from service.models.versions import FixedVersion
 from service.photos.caption import CaptionPhoto
-from service.photos.metrics import Metrics
+from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader
 from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
@@ -53,12 +54,12 @@ def swaps_of(models: ModelRouter) -> SwapModels:
     async def launch(checkpoint):
         raise AssertionError("nothing is launched")
 
-    async def has_room(checkpoint):
+    async def fits(checkpoint):
         return False
 
-    served = [Served(role=Role.MAIN, alias=models.model.alias, ref="")]
+    served = [ServedRole(role=Role.MAIN, alias=models.model.alias, ref="")]
     exchange = Exchange(models, launch, drain_s=1)
-    return SwapModels(models, served, FixedVersion(), exchange, Observer(), has_room=has_room)
+    return SwapModels(models, served, FixedVersion(), exchange, ModelObserver(), fits=fits)
 
 
 def context_with(
@@ -76,11 +77,11 @@ def context_with(
     catalogue=None,
     hosts=("*",),
 ) -> Context:
-    admission = Intake(max_in_flight)
+    admission = AdmissionControl(max_in_flight)
     metrics = Metrics(admission)
     guidance_root = Path(tempfile.mkdtemp())
-    models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics)
-    reader = PhotoReader(limits or PhotoLimits(), threads=2)
+    models = models or ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), metrics.models)
+    reader = PhotoReader(limits or PhotoLimits(), threads=2, observer=metrics.photos)
     return Context(
         web=WebServices(
             keys=KeyRing(keys),
@@ -89,8 +90,8 @@ def context_with(
             max_body_bytes=max_body_bytes,
         ),
         photos=PhotoServices(
-            caption=CaptionPhoto(models, reader, Observer()),
-            stage_a=SummarisePhotos(models, reader, Observer()),
+            caption=CaptionPhoto(models, reader, PhotoObserver()),
+            stage_a=SummarisePhotos(models, reader, PhotoObserver()),
             fetch=fetch,
             reader=reader,
             defaults=DecodingDefaults(timeout_s=timeout_s),
@@ -112,7 +113,6 @@ def memory_desk(reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=10
         blobs=blobs,
         reader=reader,
         webhook=webhook,
-        photo_observer=metrics,
         observer=observed,
         evidence=EvidenceKind.SUMMARIES,
         max_queued=max_queued,

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.photos.metrics import Metrics
+from service.app.metrics import Metrics
 from service.photos.reader import PhotoReader
-from service.platform.admission import Intake
+from service.platform.admission import AdmissionControl
 from service.platform.redis_server import embedded_redis
 from service.platform.settings import Settings
 from service.tickets.submit import Submission, SubmittedPhoto, SubmitTicket
@@ -105,10 +105,10 @@ async def stage_b(tmp_path: Path, server: str = "valkey", *, lease_s: float = 1.
             "VQC_LOG_LEVEL": "warning",
         }
         settings = Settings(redis_url=url, state_dir=tmp_path / "state", engine="scripted", stage_b_lease_s=lease_s)
-        metrics = Metrics(Intake(1))
-        async with ticket_parts(settings, metrics) as parts:
-            reader = PhotoReader(PhotoLimits(), 1)
-            bench = StageB(parts, ticket_services_of(parts, reader, metrics).submit, environment)
+        metrics = Metrics(AdmissionControl(1))
+        async with ticket_parts(settings, metrics.registry) as parts:
+            reader = PhotoReader(PhotoLimits(), 1, metrics.photos)
+            bench = StageB(parts, ticket_services_of(parts, reader).submit, environment)
             try:
                 yield bench
             finally:

@@ -12,8 +12,8 @@ from playwright.async_api import expect
 from engine.scripted import ScriptedEngine
 from scenes.overlay import color_of
 from scenes.scene import draw_scene
+from service.models.deployment import Deployment
 from service.models.roles import ServedModel
-from service.models.router import Deployment
 from service.platform.shares import Role
 from tests.support import photos
 from tests.support.browser import ON_THE_SESSIONS_LOOP, Person, Served
@@ -43,7 +43,7 @@ def answering(served: Served, text: str | None = None, *, pause_s: float = 0.0) 
     """Makes the service answer ``text`` (None: plausible answers), with ``pause_s`` between the pieces."""
     script = {} if text is None else {"script": lambda request, index: text}
     engine = ScriptedEngine(**script, token_interval_s=pause_s)
-    served.site.context.models.router.put_in_force(
+    served.site.context.models.router.activate(
         Role.MAIN, Deployment(engine, ServedModel(alias="champion", digest="d" * 64))
     )
     return engine

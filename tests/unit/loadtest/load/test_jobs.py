@@ -19,10 +19,10 @@ from loadtest.load.photos import jpeg_photos, stamp_photo
 from loadtest.load.scenario import CaptionLoad, Load, Photos, StageALoad, StageBLoad
 from loadtest.load.service_jobs import job_of
 from loadtest.load.vllm_jobs import VllmJob
-from service.models.observe import Observer
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
 from service.photos.caption import CaptionPhoto
+from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
 from vqc.image import PhotoLimits, canonical_photo
@@ -62,7 +62,7 @@ def test_photos_are_distinct_within_a_run_and_between_runs_unless_repeated(paylo
 
 
 async def test_raw_vllm_is_asked_what_our_service_asks(payloads: Payloads) -> None:
-    engine, observer = ScriptedEngine(), Observer()
+    engine, observer = ScriptedEngine(), PhotoObserver()
     models = ModelRouter.of(engine, ServedModel(alias="a", digest="d"))
     reader = PhotoReader(PhotoLimits(), 1)
     photo = payloads.photos(5, 1)[0]

@@ -7,7 +7,7 @@ import pytest
 
 from registry import Registry, open_registry
 from service.console.models_view import chart, charts
-from service.models.catalogue import Catalogue, Measured
+from service.models.catalogue import CatalogueSnapshot, MetricHistory
 from service.models.registry_catalogue import RegistryCatalogue
 from service.web.auth import read_keys
 from tests.support.console_site import Clock, Site, keys_file
@@ -105,7 +105,7 @@ async def test_a_swap_is_followed_to_its_end(tmp_path):
             assert "排空中" in part
             busy = await visitor.post(f"{PATH}/reload", alias="champion")
             assert busy.status_code == 409
-        await until(lambda: fleet.swaps.doing is None)
+        await until(lambda: fleet.swaps.status.summary is None)
         assert "已切换" in (await visitor.get(f"{PATH}/serving")).text
 
 
@@ -118,11 +118,11 @@ async def test_the_progress_of_the_new_engine_is_in_the_readers_language(tmp_pat
     async with Fleet() as fleet, site_of(fleet, tmp_path).visitor("all") as visitor:
         fleet.registry.aliases["champion"], fleet.options["polls"] = "v2", 1_000_000
         await visitor.post(f"{PATH}/reload", alias="champion")
-        await until(lambda: fleet.swaps.step and fleet.swaps.step.code == "starting")
+        await until(lambda: fleet.swaps.status.progress and fleet.swaps.status.progress.code == "starting")
         visitor.client.cookies.set("vqc_language", language)
         assert words in (await visitor.get(f"{PATH}/serving")).text
         fleet.engine("v2").polls = 0
-        await until(lambda: fleet.swaps.doing is None)
+        await until(lambda: fleet.swaps.status.summary is None)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -131,7 +131,7 @@ async def test_a_swap_that_fails_says_why(tmp_path):
         fleet.broken["v2"] = "out of <memory>"
         fleet.registry.aliases["champion"] = "v2"
         await visitor.post(f"{PATH}/reload", alias="champion")
-        await until(lambda: fleet.swaps.doing is None)
+        await until(lambda: fleet.swaps.status.summary is None)
         await asyncio.sleep(0)
         assert "out of &lt;memory&gt;" in (await visitor.get(PATH)).text
         assert (await visitor.post(f"{PATH}/reload", alias="nobody")).status_code == 404
@@ -170,8 +170,10 @@ async def test_without_a_policy_file_everything_is_shown_and_nothing_can_be_prom
 
 
 def test_a_bar_longer_than_one_scales_the_chart_and_an_empty_one_is_not_drawn():
-    one = Measured(report="r", metric="m", minimum=None, maximum=2.0, values=(("sha256:a", 4.0), ("sha256:b", 1.0)))
+    one = MetricHistory(
+        report="r", metric="m", minimum=None, maximum=2.0, values=(("sha256:a", 4.0), ("sha256:b", 1.0))
+    )
     drawn = chart(one, {})
     assert [(bar.width, bar.missed) for bar in drawn.bars] == [(380.0, True), (95.0, False)]
-    none = Measured(report="r", metric="m", minimum=None, maximum=None, values=())
-    assert charts([none], Catalogue(where="", versions=(), aliases=(), moves=())) == []
+    none = MetricHistory(report="r", metric="m", minimum=None, maximum=None, values=())
+    assert charts([none], CatalogueSnapshot(where="", versions=(), aliases=(), moves=())) == []

@@ -51,7 +51,9 @@ def test_every_remark_of_the_service_has_words():
     made = {
         code
         for path in FOLDER.parent.joinpath("models").glob("*.py")
-        for code in re.findall(r'Remark\.of\(\s*"(\w+)"|_ready\(engine, "(\w+)"', path.read_text("utf-8"))
+        for code in re.findall(
+            r'LocalizedMessage\.of\(\s*"(\w+)"|_wait_until_ready\(\s*engine, "(\w+)"', path.read_text("utf-8")
+        )
     }
     codes = {code for pair in made for code in pair if code}
     assert {"moved", "other", "fetching", "finishing", "starting_again"} <= codes

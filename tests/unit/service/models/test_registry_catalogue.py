@@ -23,18 +23,18 @@ def catalogue(registry, tmp_path) -> RegistryCatalogue:
 
 
 def test_an_empty_registry_has_only_the_aliases_that_the_policy_has_rules_for(catalogue):
-    found = catalogue.look()
+    found = catalogue.snapshot()
     assert [(one.alias, one.digest, one.gated) for one in found.aliases] == [("champion", None, True)]
     assert (found.versions, found.moves, found.policy_problem) == ((), (), None)
-    assert [len(one.values) for one in catalogue.measured("champion")] == [0, 0]
+    assert [len(one.values) for one in catalogue.metric_histories("champion")] == [0, 0]
 
 
 def test_a_version_is_promoted_through_its_gates_and_rolled_back(registry, catalogue, tmp_path):
     first, second = (evaluated(registry, tmp_path, seed, f1) for seed, f1 in ((1, 0.6), (2, 0.7)))
     catalogue.promote(first, "champion", expected=None, by="Li", reason="first")
-    assert catalogue.candidacy(second, "champion").passed
+    assert catalogue.candidacy(second, "champion").has_no_findings
     catalogue.promote(second, "champion", expected=first, by="Li", reason="better")
-    found = catalogue.look()
+    found = catalogue.snapshot()
     (champion,) = found.aliases
     assert (champion.digest, champion.previous) == (second, first)
     assert [one.aliases for one in found.versions] == [("champion",), ()]
@@ -52,19 +52,19 @@ def test_every_gate_is_named_with_what_it_holds_against_a_version(registry, cata
         "grammar",
     )
     assert "no such report" in said["evaluation"].findings[0].text
-    assert (said["bytes"].late, found.passed) == (True, False)
+    assert (said["bytes"].late, found.has_no_findings) == (True, False)
     with pytest.raises(NotPromoted) as refused:
         catalogue.promote(bare, "champion", expected=None, by="Li", reason="")
     assert len(refused.value.reasons) == 2
-    assert catalogue.candidacy(good, "champion").passed
-    versions = {one.digest: one for one in catalogue.look().versions}
+    assert catalogue.candidacy(good, "champion").has_no_findings
+    versions = {one.digest: one for one in catalogue.snapshot().versions}
     assert [versions[digest].contract_is_running for digest in (good, bare)] == [True, False]
     assert versions[good].lineage == {"git_revision": f"{1:040x}"}
 
 
 def test_numbers_are_listed_over_versions_with_their_limits(registry, catalogue, tmp_path):
     digests = [evaluated(registry, tmp_path, seed, f1) for seed, f1 in ((1, 0.6), (2, None), (3, 0.7))]
-    f1, malformed = catalogue.measured("champion")
+    f1, malformed = catalogue.metric_histories("champion")
     assert (f1.metric, f1.minimum, f1.values) == ("f1_50_box", 0.5, ((digests[2], 0.7), (digests[0], 0.6)))
     assert malformed.maximum == 0.02
 
@@ -87,7 +87,7 @@ def test_bytes_are_read_on_promotion_though_not_for_showing(registry, catalogue,
     blob = Path(registry.where, "blobs", "sha256", weights.digest.removeprefix("sha256:"))
     blob.chmod(0o644)
     blob.write_bytes(b"other bytes")
-    assert catalogue.candidacy(version, "champion").passed
+    assert catalogue.candidacy(version, "champion").has_no_findings
     with pytest.raises(NotPromoted, match="bytes: "):
         catalogue.promote(version, "champion", expected=None, by="Li", reason="")
 
@@ -109,7 +109,7 @@ def test_an_alias_without_rules_and_a_version_it_never_had(registry, catalogue, 
 
 def test_without_a_policy_file_the_registry_is_shown_all_the_same(registry, tmp_path):
     evaluated(registry, tmp_path, 1)
-    found = RegistryCatalogue(registry, tmp_path / "none.yaml", tmp_path).look()
+    found = RegistryCatalogue(registry, tmp_path / "none.yaml", tmp_path).snapshot()
     assert len(found.versions) == 1
     assert found.policy_problem is not None
     assert "none.yaml" in found.policy_problem
@@ -119,4 +119,4 @@ def test_a_damaged_registry_says_so(registry, catalogue, tmp_path):
     evaluated(registry, tmp_path, 1)
     Path(registry.where, "index.json").write_text("{")
     with pytest.raises(CatalogueUnavailable, match="cannot be used"):
-        catalogue.look()
+        catalogue.snapshot()

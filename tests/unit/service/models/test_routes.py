@@ -69,7 +69,7 @@ async def test_stage_a_photos_of_one_request_have_one_model():
     async with CaptionFleet() as fleet, client_of(context_of(fleet)) as client:
         files = [("photos", (f"{n}.jpg", PHOTO["photo"][1])) for n in range(8)]
         request = asyncio.create_task(client.post("/stage-a", data={"mission": "挡风板安装检查"}, files=files))
-        await until(lambda: fleet.router.in_force(Role.MAIN).holders == 1)
+        await until(lambda: fleet.router.active(Role.MAIN).in_flight.count == 1)
         fleet.registry.aliases["champion"] = "v2"
         await client.post("/models/champion/reload")
         answer = await request
@@ -101,7 +101,7 @@ async def test_a_reload_that_cannot_be_says_why():
         fleet.registry.aliases["champion"] = "v2"
         failed = await client.post("/models/champion/reload")
         assert (failed.status_code, failed.json()["type"]) == (502, "urn:vqc:problem:swap-failed")
-        assert failed.json()["detail"].endswith("out of memory; in force: v1")
+        assert failed.json()["detail"].endswith("out of memory; active: v1")
         assert (await client.get("/models")).json()["last_failure"] == failed.json()["detail"]
         unknown = await client.post("/models/nobody/reload")
         assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:vqc:problem:unknown-model")
@@ -121,7 +121,7 @@ async def test_without_room_readyz_says_so_and_captions_wait():
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("ticket"):
             reload = asyncio.create_task(client.post("/models/champion/reload"))
-            await until(lambda: fleet.router.in_force(Role.MAIN) is None)
+            await until(lambda: fleet.router.active(Role.MAIN) is None)
             ready = await client.get("/readyz")
             assert ready.status_code == 503
             assert "replacing 'champion'" in ready.json()["reasons"][0]
@@ -150,8 +150,8 @@ async def test_reload_needs_the_admin_scope(tmp_path):
 
 async def test_metrics_tell_of_models_swaps_and_double_memory():
     context = context_with(ScriptedEngine())
-    context.metrics.swapped("swapped", 3.0, 2.5)
-    context.metrics.pinned(Role.CANARY)
+    context.metrics.models.record_swap("swapped", 3.0, 2.5)
+    context.metrics.models.record_pin(Role.CANARY)
     async with client_of(context) as client:
         page = (await client.get("/metrics")).text
     for line in (

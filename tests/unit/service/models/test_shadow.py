@@ -6,8 +6,9 @@ import pytest
 
 from engine.errors import EngineFailed
 from engine.scripted import ScriptedEngine
+from service.models.deployment import Deployment
+from service.models.observe import ModelObserver
 from service.models.roles import Agreement, ServedModel
-from service.models.router import Deployment
 from service.models.shadow import MOST_AT_ONCE, Shadow, ShadowedEngine, agreement
 from tests.support.model_fleet import asked, until
 from vqc.caption import CaptionObject, DenseCaption
@@ -37,14 +38,24 @@ def test_captions_agree_by_text_or_by_descriptions(theirs, expected):
     assert agreement(caption(BOX), theirs, caption=True) is expected
 
 
+class Comparisons(ModelObserver):
+    """Remembers how answers compared."""
+
+    def __init__(self) -> None:
+        self.agreements: list[Agreement] = []
+
+    def record_comparison(self, agreement):
+        self.agreements.append(agreement)
+
+
 class Beside:
     """An engine whose answers are compared with those of a shadow."""
 
     def __init__(self, answers: ScriptedEngine, shadow: ScriptedEngine) -> None:
-        self.heard: list[Agreement] = []
+        self.observer = Comparisons()
         self.deployment = Deployment(shadow, ServedModel(alias="candidate", digest="v2"))
-        self.shadow = Shadow(self.heard.append)
-        self.engine = ShadowedEngine(answers, self.shadow.beside(self.deployment))
+        self.shadow = Shadow(self.observer)
+        self.engine = ShadowedEngine(answers, self.shadow.comparison_with(self.deployment))
 
 
 def saying(text: str, **options) -> ScriptedEngine:
@@ -56,17 +67,17 @@ async def test_streams_are_compared_whole_and_the_shadow_is_asked_last():
     beside = Beside(saying("a b c"), shadow)
     deltas = [delta async for delta in beside.engine.stream(asked("r"))]
     assert len(deltas) > 1
-    await until(lambda: beside.heard == [Agreement.IDENTICAL])
+    await until(lambda: beside.observer.agreements == [Agreement.IDENTICAL])
     [request] = shadow.requests
     assert (request.request_id, request.priority) == ("r-shadow", 100)
-    assert beside.deployment.holders == 0
+    assert beside.deployment.in_flight.count == 0
 
 
 async def test_sampled_answers_are_not_compared():
     beside = Beside(saying("a"), shadow := saying("a"))
     await beside.engine.generate(asked(temperature=0.7))
     await beside.shadow.aclose()
-    assert (beside.heard, shadow.answered) == ([], 0)
+    assert (beside.observer.agreements, shadow.answered) == ([], 0)
 
 
 async def test_an_answer_that_the_caller_gave_up_is_not_compared():
@@ -80,11 +91,11 @@ async def test_an_answer_that_the_caller_gave_up_is_not_compared():
 async def test_a_shadow_that_fails_or_has_too_much_to_do_costs_the_caller_nothing():
     beside = Beside(saying("a"), saying("a", fail=lambda request: EngineFailed("broken")))
     await beside.engine.generate(asked())
-    await until(lambda: beside.heard == [Agreement.FAILED])
+    await until(lambda: beside.observer.agreements == [Agreement.FAILED])
 
     busy = Beside(saying("a"), saying("a", latency_s=60))
     await asyncio.gather(*(busy.engine.generate(asked()) for _ in range(MOST_AT_ONCE + 2)))
-    assert busy.heard == [Agreement.SKIPPED] * 2
-    assert busy.deployment.holders == MOST_AT_ONCE
+    assert busy.observer.agreements == [Agreement.SKIPPED] * 2
+    assert busy.deployment.in_flight.count == MOST_AT_ONCE
     await busy.shadow.aclose()
-    assert busy.deployment.holders == 0
+    assert busy.deployment.in_flight.count == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineUnavailable
 from service.models import swap as models_swap
-from service.models.swap import Served, Swap
+from service.models.swap import ServedRole, SwapResult
 from service.platform.errors import SwapFailed, SwapRunning, UnknownModel
 from service.platform.shares import Role, Share
 from tests.support.model_fleet import MAIN, Fleet, answer, asked, until
@@ -64,7 +64,7 @@ def test_no_request_is_lost_and_none_is_answered_by_two_models(room, clients, qu
                 if move in ("broken", "unfetchable"):
                     with pytest.raises(SwapFailed) as failed:
                         await fleet.swaps.reload("champion")
-                    assert failed.value.in_force == before == await answer(fleet)
+                    assert failed.value.active == before == await answer(fleet)
                 else:
                     swap = await fleet.swaps.reload("champion")
                     assert (swap.digest, swap.cut) == (move, 0)
@@ -103,7 +103,7 @@ async def test_without_room_the_old_engine_stops_first_and_requests_wait():
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("long"):
             reload = asyncio.create_task(fleet.swaps.reload("champion"))
-            await until(lambda: fleet.router.in_force(Role.MAIN) is None)
+            await until(lambda: fleet.router.active(Role.MAIN) is None)
             waiting = asyncio.create_task(answer(fleet, "late"))
             health = await fleet.router.health()
             assert not health.ready
@@ -120,7 +120,7 @@ async def test_a_request_that_waits_too_long_hears_why_and_when_to_come_back():
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("long"):
             reload = asyncio.create_task(fleet.swaps.reload("champion"))
-            await until(lambda: fleet.router.in_force(Role.MAIN) is None)
+            await until(lambda: fleet.router.active(Role.MAIN) is None)
             with pytest.raises(EngineUnavailable, match="replacing 'champion'") as refused:
                 await answer(fleet)
             assert refused.value.retry_after_s > 0
@@ -132,10 +132,10 @@ async def test_a_version_that_does_not_come_up_leaves_the_old_one_and_says_why(r
     async with Fleet(room=room) as fleet:
         fleet.broken["v2"] = "out of memory"
         fleet.registry.aliases["champion"] = "v2"
-        with pytest.raises(SwapFailed, match="out of memory; in force: v1$") as failed:
+        with pytest.raises(SwapFailed, match="out of memory; active: v1$") as failed:
             await fleet.swaps.reload("champion")
-        assert fleet.swaps.last is failed.value
-        assert fleet.swaps.doing is None
+        assert fleet.swaps.status.last_result is failed.value
+        assert fleet.swaps.status.summary is None
         assert await answer(fleet) == "v1"
         assert fleet.engine("v2").closed_with_in_flight == 0
         assert [outcome for outcome, *_ in fleet.observer.swaps] == ["failed"]
@@ -160,7 +160,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_swap():
         caller = asyncio.create_task(fleet.swaps.reload("champion"))
         await asyncio.sleep(0)
         caller.cancel()
-        await until(lambda: isinstance(fleet.swaps.last, Swap))
+        await until(lambda: isinstance(fleet.swaps.status.last_result, SwapResult))
         assert await answer(fleet) == "v2"
 
 
@@ -204,7 +204,7 @@ class TestWatch:
             fleet.broken["v2"] = "out of memory"
             fleet.swaps.follow(0.001)
             fleet.registry.aliases["champion"] = "v2"
-            await until(lambda: fleet.swaps.last is not None)
+            await until(lambda: fleet.swaps.status.last_result is not None)
             await asyncio.sleep(0.02)
             assert [engine.digest for engine in fleet.engines] == ["v1", "v2"]
             fleet.registry.aliases["champion"] = "v3"
@@ -228,10 +228,10 @@ class TestWatch:
             )
             fleet.swaps.follow(0.001)
             fleet.registry.aliases["champion"] = "v2"
-            await until(lambda: fleet.swaps.last is not None)
+            await until(lambda: fleet.swaps.status.last_result is not None)
             await asyncio.sleep(0.02)
             assert fleet.registry.fetched.count("v2") == 1
-            assert "prompts" in str(fleet.swaps.last)
+            assert "prompts" in str(fleet.swaps.status.last_result)
 
     async def test_it_outlives_an_alias_that_is_gone(self):
         async with Fleet() as fleet:
@@ -243,7 +243,7 @@ class TestWatch:
 
 
 class TestCanary:
-    served = (MAIN, Served(role=Role.CANARY, alias="candidate", ref="candidate"))
+    served = (MAIN, ServedRole(role=Role.CANARY, alias="candidate", ref="candidate"))
 
     def fleet(self, **options) -> Fleet:
         fleet = Fleet(served=self.served, canary=Share(alias="candidate", part=0.5), **options)
@@ -253,11 +253,11 @@ class TestCanary:
     async def test_it_answers_its_share_and_always_the_same_requests(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0)
-            await until(lambda: fleet.router.in_force(Role.CANARY))
+            await until(lambda: fleet.router.active(Role.CANARY))
             first, second = [[await answer(fleet, str(n)) for n in range(100)] for _ in range(2)]
             assert first == second
             assert 30 < first.count("v2") < 70
-            assert {(role.value, model.alias) for role, model in fleet.observer.in_force} == {
+            assert {(role.value, model.alias) for role, model in fleet.observer.active} == {
                 ("main", "champion"),
                 ("canary", "candidate"),
             }
@@ -265,39 +265,39 @@ class TestCanary:
     async def test_while_its_engine_is_down_the_main_model_answers(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0)
-            await until(lambda: fleet.router.in_force(Role.CANARY))
+            await until(lambda: fleet.router.active(Role.CANARY))
             await fleet.engine("v2").aclose()
             assert {await answer(fleet, str(n)) for n in range(50)} == {"v1"}
-            assert fleet.router.in_force(Role.CANARY).holders == 0
+            assert fleet.router.active(Role.CANARY).in_flight.count == 0
 
     async def test_promoted_it_is_withdrawn(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0.001)
-            await until(lambda: fleet.router.in_force(Role.CANARY))
+            await until(lambda: fleet.router.active(Role.CANARY))
             fleet.registry.aliases["champion"] = "v2"
-            await until(lambda: fleet.router.model.digest == "v2" and not fleet.router.in_force(Role.CANARY))
+            await until(lambda: fleet.router.model.digest == "v2" and not fleet.router.active(Role.CANARY))
             assert {await answer(fleet, str(n)) for n in range(20)} == {"v2"}
 
     async def test_without_room_there_is_none_and_the_main_model_stays(self):
         async with self.fleet(room=False) as fleet:
             fleet.swaps.follow(0)
-            await until(lambda: fleet.swaps.last is not None)
-            assert "no room" in str(fleet.swaps.last)
+            await until(lambda: fleet.swaps.status.last_result is not None)
+            assert "no room" in str(fleet.swaps.status.last_result)
             assert {await answer(fleet, str(n)) for n in range(20)} == {"v1"}
 
 
 class TestShadow:
-    served = (MAIN, Served(role=Role.SHADOW, alias="candidate", ref="candidate"))
+    served = (MAIN, ServedRole(role=Role.SHADOW, alias="candidate", ref="candidate"))
 
     async def test_it_is_asked_and_compared_and_never_answers(self):
         fleet = Fleet(served=self.served, shadow=Share(alias="candidate", part=1.0))
         fleet.registry.aliases["candidate"] = "v2"
         async with fleet:
             fleet.swaps.follow(0)
-            await until(lambda: fleet.router.in_force(Role.SHADOW))
+            await until(lambda: fleet.router.active(Role.SHADOW))
             assert {await answer(fleet, str(n)) for n in range(3)} == {"v1"}
             await until(lambda: len(fleet.observer.agreements) == 3)
             assert fleet.observer.agreements == ["different"] * 3
-            shadow = fleet.router.in_force(Role.SHADOW)
-            await until(lambda: shadow.holders == 0)
+            shadow = fleet.router.active(Role.SHADOW)
+            await until(lambda: shadow.in_flight.count == 0)
             assert fleet.observer.roles == [Role.MAIN] * 3

@@ -10,10 +10,10 @@ import pytest
 from engine.profile import EngineSettings
 from registry import open_registry
 from service.models import capacity as models_room
-from service.models.capacity import has_room
-from service.models.observe import Observer
+from service.models.capacity import fits as fits_in_memory
+from service.models.deployment import Checkpoint
+from service.models.observe import ModelObserver
 from service.models.roles import ServedModel
-from service.models.router import Checkpoint
 from service.models.wiring import served_models
 from service.platform.settings import Settings, read_settings
 from service.platform.shares import Role
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, **given) -> Settings:
 
 
 async def test_an_alias_of_the_registry_is_served_under_its_name(registry, tmp_path):
-    router, swaps = await served_models(settings(tmp_path, model="champion", registry_poll_s=0.01), Observer())
+    router, swaps = await served_models(settings(tmp_path, model="champion", registry_poll_s=0.01), ModelObserver())
     try:
         assert router.model == ServedModel(alias="champion", digest=registry.resolve("champion"))
         registry.move("champion", "candidate", expected=registry.resolve("champion"))
@@ -49,7 +49,7 @@ async def test_an_alias_of_the_registry_is_served_under_its_name(registry, tmp_p
 
 async def test_a_digest_is_served_under_the_alias_of_the_settings(registry, tmp_path):
     digest = registry.resolve("candidate")
-    router, swaps = await served_models(settings(tmp_path, model=digest, model_alias="pinned"), Observer())
+    router, swaps = await served_models(settings(tmp_path, model=digest, model_alias="pinned"), ModelObserver())
     await swaps.aclose()
     assert router.model == ServedModel(alias="pinned", digest=digest)
 
@@ -57,17 +57,17 @@ async def test_a_digest_is_served_under_the_alias_of_the_settings(registry, tmp_
 async def test_canary_and_shadow_come_up_beside_the_main_model(registry, tmp_path):
     registry.push(checkpoint(tmp_path / "c", b"three"), alias="next")
     chosen = settings(tmp_path, model="champion", canary="candidate:0.5", shadow="next", registry_poll_s=0)
-    router, swaps = await served_models(chosen, Observer())
+    router, swaps = await served_models(chosen, ModelObserver())
     try:
-        await until(lambda: router.in_force(Role.SHADOW))
-        aliases = {role: router.in_force(role).model.alias for role in Role}
+        await until(lambda: router.active(Role.SHADOW))
+        aliases = {role: router.active(role).model.alias for role in Role}
         assert aliases == {Role.MAIN: "champion", Role.CANARY: "candidate", Role.SHADOW: "next"}
     finally:
         await swaps.aclose()
 
 
 async def test_without_a_registry_a_scripted_engine_has_no_model(tmp_path):
-    router, swaps = await served_models(read_settings(engine="scripted"), Observer())
+    router, swaps = await served_models(read_settings(engine="scripted"), ModelObserver())
     await swaps.aclose()
     assert router.model == ServedModel(alias="default", digest="scripted")
 
@@ -82,7 +82,7 @@ async def test_without_a_registry_a_scripted_engine_has_no_model(tmp_path):
 )
 async def test_a_model_that_is_none_is_named(registry, tmp_path, given, message):
     with pytest.raises(InvalidValue, match=message):
-        await served_models(settings(tmp_path, **given), Observer())
+        await served_models(settings(tmp_path, **given), ModelObserver())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_a_cpu_has_room_for_weights_cache_and_what_comes_with_them(tmp_pat
     monkeypatch.setattr(models_room, "_available_gib", lambda: free_gib)
     version = Checkpoint(model=ServedModel(alias="a", digest="d"), directory=tmp_path)
     engine = EngineSettings(model=tmp_path, profile="cpu", kv_cache_gib=1)
-    assert await has_room(engine, version) is fits
+    assert await fits_in_memory(engine, version) is fits
 
 
 @pytest.mark.parametrize(("printed", "fits"), [("45000, 80000", True), ("7000, 80000", False), ("", False)])
@@ -116,7 +116,7 @@ async def test_a_gpu_has_room_when_the_engines_part_of_it_is_free(tmp_path, monk
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     version = Checkpoint(model=ServedModel(alias="a", digest="d"), directory=tmp_path)
     engine = EngineSettings(model=tmp_path, profile="gpu", gpu_memory_utilization=0.45)
-    assert await has_room(engine, version) is fits
+    assert await fits_in_memory(engine, version) is fits
 
 
 def test_the_loop_is_free_while_a_version_is_fetched(registry, tmp_path):
@@ -132,7 +132,7 @@ def test_the_loop_is_free_while_a_version_is_fetched(registry, tmp_path):
                 await asyncio.sleep(0)
 
         ticking = asyncio.create_task(tick())
-        _, swaps = await served_models(settings(tmp_path, model="champion"), Observer())
+        _, swaps = await served_models(settings(tmp_path, model="champion"), ModelObserver())
         over = True
         await ticking
         await swaps.aclose()

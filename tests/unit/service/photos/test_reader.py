@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from loadtest.load.photos import jpeg_photos
-from service.photos.reader import AT_ONCE_BYTES, PhotoReader
+from service.photos.reader import INLINE_BYTES, PhotoReader
 from vqc.image import PhotoLimits, canonical_photo
 
 
@@ -25,7 +25,7 @@ async def test_any_other_photo_is_read_on_a_thread(kind: str) -> None:
     photo = io.BytesIO()
     if kind == "large":
         Image.effect_noise((800, 800), 90).convert("RGB").save(photo, "PNG")
-        assert len(photo.getvalue()) > AT_ONCE_BYTES
+        assert len(photo.getvalue()) > INLINE_BYTES
     else:
         Image.new("RGBA", (64, 64), (1, 2, 3, 4)).save(photo, "PNG")
     reader = PhotoReader(PhotoLimits(), 1)

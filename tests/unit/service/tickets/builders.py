@@ -18,9 +18,9 @@ from service.guidance.store import GuidanceStore
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
-from service.models.observe import Observer
 from service.models.roles import ServedModel
 from service.models.router import ModelRouter
+from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
 from service.tickets.blob_store import BlobStore
@@ -88,7 +88,7 @@ class Bench:
         samplers = {kind: Sampler(waves=WAVES, evidence=kind, adaptive=self.adaptive) for kind in EvidenceKind}
         work = WorkOnTicket(
             models=models,
-            stage_a=SummarisePhotos(models, reader, Observer()),
+            stage_a=SummarisePhotos(models, reader, PhotoObserver()),
             blobs=self.blobs,
             guidance=self.guidance,
             thresholds=Thresholds(self.root),

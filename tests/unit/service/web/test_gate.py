@@ -197,7 +197,9 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
     from vqc.image import PhotoLimits
 
     context = context_with(engine)
-    counted = CaptionPhoto(context.models.router, PhotoReader(PhotoLimits(), 1), context.metrics)
+    counted = CaptionPhoto(
+        context.models.router, PhotoReader(PhotoLimits(), 1, context.metrics.photos), context.metrics.photos
+    )
     async with client_of(replace(context, photos=replace(context.photos, caption=counted))) as client:
         await client.post("/caption", files=PHOTO)
         await client.post("/caption", files={"photo": ("a", b"junk")})
@@ -240,7 +242,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error():
 async def test_what_is_refused_before_any_work_is_counted_by_its_reason():
     context = context_with(ScriptedEngine(), max_in_flight=1, max_body_bytes=2000)
     async with client_of(context) as client:
-        with context.web.admission.admitted():
+        with context.web.admission.admit():
             await client.post("/caption", files=PHOTO)
         await client.post("/caption", content=b"x" * 3000)
         context.web.admission.draining = True

@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.models.answer_cache import AnswerStore, KeptAnswer
-from service.models.answer_cache_memory import MemoryAnswers
-from service.models.answer_cache_redis import RedisAnswers
+from service.models.response_cache import CachedAnswer, ResponseStore
+from service.models.response_cache_memory import MemoryResponses
+from service.models.response_cache_redis import RedisResponses
 from service.platform.errors import QueueUnavailable
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
 from tests.support.redis_servers import SERVERS, binary_of
 
 
-def answer(n: int = 0) -> KeptAnswer:
-    return KeptAnswer(text=f"BBU设备×{n + 1}", prompt_tokens=300, completion_tokens=7)
+def answer(n: int = 0) -> CachedAnswer:
+    return CachedAnswer(text=f"BBU设备×{n + 1}", prompt_tokens=300, completion_tokens=7)
 
 
-class AnswerStoreSuite:
+class ResponseStoreSuite:
     """A subclass makes stores by its ``made`` fixture, called with ``keep_s`` and ``most``."""
 
     async def test_what_was_put_is_found_and_nothing_else(self, made):
@@ -46,13 +46,13 @@ class AnswerStoreSuite:
                 await asyncio.sleep(0.01)
 
 
-class TestMemoryAnswers(AnswerStoreSuite):
+class TestMemoryResponses(ResponseStoreSuite):
     @pytest.fixture
     def made(self):
-        return MemoryAnswers
+        return MemoryResponses
 
 
-class TestRedisAnswers(AnswerStoreSuite):
+class TestRedisResponses(ResponseStoreSuite):
     @pytest.fixture(params=SERVERS)
     async def redis(self, request, tmp_path) -> AsyncIterator:
         async with embedded_redis(tmp_path / "redis", binary_of(request.param)) as url, connect(url) as redis:
@@ -60,10 +60,10 @@ class TestRedisAnswers(AnswerStoreSuite):
 
     @pytest.fixture
     def made(self, redis):
-        return lambda **bounds: RedisAnswers(redis, **bounds)
+        return lambda **bounds: RedisResponses(redis, **bounds)
 
     async def test_no_key_outlives_the_answers(self, redis):
-        brief, lasting = RedisAnswers(redis, keep_s=0.02, most=10), RedisAnswers(redis, keep_s=60, most=1)
+        brief, lasting = RedisResponses(redis, keep_s=0.02, most=10), RedisResponses(redis, keep_s=60, most=1)
         await brief.put("a", answer())
         async with asyncio.timeout(120):
             while await brief.get("a"):
@@ -76,12 +76,12 @@ class TestRedisAnswers(AnswerStoreSuite):
     async def test_a_server_that_refuses_is_told_of(self, redis):
         await redis.set("vqc:answers", "something else")
         with pytest.raises(QueueUnavailable, match="WRONGTYPE"):
-            await RedisAnswers(redis, keep_s=60, most=10).put("a", answer())
+            await RedisResponses(redis, keep_s=60, most=10).put("a", answer())
 
 
 async def test_a_server_that_is_away_is_told_of(tmp_path):
     async with connect(f"unix://{tmp_path}/none.sock", timeout_s=0.1) as redis:
-        store: AnswerStore = RedisAnswers(redis, keep_s=60, most=10)
+        store: ResponseStore = RedisResponses(redis, keep_s=60, most=10)
         with pytest.raises(QueueUnavailable):
             await store.get("a")
         with pytest.raises(QueueUnavailable):

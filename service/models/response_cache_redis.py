@@ -1,7 +1,7 @@
-"""Answers given before, in Redis: what one process has had answered, all of them find.
+"""The response store in Redis, which all processes share.
 
-Keys: ``vqc:answers:<key>`` (the answer as JSON, with a time to live) and ``vqc:answers`` (the keys by when they were put,
-so that the oldest go when there are too many). Captions must not wait for Redis: its connections have little patience.
+Keys: ``vqc:answers:<key>`` (the answer as JSON, with a time to live) and ``vqc:answers`` (a sorted set of the keys by the time
+they were stored, from which the oldest are dropped). A caption must not wait for Redis: its connections time out quickly.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from typing import cast
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from typing_extensions import override
 
-from service.models.answer_cache import KeptAnswer
+from service.models.response_cache import CachedAnswer, ResponseStore
 from service.platform.errors import QueueUnavailable
 
-PATIENCE_S = 0.25
-"""Longest that a request waits for Redis: give it to ``connect``."""
+TIMEOUT_S = 0.25
+"""The longest that a request waits for Redis; pass it to ``connect``."""
 _INDEX = "vqc:answers"
-_RECORD = TypeAdapter(KeptAnswer)
+_RECORD = TypeAdapter(CachedAnswer)
 
 _PUT = """
+-- The server's clock: those of the processes that share the cache may differ.
 local time = redis.call('TIME')
 local now, ttl = time[1] + time[2] / 1000000, tonumber(ARGV[3])
 redis.call('SET', KEYS[1] .. ':' .. ARGV[1], ARGV[2], 'PX', math.ceil(ttl * 1000))
 redis.call('ZADD', KEYS[1], now, ARGV[1])
+-- Expired answers are gone, but their entries in the index are not: they would count towards the limit.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl)
 local over = redis.call('ZCARD', KEYS[1]) - ARGV[4]
 if over > 0 then
@@ -36,7 +39,7 @@ end
 """
 
 
-class RedisAnswers:
+class RedisResponses(ResponseStore):
     """Keeps each answer for ``keep_s``, the newest ``most`` of them."""
 
     def __init__(self, redis: Redis, *, keep_s: float, most: int) -> None:
@@ -45,22 +48,22 @@ class RedisAnswers:
         self._keep_s = keep_s
         self._most = most
 
-    async def get(self, key: str) -> KeptAnswer | None:
-        """See ``AnswerStore``."""
-        with _answering():
+    @override
+    async def get(self, key: str) -> CachedAnswer | None:
+        with _redis_errors():
             record = cast(str | None, await self._redis.get(f"{_INDEX}:{key}"))
         return _RECORD.validate_json(record) if record else None
 
-    async def put(self, key: str, answer: KeptAnswer) -> None:
-        """See ``AnswerStore``."""
-        with _answering():
+    @override
+    async def put(self, key: str, answer: CachedAnswer) -> None:
+        with _redis_errors():
             record = _RECORD.dump_json(answer).decode()
             await self._put(keys=[_INDEX], args=[key, record, self._keep_s, self._most])
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Whatever a server says instead of an answer, a full disk's refusal too, as ``QueueUnavailable``."""
+def _redis_errors() -> Iterator[None]:
+    """Raises every error of the server as ``QueueUnavailable``, a write that a full disk rejected too."""
     try:
         yield
     except (RedisError, OSError) as error:

@@ -11,12 +11,13 @@ import pytest
 from engine.errors import EngineFailed, EngineTimeout
 from engine.protocol import DecodingParams, GenerateRequest
 from engine.scripted import ScriptedEngine
-from service.models import answer_cache as module
-from service.models.answer_cache import Repeats
-from service.models.answer_cache_memory import MemoryAnswers
-from service.models.observe import Observer
+from service.models import response_cache
+from service.models.deployment import Deployment
+from service.models.observe import ModelObserver
+from service.models.response_cache import ResponseCache
+from service.models.response_cache_memory import MemoryResponses
 from service.models.roles import ServedModel
-from service.models.router import Deployment, ModelRouter
+from service.models.router import ModelRouter
 from service.platform.errors import QueueUnavailable
 from service.platform.shares import Role
 from tests.support import photos
@@ -36,13 +37,13 @@ REQUEST = GenerateRequest(
 )
 
 
-class Lookups(Observer):
+class Lookups(ModelObserver):
     """Remembers what was looked up."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def looked_up(self, lookup) -> None:
+    def record_lookup(self, lookup) -> None:
         self.seen.append(lookup)
 
 
@@ -52,8 +53,8 @@ def lookups() -> Lookups:
 
 
 @pytest.fixture
-def repeats(lookups) -> Repeats:
-    return Repeats(MemoryAnswers(keep_s=60, most=100), lookups)
+def responses(lookups) -> ResponseCache:
+    return ResponseCache(MemoryResponses(keep_s=60, most=100), lookups)
 
 
 def scripted(text: str = CAPTION, **options) -> ScriptedEngine:
@@ -64,10 +65,11 @@ async def streamed(engine, request=REQUEST):
     return [delta async for delta in engine.stream(request)]
 
 
-async def test_a_repeat_is_answered_without_the_engine(repeats, lookups):
+async def test_a_repeat_is_answered_without_the_engine(responses, lookups):
     inner = scripted()
     first, second = [
-        await repeats.of(inner, "m").generate(request) for request in (REQUEST, replace(REQUEST, request_id="other"))
+        await responses.wrap(inner, "m").generate(request)
+        for request in (REQUEST, replace(REQUEST, request_id="other"))
     ]
     assert inner.answered == 1
     assert second == replace(first, cached=True)
@@ -86,17 +88,19 @@ async def test_a_repeat_is_answered_without_the_engine(repeats, lookups):
     ],
     ids=["photo", "words", "system", "task", "max_new_tokens", "repetition_penalty"],
 )
-async def test_whatever_else_is_asked_is_asked(repeats, other):
+async def test_whatever_else_is_asked_is_asked(responses, other):
     inner = scripted("BBU设备×1") if other.grammar == SUMMARY_GRAMMAR else scripted()
-    await repeats.of(inner, "m").generate(REQUEST)
-    assert not (await repeats.of(inner, "m").generate(other)).cached
+    await responses.wrap(inner, "m").generate(REQUEST)
+    assert not (await responses.wrap(inner, "m").generate(other)).cached
     assert inner.answered == 2
 
 
 async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
-    store, inner = MemoryAnswers(keep_s=60, most=100), scripted()
+    store, inner = MemoryResponses(keep_s=60, most=100), scripted()
     for digest, served_as in (("m", "bf16"), ("n", "bf16"), ("m", "fp8")):
-        assert not (await Repeats(store, lookups, served_as=served_as).of(inner, digest).generate(REQUEST)).cached
+        assert not (
+            await ResponseCache(store, lookups, served_as=served_as).wrap(inner, digest).generate(REQUEST)
+        ).cached
     assert inner.answered == 3
 
 
@@ -110,11 +114,11 @@ async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
     ],
     ids=["sampled", "several", "verdict", "free"],
 )
-async def test_what_may_come_out_otherwise_is_not_looked_for(repeats, lookups, request_):
+async def test_what_may_come_out_otherwise_is_not_looked_for(responses, lookups, request_):
     inner = scripted()
     for _ in range(2):
-        await repeats.of(inner, "m").generate(request_)
-        await streamed(repeats.of(inner, "m"), replace(request_, n=1))
+        await responses.wrap(inner, "m").generate(request_)
+        await streamed(responses.wrap(inner, "m"), replace(request_, n=1))
     assert inner.answered == 4
     assert lookups.seen == []
 
@@ -130,14 +134,14 @@ async def test_what_may_come_out_otherwise_is_not_looked_for(repeats, lookups, r
     ],
     ids=["cut caption", "caption without an end", "no caption", "no line", "cut line"],
 )
-async def test_what_is_not_whole_is_not_kept(repeats, lookups, text, grammar, max_new_tokens):
+async def test_what_is_not_whole_is_not_kept(responses, lookups, text, grammar, max_new_tokens):
     inner, request = (
         scripted(text),
         replace(REQUEST, grammar=grammar, decoding=DecodingParams(max_new_tokens=max_new_tokens)),
     )
-    await repeats.of(inner, "m").generate(request)
-    await streamed(repeats.of(inner, "m"), request)
-    await repeats.of(inner, "m").generate(request)
+    await responses.wrap(inner, "m").generate(request)
+    await streamed(responses.wrap(inner, "m"), request)
+    await responses.wrap(inner, "m").generate(request)
     assert lookups.seen == ["miss"] * 3
 
 
@@ -158,29 +162,29 @@ class Named(ScriptedEngine):
 
 @pytest.mark.parametrize("ask", ["generate", "stream"])
 async def test_of_an_engine_that_is_not_ours_only_answers_that_name_the_model_are_kept(lookups, ask):
-    repeats = Repeats(MemoryAnswers(keep_s=60, most=100), lookups, trusting=False)
+    responses = ResponseCache(MemoryResponses(keep_s=60, most=100), lookups, trusts_engine=False)
     old, new = Named("champion@sha256:old"), Named("champion@sha256:new")
     for engine in (old, Named("champion"), new, old):  # a router in front of engines that are replaced one by one
-        pinned = repeats.of(engine, "sha256:new")
+        pinned = responses.wrap(engine, "sha256:new")
         _ = await pinned.generate(REQUEST) if ask == "generate" else await streamed(pinned)
     assert lookups.seen == ["miss", "miss", "miss", "hit"]
     assert old.answered == 1
 
 
-async def test_a_failure_is_not_kept(repeats):
+async def test_a_failure_is_not_kept(responses):
     failing = scripted(fail=lambda request: EngineFailed("broken"))
-    for ask in (repeats.of(failing, "m").generate, lambda request: streamed(repeats.of(failing, "m"), request)):
+    for ask in (responses.wrap(failing, "m").generate, lambda request: streamed(responses.wrap(failing, "m"), request)):
         with pytest.raises(EngineFailed):
             await ask(REQUEST)
-    assert not (await repeats.of(scripted(), "m").generate(REQUEST)).cached
+    assert not (await responses.wrap(scripted(), "m").generate(REQUEST)).cached
 
 
-async def test_a_stream_and_a_whole_answer_find_each_other(repeats):
+async def test_a_stream_and_a_whole_answer_find_each_other(responses):
     inner = scripted()
-    pieces = await streamed(repeats.of(inner, "m"))
+    pieces = await streamed(responses.wrap(inner, "m"))
     assert len(pieces) > 1
-    assert (await repeats.of(inner, "m").generate(REQUEST)).cached
-    (piece,) = await streamed(repeats.of(inner, "m"))
+    assert (await responses.wrap(inner, "m").generate(REQUEST)).cached
+    (piece,) = await streamed(responses.wrap(inner, "m"))
     assert piece.cached
     assert piece.text == "".join(part.text for part in pieces)
     assert (piece.prompt_tokens, piece.completion_tokens) == (pieces[-1].prompt_tokens, pieces[-1].completion_tokens)
@@ -193,50 +197,50 @@ async def until(condition) -> None:
             await asyncio.sleep(0)
 
 
-async def test_the_same_at_the_same_time_is_asked_once(repeats, lookups):
+async def test_the_same_at_the_same_time_is_asked_once(responses, lookups):
     inner = scripted(latency_s=0.05)
-    answers = await asyncio.gather(*(repeats.of(inner, "m").generate(REQUEST) for _ in range(5)))
+    answers = await asyncio.gather(*(responses.wrap(inner, "m").generate(REQUEST) for _ in range(5)))
     assert inner.answered == 1
     assert sorted(answer.cached for answer in answers) == [False, True, True, True, True]
     assert sorted(lookups.seen) == ["joined"] * 4 + ["miss"]
 
 
-async def test_who_leaves_takes_the_answer_from_nobody(repeats):
+async def test_who_leaves_takes_the_answer_from_nobody(responses):
     inner = scripted(latency_s=0.2)
-    first, second = [asyncio.create_task(repeats.of(inner, "m").generate(REQUEST)) for _ in range(2)]
+    first, second = [asyncio.create_task(responses.wrap(inner, "m").generate(REQUEST)) for _ in range(2)]
     await until(lambda: inner.in_flight)
     first.cancel()
     assert (await second).cached
     assert inner.aborted == 0
 
 
-async def test_when_all_have_left_the_generation_is_aborted(repeats):
+async def test_when_all_have_left_the_generation_is_aborted(responses):
     inner = scripted(latency_s=60)
-    tasks = [asyncio.create_task(repeats.of(inner, "m").generate(REQUEST)) for _ in range(2)]
+    tasks = [asyncio.create_task(responses.wrap(inner, "m").generate(REQUEST)) for _ in range(2)]
     await until(lambda: inner.in_flight)
     for task in tasks:
         task.cancel()
     await until(lambda: inner.aborted == 1)
-    again = asyncio.create_task(repeats.of(inner, "m").generate(REQUEST))
+    again = asyncio.create_task(responses.wrap(inner, "m").generate(REQUEST))
     await until(lambda: inner.in_flight)
     again.cancel()
 
 
-async def test_another_ones_failure_is_not_ones_own(repeats):
+async def test_another_ones_failure_is_not_ones_own(responses):
     failing, working = scripted(latency_s=0.05, fail=lambda request: EngineFailed("broken")), scripted()
-    first = asyncio.create_task(repeats.of(failing, "m").generate(REQUEST))
+    first = asyncio.create_task(responses.wrap(failing, "m").generate(REQUEST))
     await until(lambda: failing.in_flight)
-    assert (await repeats.of(working, "m").generate(REQUEST)).completions[0].text == CAPTION
+    assert (await responses.wrap(working, "m").generate(REQUEST)).completions[0].text == CAPTION
     with pytest.raises(EngineFailed):
         await first
 
 
-async def test_ones_own_deadline_holds_while_another_is_waited_for(repeats):
+async def test_ones_own_deadline_holds_while_another_is_waited_for(responses):
     inner = scripted(latency_s=60)
-    first = asyncio.create_task(repeats.of(inner, "m").generate(replace(REQUEST, timeout_s=100)))
+    first = asyncio.create_task(responses.wrap(inner, "m").generate(replace(REQUEST, timeout_s=100)))
     await until(lambda: inner.in_flight)
     with pytest.raises(EngineTimeout):
-        await repeats.of(inner, "m").generate(replace(REQUEST, timeout_s=0.01))
+        await responses.wrap(inner, "m").generate(replace(REQUEST, timeout_s=0.01))
     first.cancel()
 
 
@@ -252,34 +256,34 @@ async def test_a_store_that_is_away_makes_nothing_fail_and_is_left_alone_for_a_w
             await self.get(key)
 
     store, inner = Away(), scripted()
-    repeats = Repeats(store, lookups)
+    responses = ResponseCache(store, lookups)
     for _ in range(3):
-        await repeats.of(inner, "m").generate(REQUEST)
-        await streamed(repeats.of(inner, "m"))
+        await responses.wrap(inner, "m").generate(REQUEST)
+        await streamed(responses.wrap(inner, "m"))
     assert inner.answered == 6
     assert store.asked == 1
     assert lookups.seen == ["unavailable"] * 6
-    later = monotonic() + module.REST_S
-    monkeypatch.setattr(module, "monotonic", lambda: later)
-    await repeats.of(inner, "m").generate(REQUEST)
+    later = monotonic() + response_cache.STORE_PAUSE_S
+    monkeypatch.setattr(response_cache, "monotonic", lambda: later)
+    await responses.wrap(inner, "m").generate(REQUEST)
     assert store.asked == 2
 
 
 def context_with_answers(engine):
-    repeats = Repeats(MemoryAnswers(keep_s=60, most=100), observer := Forwarding())
-    models = ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), repeats=repeats)
+    responses = ResponseCache(MemoryResponses(keep_s=60, most=100), observer := Forwarding())
+    models = ModelRouter.of(engine, ServedModel(alias="champion", digest="d" * 64), responses=responses)
     context = context_with(engine, models=models)
-    observer.to = context.metrics
+    observer.to = context.metrics.models
     return context
 
 
-class Forwarding(Observer):
+class Forwarding(ModelObserver):
     """An observer that is made before the metrics are."""
 
-    to: Observer
+    to: ModelObserver
 
-    def looked_up(self, lookup) -> None:
-        self.to.looked_up(lookup)
+    def record_lookup(self, lookup) -> None:
+        self.to.record_lookup(lookup)
 
 
 async def test_the_api_says_what_it_had_answered_before():
@@ -326,11 +330,11 @@ async def test_a_swap_starts_with_nothing_and_a_way_back_finds_what_was_there():
             return answer.json()["cached"]
 
         assert [await cached(), await cached()] == [False, True]
-        before = context.models.router.put_in_force(
+        before = context.models.router.activate(
             Role.MAIN, Deployment(new, ServedModel(alias="champion", digest="e" * 64))
         )
         assert [await cached(), await cached()] == [False, True]
         assert before
-        context.models.router.put_in_force(Role.MAIN, before)
+        context.models.router.activate(Role.MAIN, before)
         assert await cached()
     assert (old.answered, new.answered) == (1, 1)

@@ -1,0 +1,36 @@
+"""Metrics of HTTP requests and admission."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from service.platform.admission import AdmissionControl
+from service.platform.metrics import MetricFactory, exemplar
+
+Rejection = Literal["overloaded", "draining", "body_too_large", "host"]
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
+
+
+class HttpMetrics:
+    """Counts every finished or rejected request."""
+
+    def __init__(self, factory: MetricFactory, admission: AdmissionControl) -> None:
+        self._requests = factory.counter("vqc_http_requests", "Requests answered.", "route", "method", "status")
+        self._request_seconds = factory.histogram("vqc_http_request_seconds", "Time to the last byte.", "route")
+        self._rejected = factory.counter(
+            "vqc_http_refused", "Requests rejected before any work.", reason=get_args(Rejection)
+        )
+        in_flight = factory.gauge("vqc_requests_in_flight", "Admitted requests in flight.")
+        in_flight.set_function(lambda: admission.in_flight)
+        limit = factory.gauge("vqc_requests_in_flight_limit", "Most requests that are admitted at once.")
+        limit.set(admission.limit)
+
+    def record_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request ended; ``status`` 0 means that the client had disconnected."""
+        # Methods are the caller's to choose: an unknown one must not become a series of its own.
+        self._requests.labels(route, method if method in _METHODS else "other", status).inc()
+        self._request_seconds.labels(route).observe(seconds, exemplar())
+
+    def record_rejection(self, reason: Rejection) -> None:
+        """A request was rejected before any work."""
+        self._rejected.labels(reason).inc()
