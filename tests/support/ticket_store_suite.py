@@ -54,11 +54,11 @@ async def held(store: TicketStore, n: int, *, risky: bool, model: str = "a") -> 
         lambda record: record.pin(1, pinned),
         lambda record: record.with_outcome(1, outcome, START),
     ):
-        new = await store.update(new.id, told(step))
+        new = await store.update(new.id, with_event(step))
     return new
 
 
-def told(change: Callable[[Ticket], Ticket], name: str = "step", **data) -> Callable[[Ticket], Change]:
+def with_event(change: Callable[[Ticket], Ticket], name: str = "step", **data) -> Callable[[Ticket], Change]:
     return lambda record: (change(record), [Event(name=name, data=data)])
 
 
@@ -90,7 +90,7 @@ class TicketStoreSuite:
         expected = new
         for step in steps:
             expected = step(expected)
-            await store.update(new.id, told(step))
+            await store.update(new.id, with_event(step))
             assert await store.get(new.id) == expected
         assert expected.state is State.REVIEWED
 
@@ -98,7 +98,7 @@ class TicketStoreSuite:
         with pytest.raises(UnknownTicket, match="0123"):
             await store.get("0123")
         with pytest.raises(UnknownTicket):
-            await store.update("0123", told(Ticket.claim))
+            await store.update("0123", with_event(Ticket.claim))
 
     async def test_a_key_stands_for_one_ticket(self, store: TicketStore):
         first = await store.create(ticket(1), ACCEPTED, Idempotency(key="caller:k", digest="a"))
@@ -113,7 +113,7 @@ class TicketStoreSuite:
     async def test_a_key_outlives_its_ticket_without_harm(self, store: TicketStore):
         key = Idempotency(key="caller:k", digest="a")
         first = await store.create(ticket(1), ACCEPTED, key)
-        await store.update(first.id, told(lambda record: record.cancel(START)))
+        await store.update(first.id, with_event(lambda record: record.cancel(START)))
         await store.remove(START + timedelta(days=1))
         again = await store.create(ticket(2), ACCEPTED, replace(key, digest="b"))
         assert again.id == ticket(2).id
@@ -127,30 +127,32 @@ class TicketStoreSuite:
     async def test_a_refused_change_changes_nothing(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         with pytest.raises(TicketStateConflict, match="'queued'"):
-            await store.update(new.id, told(Ticket.retry))
+            await store.update(new.id, with_event(Ticket.retry))
         assert await store.get(new.id) == new
         assert len(await store.events(new.id, None)) == 1
 
     async def test_many_changes_at_once_all_happen_one_after_the_other(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
-        await asyncio.gather(*(store.update(new.id, told(Ticket.claim, n=n)) for n in range(20)))
+        await asyncio.gather(*(store.update(new.id, with_event(Ticket.claim, n=n)) for n in range(20)))
         assert (await store.get(new.id)).fence == 20
         events = await store.events(new.id, None)
         assert {event.data.get("n") for event in events[1:]} == set(range(20))
 
     async def test_a_change_that_is_asked_for_again_is_done_once(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
-        first = await store.update(new.id, told(Ticket.claim), operation="a")
-        assert await store.update(new.id, told(Ticket.claim), operation="a") == first
+        first = await store.update(new.id, with_event(Ticket.claim), operation="a")
+        assert await store.update(new.id, with_event(Ticket.claim), operation="a") == first
         assert (await store.get(new.id)).fence == 1
         assert len(await store.events(new.id, None)) == 2
-        await store.update(new.id, told(Ticket.claim), operation="b")
-        assert (await store.update(new.id, told(Ticket.claim), operation="a")).fence == 3  # it is not the last any more
+        await store.update(new.id, with_event(Ticket.claim), operation="b")
+        assert (
+            await store.update(new.id, with_event(Ticket.claim), operation="a")
+        ).fence == 3  # it is not the last any more
 
     async def test_of_many_final_records_one_is_kept(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         ends = await asyncio.gather(
-            *(store.update(new.id, told(lambda record: record.cancel(START), "finished")) for _ in range(20)),
+            *(store.update(new.id, with_event(lambda record: record.cancel(START), "finished")) for _ in range(20)),
             return_exceptions=True,
         )
         assert sum(isinstance(end, Ticket) for end in ends) == 1
@@ -159,7 +161,7 @@ class TicketStoreSuite:
     async def test_events_are_read_behind_any_of_them_and_in_order(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         for n in range(5):
-            await store.update(new.id, told(Ticket.claim, n=n))
+            await store.update(new.id, with_event(Ticket.claim, n=n))
         events = await store.events(new.id, None)
         assert events[0].data == ACCEPTED.data
         assert [event.data.get("n") for event in events[1:]] == [0, 1, 2, 3, 4]
@@ -172,25 +174,25 @@ class TicketStoreSuite:
         assert list(await store.events(new.id, accepted.id, wait_s=0.05)) == []
         waiting = asyncio.create_task(store.events(new.id, accepted.id, wait_s=30))
         await asyncio.sleep(0.05)
-        await store.update(new.id, told(Ticket.claim))
+        await store.update(new.id, with_event(Ticket.claim))
         assert [event.name for event in await waiting] == ["step"]
 
     async def test_a_beat_holds_while_the_claim_does(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         assert not await store.heartbeat(new.id, 0)
-        await store.update(new.id, told(Ticket.claim))
+        await store.update(new.id, with_event(Ticket.claim))
         assert await store.heartbeat(new.id, 1)
-        await store.update(new.id, told(Ticket.claim))
+        await store.update(new.id, with_event(Ticket.claim))
         assert not await store.heartbeat(new.id, 1)
         assert await store.heartbeat(new.id, 2)
-        await store.update(new.id, told(lambda record: record.cancel(START)))
+        await store.update(new.id, with_event(lambda record: record.cancel(START)))
         assert not await store.heartbeat(new.id, 2)
         assert not await store.heartbeat("0123", 0)
 
     async def test_quiet_tickets_are_found_and_then_count_as_alive(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[0], told(Ticket.claim))
-        await store.update(ids[1], told(lambda record: record.cancel(START)))
+        await store.update(ids[0], with_event(Ticket.claim))
+        await store.update(ids[1], with_event(lambda record: record.cancel(START)))
         await asyncio.sleep(0.02)
         assert list(await store.fetch_quiet(600)) == []
         assert await store.heartbeat_age_s(ids[1]) is None
@@ -201,7 +203,7 @@ class TicketStoreSuite:
 
     async def test_pages_hold_each_ticket_of_a_state_once_in_order(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(7)]
-        await store.update(ids[3], told(Ticket.claim))
+        await store.update(ids[3], with_event(Ticket.claim))
         seen: list[str] = []
         after = None
         while True:
@@ -242,20 +244,20 @@ class TicketStoreSuite:
         before = await store.facet_counts()
         assert len(before) == 12
         review = Review(verdict=Verdict.PASS, name="王工", note="", reviewer=None, at=START, replaced=None)
-        await store.update(one.id, told(lambda record: record.with_review(review)))
+        await store.update(one.id, with_event(lambda record: record.with_review(review)))
         assert len(await store.facet_counts()) == 8
         assert await store.waiting_count(ReviewFacet(risk=Risk.HIGH), until=None) == 0
-        await store.update(one.id, told(lambda record: record.with_review(replace(review, verdict=None))))
+        await store.update(one.id, with_event(lambda record: record.with_review(replace(review, verdict=None))))
         assert await store.facet_counts() == before
         assert await store.remove(START + timedelta(days=1)) == 2
         assert await store.facet_counts() == {}
         assert list(await store.waiting(ReviewFacet(), after=None, until=None, limit=10)) == []
 
-    async def test_the_oldest_of_each_state_is_told_by_its_acceptance(self, store: TicketStore):
+    async def test_the_oldest_of_each_state_is_given_by_its_acceptance(self, store: TicketStore):
         assert await store.oldest() == {}
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(3)]
-        await store.update(ids[1], told(Ticket.claim))
-        await store.update(ids[0], told(lambda record: record.cancel(START)))
+        await store.update(ids[1], with_event(Ticket.claim))
+        await store.update(ids[0], with_event(lambda record: record.cancel(START)))
         oldest = await store.oldest()
         assert oldest == {
             State.QUEUED: moment_of(ids[2]),
@@ -266,7 +268,7 @@ class TicketStoreSuite:
     async def test_old_finished_tickets_are_deleted(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(4)]
         for id in ids[:2]:
-            await store.update(id, told(lambda record: record.cancel(START)))
+            await store.update(id, with_event(lambda record: record.cancel(START)))
         assert await store.remove(START + timedelta(seconds=1)) == 1
         with pytest.raises(UnknownTicket):
             await store.get(ids[0])

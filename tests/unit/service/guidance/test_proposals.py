@@ -106,7 +106,7 @@ def test_an_edited_file_is_refused_with_its_name(store, tmp_path):
         store.proposals(MISSION)
 
 
-def test_effects_of_several_reflections_are_told_as_one():
+def test_effects_of_several_reflections_are_reported_as_one():
     measured = (effect(0.4, 0.2), effect(0.2, 0.1, share=0.85))
     parts = [Reflected(reflection_id="1" * 12, operations=(), effect=one, applied=True) for one in measured]
     refused = Reflected(reflection_id="0" * 12, operations=(), effect=effect(0.1, 0.9), applied=False, reasons=(NO,))

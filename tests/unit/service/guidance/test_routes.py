@@ -34,7 +34,7 @@ async def test_rules_are_put_in_force_listed_and_rolled_back(client):
     assert back.json()["version"] == first["version"]
 
 
-async def test_whoever_was_slower_is_told(client):
+async def test_the_slower_of_two_changes_gets_a_conflict(client):
     first = (await client.get(PATH)).json()["version"]
     body = {"expected": first, "rules": [{"text": "甲"}]}
     assert (await client.put(PATH, json=body)).status_code == 200

@@ -99,7 +99,7 @@ def test_only_the_newest_snapshots_stay_and_always_the_one_in_force(tmp_path):
         GuidanceStore(tmp_path, retention=0)
 
 
-def test_a_file_that_somebody_edited_is_refused(store, tmp_path):
+def test_an_edited_file_is_rejected(store, tmp_path):
     store.approve(MISSION, SECOND, expected=FIRST.digest, by="x")
     path = tmp_path / MISSION.name / "guidance.json"
     record = json.loads(path.read_text("utf-8"))

@@ -76,7 +76,7 @@ async def test_a_divided_vote_needs_a_person(bench):
     assert "divided_vote" in done.outcome.review_reasons
 
 
-async def test_a_photo_that_nobody_can_describe_needs_a_person(bench):
+async def test_a_photo_that_cannot_be_described_needs_a_person(bench):
     broken = TicketPhoto(image_id="image_2", digest="0" * 64, media_type="image/png")
     ticket = await bench.accept(TicketPhoto(image_id="image_1", summary=GOOD, given=True), broken)
     await bench.deliver(ticket)
@@ -153,9 +153,7 @@ async def test_a_poison_ticket_is_a_dead_letter_after_its_attempts(bench, error)
 async def test_a_ticket_that_kills_its_workers_is_a_dead_letter_too(bench):
     ticket = await bench.accept()
     for _ in range(3):
-        await bench.store.update(
-            ticket.id, lambda record: (record.claim(), [])
-        )  # and the worker was never heard of again
+        await bench.store.update(ticket.id, lambda record: (record.claim(), []))  # and the worker dies
     assert await bench.deliver(ticket) is None
     dead = await bench.store.get(ticket.id)
     assert (dead.state, dead.failure.kind) == (State.FAILED, "attempts-used-up")
@@ -352,7 +350,7 @@ async def test_an_answer_of_the_store_that_is_lost_costs_no_attempt(bench):
     assert bench.watcher.finals == [("decided", "通过")]
 
 
-async def test_the_webhook_of_a_finished_ticket_is_queued_whoever_finished_it(bench):
+async def test_the_webhook_of_a_finished_ticket_is_queued_whichever_worker_finished_it(bench):
     ticket = await bench.accept(webhook="https://a.example.com/")
     await bench.deliver(ticket)
     assert list(bench.queue.notifying) == [ticket.job_id]

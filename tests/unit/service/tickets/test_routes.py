@@ -1,4 +1,4 @@
-"""Tickets over HTTP, on memory: what is taken, refused, listed, told, and by whom."""
+"""The ticket routes on the memory store: submission, rejection, lists, events and scopes."""
 
 import asyncio
 import base64
@@ -238,13 +238,13 @@ async def test_an_unknown_ticket_is_404(client, path):
     assert (await client.get(f"/stage-b/groups/..{path}")).status_code in (404, 405, 422)
 
 
-async def test_events_are_told_as_they_happen_and_end_with_the_run(client, context):
+async def test_events_are_sent_as_they_happen_and_end_with_the_run(client, context):
     ticket = await accepted(client)
-    told = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
+    stream = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
     await asyncio.sleep(0.05)
-    assert not told.done()
+    assert not stream.done()
     await move(context, ticket["id"], Ticket.claim, judged())
-    names = [line for line in (await told).text.splitlines() if line.startswith("event: ")]
+    names = [line for line in (await stream).text.splitlines() if line.startswith("event: ")]
     assert names == ["event: accepted", "event: step", "event: finished"]
 
 
@@ -263,10 +263,10 @@ async def test_events_go_on_behind_the_last_one_seen(client, context):
 
 async def test_a_draining_service_ends_its_streams(client, context):
     ticket = await accepted(client)
-    told = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
+    stream = asyncio.create_task(client.get(f"/stage-b/groups/{ticket['id']}/events"))
     await asyncio.sleep(0.05)
     context.web.admission.draining = True
-    assert (await asyncio.wait_for(told, 120)).text.count("event: ") == 1
+    assert (await asyncio.wait_for(stream, 120)).text.count("event: ") == 1
 
 
 async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):

@@ -1,4 +1,4 @@
-"""Webhooks: signed, to allowed hosts only, until they are taken or it was tried often enough."""
+"""Webhooks: signed, to allowed hosts only, until they are accepted or out of attempts."""
 
 import hmac
 from contextlib import asynccontextmanager
@@ -95,7 +95,7 @@ async def test_anything_but_success_is_worth_another_try(status):
             await webhook.deliver(finished(url))
 
 
-class Heard(TicketObserver):
+class Deliveries(TicketObserver):
     def __init__(self) -> None:
         self.delivered: list[bool] = []
 
@@ -105,19 +105,19 @@ class Heard(TicketObserver):
 
 async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
     async with receiver(500, 200, 500) as (webhook, url, seen):
-        store, heard = MemoryTicketStore(), Heard()
-        notify = NotifyWebhook(store=store, webhook=webhook, observer=heard)
+        store, observer = MemoryTicketStore(), Deliveries()
+        notify = NotifyWebhook(store=store, webhook=webhook, observer=observer)
         first = await store.create(finished(url), ACCEPTED, None)
         assert [await notify(first.job_id, last=False) for _ in range(2)] == [False, True]
         other = await store.create(replace(finished(url), id="ff"), ACCEPTED, None)
         assert await notify(other.job_id, last=True)
-        assert heard.delivered == [False, True, False]
+        assert observer.delivered == [False, True, False]
         assert [event.name for event in await store.events(first.id, None)] == ["accepted", "webhook_delivered"]
         assert [event.name for event in await store.events(other.id, None)] == ["accepted", "webhook_failed"]
     assert len(seen) == 3
 
 
-async def test_a_run_that_is_not_finished_or_not_the_last_is_not_told():
+async def test_a_run_that_is_not_finished_or_not_the_last_is_not_notified():
     async with receiver() as (webhook, url, seen):
         store = MemoryTicketStore()
         notify = NotifyWebhook(store=store, webhook=webhook, observer=TicketObserver())
