@@ -56,7 +56,7 @@ async def test_one_trace_from_the_request_through_the_queue_to_the_engine(tmp_pa
     inside = {by_id[span.parent_id].name for span in by_id.values() if span.name == "engine"}
     assert inside == {"stage-a", "stage-b"}
     assert f'# {{trace_id="{TRACE}"}}' in page
-    for log, event in (("api.log", "request"), ("worker.log", "finished")):
+    for log, event in (("api.log", "request"), ("worker.log", "ticket_finished")):
         lines = [json.loads(line) for line in (tmp_path / log).read_text("utf-8").splitlines() if line.startswith("{")]
         assert TRACE in {line.get("trace_id") for line in lines if line["event"] == event}
 
