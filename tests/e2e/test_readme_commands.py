@@ -61,7 +61,6 @@ class Reader:
             "HOME": str(folder / "home"),
             "VQC_PORT": str(self.port),
             "VQC_CLIENT_URL": self.url,
-            "OMP_WAIT_POLICY": "PASSIVE",  # beside other tests, threads that spin take ten times the processor time
         }
         self._server: subprocess.Popen[bytes] | None = None
 
