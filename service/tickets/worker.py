@@ -128,7 +128,7 @@ class TicketWorker:
                 if turn % _DELETE_EVERY == 0:
                     await self._maintenance.delete_expired()
             except QueueUnavailable as error:
-                _log.warning("maintenance_failed", error=str(error))
+                _log.warning("maintenance_postponed", error=str(error))
             except Exception:  # maintenance goes on with its next round, whatever failed in this one
                 _log.exception("maintenance_failed")
             await asyncio.sleep(self._limits.lease_s / 2)
