@@ -87,6 +87,8 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
     before = [one.before is not one.label for one in tickets]
     after = [one.after is not one.label for one in tickets]
     rer = _rer(sum(before), sum(after))
+    # With 20 or 40 held-out tickets a few lucky ones can make the whole gain: it must also hold in most resamples of them.
+    # The resamples depend on the seed only, so that a resumed run repeats the same decisions.
     rng = random.Random(f"gate/{seed}")
     draws = [rng.choices(range(len(tickets)), k=len(tickets)) for _ in range(rule.resamples)] if tickets else []
     reached = sum(_rer(sum(before[i] for i in draw), sum(after[i] for i in draw)) >= rule.min_rer for draw in draws)
@@ -101,6 +103,7 @@ def gate(tickets: Sequence[Compared], rule: GateRule, seed: int) -> GateResult:
     if rer < rule.min_rer:
         words = "relative error reduction {rer} is below {least}"
         reasons.append(LocalizedMessage.of("small_gain", words, rer=f"{rer:.3f}", least=f"{rule.min_rer:g}"))
+    # A lower error does not pay for failed tickets that leave unseen: false release may not rise at all.
     if released_after > released_before:
         words, shares = (
             "false release rises from {before} to {after}",
