@@ -9,9 +9,6 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from service.platform.errors import BlobMissing, QueueUnavailable
 from vqc.errors import InvalidValue
 
@@ -28,10 +25,14 @@ class BlobStore:
     """
 
     def __init__(self, url: str) -> None:
+        import fsspec  # slow to import, and the routes import this module for its type
+        from fsspec.implementations.local import LocalFileSystem
+
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError, OSError) as error:
             raise InvalidValue("VQC_BLOBS", url, f"must be a directory or a URL that fsspec opens: {error}") from error
+        self._is_local = isinstance(self._files, LocalFileSystem)
 
     async def put(self, digest: str, data: bytes) -> None:
         """Stores ``data`` under its SHA-256 (hex), completely or not at all."""
@@ -56,7 +57,7 @@ class BlobStore:
         await self._run(lambda: self._files.makedirs(self._root, exist_ok=True))
 
     def _put(self, path: str, data: bytes) -> None:
-        if not isinstance(self._files, LocalFileSystem):
+        if not self._is_local:
             return self._files.pipe_file(path, data)  # an object store makes an object visible only when it is complete
         # A file is visible while it is written, so it is written beside its place and renamed.
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
