@@ -82,10 +82,8 @@ class Registry:
             config = self._store.add_bytes(versions.model_config(checkpoint, layers, all_facts), MODEL_CONFIG_TYPE)
             content = versions.manifest(checkpoint, config, layers, all_facts, base).to_bytes()
             blob = descriptor_of(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
-            new = self._store.manifest(blob.digest) is None
-            if new:
-                self._store.add_manifest(content, blob)
-                self._store.record(new_entry("push", after=blob.digest, actor=actor, reason=f"push of {directory}"))
+            entry = new_entry("push", after=blob.digest, actor=actor, reason=f"push of {directory}")
+            self._store.add_manifest(content, blob, entry=entry)
             if alias is not None and self._store.aliases().get(alias) != blob.digest:
                 self.move(alias, blob.digest, expected=ANY, actor=actor, reason=f"push of {directory}")
         return Version.parse(blob.digest, content)
@@ -235,11 +233,11 @@ class Registry:
             Corrupt: a version cannot be read, so its references are unknown; nothing was removed.
             Unsupported: a remote registry has its own garbage collection.
         """
-        removed = self._store.collect(rollback_targets(self._store.audit()), older_than_s, dry_run)
-        if removed.versions and not dry_run:
-            for digest in removed.versions:
-                self._store.record(new_entry("collect", before=digest, actor=actor, reason="unreferenced"))
-        return removed
+
+        def entry_of(digest: str) -> AuditEntry:
+            return new_entry("collect", before=digest, actor=actor, reason="unreferenced")
+
+        return self._store.collect(rollback_targets(self._store.audit()), older_than_s, dry_run, entry_of)
 
     def _descriptor(self, digest: str) -> Descriptor:
         return descriptor_of(self._bytes(digest), MANIFEST_TYPE, artifactType=self._manifest(digest).kind)

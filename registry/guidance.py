@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from registry.audit_log import new_entry
 from registry.core import Registry
 from registry.errors import Corrupt
 from registry.names import GUIDANCE_ALIAS
@@ -66,8 +67,8 @@ def push_guidance(registry: Registry, content: bytes) -> GuidanceVersion:
         config = store.add_bytes(EMPTY, EMPTY_TYPE)
         manifest = Manifest(artifact_type=GUIDANCE_TYPE, config=config, layers=(layer,), annotations=notes).to_bytes()
         blob = descriptor_of(manifest, MANIFEST_TYPE, artifactType=GUIDANCE_TYPE)
-        if store.manifest(blob.digest) is None:
-            store.add_manifest(manifest, blob)
+        entry = new_entry("push", after=blob.digest, actor=None, reason=f"guidance of {record['mission']}")
+        store.add_manifest(manifest, blob, entry=entry)
     return guidance_version(registry, blob.digest)
 
 

@@ -47,8 +47,17 @@ class Store(Protocol):
         """Stores a small blob."""
         ...
 
-    def add_manifest(self, content: bytes, descriptor: Descriptor, subject: Descriptor | None = None) -> None:
-        """Makes an artifact visible, attached to ``subject`` if given; all its blobs must be stored already."""
+    def add_manifest(
+        self,
+        content: bytes,
+        descriptor: Descriptor,
+        subject: Descriptor | None = None,
+        entry: AuditEntry | None = None,
+    ) -> None:
+        """Makes an artifact visible, attached to ``subject`` if given; all its blobs must be stored already.
+
+        ``entry`` is logged if the artifact is new, and never later than it becomes visible.
+        """
         ...
 
     def manifest(self, digest: str) -> bytes | None:
@@ -95,10 +104,6 @@ class Store(Protocol):
         """
         ...
 
-    def record(self, entry: AuditEntry) -> None:
-        """Appends an entry to the log that is not a move."""
-        ...
-
     def audit(self) -> list[AuditEntry]:
         """The log, oldest first."""
         ...
@@ -107,6 +112,15 @@ class Store(Protocol):
         """Protects a version from garbage collection."""
         ...
 
-    def collect(self, extra_roots: Iterable[str], older_than_s: float, dry_run: bool) -> Collected:
-        """Removes what neither an alias, a lease nor ``extra_roots`` references."""
+    def collect(
+        self,
+        extra_roots: Iterable[str],
+        older_than_s: float,
+        dry_run: bool,
+        entry_of: Callable[[str], AuditEntry],
+    ) -> Collected:
+        """Removes what neither an alias, a lease nor ``extra_roots`` references.
+
+        ``entry_of`` is the log entry of a version that is removed, logged with the removal.
+        """
         ...

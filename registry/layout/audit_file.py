@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pathlib import Path
 from registry.errors import Corrupt
 from registry.oci import canonical
 from registry.streams import translate_no_space
-from registry.values import AuditEntry
+from registry.values import AuditEntry, parse_json
 
 
 class AuditFile:
@@ -19,6 +18,41 @@ class AuditFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def size(self) -> int:
+        """Its length in bytes; 0 if it does not exist."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def is_whole(self, counted: int | None) -> bool:
+        """Whether the file has exactly the committed bytes, or, if their number is unknown, ends with a complete line."""
+        try:
+            size = self._path.stat().st_size
+            if counted is not None or size == 0:
+                return size == (counted or 0)
+            with self._path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() == b"\n"
+        except FileNotFoundError:
+            return not counted
+
+    def trim(self, counted: int | None) -> int:
+        """Drops what was never committed, or the torn last line; returns how many bytes of the log are lost."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(descriptor, "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if counted is not None and size > counted:
+                file.truncate(counted)
+                return 0
+            file.seek(0)
+            end = file.read().rfind(b"\n") + 1
+            file.truncate(end)
+            os.fsync(file.fileno())
+            return (size if counted is None else counted) - end
 
     def read(self, counted: int | None) -> list[AuditEntry]:
         """The entries in the first ``counted`` bytes; None reads every complete line.
@@ -32,7 +66,7 @@ class AuditFile:
         if len(content) < counted:
             raise Corrupt(str(self._path), expected=f"{counted} bytes or more", found=f"{len(content)} bytes")
         try:
-            return [AuditEntry(**json.loads(line)) for line in content[:counted].splitlines()]
+            return [_entry(line) for line in content[:counted].split(b"\n")[:-1]]
         except (ValueError, TypeError) as error:
             raise Corrupt(str(self._path), expected="one log entry a line", found=str(error)) from error
 
@@ -40,7 +74,7 @@ class AuditFile:
         """Writes ``entries`` after the first ``counted`` bytes, syncs the file and returns its new length in bytes."""
         lines = b"".join(canonical(asdict(entry)) + b"\n" for entry in entries)
         with translate_no_space(self._path, len(lines)):
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             with os.fdopen(descriptor, "r+b") as file:
                 end = counted if counted is not None else file.read().rfind(b"\n") + 1
                 file.truncate(end)  # drops entries of a process that died before it replaced the index
@@ -49,3 +83,10 @@ class AuditFile:
                 file.flush()
                 os.fsync(file.fileno())
                 return end + len(lines)
+
+
+def _entry(line: bytes) -> AuditEntry:
+    fields = parse_json(line)
+    if not isinstance(fields, dict):
+        raise TypeError("not a JSON object")
+    return AuditEntry(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from io import FileIO
@@ -48,6 +48,7 @@ class LayoutStore(Store):
         self._collecting = root / "vqc" / "collect.lock"
         self._index = IndexFile(root, self._scratch)
         self._leases = LeaseFiles(root / "vqc" / "leases", self._scratch)
+        self._index.repair_log()
 
     @property
     @override
@@ -74,6 +75,8 @@ class LayoutStore(Store):
         with translate_no_space(self._root):
             self._blobs.mkdir(parents=True, exist_ok=True)
         if not _is_layout(self._root):
+            # Before the first entry of the log: without an index, an entry that was never committed would count.
+            self._index.create()
             write_atomically(self._root / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}', self._scratch)
         with file_lock(self._collecting, shared=True):
             yield
@@ -101,12 +104,20 @@ class LayoutStore(Store):
         return blob
 
     @override
-    def add_manifest(self, content: bytes, descriptor: Descriptor, subject: Descriptor | None = None) -> None:
+    def add_manifest(
+        self,
+        content: bytes,
+        descriptor: Descriptor,
+        subject: Descriptor | None = None,
+        entry: AuditEntry | None = None,
+    ) -> None:
         self.add_bytes(content, descriptor.media_type)
         sync_directory(self._blobs)  # the index must never list a blob that a power cut could lose
         with self._index.changing() as index:
             if descriptor.digest not in by_digest(index.manifests):
                 index.manifests.append(descriptor.model_copy(update={"annotations": {CREATED: utc_now()}}))
+                if entry is not None:
+                    index.log(entry)
 
     @override
     def manifest(self, digest: str) -> bytes | None:
@@ -171,11 +182,6 @@ class LayoutStore(Store):
         return entry
 
     @override
-    def record(self, entry: AuditEntry) -> None:
-        with self._index.changing() as index:
-            index.log(entry)
-
-    @override
     def audit(self) -> list[AuditEntry]:
         return self._index.audit()
 
@@ -195,13 +201,21 @@ class LayoutStore(Store):
             yield held
 
     @override
-    def collect(self, extra_roots: Iterable[str], older_than_s: float, dry_run: bool) -> Collected:
+    def collect(
+        self,
+        extra_roots: Iterable[str],
+        older_than_s: float,
+        dry_run: bool,
+        entry_of: Callable[[str], AuditEntry],
+    ) -> Collected:
         if not _is_layout(self._root):
             return Collected(versions=(), blobs=(), freed_bytes=0)
         with file_lock(self._collecting, wait=False):
             with self._index.changing(write=not dry_run) as index:
                 roots = {*aliases_in(index.manifests).values(), *self._leases.active_digests(), *extra_roots}
                 planned = plan_collection(index, self.read, self._blobs, self._scratch, roots, older_than_s)
+                for digest in planned.collected.versions:
+                    index.log(entry_of(digest))
             if not dry_run:
                 for path in planned.files:
                     path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from typing_extensions import override
 
+from registry.audit_log import new_entry
 from registry.errors import AliasMoved, Corrupt, RegistryUnavailable, Unsupported
 from registry.oci import (
     CREATED,
@@ -79,9 +80,24 @@ class RemoteStore(Store):
         return blob
 
     @override
-    def add_manifest(self, content: bytes, descriptor: Descriptor, subject: Descriptor | None = None) -> None:
-        if subject is None:  # a version: its own tag protects it from the server's garbage collection
-            self._put_manifest(f"{_VERSION}{descriptor.digest[7:]}", content)
+    def add_manifest(
+        self,
+        content: bytes,
+        descriptor: Descriptor,
+        subject: Descriptor | None = None,
+        entry: AuditEntry | None = None,
+    ) -> None:
+        if subject is None:
+            tag = f"{_VERSION}{descriptor.digest[7:]}"
+            if self._tag_digest(tag) == descriptor.digest:
+                return
+            if entry is not None:
+                # A version is what its own tag names. So: the manifest, its log entry, the tag. A push that died in between
+                # is not visible, and the next one finds its entry.
+                self._put_manifest(descriptor.digest, content)
+                if not any(found.action == entry.action for found in self._entries(descriptor.digest)):
+                    self._record(entry, content)
+            self._put_manifest(tag, content)  # the tag protects the version from the server's garbage collection
             return
         answer = self._put_manifest(descriptor.digest, content)
         if "oci-subject" not in answer:  # the server has no referrers API: keep the list under the fallback tag
@@ -136,18 +152,25 @@ class RemoteStore(Store):
         if content is None:
             raise RegistryUnavailable(self.where, f"manifest {to.digest} no longer exists")
         entry = replace(entry, before=before)
-        self.record(entry)
+        self._repair_alias(alias, before)
+        self._record(entry, content)
         self._put_manifest(alias, content)
         if (after := self._tag_digest(alias)) != to.digest:
             raise AliasMoved(alias, expected=to.digest, found=after)
         return entry
 
-    @override
-    def record(self, entry: AuditEntry) -> None:
-        digest = entry.after or entry.before
-        content = self.manifest(digest) if digest is not None else None
-        if content is None:
-            raise RegistryUnavailable(self.where, f"manifest {digest} no longer exists; nothing was logged")
+    def _repair_alias(self, alias: str, now: str | None) -> None:
+        """Logs where an alias points if a process died between the entry of a move and the move."""
+        if now is None or (manifest := self.manifest(now)) is None:
+            return
+        moves = [entry for entry in self.audit() if entry.alias == alias and entry.action == "move"]
+        if moves and moves[-1].after != now:
+            reason = "repair: the move before was logged, but not made"
+            fix = new_entry("move", alias=alias, before=moves[-1].after, after=now, actor=None, reason=reason)
+            self._record(fix, manifest)
+
+    def _record(self, entry: AuditEntry, content: bytes) -> None:
+        """Logs an entry as an attachment of the version whose manifest is ``content``."""
         subject = descriptor_of(content, MANIFEST_TYPE)
         record = Manifest(
             artifact_type=_RECORD_TYPE,
@@ -169,7 +192,13 @@ class RemoteStore(Store):
         yield UntrackedLease(digest, holder)
 
     @override
-    def collect(self, extra_roots: Iterable[str], older_than_s: float, dry_run: bool) -> Collected:
+    def collect(
+        self,
+        extra_roots: Iterable[str],
+        older_than_s: float,
+        dry_run: bool,
+        entry_of: Callable[[str], AuditEntry],
+    ) -> Collected:
         raise Unsupported(
             self.where,
             "a remote registry runs its own garbage collection; exclude the tags version.* from its retention rules",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from registry import Corrupt, open_registry
+from registry import Corrupt, Registry, open_registry
+from registry.audit_log import new_entry
 from registry.errors import RegistryUnavailable
 from registry.remote.blobs import Blobs
 from registry.remote.store import RemoteStore
@@ -217,3 +220,55 @@ def test_our_layout_is_read_by_oras(docker_registry: DockerRegistry, tmp_path: P
     remote = open_registry(f"oci://{docker_registry.host}/{name}")
     assert remote.resolve("champion") == version.digest
     remote.verify("champion")
+
+
+def run_killed(where: str, work: Callable[[Registry], object], at: int) -> bool:
+    """Runs ``work`` in a child that dies before its request number ``at``; False if it made fewer."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+        send = httpx.Client.send
+
+        def counted_send(*arguments: Any, **options: Any) -> httpx.Response:
+            nonlocal count
+            count += 1
+            if count == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return send(*arguments, **options)
+
+        httpx.Client.send = counted_send  # type: ignore[method-assign]
+        try:
+            work(open_registry(where))
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def test_a_kill_before_any_request_leaves_no_version_without_its_entry(
+    docker_registry: DockerRegistry, tmp_path: Path
+) -> None:
+    first = write_model(tmp_path / "first", seed=os.getpid() + 2)
+    second = write_model(tmp_path / "second", seed=os.getpid() + 3)
+    where = f"oci://{docker_registry.host}/killed/push-every-{os.getpid()}"
+    registry = open_registry(where)
+    before = registry.push(first, alias="champion").digest
+    for at in range(1, 200):
+        killed = run_killed(where, lambda registry: registry.push(second), at)
+        pushes = [entry.after for entry in registry.audit() if entry.action == "push"]
+        assert sorted(filter(None, pushes)) == sorted(registry.store.versions()), "one entry for each version"
+        if not killed:
+            break
+    assert at > 10
+    digest = registry.push(second).digest
+    store = registry.store
+    assert isinstance(store, RemoteStore)
+    logged = new_entry("move", alias="champion", before=before, after=digest, actor="dead", reason="")
+    store._record(logged, store.manifest(digest) or b"")
+    registry.move("champion", digest, expected=before)
+    moves = [(entry.before, entry.after) for entry in registry.audit() if entry.action == "move"]
+    assert moves == [(None, before), (before, digest), (digest, before), (before, digest)]
