@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -94,7 +95,10 @@ def same_bytes(first: Path, second: Path) -> bool:
 def check_file(path: Path, expected: str, size: int, name: str, on_bytes: OnBytes = ignore_progress) -> None:
     """Raises Corrupt, naming ``name``, unless the file exists with exactly these bytes."""
     try:
-        found = path.stat().st_size
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Corrupt(name, expected=expected, found="a link or special file")
+        found = status.st_size
         if found != size:
             raise Corrupt(name, expected=f"{expected} ({size:,} bytes)", found=f"{found:,} bytes")
         digest = file_digest(path, on_bytes)

@@ -86,9 +86,9 @@ class LayoutStore(Store):
         size = file.stat().st_size
         # A blob of the same size is probably this file: hash before copying. Compare the bytes too, so that a second
         # push repairs a damaged blob. Otherwise one pass copies and hashes.
-        if any(blob.stat().st_size == size for blob in self._blobs.iterdir()):
+        if any(blob.lstat().st_size == size for blob in self._blobs.iterdir()):
             digest = file_digest(file, on_bytes)
-            if same_bytes(file, self._blob(digest)):
+            if not self._blob(digest).is_symlink() and same_bytes(file, self._blob(digest)):
                 return Descriptor(media_type=media_type, digest=digest, size=size)
         with FileIO(file) as source, partial_file(self._scratch, size) as partial:
             digest, size = copy_and_hash(blocks(source), partial.file, on_bytes)
@@ -99,7 +99,7 @@ class LayoutStore(Store):
     def add_bytes(self, content: bytes, media_type: str) -> Descriptor:
         blob = descriptor_of(content, media_type)
         path = self._blob(blob.digest)
-        if not path.exists() or path.read_bytes() != content:
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
             write_atomically(self._blob(blob.digest), content, self._scratch, 0o444)
         return blob
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -85,7 +85,11 @@ class Blobs:
                 except Corrupt:
                     target.unlink()
             with FileIO(unfinished, "a+") as file:
-                digest = self._download_rest(file, blob, on_bytes)
+                try:
+                    digest = self._download_rest(file, blob, on_bytes)
+                except Corrupt:
+                    unfinished.unlink()
+                    raise
                 os.fsync(file.fileno())
             try:
                 if digest is None:
@@ -101,7 +105,7 @@ class Blobs:
 
     def _download_rest(self, file: FileIO, blob: Descriptor, on_bytes: OnBytes) -> str | None:
         """Appends to ``file`` until it has the blob's size; returns the digest if one response carried all of it."""
-        failures = 0
+        failures = short = 0
         digest = None
         while (have := file.seek(0, os.SEEK_END)) < blob.size or (digest is None and blob.size == 0):
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -111,7 +115,12 @@ class Blobs:
                     if answer.status_code == 200 and have:  # the server ignored the range and sends from the start
                         file.truncate(0)
                         have = 0
-                    received, _ = copy_and_hash(answer.iter_bytes(BLOCK), file, partial(_report_from, on_bytes, have))
+                    parts = _bounded(answer.iter_raw(BLOCK), blob, blob.size - have)
+                    received, count = copy_and_hash(parts, file, partial(_report_from, on_bytes, have))
+                # A whole answer that is too short: from the start, or again and again, it will not get longer.
+                short += have + count < blob.size
+                if have + count < blob.size and (have == 0 or short > ATTEMPTS + blob.size // BLOCK):
+                    raise Corrupt(blob.title, expected=f"{blob.digest} ({blob.size:,} bytes)", found=f"{count:,} bytes")
                 digest = received if have == 0 else None
             except RegistryUnavailable as error:
                 digest = None
@@ -134,7 +143,7 @@ class Blobs:
         """Reads and verifies a whole blob, collecting its blocks in ``parts`` if given."""
 
         def read_blocks(answer: httpx.Response) -> Generator[bytes]:
-            for block in answer.iter_bytes(BLOCK):
+            for block in _bounded(answer.iter_raw(BLOCK), blob, blob.size):
                 if parts is not None:
                     parts.append(block)
                 yield block
@@ -196,6 +205,16 @@ class Blobs:
             "Content-Range": f"{start}-{end - 1}",
         }
         return self._transport.require_status(self._transport.send("PATCH", url, headers, body()), (202,))
+
+
+def _bounded(source: Iterable[bytes], blob: Descriptor, size: int) -> Generator[bytes]:
+    """The blocks of ``source``; ``Corrupt`` before the first byte beyond ``size`` is passed on."""
+    left = size
+    for block in source:
+        left -= len(block)
+        if left < 0:
+            raise Corrupt(blob.title, expected=f"{blob.digest} ({blob.size:,} bytes)", found="more bytes")
+        yield block
 
 
 def _report_from(on_bytes: OnBytes, start: int, done: int) -> None:

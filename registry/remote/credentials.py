@@ -40,8 +40,8 @@ class RegistryAuth(httpx.Auth):
         if self._header is not None:
             request.headers["Authorization"] = self._header
         response = yield request
-        if response.status_code != 401:
-            return
+        if response.status_code != 401 or _host(response.request.url) != self._host:
+            return  # what another host asks for, to which the registry redirected, is not answered with a password
         if not repeatable:
             # A streamed body is consumed. The caller's next request has none and gets a new token here.
             self._header = None

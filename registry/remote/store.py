@@ -30,11 +30,12 @@ from registry.remote.blobs import Blobs
 from registry.remote.transport import Transport
 from registry.store import OnBytes, Store
 from registry.streams import map_in_threads
-from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease
+from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease, utc_now
 
 _VERSION = "version."
 _REFERRERS = "sha256-"
 _RECORD_TYPE = "application/vnd.vqc.registry.entry.v1+json"
+_MAX_PAGES = 1000
 _ACCEPT = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}"}
 
 
@@ -151,8 +152,8 @@ class RemoteStore(Store):
         content = self.manifest(to.digest)
         if content is None:
             raise RegistryUnavailable(self.where, f"manifest {to.digest} no longer exists")
-        entry = replace(entry, before=before)
         self._repair_alias(alias, before)
+        entry = replace(entry, before=before, at=utc_now())  # later than a repair: the log is sorted by time
         self._record(entry, content)
         self._put_manifest(alias, content)
         if (after := self._tag_digest(alias)) != to.digest:
@@ -207,7 +208,11 @@ class RemoteStore(Store):
     def _tags(self) -> list[str]:
         tags: list[str] = []
         url: str | None = "tags/list?n=1000"
+        seen: set[str] = set()
         while url is not None:
+            if url in seen or len(seen) == _MAX_PAGES:
+                raise RegistryUnavailable(self.where, f"its list of tags does not end ({len(seen)} pages)")
+            seen.add(url)
             answer = self._transport.request("GET", url, accept=(200, 404))
             if answer.status_code == 404:
                 return tags

@@ -31,7 +31,11 @@ class Transport:
         self.where = f"oci://{host}/{name}"
         scheme = "http" if is_loopback(host) else "https"
         self._client = httpx.Client(
-            base_url=f"{scheme}://{host}/v2/{name}/", auth=RegistryAuth(host), timeout=_TIMEOUT, follow_redirects=True
+            base_url=f"{scheme}://{host}/v2/{name}/",
+            auth=RegistryAuth(host),
+            timeout=_TIMEOUT,
+            follow_redirects=True,
+            max_redirects=5,
         )
         weakref.finalize(self, self._client.close)
         self._client.cookies.jar.set_policy(
