@@ -25,7 +25,8 @@ BOUND = 1e-5
 ADAM_EPSILON = 1e-5
 """AdamW's first steps move a weight by lr · g / (|g| + epsilon). With the usual 1e-8, two sums of a tiny gradient g that differ
 in their last bits (one rank adds up what two ranks add up apart) move a weight up to 1e-5 apart: as far as ``BOUND``,
-which then held for some photos and not for others. With 1e-5 they stay within 3e-7."""
+which then held for some photos and not for others. With 1e-5 they stay within 3e-7, and a real fault (losses averaged per
+rank, not per token) still moves them 2e-3 apart."""
 OPTIONS: dict[str, Any] = {
     "max_steps": 4, "learning_rate": 1e-3, "adam_epsilon": ADAM_EPSILON, "save_strategy": "steps", "save_steps": 2,
     "eval_strategy": "steps", "eval_steps": 4, "per_device_train_batch_size": 2,
