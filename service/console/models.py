@@ -136,7 +136,7 @@ def _step(request: Request) -> str | None:
         return None
     phase = step.values.get("phase")
     state = {"state": t(f"models.phase_{phase}")} if phase else {}
-    return f"{step.about}{t('console.comma')}{t(f'remarks.{step.code}', **{**step.values, **state})}"
+    return f"{step.about}{t('console.comma')}{t(f'messages.{step.code}', **{**step.values, **state})}"
 
 
 def _catalogue(request: Request) -> RegistryCatalogue:

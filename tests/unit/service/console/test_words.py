@@ -39,7 +39,7 @@ def test_no_template_has_inline_script_style_or_handlers():
 
 def test_every_finding_of_a_gate_has_words_with_its_values():
     for code, sentence in SENTENCES.items():
-        ours = re.findall(r"{(\w+)}", catalogue()[f"remarks.{code}"].en)
+        ours = re.findall(r"{(\w+)}", catalogue()[f"messages.{code}"].en)
         assert sorted(ours) == sorted(re.findall(r"{(\w+)}", sentence)), code
 
 
@@ -57,4 +57,4 @@ def test_every_remark_of_the_service_has_words():
     }
     codes = {code for pair in made for code in pair if code}
     assert {"moved", "other", "fetching", "finishing", "starting_again"} <= codes
-    assert {code for code in codes if f"remarks.{code}" not in catalogue()} == set()
+    assert {code for code in codes if f"messages.{code}" not in catalogue()} == set()

@@ -150,7 +150,7 @@ async def test_a_proposal_that_does_not_help_changes_nothing(run, answer, reason
         (first_version(MISSION),),
     )
     assert {one["reflection"]["reasons"][0]["code"] for one in records(run, "reflections")} == {reason}
-    assert f"remarks.{reason}" in catalogue()
+    assert f"messages.{reason}" in catalogue()
     assert len(records(run, "reflections")) == 2
 
 
