@@ -1,4 +1,4 @@
-"""Everything that the wiring has put together: one value per capability."""
+"""The capabilities of one process: one value each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.web.services import WebServices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The capabilities of one process. ``tickets`` None: the service runs without Stage-B."""
+    """What the wiring makes. ``tickets`` is None if Stage-B is off."""
 
     web: WebServices
     photos: PhotoServices
@@ -26,7 +26,7 @@ class Context:
     tickets: TicketServices | None = None
 
     def attach_to(self, app: FastAPI) -> None:
-        """Lets the routes of ``app`` reach each capability by its own function, such as ``photo_services(request)``."""
+        """Makes each capability available to the routes of ``app``, as in ``photo_services(request)``."""
         app.state.web = self.web
         app.state.photos = self.photos
         app.state.models = self.models

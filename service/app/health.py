@@ -17,29 +17,27 @@ from service.web.services import web_services
 router = APIRouter()
 
 
-@router.get("/healthz", summary="Whether the process is alive", tags=["operations"])
+@router.get("/healthz", summary="Check liveness", tags=["operations"])
 async def healthz() -> dict[str, str]:
-    """Answers as long as the process can answer at all; does not check the engine."""
+    """Returns 200 while the process runs; does not check the engine."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Whether requests would be answered", tags=["operations"], response_model=HealthOut)
+@router.get("/readyz", summary="Check readiness", tags=["operations"], response_model=HealthOut)
 async def readyz(request: Request) -> Response:
-    """200 when the service accepts work and engine and queue answer; 503 with the reasons when not."""
+    """Returns 200 if the service accepts work and its engine and queue answer, else 503 with the reasons."""
     return await _readiness(request, optional_ticket_services(request))
 
 
-@router.get(
-    "/readyz/captions", summary="Whether captions would be answered", tags=["operations"], response_model=HealthOut
-)
+@router.get("/readyz/captions", summary="Check readiness for captions", tags=["operations"], response_model=HealthOut)
 async def readyz_captions(request: Request) -> Response:
-    """As ``/readyz`` without the queue: captions and Stage-A stay available while Redis is down."""
+    """As ``/readyz``, without the queue: captions and Stage-A stay available while Redis is down."""
     return await _readiness(request, None)
 
 
-@router.get("/metrics", summary="Prometheus metrics", tags=["operations"], response_class=Response)
+@router.get("/metrics", summary="Read the metrics", tags=["operations"], response_class=Response)
 async def metrics(request: Request) -> Response:
-    """The metrics in Prometheus text format, or in OpenMetrics with exemplars where ``Accept`` asks for it."""
+    """Returns the metrics in Prometheus text format, or in OpenMetrics with exemplars if ``Accept`` has it."""
     if (tickets := optional_ticket_services(request)) is not None:
         await tickets.update_metrics()
     health = await model_services(request).router.health()

@@ -1,4 +1,4 @@
-"""Puts the HTTP application together."""
+"""Wires the HTTP application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.web.gate import Gate
 def create_app(
     context: Context, lifespan: Lifespan[FastAPI] | None = None, *, console: ASGIApp | None = None
 ) -> ASGIApp:
-    """The application as a server runs it: the routes, and the console's pages, behind the gate."""
+    """The application as a server runs it: the routes and the console's pages behind the gate."""
     app = create_routes(lifespan)
     context.attach_to(app)
     return Gate(
@@ -33,7 +33,7 @@ def create_app(
 
 
 def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """The routes alone, enough to write down their OpenAPI document."""
+    """The routes alone, from which the OpenAPI document is made."""
     app = FastAPI(
         title="VQC",
         version=VERSION,

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the framework cannot see of the routes is added here, once for all."""
+"""The OpenAPI document: bodies, errors and security, which the framework cannot derive from the routes, are added here."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from service.web.schemas import PhotoIn
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
 _ERRORS = {
-    "400": "The request cannot be read",
+    "400": "The request is malformed",
     "401": "No valid API key",
-    "403": "The key lacks the scope",
+    "403": "The API key lacks the required scope",
     "413": "The body or the photo is too large",
-    "415": "A body or photo of a kind that is not read",
-    "421": "The `Host` header names no host that is answered",
-    "422": "A value is not valid; `field` and `valid` say which and what would be",
-    "429": "As much work as is admitted is in flight; retry after the seconds in `Retry-After`",
-    "500": "Something broke on our side",
-    "502": "The engine failed or its answer could not be read",
+    "415": "The type of the body or of the photo is not supported",
+    "421": "The `Host` header names no allowed host",
+    "422": "A value is not valid; `field` names it and `valid` says what is",
+    "429": "The in-flight limit is reached; retry after the seconds in `Retry-After`",
+    "500": "Internal error",
+    "502": "The engine failed, or its answer cannot be parsed",
     "503": "The engine does not answer, or the service is shutting down; retry after `Retry-After`",
-    "504": "The deadline passed",
+    "504": "The deadline has passed",
 }
 _CONFLICTS = {
-    "404": "Nothing is known by that name",
-    "409": "Something else is under way, or was faster",
+    "404": "Nothing has this name or id",
+    "409": "Conflict with another change, or with the current state",
 }
 _BINARY = {"type": "string", "format": "binary"}
 _BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
@@ -42,7 +42,7 @@ _BODIES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
 }
 
 _ONE_SHOT = frozenset({"/caption", "/stage-a"})
-"""Paths that know nothing by name and cannot conflict."""
+"""Paths without names or state: they cannot return 404 or 409."""
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     if path in PUBLIC_PATHS:
         if path.startswith("/readyz"):
-            responses["503"] = {**responses["200"], "description": "Not ready; `reasons` says why"}
+            responses["503"] = {**responses["200"], "description": "Not ready; `reasons` say why"}
         if path == "/metrics":
             responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
         return

@@ -31,7 +31,7 @@ from service.platform.allowed_hosts import HostRule
 from service.platform.logs import configure
 from service.platform.server import server
 from service.platform.settings import Settings
-from service.platform.tracing import traced
+from service.platform.tracing import tracing
 from service.web.auth import KeyRing, read_keys
 from service.web.services import WebServices
 from vqc.image import PhotoLimits
@@ -58,7 +58,7 @@ async def running(settings: Settings, store: ResponseStore | None = None) -> Asy
         yield Context(
             web=WebServices(
                 keys=keys,
-                hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_everybody),
+                hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_every_caller),
                 admission=admission,
                 max_body_bytes=settings.max_body_bytes,
             ),
@@ -102,7 +102,7 @@ def work(settings: Settings) -> None:
 
 
 def _tracing(settings: Settings, service: str) -> AbstractContextManager[None]:
-    return traced(settings.traces, share=settings.traces_share, service=service)
+    return tracing(settings.traces, share=settings.traces_share, service=service)
 
 
 async def _work(settings: Settings) -> None:

@@ -62,7 +62,7 @@ class SessionMiddleware:
             session=session,
             language=language_of(request),
             caller=caller,
-            signs_in=not self._keys.admits_everybody,
+            signs_in=not self._keys.admits_every_caller,
             ended=caller is None and self._sessions.was_signed_in(cookie),
             pages=self._pages,
         )
@@ -83,7 +83,7 @@ class SessionMiddleware:
         await (rejection or self._app)(scope, receive, send_guarded)
 
     def _caller(self, session: Session) -> Caller | None:
-        if self._keys.admits_everybody:
+        if self._keys.admits_every_caller:
             return self._keys.authenticate(None)
         try:
             return self._keys.holder(session.key_id) if session.key_id else None

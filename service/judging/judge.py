@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from service.judging.evidence import Evidence, SummaryConfidence, evidence
 from service.judging.rollouts import Rollout
 from service.judging.selection import Candidate
-from service.platform.mission_words import cited, complaints
+from service.platform.mission_words import cited_items, complaints
 from vqc.missions import Mission
 from vqc.verdict import REASON_LENGTH, Verdict, VerdictAnswer
 
@@ -101,7 +101,7 @@ def focus_consistency(mission: Mission, shown: Evidence, answer: VerdictAnswer) 
 
     It is 1.0 for a 不通过 that cites an item which the lines show violated or not at all, or which the reason calls faulty.
     """
-    named = cited(mission, answer.reason)
+    named = cited_items(mission, answer.reason)
     # A 通过 claims that every item is fine and should name them all; one defect is reason enough for a 不通过.
     if answer.verdict is Verdict.FAIL and (named & shown.lacking or complaints(mission, answer.reason)):
         return 1.0
@@ -122,7 +122,7 @@ def rationale_quality(mission: Mission, reason: str) -> float:
     """
     defects = (
         not reason.strip(),
-        not cited(mission, reason),
+        not cited_items(mission, reason),
         any(word in reason for word in THIRD_STATE),
         len(reason) > REASON_LENGTH,
     )

@@ -1,4 +1,4 @@
-"""Reads the photos of a request (JSON with base64 or URLs, or multipart) as sources that are read in their turn."""
+"""Reads the photos of a request: JSON with base64 or URLs, or multipart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vqc.errors import InvalidValue
 
 
 async def caption_photo(request: Request, fetch: FetchPhoto) -> bytes:
-    """The encoded photo of a caption request. Raises ``InvalidValue`` and, for a URL, ``FetchFailed`` or ``ClientGone``."""
+    """The encoded photo of a caption request. Raises ``InvalidValue``; for a URL also ``FetchFailed`` or ``ClientGone``."""
     match content_type(request):
         case "application/json":
             photo = (await json_body(request, CaptionIn)).photo
@@ -42,13 +42,13 @@ async def stage_a_photos(request: Request, fetch: FetchPhoto) -> tuple[str, list
                 mission = form.get("mission")
                 if not isinstance(mission, str):
                     raise InvalidValue("mission", mission, "must be a text field")
-                return mission, [(upload.filename, given(await upload.read())) for upload in uploads]
+                return mission, [(upload.filename, source_from(await upload.read())) for upload in uploads]
         case other:
             raise UnsupportedBody(other)
 
 
-def given(data: bytes) -> PhotoSource:
-    """The source of a photo that is here."""
+def source_from(data: bytes) -> PhotoSource:
+    """The source of a photo whose bytes are known."""
 
     async def read() -> bytes:
         return data
@@ -57,7 +57,7 @@ def given(data: bytes) -> PhotoSource:
 
 
 def source_of(photo: PhotoIn, field: str, fetch: FetchPhoto) -> PhotoSource:
-    """The source of a photo of a JSON body; ``field`` is where it stands."""
+    """The source of a photo in a JSON body; ``field`` is its place there."""
 
     async def read() -> bytes:
         if photo.url is not None:

@@ -1,4 +1,4 @@
-"""Requests and answers of ``/caption`` and ``/stage-a`` on the wire."""
+"""Wire models of ``/caption`` and ``/stage-a``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vqc.caption import MAX_OBJECTS
 
 Coordinates = Literal["norm1000", "pixel"]
 Number = int | float
-"""Norm1000 coordinates are integers, pixels have a tenth."""
+"""Norm1000 coordinates are integers; pixels have one decimal."""
 
 
 class CaptionIn(Wire):
@@ -23,7 +23,7 @@ class CaptionIn(Wire):
 
 
 class StageAIn(Wire):
-    """The photos of one ticket and the mission they were taken for."""
+    """The photos of one ticket and their mission."""
 
     mission: str = Field(description="The exact name of a mission.")
     photos: list[PhotoIn] = Field(min_length=1, max_length=MAX_PHOTOS)
@@ -33,11 +33,11 @@ class CaptionQuery(DecodingIn):
     """The query of ``POST /caption``."""
 
     coordinates: Coordinates = "norm1000"
-    render: Literal["json", "overlay"] = Field("json", description="overlay answers a PNG with the objects drawn.")
+    render: Literal["json", "overlay"] = Field("json", description="`overlay` returns a PNG with the objects drawn.")
 
 
 class PhotoOut(Wire):
-    """The photo as the model saw it: after EXIF orientation; the digest is of the canonical bytes."""
+    """The photo as the model sees it, after EXIF orientation; the digest is of the canonical bytes."""
 
     width: int
     height: int
@@ -64,30 +64,30 @@ class TimingsOut(Wire):
 
 
 class UsageOut(Wire):
-    """Tokens read and written; of a cached answer, when it was written."""
+    """Tokens of prompt and answer; for a cached answer, those of its generation."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
-class Answer(Wire):
-    """What every answer names."""
+class PhotoResponse(Wire):
+    """What every response names."""
 
     request_id: str
     model: ModelOut
     prompt_digest: str
 
 
-class CaptionOut(Answer):
+class CaptionOut(PhotoResponse):
     """The dense caption of a photo, objects in reading order."""
 
     photo: PhotoOut
     coordinates: Coordinates
     caption: Annotated[dict[str, ObjectOut], Field(max_length=MAX_OBJECTS)]
     status: Literal["parsed", "repaired"]
-    truncated: bool = Field(description="The answer was cut at max_new_tokens; complete objects are here.")
-    notes: list[str] = Field(description="What had to be mended or dropped when status is repaired.")
-    cached: bool = Field(False, description="The answer was written for an earlier request with the same photo.")
+    truncated: bool = Field(description="The answer was cut at max_new_tokens; its complete objects are included.")
+    notes: list[str] = Field(description="The repairs, if the status is `repaired`.")
+    cached: bool = Field(False, description="The answer was generated for an earlier identical request.")
     usage: UsageOut
     timings: TimingsOut
 
@@ -100,7 +100,7 @@ class StreamedObject(Wire):
 
 
 class StageAPhotoOut(Wire):
-    """One photo's line, or the problem that is this photo's alone."""
+    """The line of one photo, or the problem of this photo."""
 
     image_id: str = Field(description="image_1 to image_n, in the order given.")
     name: str | None = None
@@ -114,7 +114,7 @@ class StageAPhotoOut(Wire):
     problem: Problem | None = None
 
 
-class StageAOut(Answer):
+class StageAOut(PhotoResponse):
     """One entry per photo, in the order given."""
 
     mission: str

@@ -1,4 +1,4 @@
-"""What the photo routes work with."""
+"""What the photo routes need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.photos.stage_a import SummarisePhotos
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingDefaults:
-    """Used where a request sets nothing; ``timeout_s`` is also the longest timeout that a request may ask for."""
+    """Defaults of requests; ``timeout_s`` is also the longest deadline that a request can set."""
 
     caption_max_new_tokens: int = 2048
     stage_a_max_new_tokens: int = 256
@@ -23,7 +23,7 @@ class DecodingDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoServices:
-    """Captioning, Stage-A, and how a photo is fetched and read."""
+    """Captions, Stage-A, and how a photo is fetched and read."""
 
     caption: CaptionPhoto
     stage_a: SummarisePhotos

@@ -1,7 +1,8 @@
-"""Under which names the service answers: a page of a stranger's must not reach it through a name that was bent to it.
+"""Allowed ``Host`` headers; protects against DNS rebinding.
 
-Without keys a browser on the same machine is trusted, and so is every page in it whose name the stranger's DNS has turned to
-our address (DNS rebinding); only the ``Host`` header tells. With keys such a page has none to send.
+Without keys the service trusts every browser on its machine. A foreign page can make its own domain name resolve to the
+service's address, and its requests then count as same-origin; only the ``Host`` header shows the foreign name. With keys the
+page has none to send.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from service.platform.errors import HostRefused
 
 
 class HostRule:
-    """Admits loopback names and addresses and the ``allowed`` hosts, ``*.example.com`` for all below, ``*`` for any.
+    """Admits loopback names and addresses and the ``allowed`` hosts: ``*.example.com`` for every name below, ``*`` for any.
 
-    With ``keyed`` and no list, any.
+    With keys (``keyed``) and without a list, it admits any host.
     """
 
     def __init__(self, allowed: Sequence[str] = (), *, keyed: bool) -> None:
@@ -23,7 +24,7 @@ class HostRule:
         self._any = "*" in allowed or (keyed and not allowed)
 
     def check(self, host_header: str) -> None:
-        """Raises ``HostRefused`` where a request with this ``Host`` header is not to be answered."""
+        """Raises ``HostRefused`` if the ``Host`` header names no allowed host."""
         if self._any:
             return
         name = _name(host_header)
@@ -35,7 +36,7 @@ class HostRule:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address.
+    """Whether only processes on this machine can reach the address.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "example.com")]
     [True, True, True, False, False]

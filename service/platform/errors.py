@@ -1,18 +1,18 @@
 """The service's branch of the error tree in ``vqc.errors``.
 
 VqcError
-├── AnswerMalformed     the model wrote something that is no answer
-├── Overloaded          as much work is in flight as is admitted
+├── AnswerMalformed     the model's answer cannot be parsed
+├── Overloaded          the in-flight limit is reached
 ├── Draining            the service is shutting down
-├── Unauthenticated     no key, an unknown key or an expired one
-├── Forbidden           a valid key without the scope that the call needs
-├── FetchFailed         an allowed URL that brought no photo
-├── UnknownModel        an alias that this service does not serve
-├── SwapRunning         a model is being replaced already
-├── SwapFailed          a new model did not come into force; the old one still is
-├── NotPromoted         an alias that was not moved, with everything that stands against it
-├── CatalogueUnavailable the registry of models cannot be read
-├── NotSwappable        a model that somebody else puts in force
+├── Unauthenticated     no API key, an unknown key or an expired one
+├── Forbidden           the API key lacks the scope that the request needs
+├── FetchFailed         an allowed URL returned no photo
+├── UnknownModel        this service does not serve the alias
+├── SwapRunning         another swap is running
+├── SwapFailed          a swap failed; the old model is still active
+├── NotPromoted         an alias was not moved; carries all findings
+├── CatalogueUnavailable the model registry cannot be read or written
+├── NotSwappable        the service does not run the model's engine
 ├── UnknownTicket       no ticket has this id
 ├── TicketStateConflict the ticket's state does not allow the change
 ├── ReviewConflict      another person has decided since the ticket was read
@@ -26,10 +26,10 @@ VqcError
 ├── UnknownProposal     no guidance proposal has this id
 ├── ProposalDecided     a guidance proposal is already approved or rejected
 └── InvalidValue
-    ├── HostRefused     a request under a name that the service does not answer to
-    ├── UrlRejected     a URL that must not be fetched
-    ├── BodyTooLarge    a request body over the limit
-    └── UnsupportedBody a request body of a content type that is not read
+    ├── HostRefused     the Host header names no allowed host
+    ├── UrlRejected     the URL is not allowed
+    ├── BodyTooLarge    the request body is over the limit
+    └── UnsupportedBody the request body has an unsupported content type
 """
 
 from __future__ import annotations
@@ -41,39 +41,41 @@ from vqc.errors import InvalidValue, VqcError
 
 
 class AnswerMalformed(VqcError):
-    """The engine's answer could not be read at all. ``note`` says what was wrong with it."""
+    """The model's answer cannot be parsed. ``note`` says why."""
 
     def __init__(self, note: str) -> None:
         self.note = note
-        super().__init__(f"the model's answer could not be read: {note}")
+        super().__init__(f"the model's answer cannot be parsed: {note}")
 
 
 class Overloaded(VqcError):
-    """As much work is in flight as the service admits. ``retry_after_s`` is a guess at when there is room."""
+    """The in-flight limit is reached. ``retry_after_s`` estimates when a request will be admitted."""
 
     def __init__(self, limit: int, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"{limit} requests are in flight, as many as are admitted")
+        super().__init__(f"{limit} requests are in flight, which is the limit")
 
 
 class Draining(VqcError):
-    """The service is shutting down and takes no new work."""
+    """The service is shutting down and accepts no new work."""
 
     def __init__(self) -> None:
         self.retry_after_s = 5.0
-        super().__init__("this instance is shutting down and finishes what it has; another one takes new work")
+        super().__init__(
+            "this instance is shutting down and finishes the work in flight; send the request to another instance"
+        )
 
 
 class Unauthenticated(VqcError):
-    """No key, an unknown key or an expired one."""
+    """No API key, an unknown key or an expired one."""
 
 
 class Forbidden(VqcError):
-    """A valid key without the scope that the call needs."""
+    """The API key lacks the scope that the request needs."""
 
 
 class FetchFailed(VqcError):
-    """An allowed URL that brought no photo: unreachable, too slow, too large, or a redirect."""
+    """An allowed URL returned no photo: unreachable, too slow, too large, or a redirect."""
 
 
 class UnknownTicket(VqcError):
@@ -143,18 +145,18 @@ class BlobMissing(VqcError):
 
 
 class UnknownModel(VqcError):
-    """An alias that this service does not serve."""
+    """This service does not serve the alias."""
 
     def __init__(self, alias: str, served: list[str]) -> None:
-        super().__init__(f"no model is served as {alias!r}; served: {', '.join(served)}")
+        super().__init__(f"no model is served as {alias!r}; served aliases: {', '.join(served)}")
 
 
 class SwapRunning(VqcError):
-    """A model is being replaced already; one at a time. ``retry_after_s`` is a guess at when that is done."""
+    """Another swap is running; there is one at a time. ``retry_after_s`` estimates when it will have ended."""
 
-    def __init__(self, doing: str, retry_after_s: float = 10.0) -> None:
+    def __init__(self, progress: str, retry_after_s: float = 10.0) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"a model is being replaced already: {doing}")
+        super().__init__(f"another swap is running: {progress}")
 
 
 class SwapFailed(VqcError):
@@ -168,7 +170,7 @@ class SwapFailed(VqcError):
 
 
 class NotPromoted(VqcError):
-    """An alias that was not moved. ``reasons`` is everything that stands against it."""
+    """An alias was not moved. ``reasons`` are all findings against the move."""
 
     def __init__(self, alias: str, reasons: Sequence[LocalizedMessage]) -> None:
         self.alias = alias
@@ -177,7 +179,7 @@ class NotPromoted(VqcError):
 
 
 class CatalogueUnavailable(VqcError):
-    """The registry of models cannot be read or written."""
+    """The model registry cannot be read or written."""
 
     def __init__(self, where: str, reason: str) -> None:
         self.retry_after_s = 5.0
@@ -185,7 +187,7 @@ class CatalogueUnavailable(VqcError):
 
 
 class NotSwappable(VqcError):
-    """A model that somebody else puts in force, such as that of an external engine."""
+    """The service does not run the model's engine, so it cannot replace the model."""
 
 
 class GuidanceConflict(VqcError):
@@ -214,29 +216,29 @@ class ProposalDecided(VqcError):
 
 
 class HostRefused(InvalidValue):
-    """A request under a name that the service does not answer to."""
+    """The ``Host`` header names no allowed host."""
 
     def __init__(self, host: str, allowed: Sequence[str]) -> None:
         names = ", ".join(("localhost", "a loopback address", *allowed))
-        super().__init__("Host", host, f"must be one of: {names}; VQC_ALLOWED_HOSTS names more")
+        super().__init__("Host", host, f"must be one of: {names}; VQC_ALLOWED_HOSTS allows more")
 
 
 class UrlRejected(InvalidValue):
-    """A URL that must not be connected to."""
+    """The URL is not allowed; no connection was made."""
 
     def __init__(self, url: str, valid: str, field: str = "url") -> None:
         super().__init__(field, url, valid)
 
 
 class BodyTooLarge(InvalidValue):
-    """A request body over the limit, refused on its declared or its real length."""
+    """The request body is over the limit, by its declared or its real length."""
 
     def __init__(self, length: int, limit: int) -> None:
-        super().__init__("body", f"{length:,} bytes", f"at most {limit:,} bytes are read")
+        super().__init__("body", f"{length:,} bytes", f"at most {limit:,} bytes are accepted")
 
 
 class UnsupportedBody(InvalidValue):
-    """A request body of a content type that is not read."""
+    """The request body has an unsupported content type."""
 
     def __init__(self, content_type: str) -> None:
         super().__init__("Content-Type", content_type, "must be application/json or multipart/form-data")

@@ -1,4 +1,4 @@
-"""Small JSON files that are replaced whole, in a folder per mission."""
+"""Small JSON files in a folder per mission, replaced atomically."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vqc.errors import InvalidValue
 
 
 def folder_of(root: Path, mission: str) -> Path:
-    """The mission's folder below ``root``, named like it.
+    """The mission's folder below ``root``, which has its name.
 
     >>> folder_of(Path("store"), "挡风板安装检查").name
     '挡风板安装检查'
 
     Raises:
-        InvalidValue: a mission name that is no file name.
+        InvalidValue: the mission's name cannot be a file name.
     """
     if "/" in mission or "\0" in mission or mission in {"", ".", ".."}:
-        raise InvalidValue("mission", mission, "must be usable as a folder's name")
+        raise InvalidValue("mission", mission, "must be usable as the name of a folder")
     return root / mission
 
 
@@ -28,7 +28,7 @@ def read_json(path: Path) -> object:
     """The file's value.
 
     Raises:
-        InvalidValue: a file that cannot be read or is no JSON; the message names it.
+        InvalidValue: the file cannot be read or is not JSON; the message names it.
     """
     try:
         return json.loads(path.read_text("utf-8"))
@@ -37,7 +37,7 @@ def read_json(path: Path) -> object:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Replaces the file whole: a reader, or a kill, sees the old or the new one, never a part."""
+    """Replaces the file atomically: a reader sees the old or the new content, never a part, even if the process is killed."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 

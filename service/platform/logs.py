@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, or readable lines on a terminal."""
+"""Structured logs: one JSON object per line on standard error, or readable lines on a terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from structlog.typing import EventDict, WrappedLogger
 
 
 def configure(level: str) -> None:
-    """Sets up the process's logging once; ``level`` is debug, info, warning or error."""
-    readable = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # no contents of locals
+    """Configures the logs of the process; ``level`` is debug, info, warning or error."""
+    readable = structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback
+    )  # no local variables: they hold photos and keys
     json_lines = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
         processors=[
@@ -30,7 +32,7 @@ def configure(level: str) -> None:
 
 
 def _with_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """The event with the ids of the span that is going on, so that a log line leads to its trace and back."""
+    """The event with the ids of the current span, so that a log line leads to its trace and back."""
     context = get_current_span().get_span_context()
     if context.is_valid:
         event.update(trace_id=format_trace_id(context.trace_id), span_id=format_span_id(context.span_id))

@@ -1,4 +1,4 @@
-"""A sentence that a person reads in their own language: by its code with its values, and as it stands in English."""
+"""A message that the console translates: a code with values, and its English text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalizedMessage:
-    """``text`` is for logs and the API; pages have words of their own for ``code``, with the same ``values``.
+    """``text`` is for logs and the API; the console has a translation of ``code``, with the same ``values``.
 
-    ``about`` is what it is said of, such as a gate.
+    ``about`` names the subject, such as a gate or an alias.
     """
 
     code: str
@@ -21,7 +21,7 @@ class LocalizedMessage:
 
     @classmethod
     def of(cls, code: str, sentence: str, **values: object) -> Self:
-        """The remark whose text is the sentence with its values.
+        """The message whose text is the sentence with its values.
 
         >>> LocalizedMessage.of("fetching", "fetching {version}", version="v2").text
         'fetching v2'

@@ -1,7 +1,7 @@
-"""Finds a mission's words in texts: which key items a text cites, and whether its tokens say met or violated.
+"""Finds a mission's words in texts: which key items a text names, and whether it says that they are met or violated.
 
-At each place the longest word is read and consumed, so 不符合要求 is never also 符合要求. A negation right before a
-token turns it round: 无安装方向错误 is not a violation.
+At each position the longest word is matched and consumed, so 不符合要求 never counts as 符合要求 as well. A negation
+right before a word reverses it: 无安装方向错误 is not a violation.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from functools import cache
 from vqc.missions import KeyItem, Mission
 
 ABSENT = ("缺失", "缺少", "未见", "未看到", "没有", "未安装")
-"""Says in free text (a reason, a note) that what the clause names is not there."""
+"""In free text (a reason, a note): what the clause names is absent."""
 _NEGATION = "未见|没有|不|未|没|无|非"
 _CLAUSE = re.compile(r"[，,。；;！!\n]")
 
 
-def cited(mission: Mission, text: str) -> frozenset[str]:
-    """The names of the key items that a text mentions under any of their words.
+def cited_items(mission: Mission, text: str) -> frozenset[str]:
+    """The names of the key items that a text names by any of their words.
 
     >>> from vqc.missions import mission_named
-    >>> sorted(cited(mission_named("BBU线缆布放要求"), "图1中ODF端光纤插头未拧紧"))
+    >>> sorted(cited_items(mission_named("BBU线缆布放要求"), "图1中ODF端光纤插头未拧紧"))
     ['ODF端光纤插头']
     """
     owner = {word: item.name for item in mission.key_items for word in item.words}
@@ -30,18 +30,18 @@ def cited(mission: Mission, text: str) -> frozenset[str]:
 
 
 def polarities(item: KeyItem, text: str, *, free: bool = False) -> tuple[bool, ...]:
-    """What the item's tokens in a text say, in order: True met, False violated. ``free`` text may also say it is absent.
+    """The polarity of the item's words in a text, in order: True met, False violated. ``free`` text may also say absent.
 
     >>> screw = KeyItem(name="螺丝", positive=("符合要求",), negative=("不符合要求", "生锈"))
     >>> polarities(screw, "不符合要求/生锈"), polarities(screw, "未见生锈，符合要求")
     ((False, False), (True, True))
     """
     found = _token_pattern((*item.positive, *item.negative), free).finditer(text)
-    return tuple(_met(item, match) for match in found)
+    return tuple(_polarity(item, match) for match in found)
 
 
 def complaints(mission: Mission, text: str) -> frozenset[str]:
-    """The names of the key items that a free text says are violated or absent, clause by clause.
+    """The names of the key items that a free text calls violated or absent, clause by clause.
 
     >>> from vqc.missions import mission_named
     >>> sorted(complaints(mission_named("挡风板安装检查"), "BBU设备显示完整，挡风板缺失"))
@@ -51,15 +51,15 @@ def complaints(mission: Mission, text: str) -> frozenset[str]:
     return frozenset(
         name
         for clause in _CLAUSE.split(text)
-        for name in cited(mission, clause)
+        for name in cited_items(mission, clause)
         if False in polarities(items[name], clause, free=True)
     )
 
 
 def subject(mission: Mission, desc: str) -> str | None:
-    """What a description is of: the word of a key item, or of a thing it is seen on, that its type is.
+    """The subject of a description: its type, if that is a word of a key item or of an object that the item is seen on.
 
-    The taxonomy's type of several kinds (螺丝、光纤插头) leaves the kind to the part after it.
+    For a type that joins several kinds (螺丝、光纤插头) the part after it names the kind.
 
     >>> from vqc.missions import mission_named
     >>> mission = mission_named("BBU线缆布放要求")
@@ -78,14 +78,14 @@ def _longest_first(words: Iterable[str]) -> str:
 
 @cache
 def _token_pattern(listed_tokens: tuple[str, ...], free: bool) -> re.Pattern[str]:
-    """A listed token as it stands, else one that is negated, else a word of absence."""
+    """Matches a listed word, or a negated one, or a word of absence."""
     tokens = _longest_first(listed_tokens)
     listed = [f"(?P<token>{tokens})", f"(?:{_NEGATION})(?P<negated>{tokens})"] if tokens else []
     absent = [f"(?P<absent>{_longest_first(ABSENT)})"] if free else []
     return re.compile("|".join([*listed, *absent]) or r"(?!)")
 
 
-def _met(item: KeyItem, match: re.Match[str]) -> bool:
+def _polarity(item: KeyItem, match: re.Match[str]) -> bool:
     groups = match.groupdict()
     if groups.get("absent"):
         return False

@@ -1,7 +1,7 @@
-"""Which hosts may be connected to on a caller's word, and at which address: nothing inside the operator's network.
+"""The check of URLs that callers give, against server-side request forgery: nothing inside the operator's network.
 
-https only, host on the allow-list, no user info, no IP literals; every address the name resolves to must be public, and
-the connection goes to the address that was checked.
+Only https, a host on the allow-list, no user info, no IP literals. Every address that the name resolves to must be public,
+and the connection goes to the address that was checked.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system's resolver names. Raises ``OSError``."""
+    """The addresses that the system's resolver returns. Raises ``OSError``."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An allowed URL, taken apart: where to connect, and what to ask for there."""
+    """The parts of an allowed URL."""
 
     url: str
     host: str
@@ -49,7 +49,7 @@ class Target:
 
 
 class AllowedHosts:
-    """Exact names, or ``*.example.com`` for any name below. ``off`` says what to do where the list is empty."""
+    """Exact names, or ``*.example.com`` for every name below. ``off`` says what to do if the list is empty."""
 
     def __init__(
         self,
@@ -67,36 +67,37 @@ class AllowedHosts:
         self._allowed_address = allowed_address
 
     def target(self, url: str) -> Target:
-        """An allowed URL, taken apart. Raises ``UrlRejected``."""
+        """The parts of an allowed URL. Raises ``UrlRejected``."""
         if not self._allowed:
-            raise self._rejected(url, self._off)
+            raise self._rejection(url, self._off)
         if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-            raise self._rejected(url, "must be plain ASCII without spaces, controls or backslashes")
+            raise self._rejection(url, "must be plain ASCII without spaces, controls or backslashes")
         try:
             parts = urlsplit(url)
             port = parts.port or 443
         except ValueError as error:
-            raise self._rejected(url, f"must be a well-formed URL: {error}") from error
+            raise self._rejection(url, f"must be a well-formed URL: {error}") from error
         host = (parts.hostname or "").lower()
         if parts.scheme != "https" or "@" in parts.netloc or not _HOST.fullmatch(host):
-            raise self._rejected(url, "must be https://<full host name>/… without user or IP address")
+            raise self._rejection(url, "must be https://<full host name>/… without user or IP address")
         name = host if port == 443 else f"{host}:{port}"
         if not any(name == rule or (rule.startswith("*.") and name.endswith(rule[1:])) for rule in self._allowed):
-            raise self._rejected(url, f"the host must be one of: {', '.join(self._allowed)}")
+            raise self._rejection(url, f"the host must be one of: {', '.join(self._allowed)}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return Target(url=url, host=host, port=port, path=path)
 
     async def address(self, target: Target) -> str:
-        """One address of the host; all of them must be allowed, so that no answer of the resolver can be abused.
+        """One address of the host.
 
         Raises:
-            UrlRejected: an address inside a network.
+            UrlRejected: an address that is not public.
             OSError: the name does not resolve.
         """
         addresses = await self._resolve(target.host, target.port)
+        # All of them: a resolver that mixes public and private addresses is not to be trusted with the choice.
         if not addresses or not all(map(self._allowed_address, addresses)):
-            raise self._rejected(target.url, "the host must resolve to public addresses only")
+            raise self._rejection(target.url, "the host must resolve to public addresses only")
         return addresses[0]
 
-    def _rejected(self, url: str, valid: str) -> UrlRejected:
+    def _rejection(self, url: str, valid: str) -> UrlRejected:
         return UrlRejected(url, valid, self._field)

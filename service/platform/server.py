@@ -1,4 +1,4 @@
-"""Serves the application and drains it: readiness off, wait (taking work), stop accepting, finish what is in flight."""
+"""Serves the application and drains it: readiness off, wait while work is still admitted, stop accepting, finish the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.platform.admission import AdmissionControl
 
 
 class DrainingServer(uvicorn.Server):
-    """A server whose first SIGTERM or SIGINT drains; a second one ends it at once."""
+    """A server that drains at the first SIGTERM or SIGINT and stops at once at the second."""
 
     def __init__(self, config: uvicorn.Config, admission: AdmissionControl, drain_delay_s: float) -> None:
         super().__init__(config)
@@ -22,11 +22,12 @@ class DrainingServer(uvicorn.Server):
         self._drain_delay_s = drain_delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called for each signal."""
+        """Handles a signal."""
         if self._admission.leaving:
             self.should_exit = self.force_exit = True
             return
         self._admission.leaving = True
+        # Not yet closed: load balancers go on sending until their next readiness probe, and these requests must be served.
         loop = asyncio.get_event_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, self._stop)
 
@@ -38,7 +39,7 @@ class DrainingServer(uvicorn.Server):
 def server(
     app: ASGIApp, admission: AdmissionControl, *, host: str, port: int, drain_delay_s: float, drain_timeout_s: float
 ) -> DrainingServer:
-    """A server ready to run. Requests still in flight ``drain_timeout_s`` after the socket closed are cancelled."""
+    """The server. Requests that are still in flight ``drain_timeout_s`` after the socket has closed are cancelled."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -52,8 +53,8 @@ def server(
     return DrainingServer(config, admission, drain_delay_s)
 
 
-class _Beside(uvicorn.Server):
-    """A server that leaves signals to others."""
+class _SideServer(uvicorn.Server):
+    """A server that leaves signals to its process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,13 +62,13 @@ class _Beside(uvicorn.Server):
 
 
 @asynccontextmanager
-async def beside(app: ASGIApp, host: str, port: int | None) -> AsyncGenerator[None, None]:
-    """Serves ``app`` while the block runs; not at all without a port."""
+async def serve_beside(app: ASGIApp, host: str, port: int | None) -> AsyncGenerator[None, None]:
+    """Serves ``app`` while the block runs; does nothing if ``port`` is None."""
     if port is None:
         yield
         return
     config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
-    server = _Beside(config)
+    server = _SideServer(config)
     serving = asyncio.ensure_future(server.serve())
     try:
         yield

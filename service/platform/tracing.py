@@ -1,7 +1,7 @@
-"""Where spans go: nowhere, to a file, or to a collector (OTLP over HTTP). OpenTelemetry's SDK is loaded only then.
+"""The export of spans: none, to a file, or to a collector (OTLP over HTTP). Only an export loads OpenTelemetry's SDK.
 
-The spans themselves are made where the work is: ``api.gate`` (a request), ``worker.runner`` (a delivery), ``groups.work``
-(stages), ``application.ask`` (a photo), ``engine.client`` (a call, whose ``traceparent`` vLLM goes on with).
+The spans are made where the work is: ``web.gate`` (a request), ``tickets.worker`` (a delivery), ``tickets.work`` (stages),
+``photos.reader`` (a photo), ``engine.client`` (a call, whose ``traceparent`` is the parent of vLLM's spans).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 
 @contextmanager
-def traced(target: str | None, *, share: float, service: str) -> Iterator[None]:
-    """Spans of this process go to ``target`` while the block runs; what is still kept is sent at its end.
+def tracing(target: str | None, *, share: float, service: str) -> Iterator[None]:
+    """Exports the spans of this process to ``target`` while the block runs; buffered spans are sent at its end.
 
-    ``target`` is a collector's base URL (``http://collector:4318``), a file that gets a JSON object a line, or None. ``share``
-    of the traces that begin here are kept; one that comes with a request keeps what its sender chose.
+    ``target`` is a collector's base URL (``http://collector:4318``), a file that gets one JSON object per line, or None.
+    ``share`` of the traces that begin here are sampled; a trace that a caller began is sampled as the caller decided.
     """
     if target is None:
         yield
@@ -36,7 +36,7 @@ def traced(target: str | None, *, share: float, service: str) -> Iterator[None]:
         exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces")
     else:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
-        file = Path(target).open("a", encoding="utf-8")  # noqa: SIM115  (the exporter's, until the process ends)
+        file = Path(target).open("a", encoding="utf-8")  # noqa: SIM115  (the exporter writes to it until the process ends)
         exporter = ConsoleSpanExporter(out=file, formatter=lambda span: f"{span.to_json(indent=None)}\n")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
@@ -47,7 +47,7 @@ def traced(target: str | None, *, share: float, service: str) -> Iterator[None]:
 
 
 def collector(target: str | None) -> str | None:
-    """The collector's URL, if that is what ``target`` is.
+    """``target`` if it is the URL of a collector.
 
     >>> collector("http://collector:4318"), collector("output/spans.jsonl")
     ('http://collector:4318', None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from service.photos.bodies import given, source_of
+from service.photos.bodies import source_from, source_of
 from service.photos.reader import FetchPhoto
 from service.platform.errors import UnsupportedBody
 from service.tickets.schemas import TicketIn, TicketPhotoIn
@@ -66,7 +66,9 @@ async def _from_form(form: FormData, described: Sequence[TicketPhotoIn]) -> list
             raise InvalidValue(f"photos.{n}.name", photo.name, f"must be the name of exactly one of the files: {names}")
         summaries[photo.name] = photo.summary
     return [
-        SubmittedPhoto(name=upload.filename, source=given(await upload.read()), summary=summaries.get(upload.filename))
+        SubmittedPhoto(
+            name=upload.filename, source=source_from(await upload.read()), summary=summaries.get(upload.filename)
+        )
         for upload in uploads
     ]
 

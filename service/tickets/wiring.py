@@ -27,7 +27,7 @@ from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import AdmissionControl
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
-from service.platform.server import beside
+from service.platform.server import serve_beside
 from service.platform.settings import Settings
 from service.tickets.blob_store import BlobStore
 from service.tickets.maintenance import TicketMaintenance
@@ -119,7 +119,9 @@ async def judge_tickets(
             await services.update_metrics()
             return scrape_page(await models.health(), accept)
 
-        async with beside(create_worker_app(find_problems, metrics_page), settings.worker_host, settings.worker_port):
+        async with serve_beside(
+            create_worker_app(find_problems, metrics_page), settings.worker_host, settings.worker_port
+        ):
             await worker.run()
 
 

@@ -1,1 +1,1 @@
-"""HTTP that every route shares: gate, keys, problems, bodies, server-sent events."""
+"""What all routes share: gate, keys, problems, bodies, server-sent events."""

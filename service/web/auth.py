@@ -1,6 +1,6 @@
 """API keys: default deny over every path, an explicit public list, scopes, expiry.
 
-A key reads ``vqc_<id>_<secret>``; only its SHA-256 is kept. The file that holds the keys is YAML, a list of
+A key is ``vqc_<id>_<secret>``; only its SHA-256 is stored. The key file is YAML, a list of
 ``{id, sha256, scopes, expires_at?}``, written by ``vqc keys create``.
 """
 
@@ -24,7 +24,7 @@ from service.platform.errors import Forbidden, Unauthenticated
 from vqc.errors import InvalidValue
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/readyz/captions", "/metrics", "/openapi.json"})
-"""Answered without a key; everything else, existing or not, needs one."""
+"""Answered without a key. Every other path needs one, whether it exists or not."""
 
 
 class Scope(StrEnum):
@@ -33,15 +33,15 @@ class Scope(StrEnum):
     CAPTION = "caption"
     STAGE_A = "stage-a"
     STAGE_B = "stage-b"
-    """To submit, look at, cancel and retry tickets."""
+    """Submit, read, cancel and retry tickets."""
     REVIEW = "review"
-    """To decide on tickets that need a person."""
+    """Review tickets."""
     ADMIN = "admin"
-    """To replace models and change guidance."""
+    """Replace models and change guidance."""
 
 
 class ApiKey(BaseModel):
-    """One key as it is kept."""
+    """One key of the key file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,53 +53,54 @@ class ApiKey(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whose request it is. ``key_id`` is None where no keys are in force."""
+    """Who sent a request. ``key_id`` is None if the service has no keys."""
 
     key_id: str | None
     scopes: frozenset[Scope]
 
 
 class KeyRing:
-    """The keys in force. An empty ring (``None``) admits everybody: only ever on loopback."""
+    """The valid keys. ``None`` admits every caller: for loopback only."""
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
         self._keys = None if keys is None else {key.id: key for key in keys}
 
     @property
-    def admits_everybody(self) -> bool:
-        """Whether no keys are in force."""
+    def admits_every_caller(self) -> bool:
+        """Whether the service has no keys."""
         return self._keys is None
 
     def holder(self, key_id: str, *, now: datetime | None = None) -> Caller:
-        """Whose key it is that was presented earlier. Raises ``Unauthenticated`` once it is gone or expired."""
+        """The caller whose key was presented earlier. Raises ``Unauthenticated`` if it was removed or has expired."""
         key = (self._keys or {}).get(key_id)
         if key is None:
-            raise Unauthenticated("the API key is not known")
+            raise Unauthenticated("the API key is unknown")
         return _caller(key, now)
 
     def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> Caller:
-        """Who presents the ``Bearer`` key. Raises ``Unauthenticated``."""
+        """The caller that presents the ``Bearer`` key. Raises ``Unauthenticated``."""
         if self._keys is None:
             return Caller(key_id=None, scopes=frozenset(Scope))
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send the header Authorization: Bearer vqc_<id>_<secret>")
         key = self._keys.get(token.removeprefix("vqc_").partition("_")[0])
-        presented = _hashed(token.strip())
+        presented = _sha256(token.strip())
+        # Compared in constant time, also for an unknown id: the response time must not show which ids exist.
         if not hmac.compare_digest(presented, key.sha256 if key else "0" * 64) or key is None:
-            raise Unauthenticated("the API key is not known")
+            raise Unauthenticated("the API key is unknown")
         return _caller(key, now)
 
 
 def caller_of(request: Request) -> Caller:
-    """Whose request it is, as the gate found."""
+    """The caller of a request that has passed the gate."""
     return cast(Caller, request.scope["vqc_caller"])
 
 
 def require(request: Request, scope: Scope) -> None:
     """Raises ``Forbidden`` unless the request's key has the scope."""
     if scope not in caller_of(request).scopes:
-        raise Forbidden(f"this call needs a key with the scope {scope.value!r}")
+        raise Forbidden(f"the request needs a key with the scope {scope.value!r}")
 
 
 def read_keys(path: Path) -> list[ApiKey]:
@@ -111,11 +112,11 @@ def read_keys(path: Path) -> list[ApiKey]:
 
 
 def create_key(path: Path, scopes: Iterable[Scope], expires_at: datetime | None) -> str:
-    """A new key, added to the file (created with mode 0600). The returned text is the only copy of the secret."""
+    """Adds a new key to the file, which is created with mode 0600. The returned text is the only copy of the secret."""
     keys = read_keys(path) if path.exists() else []
     key_id = secrets.token_hex(4)
     token = f"vqc_{key_id}_{secrets.token_urlsafe(24)}"
-    keys.append(ApiKey(id=key_id, sha256=_hashed(token), scopes=frozenset(scopes), expires_at=expires_at))
+    keys.append(ApiKey(id=key_id, sha256=_sha256(token), scopes=frozenset(scopes), expires_at=expires_at))
     lines = [key.model_dump(mode="json", exclude_none=True) for key in keys]
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(lines, sort_keys=False), "utf-8")
@@ -128,5 +129,5 @@ def _caller(key: ApiKey, now: datetime | None) -> Caller:
     return Caller(key_id=key.id, scopes=key.scopes)
 
 
-def _hashed(token: str) -> str:
+def _sha256(token: str) -> str:
     return sha256(token.encode()).hexdigest()

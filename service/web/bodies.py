@@ -1,4 +1,4 @@
-"""Reads request bodies: JSON with base64 or URLs, or multipart. Photos come out as sources, read when it is their turn."""
+"""Reads request bodies: JSON documents, multipart files and base64."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def content_type(request: Request) -> str:
 
 async def json_body(request: Request, kind: type[_BodyT]) -> _BodyT:
     """The JSON body. Raises ``InvalidValue``."""
-    return parsed_json(b"".join([chunk async for chunk in request.stream()]), kind)  # body() would keep it
+    return parsed_json(
+        b"".join([chunk async for chunk in request.stream()]), kind
+    )  # request.body() would keep a copy of it for the whole request
 
 
 def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
@@ -38,17 +40,17 @@ def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
 
 
 def uploads_of(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile]:
-    """The files of one form field; nothing but known fields may be sent."""
+    """The files of one form field. Raises ``InvalidValue`` for a field that is not known."""
     if unknown := set(form) - known:
-        raise InvalidValue(sorted(unknown)[0], "a form field", f"known fields: {', '.join(sorted(known))}")
+        raise InvalidValue(sorted(unknown)[0], "a form field", f"valid fields: {', '.join(sorted(known))}")
     uploads = form.getlist(field)
     if not uploads or not all(isinstance(upload, UploadFile) for upload in uploads):
-        raise InvalidValue(field, uploads[:1], "must be sent as a file")
+        raise InvalidValue(field, uploads[:1], "must be a file")
     return [upload for upload in uploads if isinstance(upload, UploadFile)]
 
 
 def decode_base64(text: str, field: str) -> bytes:
-    """The bytes of strict base64, a data URL's prefix allowed.
+    """The bytes of strict base64; the prefix of a data URL is allowed.
 
     >>> decode_base64("data:image/png;base64,aGk=", "photo")
     b'hi'

@@ -1,6 +1,6 @@
-"""What every request passes before any route: request id, host, key, drain, admission, body limit; then the log line.
+"""The checks before every route: request id, host, key, drain, admission, body limit; then the log line.
 
-Plain ASGI, because a framework middleware would hide the client's disconnect from the routes.
+Plain ASGI: a framework middleware would hide the client's disconnect from the routes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from service.web.services import WebServices
 from vqc.errors import VqcError
 
 WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
-"""The paths whose POST is admitted and drained."""
+"""The paths whose POST is work: it counts against the in-flight limit and is drained."""
 CONSOLE = "/console"
-"""The pages for people: from here down the console asks who it is (a cookie, no bearer)."""
+"""The prefix of the pages for people, which authenticate by the console's session cookie."""
 
 _REJECTIONS: dict[type[VqcError], Rejection] = {
     Overloaded: "overloaded",
@@ -41,7 +41,7 @@ _tracer = get_tracer("vqc.http")
 
 
 class Gate:
-    """Wraps the application."""
+    """Wraps the application in the checks."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Gate:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request; anything but HTTP goes through untouched."""
+        """Handles one request; anything but HTTP is passed on unchanged."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         started, headers, status = perf_counter(), Headers(scope=scope), 0
@@ -70,16 +70,17 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-Id"] = request_id
+                response = MutableHeaders(scope=message)
+                response["X-Request-Id"] = request_id
                 if self._web.admission.leaving:
-                    answered["Connection"] = "close"  # so that nobody's next request meets a socket that is closing
+                    # A kept-alive connection would take its next request to a socket that is about to close.
+                    response["Connection"] = "close"
             await send(message)
 
         with nullcontext(INVALID_SPAN) if scope["path"] in PUBLIC_PATHS else _span(scope["method"], headers) as span:
             try:
                 with structlog.contextvars.bound_contextvars(request_id=request_id):
-                    await self._guarded(scope, headers, receive, send_named)
+                    await self._check_and_run(scope, headers, receive, send_named)
             except Exception as error:
                 _log.exception("unhandled", request_id=request_id, path=scope["path"])
                 if status == 0:
@@ -87,7 +88,7 @@ class Gate:
             finally:
                 self._record(scope, status, perf_counter() - started, request_id, span)
 
-    async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _check_and_run(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
             if scope["path"] not in PUBLIC_PATHS:
@@ -98,15 +99,16 @@ class Gate:
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._web.max_body_bytes:
                 raise BodyTooLarge(int(declared), self._web.max_body_bytes)
             with self._web.admission.admit() if work else nullcontext():
-                await app(scope, _limited(receive, self._web.max_body_bytes), send)
+                await app(scope, _with_limit(receive, self._web.max_body_bytes), send)
         except VqcError as error:
             if type(error) in _REJECTIONS:
                 self._metrics.record_rejection(_REJECTIONS[type(error)])
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
-        refused_early = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
-        route = getattr(scope.get("route"), "path", refused_early)
+        # A request that was rejected before routing has no route; other paths are the caller's to choose, so one series.
+        unrouted = scope["path"] if scope["path"] in WORK_PATHS else "unmatched"
+        route = getattr(scope.get("route"), "path", unrouted)
         self._metrics.record_request(route, scope["method"], status, seconds)
         if span.is_recording():
             span.update_name(f"{scope['method']} {route}")
@@ -129,16 +131,16 @@ def _is_console(path: str) -> bool:
 
 
 def _span(method: str, headers: Headers) -> AbstractContextManager[Span]:
-    """The span of a request, within its caller's trace where it brings one."""
+    """The span of a request, in its caller's trace if it carries one."""
     caller = extract(headers) if "traceparent" in headers else None
     return _tracer.start_as_current_span(method, context=caller, kind=SpanKind.SERVER)
 
 
-def _limited(receive: Receive, max_bytes: int) -> Receive:
-    """``receive`` that raises ``BodyTooLarge`` once the body is longer than it may be, whatever was declared."""
+def _with_limit(receive: Receive, max_bytes: int) -> Receive:
+    """``receive``, but raises ``BodyTooLarge`` once the body is longer than ``max_bytes``, whatever length was declared."""
     received = 0
 
-    async def limited() -> Message:
+    async def receive_part() -> Message:
         nonlocal received
         message = await receive()
         received += len(cast(bytes, message.get("body", b"")))
@@ -146,4 +148,4 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
             raise BodyTooLarge(received, max_bytes)
         return message
 
-    return limited
+    return receive_part

@@ -48,7 +48,7 @@ PREFIX = "urn:vqc:problem:"
 
 
 class Problem(BaseModel):
-    """An RFC 9457 problem. ``type`` is ``urn:vqc:problem:<slug>``; ``field`` and ``valid`` help to mend bad input."""
+    """An RFC 9457 problem. ``type`` is ``urn:vqc:problem:<slug>``; ``field`` and ``valid`` say how to fix an invalid value."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,14 +69,14 @@ _PHOTO_STATUS = {
 _KINDS: tuple[tuple[type[VqcError], int, str, str], ...] = (
     (UnknownMission, 422, "unknown-mission", "Unknown mission"),
     (BodyTooLarge, 413, "body-too-large", "The request body is too large"),
-    (UnsupportedBody, 415, "unsupported-media-type", "The request body's type is not read"),
-    (HostRefused, 421, "host-refused", "The service does not answer to this name"),
-    (UrlRejected, 422, "url-rejected", "The photo's URL is not allowed"),
+    (UnsupportedBody, 415, "unsupported-media-type", "The request body's type is not supported"),
+    (HostRefused, 421, "host-refused", "The Host header names no allowed host"),
+    (UrlRejected, 422, "url-rejected", "The URL is not allowed"),
     (FetchFailed, 422, "url-unreachable", "The photo could not be fetched"),
     (InvalidValue, 422, "invalid-value", "A value is not valid"),
-    (Unauthenticated, 401, "unauthenticated", "A valid API key is needed"),
-    (Forbidden, 403, "forbidden", "The API key lacks the scope"),
-    (Overloaded, 429, "overloaded", "Too many requests in flight"),
+    (Unauthenticated, 401, "unauthenticated", "A valid API key is required"),
+    (Forbidden, 403, "forbidden", "The API key lacks the required scope"),
+    (Overloaded, 429, "overloaded", "The in-flight limit is reached"),
     (UnknownTicket, 404, "unknown-group", "Unknown ticket"),
     (TicketStateConflict, 409, "group-state", "The ticket's state does not allow this"),
     (ReviewConflict, 409, "review-conflict", "Another decision was made meanwhile"),
@@ -84,20 +84,20 @@ _KINDS: tuple[tuple[type[VqcError], int, str, str], ...] = (
     (GuidanceConflict, 409, "guidance-conflict", "Another version is active by now"),
     (UnknownProposal, 404, "unknown-proposal", "Unknown proposal"),
     (ProposalDecided, 409, "proposal-decided", "The proposal is already decided"),
-    (QueueFull, 429, "queue-full", "Too many tickets are waiting"),
+    (QueueFull, 429, "queue-full", "The queue is full"),
     (QueueUnavailable, 503, "queue-unavailable", "The queue does not answer"),
     (UnknownModel, 404, "unknown-model", "Unknown model"),
     (NotPromoted, 409, "not-promoted", "The alias was not moved"),
-    (CatalogueUnavailable, 503, "registry-unavailable", "The registry of models cannot be used"),
-    (SwapRunning, 409, "swap-running", "A model is being replaced already"),
+    (CatalogueUnavailable, 503, "registry-unavailable", "The model registry cannot be used"),
+    (SwapRunning, 409, "swap-running", "Another swap is running"),
     (SwapFailed, 502, "swap-failed", "The model was not replaced"),
     (Draining, 503, "draining", "The service is shutting down"),
     (EngineOverloaded, 429, "engine-overloaded", "The engine's queue is full"),
     (EngineUnavailable, 503, "engine-unavailable", "The engine does not answer"),
-    (EngineTimeout, 504, "engine-timeout", "The answer took too long"),
-    (EngineRefused, 422, "engine-refused", "The engine cannot use this input"),
+    (EngineTimeout, 504, "engine-timeout", "The deadline has passed"),
+    (EngineRefused, 422, "engine-refused", "The engine rejected the input"),
     (EngineFailed, 502, "engine-failed", "The engine failed"),
-    (AnswerMalformed, 502, "answer-malformed", "The model's answer could not be read"),
+    (AnswerMalformed, 502, "answer-malformed", "The model's answer cannot be parsed"),
 )
 
 _HTTP_SLUGS = {
@@ -110,7 +110,7 @@ _HTTP_SLUGS = {
 
 
 def problem_of(error: Exception, request_id: str | None = None) -> Problem:
-    """The problem that tells a caller of an error."""
+    """The problem that describes an error."""
     if isinstance(error, PhotoRejected):
         slug, title, status = f"photo-{error.reason}", "The photo cannot be used", _PHOTO_STATUS.get(error.reason, 422)
     elif isinstance(error, HTTPException):
@@ -118,13 +118,13 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
         return Problem(type=PREFIX + slug, title=title, status=status, detail=title, request_id=request_id)
     else:
         status, slug, title = next(
-            (row[1:] for row in _KINDS if isinstance(error, row[0])), (500, "internal", "Something broke on our side")
+            (row[1:] for row in _KINDS if isinstance(error, row[0])), (500, "internal", "Internal error")
         )
     return Problem(
         type=PREFIX + slug,
         title=title,
         status=status,
-        detail=str(error) if status != 500 else "The request id finds the details in the log.",
+        detail=str(error) if status != 500 else "The log has the details under the request id.",
         request_id=request_id,
         field=getattr(error, "field", None),
         valid=getattr(error, "valid", None),
@@ -132,7 +132,7 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
 
 
 def problem_response(error: Exception, request_id: str | None = None) -> Response:
-    """The whole HTTP response of an error, ``Retry-After`` and ``WWW-Authenticate`` included."""
+    """The HTTP response to an error, with ``Retry-After`` and ``WWW-Authenticate`` if they apply."""
     problem = problem_of(error, request_id)
     headers = dict(getattr(error, "headers", None) or {})
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
@@ -144,23 +144,23 @@ def problem_response(error: Exception, request_id: str | None = None) -> Respons
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of ``app`` a problem."""
+    """Answers every error of ``app`` with a problem."""
 
     async def handle(request: Request, error: Exception) -> Response:
         if isinstance(error, RequestValidationError):
             error = invalid_value(error.errors()[0])
         return problem_response(error, request.scope.get("vqc_request_id"))
 
-    async def gone(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)  # for the log; the client is no longer there to read it
+    async def log_disconnect(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # for the log only: the client has disconnected
 
     for kind in (ClientGone, ClientDisconnect):
-        app.add_exception_handler(kind, gone)
+        app.add_exception_handler(kind, log_disconnect)
     for kind in (VqcError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
 
 
 def invalid_value(detail: Mapping[str, Any]) -> InvalidValue:
-    """One pydantic error as our own: the dotted field, the value and what is valid."""
+    """A pydantic error as ``InvalidValue``: the dotted field, the value and what is valid."""
     path = [str(part) for part in detail["loc"] if part not in ("body", "query")]
     return InvalidValue(".".join(path) or "body", detail.get("input"), detail["msg"])

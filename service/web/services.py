@@ -1,4 +1,4 @@
-"""What every request passes through, and how a route reaches it."""
+"""What every request passes through."""
 
 from __future__ import annotations
 

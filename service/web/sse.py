@@ -1,4 +1,4 @@
-"""Server-sent events: named JSON events, keep-alive comments, an end when the client goes."""
+"""Server-sent events: named JSON events, keep-alive comments, an end when the client disconnects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from service.web.disconnect import disconnected
+from service.web.disconnect import wait_for_disconnect
 
 KEEP_ALIVE_S = 15.0
-"""Longest silence on an open stream; proxies close quieter ones."""
+"""The longest silence on an open stream: proxies close connections that are silent for longer."""
 
 
 def event(name: str, data: BaseModel) -> bytes:
@@ -21,18 +21,21 @@ def event(name: str, data: BaseModel) -> bytes:
 
 
 def event_stream(request: Request, events: AsyncGenerator[bytes, None], headers: dict[str, str]) -> StreamingResponse:
-    """The response that sends ``events`` until they end or the client is gone; closes the generator either way."""
+    """The response that sends ``events`` until they end or the client disconnects; closes the generator in both cases."""
     headers = {**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_kept_alive(request, events), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_with_keep_alive(request, events), media_type="text/event-stream", headers=headers)
 
 
-async def _kept_alive(request: Request, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    gone = asyncio.ensure_future(disconnected(request))
+async def _with_keep_alive(request: Request, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    disconnect = asyncio.ensure_future(wait_for_disconnect(request))
+    # A task, not an await under a timeout: a timeout would cancel the generator, and with it the generation, mid-event.
     upcoming = asyncio.ensure_future(anext(events))
     try:
         while True:
-            done, _ = await asyncio.wait({upcoming, gone}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
-            if gone in done:
+            done, _ = await asyncio.wait(
+                {upcoming, disconnect}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if disconnect in done:
                 return
             if not done:
                 yield b": keep-alive\n\n"
@@ -43,7 +46,8 @@ async def _kept_alive(request: Request, events: AsyncGenerator[bytes, None]) -> 
                 return
             upcoming = asyncio.ensure_future(anext(events))
     finally:
-        gone.cancel()
+        disconnect.cancel()
         upcoming.cancel()
-        await asyncio.gather(gone, upcoming, return_exceptions=True)
+        await asyncio.gather(disconnect, upcoming, return_exceptions=True)
+        # The generator is idle now that ``upcoming`` has ended: closing a running one raises RuntimeError.
         await events.aclose()

@@ -166,7 +166,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_swap():
 
 async def test_an_alias_that_is_not_served_is_named_with_those_that_are():
     async with Fleet() as fleet:
-        with pytest.raises(UnknownModel, match="'champoin'; served: champion"):
+        with pytest.raises(UnknownModel, match="'champoin'; served aliases: champion"):
             await fleet.swaps.reload("champoin")
 
 

@@ -111,9 +111,9 @@ async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_ow
             0,
             "redirects are not followed",
         ),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0, "answered 404"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0, "returned status 404"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + bytes(200), 0, "more than 100 bytes"),
-        (b"nonsense\r\n\r\n", 0, "did not deliver"),
+        (b"nonsense\r\n\r\n", 0, "did not return"),
         (b"", 2, "within 0.5 s"),
     ],
 )

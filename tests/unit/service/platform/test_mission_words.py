@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenes.vocabulary import descs
-from service.platform.mission_words import cited, polarities, subject
+from service.platform.mission_words import cited_items, polarities, subject
 from vqc.contract import contract_digests
 from vqc.errors import InvalidValue
 from vqc.missions import KeyItem, load_missions, mission_named, missions
@@ -76,7 +76,7 @@ def test_the_longest_token_is_read_so_a_violation_is_never_also_met(text):
 
 
 def test_the_longest_name_is_cited():
-    assert cited(mission_named("BBU线缆布放要求"), "BBU端与ODF端光纤插头均符合要求") == {
+    assert cited_items(mission_named("BBU线缆布放要求"), "BBU端与ODF端光纤插头均符合要求") == {
         "BBU端光纤插头",
         "ODF端光纤插头",
     }
