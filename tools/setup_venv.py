@@ -62,7 +62,7 @@ def main(extras: list[str], environment: Path, constraints: Path, *, requirement
         print(f"creating {environment.name}")
         venv.create(environment, with_pip=True)
     print(f"installing vqc[{','.join(extras)}]: a few GB and about two minutes the first time")
-    targets = required(extras) if requirements else ["-e", f".[{','.join(extras)}]"]
+    targets = requirements_of(extras) if requirements else ["-e", f".[{','.join(extras)}]"]
     pip(environment, "install", "-c", str(constraints), *(torch_index() if torch == "cpu" else []), *targets)
     # They need CUDA's libraries to import, and nothing here hears or films.
     pip(environment, "uninstall", "-y", "torchaudio", "torchcodec")
@@ -78,7 +78,7 @@ def pip(environment: Path, *arguments: str) -> None:
         sys.exit(f"{ran.stdout[-4000:]}\nfailed: {' '.join(command)}")
 
 
-def required(extras: list[str]) -> list[str]:
+def requirements_of(extras: list[str]) -> list[str]:
     """What our packages and these extras of them require."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]

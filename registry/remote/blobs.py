@@ -115,7 +115,7 @@ class Blobs:
                     if answer.status_code == 200 and have:  # the server ignored the range and sends from the start
                         file.truncate(0)
                         have = 0
-                    parts = _bounded(answer.iter_raw(BLOCK), blob, blob.size - have)
+                    parts = _limit_size(answer.iter_raw(BLOCK), blob, blob.size - have)
                     received, count = copy_and_hash(parts, file, partial(_report_from, on_bytes, have))
                 # A whole answer that is too short: from the start, or again and again, it will not get longer.
                 short += have + count < blob.size
@@ -143,7 +143,7 @@ class Blobs:
         """Reads and verifies a whole blob, collecting its blocks in ``parts`` if given."""
 
         def read_blocks(answer: httpx.Response) -> Generator[bytes]:
-            for block in _bounded(answer.iter_raw(BLOCK), blob, blob.size):
+            for block in _limit_size(answer.iter_raw(BLOCK), blob, blob.size):
                 if parts is not None:
                     parts.append(block)
                 yield block
@@ -207,8 +207,8 @@ class Blobs:
         return self._transport.require_status(self._transport.send("PATCH", url, headers, body()), (202,))
 
 
-def _bounded(source: Iterable[bytes], blob: Descriptor, size: int) -> Generator[bytes]:
-    """The blocks of ``source``; ``Corrupt`` before the first byte beyond ``size`` is passed on."""
+def _limit_size(source: Iterable[bytes], blob: Descriptor, size: int) -> Generator[bytes]:
+    """Yields the blocks of ``source``; raises ``Corrupt`` before it yields a byte beyond ``size``."""
     left = size
     for block in source:
         left -= len(block)

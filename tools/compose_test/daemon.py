@@ -199,8 +199,8 @@ CMD ["valkey-server"]
 _PROMETHEUS = f"""
 FROM {BASE}
 COPY prometheus /bin/prometheus
-RUN install -d -o nobody -g nogroup /prometheus
-USER nobody
+RUN install -d -o 65534 -g 65534 /prometheus
+USER 65534:65534
 VOLUME /prometheus
 WORKDIR /prometheus
 ENTRYPOINT ["/bin/prometheus"]

