@@ -1,4 +1,4 @@
-"""The command ``vqc``. Modules here import what is heavy inside their functions: ``--help`` is instant."""
+"""The command ``vqc``. Heavy modules are imported inside the functions that need them, so that ``--help`` is instant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vqc.errors import VqcError
 def vqc() -> None:
     """Visual quality control for telecom installations.
 
-    Settings come from VQC_… environment variables: `vqc settings` lists them.
+    Settings are VQC_… environment variables; `vqc settings` lists them.
     """
 
 
@@ -33,7 +33,7 @@ for command in (up, api, worker, caption, stage_a, stage_b, groups, keys, settin
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command; an error that the user can act on is one sentence and exit code 2."""
+    """Runs the command. A ``VqcError`` is printed as one sentence; the exit code is then 2."""
     try:
         sys.exit(vqc.main(args, standalone_mode=False))
     except click.ClickException as error:

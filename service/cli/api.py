@@ -1,4 +1,4 @@
-"""``vqc api``: the HTTP service, with the engine its settings name."""
+"""``vqc api``: the HTTP service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.cli.options import engine_options
 @click.option("--port", type=int, help="Port to listen on [VQC_PORT, 8080].")
 @engine_options
 def api(**overrides: object) -> None:
-    """Serve captions and Stage-A, and take tickets that `vqc worker` judges, until SIGTERM; then drain."""
+    """Serve captions and Stage-A, and accept tickets for `vqc worker`, until SIGTERM; then drain."""
     from service.app.wiring import serve
     from service.platform.settings import read_settings
 

@@ -13,9 +13,17 @@ from service.cli.options import decoding_options, decoding_params, engine_option
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--coordinates", type=click.Choice(["norm1000", "pixel"]), default="norm1000", show_default=True)
 @click.option(
-    "--overlay", type=click.Path(path_type=Path, file_okay=False), help="Also draw pictures into this folder."
+    "--coordinates",
+    type=click.Choice(["norm1000", "pixel"]),
+    default="norm1000",
+    show_default=True,
+    help="Coordinate space.",
+)
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write pictures with the objects to this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @decoding_options
@@ -28,9 +36,9 @@ def caption(
     decoding: dict[str, Any],
     **overrides: object,
 ) -> None:
-    """Print what is in each PHOTO: every object with its box, quad or line.
+    """Caption each PHOTO: print every object with its box, quad or line.
 
-    A photo that cannot be used is reported and the others go on; the exit code is then 1.
+    A photo that cannot be used is reported, the others are captioned, and the exit code is 1.
     """
     from service.cli.caption_files import caption_files
     from service.cli.session import run_with_engine
@@ -62,6 +70,6 @@ def _print(answer: dict) -> None:
         shape = next(f"{kind} {item[kind]}" for kind in ("bbox_2d", "quad", "line") if kind in item)
         click.echo(f"  {key}  {item['desc']}  {shape}")
     if not answer["caption"]:
-        click.echo("  nothing of an installation")
+        click.echo("  no objects")
     for note in answer["notes"]:
         click.echo(f"  note: {note}")

@@ -1,4 +1,4 @@
-"""Captions files through the same use case as the API."""
+"""Captions files with the use case of the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vqc.errors import VqcError
 async def caption_files(
     context: Context, photos: Sequence[Path], decoding: DecodingParams, coordinates: Coordinates, overlay: Path | None
 ) -> list[dict[str, Any]]:
-    """The answers of ``POST /caption`` for each file, in the order given, each with its ``photo_file``."""
+    """The responses of ``POST /caption`` for the files, in the order given, each with its ``photo_file``."""
 
     async def one(path: Path) -> dict[str, Any]:
         started, request_id = perf_counter(), uuid4().hex

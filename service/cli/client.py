@@ -1,4 +1,4 @@
-"""What commands that talk to a running service share: its address, its key, its answers as values or one sentence."""
+"""The client of a running service, for the commands that call one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _TRIES = 20
 
 
-class ServiceAnswered(VqcError):
-    """The service refused, or does not answer."""
+class ServiceCallFailed(VqcError):
+    """The service rejected the request, or does not answer."""
 
 
 def service_options(command: _F) -> _F:
@@ -30,33 +30,33 @@ def service_options(command: _F) -> _F:
         default="http://127.0.0.1:8080",
         show_default=True,
         envvar="VQC_CLIENT_URL",
-        help="The service [VQC_CLIENT_URL].",
+        help="URL of the service [VQC_CLIENT_URL].",
     )(command)
 
 
-def connected(url: str, api_key: str | None) -> httpx.Client:
-    """A client of the service."""
+def client_of(url: str, api_key: str | None) -> httpx.Client:
+    """A client with the API key."""
     import httpx
 
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     return httpx.Client(base_url=url, headers=headers, timeout=60)
 
 
-def call(client: httpx.Client, method: str, path: str, **given: Any) -> Any:
-    """The answer's JSON. Raises ``ServiceAnswered`` with the problem in one sentence."""
+def call(client: httpx.Client, method: str, path: str, **options: Any) -> Any:
+    """The JSON of the response. Raises ``ServiceCallFailed`` with the problem in one sentence."""
     import httpx
 
     try:
-        answer = client.request(method, path, **given)
+        answer = client.request(method, path, **options)
     except httpx.TransportError as error:
-        raise ServiceAnswered(f"{client.base_url} does not answer: {error}") from error
+        raise ServiceCallFailed(f"{client.base_url} does not answer: {error}") from error
     if answer.is_error:
-        raise ServiceAnswered(_sentence(answer))
+        raise ServiceCallFailed(_sentence(answer))
     return answer.json()
 
 
-def followed(client: httpx.Client, group_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The events of a ticket to the end of its run; a broken connection is taken up where it broke."""
+def ticket_events(client: httpx.Client, group_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The events of a ticket until its run ends. A broken connection is resumed after the last event."""
     import time
 
     import httpx
@@ -68,7 +68,7 @@ def followed(client: httpx.Client, group_id: str) -> Iterator[tuple[str, dict[st
             with client.stream("GET", f"/stage-b/groups/{group_id}/events", headers=headers) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise ServiceAnswered(_sentence(answer))
+                    raise ServiceCallFailed(_sentence(answer))
                 if answer.status_code == 204:
                     return
                 fields: dict[str, str] = {}
@@ -82,8 +82,8 @@ def followed(client: httpx.Client, group_id: str) -> Iterator[tuple[str, dict[st
                         fields = {}
         except httpx.TransportError:
             time.sleep(min(5, 0.2 * 2**attempt))
-    raise ServiceAnswered(
-        f"{client.base_url} broke the stream {_TRIES} times; `vqc groups show {group_id}` tells the rest"
+    raise ServiceCallFailed(
+        f"{client.base_url} broke the stream {_TRIES} times; `vqc groups show {group_id}` prints the ticket"
     )
 
 
@@ -92,4 +92,4 @@ def _sentence(answer: httpx.Response) -> str:
         problem = answer.json()
         return f"{problem['title']}: {problem['detail']}"
     except (ValueError, KeyError, TypeError):
-        return f"{answer.url} answered {answer.status_code}"
+        return f"{answer.url} returned status {answer.status_code}"

@@ -1,4 +1,4 @@
-"""``vqc groups``: looks at and changes the tickets of a running service."""
+"""``vqc groups``: reads and changes the tickets of a running service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from service.cli.client import call, connected, service_options
+from service.cli.client import call, client_of, service_options
 from service.cli.labels import export_labels
 
 _STATES = ["queued", "running", "decided", "needs_review", "reviewed", "cancelled", "failed"]
@@ -15,16 +15,18 @@ _STATES = ["queued", "running", "decided", "needs_review", "reviewed", "cancelle
 
 @click.group()
 def groups() -> None:
-    """List, show, cancel, retry and decide on submitted tickets; export what people decided."""
+    """List, show, cancel, retry and review tickets; export reviewed ones."""
 
 
 @groups.command("list")
-@click.option("--state", type=click.Choice(_STATES), default="needs_review", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option(
+    "--state", type=click.Choice(_STATES), default="needs_review", show_default=True, help="State of the tickets."
+)
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Maximum number of tickets.")
 @service_options
-def listed(state: str, limit: int, url: str, api_key: str | None, as_json: bool) -> None:
-    """Print the tickets in a state, oldest first: needs_review waits for people, failed are dead letters."""
-    with connected(url, api_key) as client:
+def list_tickets(state: str, limit: int, url: str, api_key: str | None, as_json: bool) -> None:
+    """Print the tickets in a state, oldest first. needs_review is the review queue; failed tickets are dead letters."""
+    with client_of(url, api_key) as client:
         page = call(client, "GET", "/stage-b/groups", params={"state": state, "limit": limit})
     if as_json:
         click.echo(json.dumps(page, ensure_ascii=False, indent=2))
@@ -41,7 +43,7 @@ def listed(state: str, limit: int, url: str, api_key: str | None, as_json: bool)
 @service_options
 def show(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
     """Print a ticket."""
-    _changed("GET", group_id, "", url, api_key, as_json)
+    _call_and_print("GET", group_id, "", url, api_key, as_json)
 
 
 @groups.command()
@@ -49,7 +51,7 @@ def show(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
 @service_options
 def cancel(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
     """Cancel a ticket that has no final record yet."""
-    _changed("DELETE", group_id, "", url, api_key, as_json)
+    _call_and_print("DELETE", group_id, "", url, api_key, as_json)
 
 
 @groups.command()
@@ -57,26 +59,26 @@ def cancel(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
 @service_options
 def retry(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
     """Judge a failed or cancelled ticket again."""
-    _changed("POST", group_id, "/retry", url, api_key, as_json)
+    _call_and_print("POST", group_id, "/retry", url, api_key, as_json)
 
 
 @groups.command()
 @click.argument("group_id")
-@click.option("--verdict", required=True, type=click.Choice(["通过", "不通过"]))
-@click.option("--name", required=True, help="Who decides; kept in the record.")
-@click.option("--note", default="", help="Why.")
+@click.option("--verdict", required=True, type=click.Choice(["通过", "不通过"]), help="The verdict.")
+@click.option("--name", required=True, help="Name of the reviewer, for the record.")
+@click.option("--note", default="", help="Reason of the decision.")
 @service_options
 def review(group_id: str, verdict: str, name: str, note: str, url: str, api_key: str | None, as_json: bool) -> None:
-    """Decide on a ticket."""
+    """Review a ticket."""
     body = {"verdict": verdict, "name": name, "note": note}
-    _changed("POST", group_id, "/review", url, api_key, as_json, json=body)
+    _call_and_print("POST", group_id, "/review", url, api_key, as_json, json=body)
 
 
 groups.add_command(export_labels)
 
 
 def print_ticket(ticket: dict[str, Any], *, as_json: bool) -> None:
-    """One ticket, as JSON or for a person."""
+    """Prints one ticket, as JSON or as text."""
     if as_json:
         click.echo(json.dumps(ticket, ensure_ascii=False, indent=2))
         return
@@ -93,12 +95,12 @@ def print_ticket(ticket: dict[str, Any], *, as_json: bool) -> None:
     if ticket["failure"]:
         click.echo(f"  {ticket['failure']['kind']}: {ticket['failure']['detail']}")
     for decision in ticket["reviews"]:
-        verdict = decision["verdict"] or "taken back"
+        verdict = decision["verdict"] or "withdrawn"
         click.echo(f"  {decision['at']}  {decision['name']}: {verdict}  {decision['note']}".rstrip())
 
 
-def _changed(
-    method: str, group_id: str, action: str, url: str, api_key: str | None, as_json: bool, **given: Any
+def _call_and_print(
+    method: str, group_id: str, action: str, url: str, api_key: str | None, as_json: bool, **options: Any
 ) -> None:
-    with connected(url, api_key) as client:
-        print_ticket(call(client, method, f"/stage-b/groups/{group_id}{action}", **given), as_json=as_json)
+    with client_of(url, api_key) as client:
+        print_ticket(call(client, method, f"/stage-b/groups/{group_id}{action}", **options), as_json=as_json)

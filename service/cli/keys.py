@@ -10,7 +10,7 @@ import click
 
 @click.group()
 def keys() -> None:
-    """Make API keys."""
+    """Create API keys."""
 
 
 @keys.command()
@@ -21,10 +21,13 @@ def keys() -> None:
     multiple=True,
     required=True,
     type=click.Choice(["caption", "stage-a", "stage-b", "review", "admin"]),
+    help="What the key allows; may be repeated.",
 )
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC) on which the key is refused.")
+@click.option(
+    "--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC) on which the key is no longer valid."
+)
 def create(file: Path, scopes: tuple[str, ...], expires: datetime | None) -> None:
-    """Add a key to FILE and print it. It is printed this once; FILE keeps its digest only."""
+    """Add a key to FILE and print it. The key is not shown again: FILE stores only its digest."""
     from datetime import UTC
 
     from service.web.auth import Scope, create_key

@@ -1,4 +1,4 @@
-"""``vqc groups export-labels``: what people decided, as labelled tickets for the training-free loop and its calibration."""
+"""``vqc groups export-labels``: reviewed tickets as labelled ones, for the training-free loop and its calibration."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 
 import click
 
-from service.cli.client import call, connected, service_options
+from service.cli.client import call, client_of, service_options
 
 _PAGE = 200
 
 
 @click.command("export-labels")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--mission", help="Of this mission only.")
+@click.option("--mission", help="Export tickets of this mission only.")
 @service_options
 def export_labels(file: Path, mission: str | None, url: str, api_key: str | None, as_json: bool) -> None:
-    """Write the tickets that a person decided on to FILE as JSON lines, labelled with their verdict.
+    """Write the reviewed tickets to FILE as JSON lines, labelled with the reviewer's verdict.
 
-    FILE is what stage_a_paths of `vqc stage-b run` names; `vqc stage-b calibrate` works on such a run. The machine's own
-    verdict stands beside each label: where the two differ although the lines support the machine, the run reports the
-    label as doubtful. Decisions that were taken back are left out.
+    Name FILE in stage_a_paths of a `vqc stage-b run` configuration; `vqc stage-b calibrate` works on the run. Each line also
+    has the machine's verdict: if the two differ although the Stage-A lines support the machine, the run reports the label as
+    doubtful. Withdrawn decisions are left out.
     """
-    with connected(url, api_key) as client:
-        lines = [label_line(ticket) for ticket in _reviewed(client, mission)]
+    with client_of(url, api_key) as client:
+        lines = [label_line(ticket) for ticket in _reviewed_tickets(client, mission)]
     file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
     overruled = sum(line["machine_verdict"] not in (None, line["label"]) for line in lines)
     if as_json:
         click.echo(json.dumps({"file": str(file), "tickets": len(lines), "overruled": overruled}, ensure_ascii=False))
     else:
-        click.echo(f"{len(lines)} tickets, {overruled} of them decided against the machine: {file}")
+        click.echo(f"{len(lines)} tickets, {overruled} of them reviewed against the machine: {file}")
 
 
 def label_line(ticket: dict[str, Any]) -> dict[str, Any]:
-    """A reviewed ticket of ``GET /stage-b/groups/{id}`` as a labelled one. A photo without a line counts as an empty line."""
+    """A reviewed ticket of ``GET /stage-b/groups/{id}`` as a labelled one. A photo without a line gets an empty one."""
     last = ticket["reviews"][-1]
     return {
         "mission": ticket["mission"],
@@ -52,7 +52,7 @@ def label_line(ticket: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reviewed(client: Any, mission: str | None) -> Iterator[dict[str, Any]]:
+def _reviewed_tickets(client: Any, mission: str | None) -> Iterator[dict[str, Any]]:
     """Every reviewed ticket; of two with the same mission and ticket id the later one."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     page: dict[str, Any] = {"next": f"/stage-b/groups?state=reviewed&limit={_PAGE}"}

@@ -15,15 +15,15 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def engine_options(command: _F) -> _F:
-    """``--model``, ``--engine-url`` and ``--engine``, over the environment's settings."""
+    """``--model``, ``--engine-url`` and ``--engine``, which take precedence over the environment."""
     command = click.option(
-        "--engine", type=click.Choice(["managed", "external", "scripted"]), help="Which engine answers [VQC_ENGINE]."
+        "--engine", type=click.Choice(["managed", "external", "scripted"]), help="Kind of engine [VQC_ENGINE]."
     )(command)
-    command = click.option("--engine-url", metavar="URL", help="A running vLLM to use [VQC_ENGINE_URL].")(command)
+    command = click.option("--engine-url", metavar="URL", help="URL of a running vLLM [VQC_ENGINE_URL].")(command)
     return click.option(
         "--model",
         metavar="DIR|ALIAS",
-        help="Checkpoint directory, or alias of VQC_REGISTRY, to start vLLM on [VQC_MODEL].",
+        help="Model to serve: a checkpoint directory, or an alias of VQC_REGISTRY [VQC_MODEL].",
     )(command)
 
 
@@ -31,10 +31,16 @@ def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The decoding options, passed as one argument ``decoding``; ``decoding_params`` makes values of them."""
     command = _gather_decoding(command)
     command = click.option("--seed", type=int, help="Seed of sampling.")(command)
-    command = click.option("--repetition-penalty", type=float, default=1.0, show_default=True)(command)
-    command = click.option("--top-p", type=float, default=1.0, show_default=True)(command)
+    command = click.option(
+        "--repetition-penalty",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Above 1 makes repeated tokens less likely.",
+    )(command)
+    command = click.option("--top-p", type=float, default=1.0, show_default=True, help="Nucleus sampling.")(command)
     command = click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")(command)
-    return click.option("--max-new-tokens", type=int, help="Most tokens of an answer.")(command)
+    return click.option("--max-new-tokens", type=int, help="Maximum length of an answer, in tokens.")(command)
 
 
 def decoding_params(decoding: dict[str, Any], max_new_tokens: int) -> DecodingParams:

@@ -1,4 +1,4 @@
-"""Runs the same work over many inputs, concurrently, with a progress bar, results in the order of the inputs."""
+"""Runs work over many inputs concurrently, with a progress bar; results come in the order of the inputs."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ _Out = TypeVar("_Out")
 async def in_order(
     inputs: Sequence[_In], work: Callable[[_In], Awaitable[_Out]], *, title: str, concurrency: int = 16
 ) -> AsyncGenerator[tuple[_In, _Out], None]:
-    """Each input with its result, in the order of ``inputs``; at most ``concurrency`` are begun and not yet given.
+    """Each input with its result, in the order of ``inputs``; at most ``concurrency`` are in flight.
 
-    The first error ends the run: what has been begun is cancelled.
+    The first error ends the run and cancels the work in flight.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    begun: deque[tuple[_In, asyncio.Future[_Out]]] = deque()
+    in_flight: deque[tuple[_In, asyncio.Future[_Out]]] = deque()
     try:
         with Progress(*columns, console=console, transient=True) as progress:
             bar = progress.add_task(title, total=len(inputs))
             for upcoming in inputs:
-                begun.append((upcoming, asyncio.ensure_future(work(upcoming))))
-                if len(begun) == concurrency:
-                    yield await _first(begun)
+                in_flight.append((upcoming, asyncio.ensure_future(work(upcoming))))
+                if len(in_flight) == concurrency:
+                    yield await _first(in_flight)
                     progress.advance(bar)
-            while begun:
-                yield await _first(begun)
+            while in_flight:
+                yield await _first(in_flight)
                 progress.advance(bar)
     finally:
-        for _, task in begun:
+        for _, task in in_flight:
             task.cancel()
-        await asyncio.gather(*(task for _, task in begun), return_exceptions=True)
+        await asyncio.gather(*(task for _, task in in_flight), return_exceptions=True)
 
 
-async def _first(begun: deque[tuple[_In, asyncio.Future[_Out]]]) -> tuple[_In, _Out]:
-    result = await begun[0][1]
-    return begun.popleft()[0], result
+async def _first(in_flight: deque[tuple[_In, asyncio.Future[_Out]]]) -> tuple[_In, _Out]:
+    result = await in_flight[0][
+        1
+    ]  # not removed before it is done: an error must still find it among the work to cancel
+    return in_flight.popleft()[0], result

@@ -1,4 +1,4 @@
-"""Runs a command's work with an engine that is up, showing how far its start is."""
+"""Runs a command's work once the engine is ready, and shows the progress of its start."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ console = Console(stderr=True)
 
 
 def run_with_engine(settings: Settings, work: Callable[[Context], Awaitable[_T]]) -> _T:
-    """The result of ``work``, called once the engine answers.
+    """The result of ``work``, which is called once the engine is ready.
 
     Raises:
-        EngineUnavailable: the engine does not come up; the message says why.
+        EngineUnavailable: the engine does not start; the message says why.
     """
     configure("warning")
 
     async def session() -> _T:
         async with running(settings) as context:
             with console.status("engine: starting") as status:
-                await _until_ready(context.models.router, status.update)
+                await _wait_until_ready(context.models.router, status.update)
             return await work(context)
 
     return asyncio.run(session())
 
 
-async def _until_ready(models: ModelRouter, say: Callable[[str], None]) -> None:
+async def _wait_until_ready(models: ModelRouter, show: Callable[[str], None]) -> None:
     while not (health := await models.health()).ready:
         if health.restarts:
             raise EngineUnavailable(health.reason)
-        say(f"engine: {health.reason}")
+        show(f"engine: {health.reason}")
         await asyncio.sleep(0.5)

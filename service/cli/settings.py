@@ -1,4 +1,4 @@
-"""``vqc settings``: what is set and what each setting means."""
+"""``vqc settings``: the settings with their values and descriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def settings(as_json: bool) -> None:
-    """Print every setting with its value and meaning."""
+    """Print every setting with its value and description."""
     from service.platform.settings import Settings, read_settings
 
     values = read_settings().model_dump(mode="json")

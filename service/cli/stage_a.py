@@ -12,9 +12,12 @@ from service.cli.options import decoding_options, decoding_params, engine_option
 
 @click.command("stage-a")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--mission", required=True, help="Exact name of the mission the photos were taken for.")
+@click.option("--mission", required=True, help="Exact name of the mission.")
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSONL to write or resume."
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSONL file to write, or to resume.",
 )
 @click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Photos in flight.")
 @decoding_options
@@ -29,8 +32,8 @@ def stage_a(
 ) -> None:
     """Write one line {"image_id": …, "summary": …} for each photo below DIRECTORY.
 
-    Photos whose line OUTPUT already has are not asked again. A photo that cannot be used gets no line, is reported, and
-    the exit code is then 1.
+    Photos that have a line in OUTPUT already are skipped. A photo that cannot be used is reported and gets no line; the
+    exit code is then 1.
     """
     from service.cli.session import run_with_engine
     from service.cli.stage_a_files import photos_below, read_done
@@ -51,7 +54,7 @@ def stage_a(
         )
     written = len(todo) - len(failed)
     click.echo(
-        f"{written} lines written to {output}, {len(photos) - len(todo)} were there, {len(failed)} photos failed"
+        f"{written} lines written to {output}, {len(photos) - len(todo)} were there already, {len(failed)} photos failed"
     )
     for image_id, reason in failed.items():
         click.echo(f"  {image_id}: {reason}", err=True)

@@ -1,4 +1,4 @@
-"""The files around a Stage-A run: which photos there are, which lines are written already."""
+"""The files of a Stage-A run: its photos, and the lines that are written already."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def photos_below(directory: Path) -> dict[str, Path]:
-    """The photos below a directory by image id (the path below it, without suffix), naturally sorted.
+    """The photos below a directory by image id (the relative path without suffix), naturally sorted.
 
     Raises:
-        InvalidValue: no such directory, no photos in it, or two photos of one id.
+        InvalidValue: no such directory, no photos in it, or two photos with one id.
     """
     if not directory.is_dir():
         raise InvalidValue("directory", str(directory), "must be an existing directory")
@@ -27,15 +27,15 @@ def photos_below(directory: Path) -> dict[str, Path]:
             raise InvalidValue("directory", str(path), f"has the same image id as {found[image_id].name!r}; rename one")
         found[image_id] = path
     if not found:
-        raise InvalidValue("directory", str(directory), f"must hold photos ({', '.join(sorted(_SUFFIXES))})")
+        raise InvalidValue("directory", str(directory), f"must contain photos ({', '.join(sorted(_SUFFIXES))})")
     return found
 
 
 def read_done(output: Path) -> set[str]:
-    """The image ids that an earlier run wrote. A last line cut by a kill is removed from the file.
+    """The image ids that an earlier run wrote. An incomplete last line is removed from the file.
 
     Raises:
-        InvalidValue: the folder does not exist, or a line that is not one of ours.
+        InvalidValue: the folder does not exist, or a line has another format.
     """
     if not output.parent.is_dir():
         raise InvalidValue("output", str(output), "its folder must exist")

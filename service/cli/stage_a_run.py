@@ -1,4 +1,4 @@
-"""Writes Stage-A lines through the same use case as the API."""
+"""Writes Stage-A lines with the use case of the API."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ async def write_summaries(
     output: Path,
     concurrency: int,
 ) -> dict[str, str]:
-    """Appends a line per photo to ``output``, in order, as each is ready. Returns why which photos have none.
+    """Appends one line per photo to ``output``, in order. Returns the reasons of photos without a line, by image id.
 
     Raises:
-        EngineError: the engine does not answer; what is written stays and a second run goes on from there.
+        EngineError: the engine does not answer; what is written stays, and a second run continues from there.
     """
 
     async def summarise(item: tuple[str, Path]) -> str | Exception:

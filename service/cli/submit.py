@@ -1,4 +1,4 @@
-"""``vqc stage-b submit``: gives a ticket to a running service."""
+"""``vqc stage-b submit``: submits a ticket to a running service."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.cli.client import service_options
 
 @click.command("submit")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--mission", required=True, help="Exact name of the mission the photos were taken for.")
-@click.option("--summary", "summaries", multiple=True, help="The Stage-A line of a further photo; may be repeated.")
-@click.option("--ticket-id", help="Your own name of the ticket.")
-@click.option("--evidence", type=click.Choice(["summaries", "images", "both"]), help="What the model is shown.")
-@click.option("--webhook", metavar="URL", help="Who is told of the final record.")
+@click.option("--mission", required=True, help="Exact name of the mission.")
+@click.option("--summary", "summaries", multiple=True, help="Stage-A line of another photo; may be repeated.")
+@click.option("--ticket-id", help="Your own id of the ticket.")
+@click.option("--evidence", type=click.Choice(["summaries", "images", "both"]), help="Evidence that the model sees.")
+@click.option("--webhook", metavar="URL", help="HTTPS webhook URL on an allowed host (VQC_WEBHOOK_HOSTS).")
 @click.option("--idempotency-key", metavar="KEY", help="The same key with the same body returns the same ticket.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Show what happens until the final record.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Print events until the final record.")
 @service_options
 def submit(
     photos: tuple[Path, ...],
@@ -35,11 +35,11 @@ def submit(
 ) -> None:
     """Submit PHOTOS and summaries as one ticket and print its verdict.
 
-    Exit code 3 when a person has to look, 1 when it failed or was cancelled.
+    The exit code is 3 if the ticket needs a review, 1 if it failed or was cancelled.
     """
     from base64 import b64encode
 
-    from service.cli.client import call, connected, followed
+    from service.cli.client import call, client_of, ticket_events
     from service.cli.groups import print_ticket
     from vqc.missions import mission_named
 
@@ -54,10 +54,10 @@ def submit(
         ],
     }
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    with connected(url, api_key) as client:
+    with client_of(url, api_key) as client:
         ticket = call(client, "POST", "/stage-b/groups", json=body, headers=headers)
         if wait:
-            for name, data in followed(client, ticket["id"]):
+            for name, data in ticket_events(client, ticket["id"]):
                 click.echo(f"{name}  {json.dumps(data, ensure_ascii=False)}", err=True)
             ticket = call(client, "GET", f"/stage-b/groups/{ticket['id']}")
     print_ticket(ticket, as_json=as_json)

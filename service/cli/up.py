@@ -1,4 +1,4 @@
-"""``vqc up``: everything on one machine."""
+"""``vqc up``: the whole service on one machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.cli.options import engine_options
 @click.option("--port", type=int, help="Port to listen on [VQC_PORT, 8080].")
 @engine_options
 def up(**overrides: object) -> None:
-    """Start Redis, the engine, the API and a worker as one process tree; SIGTERM stops all of it, losing nothing."""
+    """Run Redis, the engine, the API and a worker as one process tree until SIGTERM; no accepted ticket is lost."""
     from service.app.wiring import serve
     from service.platform.settings import read_settings
 

@@ -1,4 +1,4 @@
-"""``vqc worker``: judges submitted tickets off the queue."""
+"""``vqc worker``: judges submitted tickets from the queue."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from service.cli.options import engine_options
 
 
 @click.command()
-@click.option("--redis-url", metavar="URL", help="The Redis of the API [VQC_REDIS_URL].")
+@click.option("--redis-url", metavar="URL", help="Redis of the API [VQC_REDIS_URL].")
 @click.option(
-    "--concurrency", "worker_concurrency", type=click.IntRange(1), help="Tickets at once [VQC_WORKER_CONCURRENCY]."
+    "--concurrency",
+    "worker_concurrency",
+    type=click.IntRange(1),
+    help="Tickets to judge at the same time [VQC_WORKER_CONCURRENCY].",
 )
 @engine_options
 def worker(**overrides: object) -> None:
-    """Judge submitted tickets until SIGTERM, then give back those that are begun.
+    """Judge submitted tickets until SIGTERM, then return unfinished tickets to the queue.
 
-    Any number of workers may share a queue. Usually the engine is elsewhere (VQC_ENGINE_URL), as is Redis (VQC_REDIS_URL).
+    Any number of workers can share a queue. Usually the engine (VQC_ENGINE_URL) and Redis (VQC_REDIS_URL) run elsewhere.
     """
     from service.app.wiring import work
     from service.platform.settings import read_settings
