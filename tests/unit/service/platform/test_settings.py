@@ -38,7 +38,7 @@ def test_without_keys_only_loopback_unless_told_that_others_are_kept_out() -> No
 
 
 def test_answers_of_an_external_engine_are_kept_by_a_digest_that_is_known() -> None:
-    with pytest.raises(InvalidValue, match="needs model_digest"):
+    with pytest.raises(InvalidValue, match="requires model_digest"):
         read_settings(engine_url="http://engine:8000", answer_cache_h=1)
     assert (
         read_settings(engine_url="http://engine:8000", answer_cache_h=1, model_digest="sha256:d").answer_cache_entries
