@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from service.platform.server import beside
+from service.platform.server import serve_beside
 from tests.support.console_site import Site
 from tests.support.ports import free_port
 
@@ -104,7 +104,7 @@ async def wait_for_port(port: int) -> None:
 async def serving(site: Site, browser: Browser) -> AsyncGenerator[Served, None]:
     """The site on a port of its own; at the end every window is closed."""
     port = free_port()
-    async with beside(site.app, "127.0.0.1", port):
+    async with serve_beside(site.app, "127.0.0.1", port):
         await wait_for_port(port)
         found = Served(site, f"http://127.0.0.1:{port}", browser)
         yield found
