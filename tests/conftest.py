@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.docker_registry import DockerRegistry, running_registry
-from tests.support.scheduling import WholeFiles, level_of
+from tests.support.scheduling import WholeFiles, level_of, runs_torch
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # The models of tests are tiny. With more threads they take up to four times the processor time, which is spent on waiting.
@@ -25,8 +25,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts by level, the slowest first."""
+    """Sorts by level, the slowest first, and marks what runs torch."""
     items.sort(key=lambda item: level_of(item.nodeid))
+    for item in items:
+        if runs_torch(item.nodeid):
+            item.add_marker("torch")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m "not torch"`` the files that run torch are not even imported: that alone takes ten seconds."""
+    file = collection_path.relative_to(config.rootpath) if collection_path.is_relative_to(config.rootpath) else None
+    return True if file and config.option.markexpr == "not torch" and runs_torch(file.as_posix()) else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""Which worker of pytest-xdist runs what: a file's tests stay together, and so do all that ask the session's real engine."""
+"""Which worker of pytest-xdist runs what, in which order, and what needs torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from xdist.scheduler import LoadScopeScheduling
 
 ENGINE = "tests/e2e"
 """The folder whose files share one engine; those of the folders in it do not use it."""
+_TORCH = (
+    "tests/contract/test_distillation_laws.py",
+    "tests/contract/test_liger_laws.py",
+    "tests/contract/test_trainer_laws.py",
+    "tests/contract/test_trainer_sharding.py",
+    "tests/unit/loadtest/targets/test_dummy_checkpoint.py",
+    "tests/unit/registry/gates/test_reference.py",
+    "tests/unit/trainer/evaluation/",
+    "tests/unit/trainer/model/",
+    "tests/unit/trainer/objectives/",
+    "tests/unit/trainer/test_tiny_checkpoint.py",
+    "tests/unit/trainer/training/",
+)
 _LEVELS = (ENGINE, "tests/integration", "tests/contract", "tests/unit")
 
 
@@ -30,6 +43,15 @@ def level_of(nodeid: str) -> int:
     True
     """
     return next((place for place, level in enumerate(_LEVELS) if nodeid.startswith(f"{level}/")), len(_LEVELS))
+
+
+def runs_torch(file: str) -> bool:
+    """Whether a file trains models, or runs them, in the test's own process. ``make test-fast`` leaves it out.
+
+    >>> runs_torch("tests/unit/trainer/model/test_loss.py"), runs_torch("tests/unit/vqc/test_errors.py")
+    (True, False)
+    """
+    return file.startswith(_TORCH)
 
 
 class WholeFiles(LoadScopeScheduling):
