@@ -17,7 +17,7 @@ test: setup test-servers  ## Run the whole suite (WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
 test-fast: setup  ## Run unit and contract tests, without those that run torch
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/contract -m "not torch"
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/contract -m "not torch and not engine"
 
 test-servers:  ## Install the Debian packages of the servers that tests start (as root)
 	@sh tools/test_servers.sh

@@ -126,9 +126,11 @@ def test_auto_takes_a_device_that_the_installed_vllm_can_use(
     assert EngineSettings(model=Path("/m")).hardware == expected
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])
 def test_the_installed_vllm_knows_every_variable(hardware: str) -> None:
-    envs = pytest.importorskip("vllm.envs", reason="vLLM is not installed")
+    from vllm import envs
+
     for name in vllm_environment(EngineSettings(model=Path("/m"), profile=hardware)):  # pyright: ignore[reportArgumentType]
         assert not name.startswith("VLLM_") or name in envs.environment_variables, name
 
