@@ -1,4 +1,4 @@
-"""What every store of answers does, whichever adapter it is; the one on Redis on both servers that are supported."""
+"""The behaviour of every response store; the one on Redis runs on both supported servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def answer(n: int = 0) -> CachedAnswer:
 class ResponseStoreSuite:
     """A subclass makes stores by its ``made`` fixture, called with ``keep_s`` and ``most``."""
 
-    async def test_what_was_put_is_found_and_nothing_else(self, made):
+    async def test_a_stored_answer_is_found_and_no_other(self, made):
         store = made(keep_s=60, most=10)
         assert await store.get("a") is None
         await store.put("a", answer())
@@ -38,7 +38,7 @@ class ResponseStoreSuite:
         await store.put("d", answer(3))
         assert [await store.get(key) for key in "abcd"] == [None, answer(9), None, answer(3)]
 
-    async def test_an_answer_goes_in_time(self, made):
+    async def test_an_answer_expires(self, made):
         store = made(keep_s=0.02, most=10)
         await store.put("a", answer())
         async with asyncio.timeout(120):
@@ -73,13 +73,13 @@ class TestRedisResponses(ResponseStoreSuite):
         await lasting.put("c", answer())
         assert set(await redis.keys("*")) == {"vqc:answers:c", "vqc:answers"}
 
-    async def test_a_server_that_refuses_is_told_of(self, redis):
+    async def test_an_error_of_the_server_is_raised(self, redis):
         await redis.set("vqc:answers", "something else")
         with pytest.raises(QueueUnavailable, match="WRONGTYPE"):
             await RedisResponses(redis, keep_s=60, most=10).put("a", answer())
 
 
-async def test_a_server_that_is_away_is_told_of(tmp_path):
+async def test_an_unreachable_server_is_raised(tmp_path):
     async with connect(f"unix://{tmp_path}/none.sock", timeout_s=0.1) as redis:
         store: ResponseStore = RedisResponses(redis, keep_s=60, most=10)
         with pytest.raises(QueueUnavailable):

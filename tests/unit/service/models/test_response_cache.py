@@ -1,4 +1,4 @@
-"""The same photo, asked the same of the same model, is not asked again; nothing else is answered from the store."""
+"""Identical requests to one model version are answered from the store; all others go to the engine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REQUEST = GenerateRequest(
 
 
 class Lookups(ModelObserver):
-    """Remembers what was looked up."""
+    """Remembers the lookups."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -65,7 +65,7 @@ async def streamed(engine, request=REQUEST):
     return [delta async for delta in engine.stream(request)]
 
 
-async def test_a_repeat_is_answered_without_the_engine(responses, lookups):
+async def test_an_identical_request_is_answered_without_the_engine(responses, lookups):
     inner = scripted()
     first, second = [
         await responses.wrap(inner, "m").generate(request)
@@ -88,14 +88,14 @@ async def test_a_repeat_is_answered_without_the_engine(responses, lookups):
     ],
     ids=["photo", "words", "system", "task", "max_new_tokens", "repetition_penalty"],
 )
-async def test_whatever_else_is_asked_is_asked(responses, other):
+async def test_another_request_goes_to_the_engine(responses, other):
     inner = scripted("BBU设备×1") if other.grammar == SUMMARY_GRAMMAR else scripted()
     await responses.wrap(inner, "m").generate(REQUEST)
     assert not (await responses.wrap(inner, "m").generate(other)).cached
     assert inner.answered == 2
 
 
-async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
+async def test_another_model_or_other_engine_settings_go_to_the_engine(lookups):
     store, inner = MemoryResponses(keep_s=60, most=100), scripted()
     for digest, served_as in (("m", "bf16"), ("n", "bf16"), ("m", "fp8")):
         assert not (
@@ -114,7 +114,7 @@ async def test_another_model_or_the_same_served_otherwise_is_asked(lookups):
     ],
     ids=["sampled", "several", "verdict", "free"],
 )
-async def test_what_may_come_out_otherwise_is_not_looked_for(responses, lookups, request_):
+async def test_requests_without_a_deterministic_answer_are_not_looked_up(responses, lookups, request_):
     inner = scripted()
     for _ in range(2):
         await responses.wrap(inner, "m").generate(request_)
@@ -134,7 +134,7 @@ async def test_what_may_come_out_otherwise_is_not_looked_for(responses, lookups,
     ],
     ids=["cut caption", "caption without an end", "no caption", "no line", "cut line"],
 )
-async def test_what_is_not_whole_is_not_kept(responses, lookups, text, grammar, max_new_tokens):
+async def test_incomplete_and_unreadable_answers_are_not_stored(responses, lookups, text, grammar, max_new_tokens):
     inner, request = (
         scripted(text),
         replace(REQUEST, grammar=grammar, decoding=DecodingParams(max_new_tokens=max_new_tokens)),
@@ -161,7 +161,7 @@ class Named(ScriptedEngine):
 
 
 @pytest.mark.parametrize("ask", ["generate", "stream"])
-async def test_of_an_engine_that_is_not_ours_only_answers_that_name_the_model_are_kept(lookups, ask):
+async def test_answers_of_an_external_engine_are_stored_only_if_they_name_the_model(lookups, ask):
     responses = ResponseCache(MemoryResponses(keep_s=60, most=100), lookups, trusts_engine=False)
     old, new = Named("champion@sha256:old"), Named("champion@sha256:new")
     for engine in (old, Named("champion"), new, old):  # a router in front of engines that are replaced one by one
@@ -171,7 +171,7 @@ async def test_of_an_engine_that_is_not_ours_only_answers_that_name_the_model_ar
     assert old.answered == 1
 
 
-async def test_a_failure_is_not_kept(responses):
+async def test_a_failure_is_not_stored(responses):
     failing = scripted(fail=lambda request: EngineFailed("broken"))
     for ask in (responses.wrap(failing, "m").generate, lambda request: streamed(responses.wrap(failing, "m"), request)):
         with pytest.raises(EngineFailed):
@@ -179,7 +179,7 @@ async def test_a_failure_is_not_kept(responses):
     assert not (await responses.wrap(scripted(), "m").generate(REQUEST)).cached
 
 
-async def test_a_stream_and_a_whole_answer_find_each_other(responses):
+async def test_streams_and_whole_answers_share_the_cache(responses):
     inner = scripted()
     pieces = await streamed(responses.wrap(inner, "m"))
     assert len(pieces) > 1
@@ -197,7 +197,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0)
 
 
-async def test_the_same_at_the_same_time_is_asked_once(responses, lookups):
+async def test_identical_requests_at_the_same_time_share_one_generation(responses, lookups):
     inner = scripted(latency_s=0.05)
     answers = await asyncio.gather(*(responses.wrap(inner, "m").generate(REQUEST) for _ in range(5)))
     assert inner.answered == 1
@@ -205,7 +205,7 @@ async def test_the_same_at_the_same_time_is_asked_once(responses, lookups):
     assert sorted(lookups.seen) == ["joined"] * 4 + ["miss"]
 
 
-async def test_who_leaves_takes_the_answer_from_nobody(responses):
+async def test_a_caller_that_leaves_does_not_cancel_the_answer_of_others(responses):
     inner = scripted(latency_s=0.2)
     first, second = [asyncio.create_task(responses.wrap(inner, "m").generate(REQUEST)) for _ in range(2)]
     await until(lambda: inner.in_flight)
@@ -214,7 +214,7 @@ async def test_who_leaves_takes_the_answer_from_nobody(responses):
     assert inner.aborted == 0
 
 
-async def test_when_all_have_left_the_generation_is_aborted(responses):
+async def test_the_generation_is_aborted_when_all_callers_have_left(responses):
     inner = scripted(latency_s=60)
     tasks = [asyncio.create_task(responses.wrap(inner, "m").generate(REQUEST)) for _ in range(2)]
     await until(lambda: inner.in_flight)
@@ -226,7 +226,7 @@ async def test_when_all_have_left_the_generation_is_aborted(responses):
     again.cancel()
 
 
-async def test_another_ones_failure_is_not_ones_own(responses):
+async def test_a_failure_of_the_first_caller_is_not_that_of_the_second(responses):
     failing, working = scripted(latency_s=0.05, fail=lambda request: EngineFailed("broken")), scripted()
     first = asyncio.create_task(responses.wrap(failing, "m").generate(REQUEST))
     await until(lambda: failing.in_flight)
@@ -235,7 +235,7 @@ async def test_another_ones_failure_is_not_ones_own(responses):
         await first
 
 
-async def test_ones_own_deadline_holds_while_another_is_waited_for(responses):
+async def test_a_joined_caller_keeps_its_own_deadline(responses):
     inner = scripted(latency_s=60)
     first = asyncio.create_task(responses.wrap(inner, "m").generate(replace(REQUEST, timeout_s=100)))
     await until(lambda: inner.in_flight)
@@ -244,7 +244,7 @@ async def test_ones_own_deadline_holds_while_another_is_waited_for(responses):
     first.cancel()
 
 
-async def test_a_store_that_is_away_makes_nothing_fail_and_is_left_alone_for_a_while(lookups, monkeypatch):
+async def test_an_unreachable_store_fails_no_request_and_is_not_called_for_a_while(lookups, monkeypatch):
     class Away:
         asked = 0
 
@@ -286,7 +286,7 @@ class Forwarding(ModelObserver):
         self.to.record_lookup(lookup)
 
 
-async def test_the_api_says_what_it_had_answered_before():
+async def test_responses_say_whether_they_are_cached():
     engine = ScriptedEngine()
     context = context_with_answers(engine)
     async with client_of(context) as client:
@@ -320,7 +320,7 @@ async def test_the_api_says_what_it_had_answered_before():
         assert 'vqc_answer_cache_lookups_total{outcome="miss"} 2.0' in page
 
 
-async def test_a_swap_starts_with_nothing_and_a_way_back_finds_what_was_there():
+async def test_a_swap_starts_with_an_empty_cache_and_a_rollback_finds_the_old_one():
     old, new = ScriptedEngine(), ScriptedEngine()
     context = context_with_answers(old)
     async with client_of(context) as client:

@@ -1,4 +1,4 @@
-"""GET /models and POST /models/{alias}/reload, and what captions say of their model meanwhile."""
+"""GET /models and POST /models/{alias}/reload, and the model that captions name meanwhile."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def context_of(fleet: Fleet, **options):
     return context_with(None, models=fleet.router, swaps=fleet.swaps, **options)
 
 
-async def test_captions_name_the_model_that_wrote_them_while_it_is_replaced():
+async def test_captions_name_their_model_during_a_swap():
     async with CaptionFleet() as fleet, client_of(context_of(fleet)) as client:
         seen, over = [], False
 
@@ -77,7 +77,7 @@ async def test_stage_a_photos_of_one_request_have_one_model():
         assert (fleet.engine("v1").answered, fleet.engine("v2").answered) == (8, 0)
 
 
-async def test_models_are_listed_with_what_they_are_at():
+async def test_models_are_listed_with_the_phase_of_their_start():
     async with Fleet() as fleet, client_of(context_of(fleet)) as client:
         async with fleet.router.pin("ticket"):
             fleet.registry.aliases["champion"] = "v2"
@@ -95,7 +95,7 @@ async def test_models_are_listed_with_what_they_are_at():
         assert (body["last_swap"]["before"], body["last_swap"]["digest"]) == ("v1", "v2")
 
 
-async def test_a_reload_that_cannot_be_says_why():
+async def test_a_failed_reload_reports_why():
     async with Fleet() as fleet, client_of(context_of(fleet)) as client:
         fleet.broken["v2"] = "out of memory"
         fleet.registry.aliases["champion"] = "v2"
@@ -116,7 +116,7 @@ async def test_a_reload_that_cannot_be_says_why():
         running.cancel()
 
 
-async def test_without_room_readyz_says_so_and_captions_wait():
+async def test_during_drain_and_restart_readyz_is_503_and_captions_wait():
     async with CaptionFleet(room=False) as fleet, client_of(context_of(fleet)) as client:
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("ticket"):
@@ -130,7 +130,7 @@ async def test_without_room_readyz_says_so_and_captions_wait():
         assert (await waiting).json()["model"]["digest"] == "v2"
 
 
-async def test_a_model_that_stays_is_listed_and_not_replaced(client):
+async def test_a_fixed_model_is_listed_and_not_replaced(client):
     assert [m["alias"] for m in (await client.get("/models")).json()["models"]] == ["champion"]
     answer = await client.post("/models/champion/reload")
     assert answer.status_code == 502
@@ -148,7 +148,7 @@ async def test_reload_needs_the_admin_scope(tmp_path):
         assert (await client.get("/models")).status_code == 401
 
 
-async def test_metrics_tell_of_models_swaps_and_double_memory():
+async def test_metrics_have_models_swaps_and_double_memory():
     context = context_with(ScriptedEngine())
     context.metrics.models.record_swap("swapped", 3.0, 2.5)
     context.metrics.models.record_pin(Role.CANARY)

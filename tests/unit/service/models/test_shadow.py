@@ -1,4 +1,4 @@
-"""What the shadow is asked, and how answers are compared."""
+"""Which requests the shadow gets, and how answers are compared."""
 
 import asyncio
 
@@ -62,7 +62,7 @@ def saying(text: str, **options) -> ScriptedEngine:
     return ScriptedEngine(lambda request, index: text, **options)
 
 
-async def test_streams_are_compared_whole_and_the_shadow_is_asked_last():
+async def test_streams_are_compared_as_a_whole_and_the_shadow_has_the_lowest_priority():
     shadow = saying("a b c")
     beside = Beside(saying("a b c"), shadow)
     deltas = [delta async for delta in beside.engine.stream(asked("r"))]
@@ -80,7 +80,7 @@ async def test_sampled_answers_are_not_compared():
     assert (beside.observer.agreements, shadow.answered) == ([], 0)
 
 
-async def test_an_answer_that_the_caller_gave_up_is_not_compared():
+async def test_a_cancelled_answer_is_not_compared():
     beside = Beside(saying("a b c", token_interval_s=0.001), shadow := saying("a b c"))
     stream = beside.engine.stream(asked())
     await anext(stream)
@@ -88,7 +88,7 @@ async def test_an_answer_that_the_caller_gave_up_is_not_compared():
     assert not shadow.requests
 
 
-async def test_a_shadow_that_fails_or_has_too_much_to_do_costs_the_caller_nothing():
+async def test_a_failing_or_busy_shadow_does_not_affect_the_caller():
     beside = Beside(saying("a"), saying("a", fail=lambda request: EngineFailed("broken")))
     await beside.engine.generate(asked())
     await until(lambda: beside.observer.agreements == [Agreement.FAILED])

@@ -1,4 +1,4 @@
-"""A model is replaced under load: nothing is lost, nothing is answered by two models, failures leave the old one."""
+"""Swaps under load: no request is lost or answered by two models, and a failure leaves the old model active."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_request_is_lost_and_none_is_answered_by_two_models(room, clients, qu
     asyncio.run(scenario())
 
 
-async def test_blue_green_has_the_new_engine_ready_before_the_old_one_is_left():
+async def test_blue_green_waits_for_the_new_engine_before_it_drains_the_old_one():
     async with Fleet() as fleet:
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("long") as pinned:
@@ -98,7 +98,7 @@ async def test_blue_green_has_the_new_engine_ready_before_the_old_one_is_left():
     assert fleet.observer.swaps == [("swapped", swap.seconds, swap.double_memory_s)]
 
 
-async def test_without_room_the_old_engine_stops_first_and_requests_wait():
+async def test_if_two_engines_do_not_fit_the_old_one_stops_first_and_requests_wait():
     async with Fleet(room=False) as fleet:
         fleet.registry.aliases["champion"] = "v2"
         async with fleet.router.pin("long"):
@@ -114,7 +114,7 @@ async def test_without_room_the_old_engine_stops_first_and_requests_wait():
     assert (swap.mode, swap.double_memory_s) == ("drain", 0.0)
 
 
-async def test_a_request_that_waits_too_long_hears_why_and_when_to_come_back():
+async def test_a_request_that_waits_too_long_gets_the_reason_and_retry_after():
     fleet = Fleet(room=False, wait_s=0.01)
     async with fleet:
         fleet.registry.aliases["champion"] = "v2"
@@ -128,7 +128,7 @@ async def test_a_request_that_waits_too_long_hears_why_and_when_to_come_back():
 
 
 @pytest.mark.parametrize("room", [True, False])
-async def test_a_version_that_does_not_come_up_leaves_the_old_one_and_says_why(room):
+async def test_a_version_that_does_not_start_leaves_the_old_one_active_and_reports_why(room):
     async with Fleet(room=room) as fleet:
         fleet.broken["v2"] = "out of memory"
         fleet.registry.aliases["champion"] = "v2"
@@ -154,7 +154,7 @@ async def test_one_swap_at_a_time():
         assert (await fleet.swaps.reload("champion")).outcome == "unchanged"
 
 
-async def test_a_caller_that_goes_away_does_not_stop_the_swap():
+async def test_a_caller_that_disconnects_does_not_stop_the_swap():
     async with Fleet() as fleet:
         fleet.registry.aliases["champion"] = "v2"
         caller = asyncio.create_task(fleet.swaps.reload("champion"))
@@ -164,7 +164,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_swap():
         assert await answer(fleet) == "v2"
 
 
-async def test_an_alias_that_is_not_served_is_named_with_those_that_are():
+async def test_an_unknown_alias_is_rejected_with_the_served_ones():
     async with Fleet() as fleet:
         with pytest.raises(UnknownModel, match="'champoin'; served aliases: champion"):
             await fleet.swaps.reload("champoin")
@@ -191,7 +191,7 @@ async def test_the_service_can_stop_in_the_middle_of_a_swap():
 
 
 class TestWatch:
-    async def test_it_follows_the_alias_and_back(self):
+    async def test_the_watch_follows_the_alias_and_back(self):
         async with Fleet() as fleet:
             fleet.swaps.follow(0.001)
             for digest in ("v2", "v1"):
@@ -199,7 +199,7 @@ class TestWatch:
                 await until(lambda digest=digest: fleet.router.model.digest == digest)
                 assert await answer(fleet) == digest
 
-    async def test_it_leaves_a_version_that_does_not_come_up_until_the_alias_moves(self):
+    async def test_the_watch_does_not_retry_a_failed_start_until_the_alias_moves(self):
         async with Fleet() as fleet:
             fleet.broken["v2"] = "out of memory"
             fleet.swaps.follow(0.001)
@@ -210,7 +210,7 @@ class TestWatch:
             fleet.registry.aliases["champion"] = "v3"
             await until(lambda: fleet.router.model.digest == "v3")
 
-    async def test_a_fetch_that_failed_is_tried_again_later(self, monkeypatch):
+    async def test_the_watch_retries_a_failed_fetch_later(self, monkeypatch):
         monkeypatch.setattr(models_swap, "FETCH_AGAIN_S", 0.01)
         async with Fleet() as fleet:
             fleet.registry.failures["v2"] = RegistryDown("no route")
@@ -220,7 +220,7 @@ class TestWatch:
             fleet.registry.failures.clear()
             await until(lambda: fleet.router.model.digest == "v2")
 
-    async def test_a_version_of_another_contract_is_not_fetched_again(self, monkeypatch):
+    async def test_the_watch_does_not_fetch_a_version_of_another_contract_again(self, monkeypatch):
         monkeypatch.setattr(models_swap, "FETCH_AGAIN_S", 0.0)
         async with Fleet() as fleet:
             fleet.registry.failures["v2"] = InvalidValue(
@@ -233,7 +233,7 @@ class TestWatch:
             assert fleet.registry.fetched.count("v2") == 1
             assert "prompts" in str(fleet.swaps.status.last_result)
 
-    async def test_it_outlives_an_alias_that_is_gone(self):
+    async def test_the_watch_survives_a_deleted_alias(self):
         async with Fleet() as fleet:
             fleet.swaps.follow(0.001)
             fleet.registry.aliases.clear()
@@ -250,7 +250,7 @@ class TestCanary:
         fleet.registry.aliases["candidate"] = "v2"
         return fleet
 
-    async def test_it_answers_its_share_and_always_the_same_requests(self):
+    async def test_the_canary_answers_its_share_and_always_the_same_requests(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0)
             await until(lambda: fleet.router.active(Role.CANARY))
@@ -262,7 +262,7 @@ class TestCanary:
                 ("canary", "candidate"),
             }
 
-    async def test_while_its_engine_is_down_the_main_model_answers(self):
+    async def test_while_the_canary_is_down_the_main_model_answers(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0)
             await until(lambda: fleet.router.active(Role.CANARY))
@@ -270,7 +270,7 @@ class TestCanary:
             assert {await answer(fleet, str(n)) for n in range(50)} == {"v1"}
             assert fleet.router.active(Role.CANARY).in_flight.count == 0
 
-    async def test_promoted_it_is_withdrawn(self):
+    async def test_a_promoted_canary_is_withdrawn(self):
         async with self.fleet() as fleet:
             fleet.swaps.follow(0.001)
             await until(lambda: fleet.router.active(Role.CANARY))
@@ -278,7 +278,7 @@ class TestCanary:
             await until(lambda: fleet.router.model.digest == "v2" and not fleet.router.active(Role.CANARY))
             assert {await answer(fleet, str(n)) for n in range(20)} == {"v2"}
 
-    async def test_without_room_there_is_none_and_the_main_model_stays(self):
+    async def test_if_a_canary_does_not_fit_the_main_model_stays(self):
         async with self.fleet(room=False) as fleet:
             fleet.swaps.follow(0)
             await until(lambda: fleet.swaps.status.last_result is not None)
@@ -289,7 +289,7 @@ class TestCanary:
 class TestShadow:
     served = (MAIN, ServedRole(role=Role.SHADOW, alias="candidate", ref="candidate"))
 
-    async def test_it_is_asked_and_compared_and_never_answers(self):
+    async def test_the_shadow_is_compared_and_never_answers(self):
         fleet = Fleet(served=self.served, shadow=Share(alias="candidate", part=1.0))
         fleet.registry.aliases["candidate"] = "v2"
         async with fleet:

@@ -1,4 +1,4 @@
-"""Versions from a directory and from a registry: resolved, verified, made for this code, leased while served."""
+"""Versions from a directory and from a registry: resolved, verified, checked against the contract, leased while served."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestRegistry:
             await source.fetch("champion", version.digest, "champion")
 
     @pytest.mark.parametrize("part", sorted(contract_digests()))
-    async def test_a_version_of_another_contract_is_refused_by_name_of_what_differs(
+    async def test_a_version_of_another_contract_is_rejected_by_the_part_that_differs(
         self, source, registry, tmp_path, part
     ):
         trained = {**contract_digests(), part: "0" * 64}
@@ -91,7 +91,7 @@ class TestRegistry:
         with pytest.raises(InvalidValue, match="modules_to_save.*merge it"):
             await source.fetch("dev", version.digest, "dev")
 
-    async def test_a_cache_that_cannot_be_written_is_said_in_our_words(self, registry, tmp_path):
+    async def test_a_cache_that_cannot_be_written_is_reported(self, registry, tmp_path):
         version = registry.push(checkpoint(tmp_path / "a", b"one"), alias="champion")
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(VersionUnavailable, match="/file/cache"):
@@ -115,7 +115,7 @@ class TestDirectory:
         assert len(found) == 5
         assert len(set(found)) == 3
 
-    async def test_a_link_is_followed_once(self, tmp_path):
+    async def test_a_symbolic_link_is_resolved_once(self, tmp_path):
         (tmp_path / "current").symlink_to(checkpoint(tmp_path / "a", b"one"))
         fetched = await DirectoryVersion().fetch(str(tmp_path / "current"), "d", "default")
         assert fetched.directory == tmp_path / "a"
@@ -133,6 +133,6 @@ class TestDirectory:
             await DirectoryVersion().resolve(str(tmp_path))
 
 
-async def test_a_model_that_stays_has_no_other_version():
+async def test_a_fixed_model_has_no_other_version():
     with pytest.raises(NotSwappable):
         await FixedVersion().resolve("")

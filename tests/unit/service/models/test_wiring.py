@@ -54,7 +54,7 @@ async def test_a_digest_is_served_under_the_alias_of_the_settings(registry, tmp_
     assert router.model == ServedModel(alias="pinned", digest=digest)
 
 
-async def test_canary_and_shadow_come_up_beside_the_main_model(registry, tmp_path):
+async def test_canary_and_shadow_start_beside_the_main_model(registry, tmp_path):
     registry.push(checkpoint(tmp_path / "c", b"three"), alias="next")
     chosen = settings(tmp_path, model="champion", canary="candidate:0.5", shadow="next", registry_poll_s=0)
     router, swaps = await served_models(chosen, ModelObserver())
@@ -80,7 +80,7 @@ async def test_without_a_registry_a_scripted_engine_has_no_model(tmp_path):
         ({"engine": "managed", "model": None, "registry": None}, "VQC_MODEL: None"),
     ],
 )
-async def test_a_model_that_is_none_is_named(registry, tmp_path, given, message):
+async def test_a_directory_without_a_checkpoint_is_rejected_by_name(registry, tmp_path, given, message):
     with pytest.raises(InvalidValue, match=message):
         await served_models(settings(tmp_path, **given), ModelObserver())
 
@@ -92,16 +92,16 @@ async def test_a_model_that_is_none_is_named(registry, tmp_path, given, message)
         ({"shadow": ":0.5"}, "VQC_SHADOW"),
         ({"canary": "champion:0.1"}, "different aliases"),
         ({"canary": "candidate:0.1", "shadow": "candidate"}, "different aliases"),
-        ({"canary": "candidate:0.1", "engine_url": "http://engine", "engine": "external"}, "engines of our own"),
+        ({"canary": "candidate:0.1", "engine_url": "http://engine", "engine": "external"}, "an engine that is managed or scripted"),
     ],
 )
-def test_shares_that_cannot_work_are_named(tmp_path, given, message):
+def test_invalid_shares_are_rejected_by_name(tmp_path, given, message):
     with pytest.raises(InvalidValue, match=message):
         settings(tmp_path, model="champion", **given)
 
 
 @pytest.mark.parametrize(("free_gib", "fits"), [(3.5, False), (5.0, True), (None, False)])
-async def test_a_cpu_has_room_for_weights_cache_and_what_comes_with_them(tmp_path, monkeypatch, free_gib, fits):
+async def test_a_cpu_engine_fits_if_weights_cache_and_overhead_do(tmp_path, monkeypatch, free_gib, fits):
     monkeypatch.setattr(models_room, "_available_gib", lambda: free_gib)
     version = Checkpoint(model=ServedModel(alias="a", digest="d"), directory=tmp_path)
     engine = EngineSettings(model=tmp_path, profile="cpu", kv_cache_gib=1)
@@ -109,7 +109,7 @@ async def test_a_cpu_has_room_for_weights_cache_and_what_comes_with_them(tmp_pat
 
 
 @pytest.mark.parametrize(("printed", "fits"), [("45000, 80000", True), ("7000, 80000", False), ("", False)])
-async def test_a_gpu_has_room_when_the_engines_part_of_it_is_free(tmp_path, monkeypatch, printed, fits):
+async def test_a_gpu_engine_fits_if_its_share_of_the_memory_is_free(tmp_path, monkeypatch, printed, fits):
     command = tmp_path / "nvidia-smi"
     command.write_text(f"#!/bin/sh\necho '{printed}'\n")
     command.chmod(0o755)
@@ -119,7 +119,7 @@ async def test_a_gpu_has_room_when_the_engines_part_of_it_is_free(tmp_path, monk
     assert await fits_in_memory(engine, version) is fits
 
 
-def test_the_loop_is_free_while_a_version_is_fetched(registry, tmp_path):
+def test_the_event_loop_is_free_while_a_version_is_fetched(registry, tmp_path):
     """Everything that reads files runs on a thread."""
 
     async def scenario() -> int:

@@ -1,4 +1,4 @@
-"""POST /caption: what goes in and what comes out."""
+"""POST /caption: requests and responses."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ async def posted(client, data=PHOTO, **options):
     return await client.post("/caption", files={"photo": ("a.jpg", data)}, **options)
 
 
-async def test_json_and_multipart_give_the_same_caption(client):
+async def test_json_and_multipart_return_the_same_caption(client):
     answers = [await posted(client), await client.post("/caption", json=as_json(PHOTO))]
     assert [answer.status_code for answer in answers] == [200, 200]
     captions = [CaptionOut.model_validate_json(answer.content) for answer in answers]
@@ -66,7 +66,7 @@ async def test_overlay_is_a_picture_of_the_upright_photo(client):
         assert image.width >= 64
 
 
-async def test_every_answer_names_request_model_prompt_and_timings(client):
+async def test_every_response_names_request_model_prompt_and_timings(client):
     answer = await posted(client, headers={"X-Request-Id": "my-id"})
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "my-id"
     assert "engine;dur=" in answer.headers["server-timing"]
@@ -172,7 +172,7 @@ async def test_a_truncated_answer_keeps_its_objects():
     assert (answer["status"], answer["truncated"], list(answer["caption"])) == ("repaired", True, ["object_1"])
 
 
-async def test_an_answer_that_is_no_caption_is_a_bad_gateway():
+async def test_an_answer_that_is_not_a_caption_is_a_bad_gateway():
     from engine.scripted import ScriptedEngine
 
     async with client_of(context_with(ScriptedEngine(lambda request, index: "抱歉"))) as client:

@@ -1,4 +1,4 @@
-"""Fetching by URL: what is refused before a connection, and a real TLS server for the rest."""
+"""Fetching by URL: what is rejected before a connection, and a real TLS server for the rest."""
 
 import asyncio
 import ssl
@@ -50,7 +50,7 @@ async def unreachable(host: str, port: int):
         "",
     ],
 )
-async def test_a_url_outside_the_list_is_refused_without_a_look(url):
+async def test_a_url_outside_the_list_is_rejected_before_dns(url):
     with pytest.raises(UrlRejected):
         await PhotoFetcher(HOSTS, max_bytes=100, resolve=unreachable)(url)
 
@@ -61,7 +61,7 @@ async def test_without_a_list_fetching_is_off():
 
 
 @pytest.mark.parametrize("url", ["https://photos.example.com/a", "https://a.cdn.example.com/a"])
-async def test_one_private_address_is_enough_to_refuse(url):
+async def test_one_private_address_is_enough_to_reject(url):
     with pytest.raises(UrlRejected, match="public addresses"):
         await PhotoFetcher(HOSTS, max_bytes=100, resolve=private)(url)
 
@@ -117,14 +117,14 @@ async def test_an_allowed_photo_is_fetched_from_the_checked_address_under_its_ow
         (b"", 2, "within 0.5 s"),
     ],
 )
-async def test_what_is_no_photo_fails_with_the_reason(authority, answer, hold_s, words):
+async def test_a_response_without_a_photo_fails_with_the_reason(authority, answer, hold_s, words):
     async with https_server(authority, answer, hold_s) as (fetch, seen):
         with pytest.raises(FetchFailed, match=words):
             await fetch()
     assert len(seen) == 1
 
 
-async def test_a_certificate_of_another_name_is_refused(authority):
+async def test_a_certificate_of_another_name_is_rejected(authority):
     async with https_server(authority, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (fetch, seen):
         inner = fetch.__closure__[0].cell_contents
         inner._tls = ssl.create_default_context()

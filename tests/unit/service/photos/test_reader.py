@@ -1,4 +1,4 @@
-"""Where photos are read: canonical ones on the spot, others on a thread."""
+"""Canonical photos are read on the event loop, others on a thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.photos.reader import INLINE_BYTES, PhotoReader
 from vqc.image import PhotoLimits, canonical_photo
 
 
-async def test_a_photo_that_is_canonical_needs_no_thread_and_is_the_same() -> None:
+async def test_a_canonical_photo_needs_no_thread_and_is_unchanged() -> None:
     (jpeg,) = jpeg_photos(1, (256, 192))
     reader = PhotoReader(PhotoLimits(), 1)
     reader.close()

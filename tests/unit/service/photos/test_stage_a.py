@@ -55,7 +55,7 @@ async def test_json_photos_are_isolated_too(client):
     assert entries[0]["problem"]["field"] == "photos.0.base64"
 
 
-async def test_a_photo_that_the_engine_refuses_fails_alone():
+async def test_a_photo_that_the_engine_rejects_fails_alone():
     def fail(request):
         return EngineRefused("cannot decode") if request.request_id.endswith("-2") else None
 
@@ -64,7 +64,7 @@ async def test_a_photo_that_the_engine_refuses_fails_alone():
     assert [entry.get("problem", {}).get("status") for entry in entries] == [None, 422, None]
 
 
-async def test_an_engine_that_is_away_fails_the_whole_request():
+async def test_an_unreachable_engine_fails_the_whole_request():
     engine = ScriptedEngine(fail=lambda request: EngineUnavailable("restarting", retry_after_s=7))
     async with client_of(context_with(engine)) as client:
         answer = await posted(client, ("x", photos.jpeg()), ("y", photos.jpeg()))
@@ -72,7 +72,7 @@ async def test_an_engine_that_is_away_fails_the_whole_request():
     assert answer.json()["detail"] == "restarting"
 
 
-async def test_an_unknown_mission_is_told_the_nearest(client):
+async def test_an_unknown_mission_is_rejected_with_the_nearest_name(client):
     answer = await posted(client, ("x", photos.jpeg()), mission="挡风板安装检査")
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:vqc:problem:unknown-mission")
     assert f"did you mean '{MISSION}'" in answer.json()["detail"]

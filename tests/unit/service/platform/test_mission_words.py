@@ -33,7 +33,7 @@ def test_every_mission_of_the_product_has_key_items():
         (f"[{GOOD.replace('塔灯检查', '挡风板安装检查')}]", "name"),
     ],
 )
-def test_a_further_mission_that_is_not_valid_names_file_and_field(tmp_path, text, field):
+def test_an_invalid_mission_file_is_rejected_with_file_and_field(tmp_path, text, field):
     path = tmp_path / "further.yaml"
     path.write_text(text, "utf-8")
     with pytest.raises(InvalidValue) as caught:
@@ -67,7 +67,7 @@ def test_the_wind_shield_s_tokens(text, expected):
 @given(
     st.lists(st.sampled_from(["符合要求", "不符合要求", "未拧紧", "，", "图1中"]), max_size=8).map("".join),
 )
-def test_the_longest_token_is_read_so_a_violation_is_never_also_met(text):
+def test_the_longest_word_is_matched_so_a_violation_is_never_also_met(text):
     item = KeyItem(name="螺丝", positive=("符合要求",), negative=("不符合要求", "未拧紧"))
     violated = text.count("不符合要求") + text.count("未拧紧")
     found = polarities(item, text)
@@ -82,7 +82,7 @@ def test_the_longest_name_is_cited():
     }
 
 
-def test_a_plug_or_a_label_that_reads_fibre_is_no_fibre():
+def test_a_plug_or_a_label_whose_text_has_fibre_is_not_a_fibre():
     mission = mission_named("RRU线缆")
     for desc in descs("shifted"):
         assert (subject(mission, desc) == "光纤") is desc.startswith("光纤/")

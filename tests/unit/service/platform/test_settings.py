@@ -11,7 +11,9 @@ from service.tickets.wiring import tickets_at_once
 from vqc.errors import InvalidValue
 
 
-def test_a_secret_comes_from_its_file_and_a_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_read_from_its_file_and_a_variable_takes_precedence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "vqc_redis_url").write_text("redis://:from-file@redis/0\n")
     (tmp_path / "somebody_elses").write_text("x")
     monkeypatch.setenv("VQC_SECRETS_DIR", str(tmp_path))
@@ -25,19 +27,19 @@ def test_a_secret_comes_from_its_file_and_a_variable_wins(tmp_path: Path, monkey
     assert again.get_secret_value() == "redis://variable/0"
 
 
-def test_a_directory_of_secrets_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_directory_of_secrets_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VQC_SECRETS_DIR", str(tmp_path / "none"))
     with pytest.raises(InvalidValue, match="VQC_SECRETS_DIR"):
         read_settings()
 
 
-def test_without_keys_only_loopback_unless_told_that_others_are_kept_out() -> None:
+def test_without_keys_the_api_listens_on_loopback_only_unless_set_otherwise() -> None:
     with pytest.raises(InvalidValue, match="VQC_API_KEYS_FILE"):
         read_settings(host="0.0.0.0")
     assert read_settings(host="0.0.0.0", keyless="anywhere").api_keys_file is None
 
 
-def test_answers_of_an_external_engine_are_kept_by_a_digest_that_is_known() -> None:
+def test_the_response_cache_of_an_external_engine_requires_a_digest() -> None:
     with pytest.raises(InvalidValue, match="requires model_digest"):
         read_settings(engine_url="http://engine:8000", answer_cache_h=1)
     assert (
@@ -54,5 +56,5 @@ def test_answers_of_an_external_engine_are_kept_by_a_digest_that_is_known() -> N
         ({"engine_profile": "gpu", "worker_concurrency": 3}, 3),
     ],
 )
-def test_a_worker_judges_as_many_tickets_at_once_as_its_engine_likes_unless_told(given, at_once):
+def test_the_default_concurrency_of_a_worker_depends_on_its_engine(given, at_once):
     assert tickets_at_once(read_settings(**given)) == at_once

@@ -1,4 +1,4 @@
-"""What every request passes first: keys, scopes, admission, limits, drain, ids, health, metrics."""
+"""The checks before every route: keys, scopes, admission, limits, drain, ids, health, metrics."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ STRANGE = ["vqc.test", "rebound.example:8080", "localhost.example", "192.168.0.7
 
 
 @pytest.mark.parametrize("path", ["/missions", "/console", "/nothing-here"])
-async def test_without_keys_only_loopbacks_names_are_answered(path):
+async def test_without_keys_only_loopback_hosts_are_allowed(path):
     context = context_with(ScriptedEngine(), hosts=())
     async with client_of(context) as client:
         for host in HOSTS:
@@ -69,13 +69,13 @@ async def test_without_keys_only_loopbacks_names_are_answered(path):
         assert f'vqc_http_refused_total{{reason="host"}} {len(STRANGE)}.0' in page
 
 
-async def test_probes_and_scrapes_come_under_any_name():
+async def test_probes_and_scrapes_are_allowed_under_any_host():
     async with client_of(context_with(ScriptedEngine(), hosts=())) as client:
         for path in ("/healthz", "/readyz", "/readyz/captions", "/metrics"):
             assert (await client.get(path, headers={"Host": "10.1.2.3:8080"})).status_code == 200
 
 
-async def test_named_hosts_are_answered_and_with_keys_all_unless_named(keyed):
+async def test_listed_hosts_are_allowed_and_with_keys_any_unless_listed(keyed):
     keys, tokens = keyed
 
     async def status(context, host: str) -> int:
@@ -103,7 +103,7 @@ async def test_every_path_but_the_public_ones_needs_a_key(keyed):
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_the_key_file_keeps_no_secret_and_is_private(tmp_path):
+def test_the_key_file_has_no_secret_and_is_private(tmp_path):
     file = tmp_path / "keys.yaml"
     token = create_key(file, [Scope.CAPTION], None)
     assert token.split("_", 2)[2] not in file.read_text()
@@ -113,7 +113,7 @@ def test_the_key_file_keeps_no_secret_and_is_private(tmp_path):
         read_keys(file)
 
 
-async def test_overload_is_refused_before_any_work():
+async def test_overload_is_rejected_before_any_work():
     engine = ScriptedEngine(latency_s=0.2)
     async with client_of(context_with(engine, max_in_flight=2)) as client:
         answers = await asyncio.gather(*(client.post("/caption", files=PHOTO) for _ in range(5)))
@@ -124,7 +124,7 @@ async def test_overload_is_refused_before_any_work():
     assert refused[0].json()["type"] == "urn:vqc:problem:overloaded"
 
 
-async def test_places_are_given_back_after_errors():
+async def test_in_flight_is_released_after_errors():
     context = context_with(ScriptedEngine(), max_in_flight=1)
     async with client_of(context) as client:
         for data in (b"", photos.jpeg(), b"junk", photos.jpeg()):
@@ -133,7 +133,7 @@ async def test_places_are_given_back_after_errors():
     assert context.web.admission.in_flight == 0
 
 
-async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_length():
+async def test_a_body_over_the_limit_is_rejected_by_its_declared_or_its_real_length():
     async with client_of(context_with(ScriptedEngine(), max_body_bytes=1000)) as client:
 
         async def chunks():
@@ -146,7 +146,7 @@ async def test_a_body_over_the_limit_is_refused_on_its_declared_or_its_real_leng
         assert (answer.status_code, answer.json()["type"]) == (413, "urn:vqc:problem:body-too-large")
 
 
-async def test_leaving_says_so_and_still_takes_work_then_draining_refuses_it():
+async def test_leaving_turns_readiness_off_and_admits_work_then_draining_rejects_it():
     context = context_with(ScriptedEngine())
     async with client_of(context) as client:
         assert (await client.get("/readyz")).status_code == 200
@@ -218,7 +218,7 @@ async def test_metrics_count_requests_photos_answers_and_tokens(engine):
         assert line in page
 
 
-async def test_a_client_that_leaves_while_it_sends_is_no_error():
+async def test_a_client_that_disconnects_while_it_sends_is_not_an_error():
     context = context_with(ScriptedEngine())
     app, sent = create_app(context), []
     scope = {
@@ -239,7 +239,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error():
     assert context.web.admission.in_flight == 0
 
 
-async def test_what_is_refused_before_any_work_is_counted_by_its_reason():
+async def test_rejections_before_any_work_are_counted_by_reason():
     context = context_with(ScriptedEngine(), max_in_flight=1, max_body_bytes=2000)
     async with client_of(context) as client:
         with context.web.admission.admit():

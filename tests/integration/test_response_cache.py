@@ -1,4 +1,4 @@
-"""Answers given before are found by every process that shares a Redis, and without it photos are answered all the same."""
+"""Processes that share a Redis share the response cache; without Redis requests go to the engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def cached(client) -> bool:
     return answer.json()["cached"]
 
 
-async def test_two_processes_share_their_answers(tmp_path):
+async def test_two_processes_share_the_cache(tmp_path):
     async with (
         service(tmp_path, "api", **CACHING) as (one, _),
         service(tmp_path, "api", **CACHING) as (other, _),
@@ -24,7 +24,7 @@ async def test_two_processes_share_their_answers(tmp_path):
         assert await cached(one)
 
 
-async def test_without_redis_photos_are_answered_as_new(tmp_path):
+async def test_without_redis_requests_go_to_the_engine(tmp_path):
     nowhere = {"VQC_REDIS_URL": f"unix://{tmp_path}/none.sock"}
     async with service(tmp_path, "api", **CACHING, **nowhere) as (client, _):
         assert not await cached(client)
