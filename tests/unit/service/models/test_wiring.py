@@ -92,7 +92,7 @@ async def test_a_directory_without_a_checkpoint_is_rejected_by_name(registry, tm
         ({"shadow": ":0.5"}, "VQC_SHADOW"),
         ({"canary": "champion:0.1"}, "different aliases"),
         ({"canary": "candidate:0.1", "shadow": "candidate"}, "different aliases"),
-        ({"canary": "candidate:0.1", "engine_url": "http://engine", "engine": "external"}, "an engine that is managed or scripted"),
+        ({"canary": "candidate:0.1", "engine_url": "http://engine", "engine": "external"}, "managed or scripted"),
     ],
 )
 def test_invalid_shares_are_rejected_by_name(tmp_path, given, message):
