@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -23,6 +20,8 @@ from engine.client import VllmClient
 from engine.managed import ManagedEngine
 from engine.profile import EngineSettings
 from engine.protocol import DecodingParams, GenerateRequest
+from loadtest.load.photos import jpeg_photos
+from loadtest.suites.swap import SwapPlan, _SwapLoad, measure
 from tests.support import photos, tiny
 from trainer.config import config_from
 from trainer.model.collate import pad_samples
@@ -38,25 +37,28 @@ from vqc.image import EncodedPhoto
 pytestmark = pytest.mark.engine
 
 
-def test_a_swap_and_a_rollback_under_load_lose_no_request(tiny_checkpoint, tmp_path):
+def test_a_swap_and_a_rollback_under_load_lose_no_request(tiny_checkpoint, tmp_path, monkeypatch):
     other = build_tiny_checkpoint(tmp_path / "other", seed=1)
-    bench = [sys.executable, "-m", "loadtest", "swap", str(tiny_checkpoint), str(other), "--swap", "blue_green"]
-    result = subprocess.run(
-        [*bench, "--rounds", "1", "--connections", "3", "--steady", "2", "--max-new-tokens", "60", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
-    rows = json.loads(result.stdout)
-    assert [row["move"] for row in rows] == ["swap", "rollback"]
-    for row in rows:
-        assert (row["mode"], row["errors"], row["foreign"]) == ("blue_green", 0, 0)
-        assert row["by_old"] > 0
-        assert row["by_new"] > 0
-        assert row["by_old"] + row["by_new"] == row["requests"]
-        assert 0 < row["double_memory_s"] <= row["seconds"]
+    post = _SwapLoad._post
+
+    async def unhurried(self, path: str, **body: Any) -> httpx.Response | str:
+        await asyncio.sleep(0.3)  # beside an engine that is never idle the other one takes minutes to start
+        return await post(self, path, **body)
+
+    monkeypatch.setattr(_SwapLoad, "_post", unhurried)
+    plan = SwapPlan(
+        first=tiny_checkpoint, second=other, engine="managed", swap="blue_green", connections=4, rounds=1, steady_s=2,
+        max_new_tokens=60,
+    )  # fmt: skip
+    report = asyncio.run(measure(plan, jpeg_photos(6, (512, 384))))
+    assert report.problem is None
+    assert [row.move for row in report.rows] == ["swap", "rollback"]
+    for row in report.rows:
+        assert (row.mode, row.errors, row.foreign) == ("blue_green", 0, 0)
+        assert row.by_old > 0
+        assert row.by_new > 0
+        assert row.by_old + row.by_new == row.requests
+        assert 0 < row.double_memory_s <= row.seconds
 
 
 def tower_adapter(base: Path, out: Path) -> Path:

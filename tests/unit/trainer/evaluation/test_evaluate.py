@@ -67,7 +67,7 @@ def test_the_service_is_asked_as_anyone_would_ask_it(jsonl: Path):
         photo = photo_of(request)
         if request.url.path == "/caption":
             assert b'name="photo"' in request.content
-            caption = codec.numbered(photo.caption.objects) if photo.caption else {}
+            caption = codec.objects_by_key(photo.caption.objects) if photo.caption else {}
             return httpx.Response(200, json={"caption": caption, "status": "parsed", "truncated": False})
         assert request.url.path == "/stage-a"
         assert b'name="photos"' in request.content
