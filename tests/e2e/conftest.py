@@ -1,4 +1,4 @@
-"""One real engine for the whole session."""
+"""One real engine for this folder."""
 
 import pytest
 import pytest_asyncio
@@ -14,7 +14,7 @@ def collector():
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def managed_engine(tiny_checkpoint, tmp_path_factory, collector):
     from engine.managed import ManagedEngine, SupervisorTimeouts
     from engine.profile import EngineSettings

@@ -163,7 +163,10 @@ class RunTrainer(Trainer):
             self._save_step()
 
     def close(self) -> None:
-        """Releases the resources of the run outside this process."""
+        """Releases the resources of the run outside this process: loading processes, a teacher's or a student's server."""
+        for batches in self._loaders:
+            if batches is not None:
+                batches.close()
         if self._distiller is not None:
             self._distiller.close()
 

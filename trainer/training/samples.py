@@ -55,6 +55,14 @@ class EpochLoader(DataLoader[Any]):
         assert isinstance(self.batch_sampler, BatchSampler)
         self.batch_sampler.set_epoch(epoch)
 
+    def close(self) -> None:
+        """Ends the loading processes, which a persistent loader keeps between epochs."""
+        # PyTorch has no public way. Left alone they live until the garbage collector finds them, and hold every pipe and
+        # socket that was open when they were forked.
+        iterator, self._iterator = self._iterator, None
+        if iterator is not None:
+            iterator._shutdown_workers()
+
 
 def loader(
     samples: EncodedSamples,

@@ -1,4 +1,4 @@
-"""The console in a real browser: Debian's Chromium, one for the session, and a service on the scripted engine beside it.
+"""The console in a real browser: Debian's Chromium, one for this folder, and a service on the scripted engine beside it.
 
 Tests run on the session's event loop: ``pytestmark = ON_THE_SESSIONS_LOOP``.
 """
@@ -19,7 +19,7 @@ from tests.support.console_site import Clock, Site, keys_file
 from tests.support.service_context import context_with
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncGenerator[Browser, None]:
     expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     async with async_playwright() as playwright:

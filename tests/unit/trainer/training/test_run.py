@@ -1,6 +1,7 @@
 """Whole runs on the smallest model."""
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -156,4 +157,5 @@ def test_loading_processes_change_no_number(checkpoint: Path, jsonl: Path, tmp_p
     for name, workers in (("a", 0), ("b", 2)):
         persistent = {"dataloader_persistent_workers": bool(workers), "dataloader_num_workers": workers}
         run(tiny.config(checkpoint, jsonl, tmp_path / name, learning_rate=1e-3, **packing, **persistent))
+        assert not multiprocessing.active_children()
     assert tiny.log(tmp_path / "a") == tiny.log(tmp_path / "b")
