@@ -1,5 +1,6 @@
 """The import rules hold, are seen to fail on a planted violation, and nothing heavy loads before it is needed."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -29,62 +30,57 @@ def test_the_import_rules_hold():
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "statement", "rule"),
-    [
-        ("vqc/geometry.py", "import httpx", "The domain language needs no framework"),
-        ("vqc/caption.py", "import engine.protocol", "Packages import downwards only"),
-        ("engine/protocol.py", "import service.platform.settings", "Packages import downwards only"),
-        ("loadtest/loop.py", "import tools.trace_picture", "Packages import downwards only"),
-        ("loadtest/http/requests.py", "import loadtest.load.job", "The load generator's rooms import downwards only"),
-        ("service/photos/results.py", "import service.app.http", "The service's capabilities import downwards only"),
-        (
-            "service/photos/stage_a.py",
-            "import service.judging.judge",
-            "The service's capabilities import downwards only",
-        ),
-        ("service/app/http.py", "import service.cli.up", "The service's capabilities import downwards only"),
-        ("service/photos/routes.py", "import service.platform.settings", "Only wiring and commands read settings"),
-        ("service/console/queue.py", "import service.platform.settings", "Only wiring and commands read settings"),
-        ("service/tickets/routes.py", "import redis", "Redis and the queue stay behind their stores"),
-        ("service/tickets/ticket.py", "import redis", "The rules of tickets know no store, route or worker"),
-        ("service/judging/judge.py", "import service.judging.thresholds", "The rules of judging know no store"),
-        (
-            "service/learning/order.py",
-            "import service.learning.report",
-            "The rules of learning know no folder or report",
-        ),
-        ("service/guidance/gate.py", "import service.guidance.store", "The rules of guidance know no store or route"),
-        (
-            "service/models/router.py",
-            "import service.models.routes",
-            "The rules of models know no registry, route or wiring",
-        ),
-        ("service/photos/caption.py", "import service.photos.fetch", "Captions and Stage-A know no route or metric"),
-        ("service/photos/metrics.py", "import torch", "Service, engine and scenes run without torch"),
-        ("registry/gates/smoke.py", "import torch", "Gates load torch in a process of its own"),
-        (
-            "registry/core.py",
-            "import registry.remote",
-            "The registry's rules do not know where its bytes are, and need no torch",
-        ),
-        ("service/console/models.py", "import registry.gates", "The service knows the registry through its models"),
-        ("registry/gates/promote.py", "import registry.layout", "Gates see bytes through the registry only"),
-    ],
-)
-def test_a_planted_violation_is_found(tmp_path, module, statement, rule):
+PLANTED = [
+    ("vqc/geometry.py", "httpx", "The domain language needs no framework"),
+    ("vqc/caption.py", "engine.protocol", "Packages import downwards only"),
+    ("engine/protocol.py", "service.platform.settings", "Packages import downwards only"),
+    ("loadtest/loop.py", "tools.trace_picture", "Packages import downwards only"),
+    ("loadtest/http/requests.py", "loadtest.load.job", "The load generator's rooms import downwards only"),
+    ("service/photos/results.py", "service.app.http", "The service's capabilities import downwards only"),
+    ("service/photos/stage_a.py", "service.judging.judge", "The service's capabilities import downwards only"),
+    ("service/app/http.py", "service.cli.up", "The service's capabilities import downwards only"),
+    ("service/photos/routes.py", "service.platform.settings", "Only wiring and commands read settings"),
+    ("service/console/queue.py", "service.platform.settings", "Only wiring and commands read settings"),
+    ("service/tickets/routes.py", "redis", "Redis and the queue stay behind their stores"),
+    ("service/tickets/ticket.py", "redis", "The rules of tickets know no store, route or worker"),
+    ("service/judging/judge.py", "service.judging.thresholds", "The rules of judging know no store"),
+    ("service/learning/order.py", "service.learning.report", "The rules of learning know no folder or report"),
+    ("service/guidance/gate.py", "service.guidance.store", "The rules of guidance know no store or route"),
+    ("service/models/router.py", "service.models.routes", "The rules of models know no registry, route or wiring"),
+    ("service/photos/caption.py", "service.photos.fetch", "Captions and Stage-A know no route or metric"),
+    ("service/photos/metrics.py", "torch", "Service, engine and scenes run without torch"),
+    ("registry/gates/smoke.py", "torch", "Gates load torch in a process of its own"),
+    ("registry/core.py", "registry.remote", "The registry's rules do not know where its bytes are, and need no torch"),
+    ("service/console/models.py", "registry.gates", "The service knows the registry through its models"),
+    ("registry/gates/promote.py", "registry.layout", "Gates see bytes through the registry only"),
+]
+"""Module, what it must not import, and the rule that says so."""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the linter reports of a copy of the tree with every violation in it."""
+    copy = tmp_path_factory.mktemp("planted")
     for package in PACKAGES:
-        shutil.copytree(
-            ROOT / package,
-            tmp_path / package,
-            ignore=shutil.ignore_patterns("__pycache__", "assets", *WEIGHTS_AND_PHOTOS),
-        )
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    planted = tmp_path / module
-    planted.write_text(f"{planted.read_text('utf-8')}\n{statement}\n", "utf-8")
-    result = lint(tmp_path)
-    assert result.returncode == 1
-    assert f"{rule} BROKEN" in result.stdout
+        ignored = shutil.ignore_patterns("__pycache__", "assets", *WEIGHTS_AND_PHOTOS)
+        shutil.copytree(ROOT / package, copy / package, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    for module, imported, _ in PLANTED:
+        with (copy / module).open("a", encoding="utf-8") as file:
+            file.write(f"\nimport {imported}\n")
+    result = lint(copy)
+    assert result.returncode == 1, result.stdout
+    return result.stdout
+
+
+@pytest.mark.parametrize(("module", "imported", "rule"), PLANTED)
+def test_a_planted_violation_is_found(planted: str, module: str, imported: str, rule: str):
+    details = re.search(rf"\n{re.escape(rule)}\n-+\n(.*?)(?=\n[^\n]+\n-{{4,}}\n|\Z)", planted, re.DOTALL)
+    assert details, f"{rule!r} is not broken"
+    package = imported.partition(".")[0]
+    target = imported if package in PACKAGES else package
+    importer = module.removesuffix(".py").replace("/", ".")
+    assert re.search(rf"\b{re.escape(importer)} -> {re.escape(target)} \(l", details[1]), details[1]
 
 
 @pytest.mark.parametrize(
