@@ -32,7 +32,8 @@ from service.platform.logs import configure
 from service.platform.server import server
 from service.platform.settings import Settings
 from service.platform.tracing import tracing
-from service.web.auth import KeyRing, read_keys
+from service.web.auth import KeyRing
+from service.web.key_file import KeyFile
 from service.web.services import WebServices
 from vqc.image import PhotoLimits
 
@@ -49,7 +50,7 @@ async def running(settings: Settings, store: ResponseStore | None = None) -> Asy
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
     """
     limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
-    keys = KeyRing(read_keys(settings.api_keys_file) if settings.api_keys_file else None)
+    keys = KeyRing(KeyFile(settings.api_keys_file) if settings.api_keys_file else None)
     admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)
     models, swaps = await served_models(settings, metrics.models, store)

@@ -65,7 +65,7 @@ def retry(group_id: str, url: str, api_key: str | None, as_json: bool) -> None:
 @groups.command()
 @click.argument("group_id")
 @click.option("--verdict", required=True, type=click.Choice(["通过", "不通过"]), help="The verdict.")
-@click.option("--name", required=True, help="Name of the reviewer, for the record.")
+@click.option("--name", default="", help="Name of the reviewer, if the service has no keys; with a key, its holder.")
 @click.option("--note", default="", help="Reason of the decision.")
 @service_options
 def review(group_id: str, verdict: str, name: str, note: str, url: str, api_key: str | None, as_json: bool) -> None:

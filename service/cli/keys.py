@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
+_FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+_EXISTING = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+
 
 @click.group()
 def keys() -> None:
-    """Create API keys."""
+    """Create, list, revoke and rotate API keys. A running service uses the changed FILE from its next request on."""
 
 
 @keys.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_FILE
 @click.option(
     "--scope",
     "scopes",
@@ -23,13 +27,62 @@ def keys() -> None:
     type=click.Choice(["caption", "stage-a", "stage-b", "review", "admin"]),
     help="What the key allows; may be repeated.",
 )
+@click.option("--name", default="", help="The holder: the name that decisions with this key are recorded under.")
 @click.option(
     "--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC) on which the key is no longer valid."
 )
-def create(file: Path, scopes: tuple[str, ...], expires: datetime | None) -> None:
+def create(file: Path, scopes: tuple[str, ...], name: str, expires: datetime | None) -> None:
     """Add a key to FILE and print it. The key is not shown again: FILE stores only its digest."""
     from datetime import UTC
 
-    from service.web.auth import Scope, create_key
+    from service.web.auth import Scope
+    from service.web.key_file import create_key
 
-    click.echo(create_key(file, map(Scope, scopes), expires.replace(tzinfo=UTC) if expires else None))
+    expires_at = expires.replace(tzinfo=UTC) if expires else None
+    click.echo(create_key(file, map(Scope, scopes), expires_at, name=name))
+
+
+@keys.command("list")
+@_EXISTING
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_keys(file: Path, as_json: bool) -> None:
+    """Print the keys in FILE: id, holder, scopes, creation and expiry. Their secrets are not stored."""
+    from service.web.key_file import read_keys
+
+    found = read_keys(file)
+    if as_json:
+        shown = [key.model_dump(mode="json", exclude={"sha256"}) | {"scopes": sorted(key.scopes)} for key in found]
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        return
+    for key in found:
+        created = f"created {key.created_at:%Y-%m-%d}" if key.created_at else ""
+        expires = f"expires {key.expires_at.isoformat()}" if key.expires_at else ""
+        click.echo("  ".join(filter(None, [key.id, key.name or "–", ",".join(sorted(key.scopes)), created, expires])))
+
+
+@keys.command()
+@_EXISTING
+@click.argument("key_id")
+def revoke(file: Path, key_id: str) -> None:
+    """Remove the key KEY_ID from FILE. Its requests are rejected and its console sessions end."""
+    from service.web.key_file import revoke_key
+
+    removed = revoke_key(file, key_id)
+    click.echo(f"revoked {removed.id}  {removed.name}".rstrip())
+
+
+@keys.command()
+@_EXISTING
+@click.argument("key_id")
+@click.option(
+    "--overlap-h",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Hours for which the old key stays valid.",
+)
+def rotate(file: Path, key_id: str, overlap_h: float) -> None:
+    """Replace the key KEY_ID in FILE by a new one with the same holder, scopes and expiry, and print it."""
+    from service.web.key_file import rotate_key
+
+    click.echo(rotate_key(file, key_id, timedelta(hours=overlap_h)))

@@ -36,6 +36,11 @@ class Visit:
     """Whether the session of a signed-in person has ended."""
     pages: tuple[ConsolePage, ...]
 
+    @property
+    def person(self) -> str:
+        """The name under which a decision is recorded: the key's holder; without keys the name entered, empty before."""
+        return self.caller.name_on_record("") if self.signs_in and self.caller else self.session.name
+
 
 def visit_of(request: Request) -> Visit:
     """The visit that a request belongs to."""
@@ -56,7 +61,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
             "lang": visit.language.value,
             "languages": list(Language),
             "csrf_token": visit.session.token,
-            "person": visit.session.name,
+            "person": visit.person,
             "caller": visit.caller,
             "signs_in": visit.signs_in,
             "nav": [one for one in visit.pages if one.is_visible_to(visit.caller)],

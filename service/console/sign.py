@@ -28,7 +28,6 @@ async def sign_in(request: Request, next: str = "/console", ended: bool = False)
 async def submit_sign_in(
     request: Request,
     key: Annotated[str, Form(max_length=256)],
-    name: Annotated[str, Form(max_length=64)] = "",
     next: Annotated[str, Form()] = "/console",
 ) -> Response:
     """Redirects to the page that the person wanted, with a new session; shows the form again if the key is invalid."""
@@ -36,9 +35,8 @@ async def submit_sign_in(
         caller = web_services(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
         return page(request, "sign_in.html", 401, next=local_path(next), ended=False, unsaved=False, problem=str(error))
-    sessions = sessions_of(request)
     return with_session(
-        request, RedirectResponse(local_path(next), 303), sessions.create(key_id=caller.key_id, name=name.strip())
+        request, RedirectResponse(local_path(next), 303), sessions_of(request).create(key_id=caller.key_id)
     )
 
 
@@ -72,9 +70,9 @@ def with_session(request: Request, response: Response, session: Session) -> Resp
 
 
 def remember_name(request: Request, response: Response, name: str) -> Response:
-    """Stores the person's name in the session, by the cookie of the response."""
+    """Stores the name that a person entered in the session, by the cookie of the response. With keys it is the key's."""
     session = visit_of(request).session
-    if name == session.name:
+    if name == session.name or session.key_id is not None:
         return response
     return with_session(request, response, sessions_of(request).renew(session, name=name))
 

@@ -68,7 +68,7 @@ async def decide(
     filters: Wanted,
     verdict: Annotated[Verdict, Form()],
     revision: Annotated[int, Form(ge=0)],
-    name: Annotated[str, Form(min_length=1, max_length=128)],
+    name: Annotated[str, Form(max_length=128)] = "",
     note: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Saves the decision and redirects to the next ticket, or shows the conflicting decision of another reviewer."""
@@ -76,9 +76,10 @@ async def decide(
     services = ticket_services(request)
     ticket = await services.store.get(group_id)
     behind = await services.waiting.page(filters.review_query, after=place(ticket), limit=2)
-    given = {"verdict": verdict, "name": name.strip() or name, "note": note.strip()}
+    caller = caller_of(request)
+    given = {"verdict": verdict, "name": caller.name_on_record(name), "note": note.strip()}
     try:
-        await services.manage.review(group_id, by=caller_of(request).key_id, revision=revision, **given)  # type: ignore[arg-type]
+        await services.manage.review(group_id, by=caller.key_id, revision=revision, **given)  # type: ignore[arg-type]
     except ReviewConflict:
         return page(
             request,
@@ -91,7 +92,7 @@ async def decide(
         )
     following = [one.id for one in behind.tickets if one.id != group_id]
     there = f"/console/tickets/{following[0]}" if following else "/console/queue"
-    return remember_name(request, RedirectResponse(there + filters.query(decided=group_id), 303), name.strip())
+    return remember_name(request, RedirectResponse(there + filters.query(decided=group_id), 303), given["name"])
 
 
 @router.post("/{group_id}/undo")
@@ -100,15 +101,14 @@ async def undo(
     group_id: TicketId,
     filters: Wanted,
     revision: Annotated[int, Form(ge=0)],
-    name: Annotated[str, Form(min_length=1, max_length=128)],
+    name: Annotated[str, Form(max_length=128)] = "",
 ) -> Response:
     """Takes back a decision and shows the ticket, or shows the decision that another reviewer made since."""
     require(request, Scope.REVIEW)
-    services = ticket_services(request)
+    services, caller = ticket_services(request), caller_of(request)
+    by = caller.name_on_record(name)
     try:
-        await services.manage.review(
-            group_id, verdict=None, name=name, note="", by=caller_of(request).key_id, revision=revision
-        )
+        await services.manage.review(group_id, verdict=None, name=by, note="", by=caller.key_id, revision=revision)
     except ReviewConflict:
         now = await services.store.get(group_id)
         return page(request, "conflict.html", 409, ticket=now, given=None, filters=filters, next=None)

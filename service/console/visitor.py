@@ -9,8 +9,6 @@ from service.web.auth import caller_of
 
 
 def actor_of(request: Request) -> str:
-    """The name that the person entered and the id of their key; ``anonymous`` without either."""
-    name, key_id = visit_of(request).session.name, caller_of(request).key_id
-    if name and key_id:
-        return f"{name} ({key_id})"
-    return name or key_id or "anonymous"
+    """The holder and the id of the key that signed in; without keys the name that the person entered, or ``anonymous``."""
+    caller = caller_of(request)
+    return caller.actor if caller.key_id else visit_of(request).session.name or caller.actor

@@ -183,8 +183,8 @@ async def rollback(request: Request, mission: str, body: Annotated[RollbackIn, B
 
 
 def caller_name(request: Request) -> str:
-    """The caller's name in the history of changes."""
-    return caller_of(request).key_id or "anonymous"
+    """The caller in the history of changes: the key's holder and id."""
+    return caller_of(request).actor
 
 
 def guidance_out(one: Guidance) -> GuidanceOut:

@@ -109,14 +109,18 @@ async def retry(request: Request, group_id: TicketId) -> Response:
 
 @router.post("/{group_id}/review", summary="Review a ticket", response_model=TicketOut)
 async def review(request: Request, group_id: TicketId, body: Annotated[ReviewIn, Body()]) -> Response:
-    """Saves a person's verdict with name, note, key and time. Needs the scope ``review``."""
+    """Saves a person's verdict with name, note, key and time. Needs the scope ``review``.
+
+    The name is the holder of the API key; ``name`` in the body counts only where the service has no keys.
+    """
     require(request, Scope.REVIEW)
+    caller = caller_of(request)
     ticket = await ticket_services(request).manage.review(
         group_id,
         verdict=body.verdict,
-        name=body.name,
+        name=caller.name_on_record(body.name),
         note=body.note,
-        by=caller_of(request).key_id,
+        by=caller.key_id,
         revision=body.revision,
     )
     return _ticket_response(ticket, 200)

@@ -51,7 +51,11 @@ class ReviewIn(Wire):
     """A person's decision."""
 
     verdict: Verdict | None = Field(description="null withdraws the last decision.")
-    name: str = Field(min_length=1, max_length=128, description="The name of the person who decides.")
+    name: str = Field(
+        "",
+        max_length=128,
+        description="The name of the person who decides, if the service has no keys. With a key, the record has its holder.",
+    )
     note: str = Field("", max_length=2000)
     revision: int | None = Field(
         None, ge=0, description="The ``revision`` that the person saw; 409 if the ticket has another one by now."

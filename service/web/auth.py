@@ -1,23 +1,19 @@
 """API keys: default deny over every path, an explicit public list, scopes, expiry.
 
-A key is ``vqc_<id>_<secret>``; only its SHA-256 is stored. The key file is YAML, a list of
-``{id, sha256, scopes, expires_at?}``, written by ``vqc keys create``.
+A key is ``vqc_<id>_<secret>``; only its SHA-256 is stored (``key_file``).
 """
 
 from __future__ import annotations
 
 import hmac
-import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
 from typing import cast
 
-import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from service.platform.errors import Forbidden, Unauthenticated
@@ -41,53 +37,80 @@ class Scope(StrEnum):
 
 
 class ApiKey(BaseModel):
-    """One key of the key file."""
+    """One key of the key file. ``name`` is its holder; keys of earlier versions have none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
+    name: str = Field("", max_length=128)
     sha256: str
     scopes: frozenset[Scope]
+    created_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sent a request. ``key_id`` is None if the service has no keys."""
+    """Who sent a request. ``key_id`` is None if the service has no keys; ``name`` is the key's holder, if it names one."""
 
     key_id: str | None
     scopes: frozenset[Scope]
+    name: str = ""
+
+    @property
+    def actor(self) -> str:
+        """The caller in records of changes: holder and key id; ``anonymous`` if the service has no keys."""
+        return f"{self.name} ({self.key_id})" if self.name and self.key_id else self.key_id or "anonymous"
+
+    def name_on_record(self, entered: str) -> str:
+        """The name that a decision of this caller is recorded under.
+
+        It belongs to the key: its holder, or its id if it names none. Only without keys it is the name ``entered``.
+
+        Raises:
+            InvalidValue: the service has no keys and no name was entered.
+        """
+        name = entered.strip() if self.key_id is None else self.name or self.key_id
+        if not name:
+            raise InvalidValue("name", entered, "must be the name of the person who decides")
+        return name
 
 
 class KeyRing:
-    """The valid keys. ``None`` admits every caller: for loopback only."""
+    """The valid keys, from ``keys`` or, at each request, from a function. ``None`` admits every caller: for loopback only."""
 
-    def __init__(self, keys: Iterable[ApiKey] | None) -> None:
-        self._keys = None if keys is None else {key.id: key for key in keys}
-
-    @property
-    def admits_every_caller(self) -> bool:
+    def __init__(self, keys: Iterable[ApiKey] | Callable[[], Mapping[str, ApiKey]] | None) -> None:
+        fixed = None if keys is None or callable(keys) else {key.id: key for key in keys}
+        self._current = keys if callable(keys) else lambda: fixed or {}
+        self.admits_every_caller = keys is None
         """Whether the service has no keys."""
-        return self._keys is None
 
-    def holder(self, key_id: str, *, now: datetime | None = None) -> Caller:
-        """The caller whose key was presented earlier. Raises ``Unauthenticated`` if it was removed or has expired."""
-        key = (self._keys or {}).get(key_id)
-        if key is None:
+    def holder(self, key_id: str, *, digest: str | None = None, now: datetime | None = None) -> Caller:
+        """The caller whose key was presented earlier.
+
+        Raises:
+            Unauthenticated: the key was removed, has expired, or has another secret than that of the ``digest`` by now.
+        """
+        key = self._current().get(key_id)
+        if key is None or (digest is not None and not hmac.compare_digest(digest, key.sha256)):
             raise Unauthenticated("the API key is unknown")
         return _caller(key, now)
 
+    def digest(self, key_id: str) -> str:
+        """The SHA-256 of a key, by which ``holder`` notices a new secret under the same id. Empty for an unknown key."""
+        key = self._current().get(key_id)
+        return key.sha256 if key else ""
+
     def authenticate(self, authorization: str | None, *, now: datetime | None = None) -> Caller:
         """The caller that presents the ``Bearer`` key. Raises ``Unauthenticated``."""
-        if self._keys is None:
+        if self.admits_every_caller:
             return Caller(key_id=None, scopes=frozenset(Scope))
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send the header Authorization: Bearer vqc_<id>_<secret>")
-        key = self._keys.get(token.removeprefix("vqc_").partition("_")[0])
-        presented = _sha256(token.strip())
+        key = self._current().get(token.strip().removeprefix("vqc_").partition("_")[0])
         # Compared in constant time, also for an unknown id: the response time must not show which ids exist.
-        if not hmac.compare_digest(presented, key.sha256 if key else "0" * 64) or key is None:
+        if not hmac.compare_digest(secret_digest(token.strip()), key.sha256 if key else "0" * 64) or key is None:
             raise Unauthenticated("the API key is unknown")
         return _caller(key, now)
 
@@ -103,31 +126,12 @@ def require(request: Request, scope: Scope) -> None:
         raise Forbidden(f"the request needs a key with the scope {scope.value!r}")
 
 
-def read_keys(path: Path) -> list[ApiKey]:
-    """The keys of a key file. Raises ``InvalidValue`` that names the file."""
-    try:
-        return TypeAdapter(list[ApiKey]).validate_python(yaml.safe_load(path.read_text("utf-8")) or [])
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InvalidValue("api_keys_file", str(path), f"must be a readable key file: {error}") from error
-
-
-def create_key(path: Path, scopes: Iterable[Scope], expires_at: datetime | None) -> str:
-    """Adds a new key to the file, which is created with mode 0600. The returned text is the only copy of the secret."""
-    keys = read_keys(path) if path.exists() else []
-    key_id = secrets.token_hex(4)
-    token = f"vqc_{key_id}_{secrets.token_urlsafe(24)}"
-    keys.append(ApiKey(id=key_id, sha256=_sha256(token), scopes=frozenset(scopes), expires_at=expires_at))
-    lines = [key.model_dump(mode="json", exclude_none=True) for key in keys]
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(lines, sort_keys=False), "utf-8")
-    return token
+def secret_digest(token: str) -> str:
+    """The SHA-256 of a key, in hex."""
+    return sha256(token.encode()).hexdigest()
 
 
 def _caller(key: ApiKey, now: datetime | None) -> Caller:
     if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
         raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
-    return Caller(key_id=key.id, scopes=key.scopes)
-
-
-def _sha256(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
+    return Caller(key_id=key.id, scopes=key.scopes, name=key.name)

@@ -15,7 +15,8 @@ from service.app.context import Context
 from service.app.http import create_app
 from service.console.app import ConsoleOptions, create_console
 from service.console.sessions import Sessions
-from service.web.auth import Scope, create_key
+from service.web.auth import Scope
+from service.web.key_file import create_key
 
 HTML = {"Accept": "text/html"}
 
@@ -49,13 +50,13 @@ class Site:
         )
 
     @asynccontextmanager
-    async def visitor(self, key: str | None = None, name: str = "王工") -> AsyncGenerator[Visitor, None]:
+    async def visitor(self, key: str | None = None) -> AsyncGenerator[Visitor, None]:
         """A browser without script, signed in where a key is named."""
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://vqc.test", headers=HTML) as client:
             visitor = Visitor(client)
             if key:
-                answer = await visitor.post("/console/sign-in", key=self.keys[key], name=name)
+                answer = await visitor.post("/console/sign-in", key=self.keys[key])
                 assert answer.status_code == 303, answer.text
             yield visitor
 
@@ -84,9 +85,9 @@ def keys_file(folder: Path) -> tuple[Path, dict[str, str]]:
     """A key file and the keys in it: everything, looking only, deciding, and the engine only."""
     path = folder / "keys.yaml"
     scopes = {
-        "all": list(Scope),
-        "looks": [Scope.STAGE_B],
-        "decides": [Scope.STAGE_B, Scope.REVIEW],
-        "captions": [Scope.CAPTION],
+        "all": ("王工", list(Scope)),
+        "looks": ("赵工", [Scope.STAGE_B]),
+        "decides": ("李工", [Scope.STAGE_B, Scope.REVIEW]),
+        "captions": ("", [Scope.CAPTION]),
     }
-    return path, {name: create_key(path, some, None) for name, some in scopes.items()}
+    return path, {purpose: create_key(path, some, None, name=name) for purpose, (name, some) in scopes.items()}

@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from engine.scripted import ScriptedEngine
-from service.web.auth import read_keys
+from service.web.key_file import read_keys
 from tests.support.browser import Served, chromium, serving
 from tests.support.console_site import Clock, Site, keys_file
 from tests.support.service_context import context_with

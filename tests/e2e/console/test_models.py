@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from registry import Registry, open_registry
 from service.models.registry_catalogue import RegistryCatalogue
-from service.web.auth import read_keys
+from service.web.key_file import read_keys
 from tests.support.browser import ON_THE_SESSIONS_LOOP, Served, serving
 from tests.support.console_site import Clock, Site, keys_file
 from tests.support.evaluated_models import evaluated, write_policy

@@ -9,7 +9,7 @@ import pytest
 
 from engine.scripted import ScriptedEngine
 from service.app.context import Context
-from service.web.auth import read_keys
+from service.web.key_file import read_keys
 from tests.support.console_site import Clock, Site, Visitor, keys_file
 from tests.support.service_context import context_with
 

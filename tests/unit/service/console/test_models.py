@@ -9,7 +9,7 @@ from registry import Registry, open_registry
 from service.console.models_view import chart, charts
 from service.models.catalogue import CatalogueSnapshot, MetricHistory
 from service.models.registry_catalogue import RegistryCatalogue
-from service.web.auth import read_keys
+from service.web.key_file import read_keys
 from tests.support.console_site import Clock, Site, keys_file
 from tests.support.evaluated_models import evaluated, write_policy
 from tests.support.model_fleet import Fleet, until

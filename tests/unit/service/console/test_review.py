@@ -121,10 +121,22 @@ async def test_a_decision_leads_to_the_next_ticket_and_can_be_undone(site, visit
     assert "刚才决定了 QC-2" in text
 
 
+async def test_a_decision_is_recorded_under_the_holder_of_the_key_whatever_name_is_sent(site, visitor):
+    desk = site.context.tickets
+    ticket = await add_reviewable(desk, "QC-1")
+    page = (await visitor.get(f"/console/tickets/{ticket.id}")).text
+    assert 'name="name"' not in page
+    assert "以“王工”的名义记录" in page
+    await visitor.post(f"/console/tickets/{ticket.id}/decision", **decision(ticket, name="张三"))
+    await visitor.post(f"/console/tickets/{ticket.id}/undo", revision="1", name="张三")
+    assert [one.name for one in (await desk.store.get(ticket.id)).reviews] == ["王工", "王工"]
+    assert "张三" not in (await visitor.get(f"/console/tickets/{ticket.id}")).text
+
+
 async def test_the_second_of_two_reviewers_sees_the_first_decision(site, visitor):
     desk = site.context.tickets
     ticket = await add_reviewable(desk, "QC-1")
-    async with site.visitor("decides", name="李工") as other:
+    async with site.visitor("decides") as other:
         await other.post(
             f"/console/tickets/{ticket.id}/decision", **decision(ticket, "不通过", name="李工", note="缺螺丝")
         )
@@ -163,7 +175,7 @@ async def test_without_the_scope_review_there_is_no_form_and_no_decision(site):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"verdict": "maybe"}, {"revision": "-1"}, {"revision": "x"}, {"name": ""}, {"note": "x" * 2001}]
+    "wrong", [{"verdict": "maybe"}, {"revision": "-1"}, {"revision": "x"}, {"name": "x" * 129}, {"note": "x" * 2001}]
 )
 async def test_an_invalid_decision_names_the_field(site, visitor, wrong):
     ticket = await add_reviewable(site.context.tickets, "QC-1")

@@ -3,7 +3,8 @@
 import pytest
 
 from engine.scripted import ScriptedEngine
-from service.web.auth import Scope, create_key, read_keys
+from service.web.auth import Scope
+from service.web.key_file import create_key, read_keys
 from tests.support.guidance_proposals import proposal
 from tests.support.service_context import client_of, context_with
 from vqc.missions import mission_named, missions

@@ -9,7 +9,8 @@ import pytest
 
 from engine.scripted import ScriptedEngine
 from service.platform.shares import Role, Share
-from service.web.auth import ApiKey, Scope, create_key, read_keys
+from service.web.auth import ApiKey, Scope
+from service.web.key_file import create_key, read_keys
 from tests.support import photos
 from tests.support.model_fleet import Fleet, until
 from tests.support.service_context import client_of, context_with

@@ -11,7 +11,8 @@ import pytest
 from engine.scripted import ScriptedEngine
 from service.tickets.store import Event
 from service.tickets.ticket import Failure, Outcome, State, Ticket
-from service.web.auth import KeyRing, Scope, create_key, read_keys
+from service.web.auth import Scope
+from service.web.key_file import create_key, read_keys
 from tests.support import photos
 from tests.support.service_context import client_of, context_with
 from vqc.verdict import Verdict
@@ -271,8 +272,8 @@ async def test_a_draining_service_ends_its_streams(client, context):
 
 async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):
     file = tmp_path / "keys.yaml"
-    tokens = {scope: create_key(file, [scope], None) for scope in Scope}
-    context = context_with(ScriptedEngine(), keys=KeyRing(read_keys(file))._keys.values())
+    tokens = {scope: create_key(file, [scope], None, name="李工") for scope in Scope}
+    context = context_with(ScriptedEngine(), keys=read_keys(file))
 
     async with client_of(context) as client:
 
@@ -292,7 +293,8 @@ async def test_scopes_say_who_may_submit_decide_and_change_guidance(tmp_path):
         path = f"/stage-b/groups/{group_id}/review"
         assert await status(Scope.STAGE_B, "POST", path, json=decision) == 403
         assert await status(Scope.REVIEW, "POST", path, json=decision) == 200
-        assert (await context.tickets.store.get(group_id)).reviews[0].reviewer == tokens[Scope.REVIEW].split("_")[1]
+        kept = (await context.tickets.store.get(group_id)).reviews[0]
+        assert (kept.name, kept.reviewer) == ("李工", tokens[Scope.REVIEW].split("_")[1])
         guidance = {"expected": "x", "rules": []}
         assert await status(Scope.STAGE_B, "PUT", f"/missions/{MISSION}/guidance", json=guidance) == 403
         assert (await client.get(f"/stage-b/groups/{group_id}")).status_code == 401

@@ -9,7 +9,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from engine.errors import EngineFailed, EngineOverloaded, EngineTimeout, EngineUnavailable
 from engine.scripted import ScriptedEngine
 from service.app.http import create_app
-from service.web.auth import Scope, create_key, read_keys
+from service.web.auth import Scope
+from service.web.key_file import create_key, read_keys
 from tests.support import photos
 from tests.support.service_context import client_of, context_with
 from vqc.errors import InvalidValue
