@@ -1,28 +1,29 @@
 """The canonical image: the form in which trainer and service show every photo to the model (law 2).
 
-Canonical means: EXIF orientation applied, alpha flattened on white, 8-bit RGB. The model's processor resizes, once and
-equally in training and serving. A photo whose bytes decode to the canonical image already passes through unchanged; any
-other is decoded and re-encoded without loss.
+Canonical means: upright, alpha flattened on white, 8-bit RGB. The model's processor resizes, once and equally in training
+and serving. This is the only reader of photos: for any bytes it returns a photo or raises ``PhotoRejected``.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import warnings
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Final
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from vqc.errors import PhotoReason, PhotoRejected
 from vqc.geometry import SizeWH
+from vqc.photo_files import FORMATS, BrokenFile, PhotoFile
+from vqc.photo_files.exif import orientation_of
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``_open`` checks ours in the header
-
-MEDIA_TYPES: Final = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-"""Accepted formats (Pillow's names) and their media types. Phones write MPO for a JPEG with a second picture."""
+Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``photo_header`` checks ours before decoding
+warnings.filterwarnings(
+    "ignore", category=UserWarning, module=r"PIL\."
+)  # its remarks about metadata of strangers' photos
 
 POLICY: Final = {
     "orientation": "exif transposed",
@@ -34,8 +35,11 @@ POLICY: Final = {
 
 MAX_ASPECT = 100
 MIN_SIDE_PX = 8
+MAX_WEBP_SIDE_PX = 16_383
+ACCEPTED = "photos are JPEG, PNG, WebP, AVIF, HEIC or HEIF"
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
+"""Lower-case suffixes of photo files; their contents decide the format."""
 
-_ACCEPTED = "photos are JPEG, PNG or WebP"
 _OTHER_FORMATS = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
@@ -44,6 +48,19 @@ _OTHER_FORMATS = {
     b"%PDF": "PDF",
     b"<svg": "SVG",
     b"<?xm": "XML",
+}
+_ENGINE_FORMATS = {"JPEG", "PNG", "WEBP", "AVIF"}
+_ENGINE_MODES = {"1", "L", "P", "RGB", "RGBA", "CMYK"}
+"""Pillow modes that vLLM converts to RGB exactly as ``canonical_image`` does (``tests/contract/test_engine_pixels.py``)."""
+_SIDES_SWAPPED = {5, 6, 7, 8}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -57,7 +74,7 @@ class PhotoLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPhoto:
-    """The bytes of a canonical photo. ``digest`` is the SHA-256 (hex) of ``data``."""
+    """The bytes of a photo. ``digest`` is the SHA-256 (hex) of ``data``."""
 
     data: bytes
     media_type: str
@@ -66,7 +83,7 @@ class EncodedPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalPhoto(EncodedPhoto):
-    """A checked photo: its bytes decode to the canonical image of ``size_wh``.
+    """A checked photo: the engine sees its bytes as the canonical image of ``size_wh``.
 
     ``passed_through`` means that the bytes are the original ones.
     """
@@ -75,19 +92,107 @@ class CanonicalPhoto(EncodedPhoto):
     passed_through: bool
 
     def decode(self) -> Image.Image:
-        """The pixels, RGB."""
-        with Image.open(io.BytesIO(self.data)) as image:
-            return image.convert("RGB")
+        """The canonical pixels, RGB, upright."""
+        return canonical_pixels(self.data, PhotoLimits(max_bytes=len(self.data)))
 
 
-def canonical_image(image: Image.Image) -> Image.Image:
-    """The canonical RGB image of any Pillow image; the image itself, loaded, if it is canonical already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoHeader:
+    """What a photo's header says. ``size_wh`` is upright, in px; ``mode`` is Pillow's."""
+
+    file: PhotoFile
+    size_wh: SizeWH
+    stored_wh: SizeWH
+    mode: str
+    orientation: int
+    has_transparency: bool
+
+
+def photo_header(data: bytes, limits: PhotoLimits | None = None) -> PhotoHeader:
+    """The checked header of an encoded photo. For a JPEG the start of the file, up to its pixels, is enough.
 
     Raises:
-        OSError: the pixel data is truncated or broken (from Pillow).
+        PhotoRejected: no photo of an accepted format, size or number of frames.
     """
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
+    limits = limits or PhotoLimits()
+    file = _file_of(data, limits)
+    try:
+        size_wh = file.size_wh
+        if size_wh is not None:
+            _check_size(file.format, size_wh, limits)  # before a library allocates memory for it
+        with _open(file.head(), file.format) as image:
+            _check_size(file.format, image.size, limits)
+            if file.format not in ("JPEG", "HEIF") and getattr(image, "n_frames", 1) > 1:
+                raise PhotoRejected(PhotoReason.ANIMATED, _byte_count(data), "a photo has one frame")
+            orientation = file.orientation or orientation_of(image.info.get("exif"))
+            width, height = image.size
+            return PhotoHeader(
+                file=file,
+                size_wh=(height, width) if orientation in _SIDES_SWAPPED else (width, height),
+                stored_wh=image.size,
+                mode=image.mode,
+                orientation=orientation,
+                has_transparency=image.has_transparency_data,
+            )
+    except PhotoRejected:
+        raise
+    except Exception as error:  # Pillow and its plugins raise anything for broken bytes
+        raise _broken_error(data, error) from error
+
+
+def original_photo(data: bytes, limits: PhotoLimits | None = None) -> EncodedPhoto:
+    """The photo as it came, checked as far as is possible without computing a pixel.
+
+    Raises:
+        PhotoRejected: as ``canonical_photo``, except for errors in pixels that only decoding reveals.
+    """
+    file = _checked_header(data, limits or PhotoLimits()).file
+    return EncodedPhoto(data=data, media_type=file.media_type, digest=sha256(data).hexdigest())
+
+
+def canonical_pixels(data: bytes, limits: PhotoLimits | None = None) -> Image.Image:
+    """The canonical RGB image of an encoded photo: what the engine sees in its ``canonical_photo``.
+
+    Raises:
+        PhotoRejected: not a readable photo, or over ``limits``; never any other error.
+    """
+    return _pixels(_checked_header(data, limits or PhotoLimits()))
+
+
+def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> CanonicalPhoto:
+    """The canonical form of an encoded photo, which the engine can read.
+
+    A photo that the engine shows as the canonical image passes through unchanged. If only its metadata keep it from that,
+    it loses them. Any other is encoded again without loss.
+
+    Raises:
+        PhotoRejected: not a readable photo, or over ``limits``; never any other error.
+    """
+    header = _checked_header(data, limits or PhotoLimits())
+    pixels = _pixels(header) if header.file.needs_decoding else None
+    if _passes(header):
+        return _sent_as_it_is(header)
+    return _encode(pixels or _pixels(header), header)
+
+
+def passthrough_photo(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
+    """The canonical photo if no pixel has to be decoded for it; None otherwise. Raises as ``canonical_photo`` does."""
+    header = _checked_header(data, limits)
+    return None if header.file.needs_decoding or not _passes(header) else _sent_as_it_is(header)
+
+
+def canonical_image(image: Image.Image, orientation: int | None = None) -> Image.Image:
+    """The canonical RGB image of any Pillow image; the image itself, loaded, if it is canonical already.
+
+    ``orientation`` is the one to apply; without it, the one that the image's own metadata name.
+
+    Raises:
+        Exception: the pixel data is truncated or broken (from Pillow).
+    """
+    if orientation is None:
+        orientation = _pillow_orientation(image)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda v: v / 256).convert("L")
     if image.has_transparency_data:
@@ -98,134 +203,138 @@ def canonical_image(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def canonical_photo(data: bytes, limits: PhotoLimits | None = None) -> CanonicalPhoto:
-    """The canonical form of an encoded photo.
-
-    Costs a header read if the photo is canonical already, otherwise a decode and a lossless encode (PNG).
-
-    Raises:
-        PhotoRejected: not a readable photo, or over ``limits``; never any other error.
-    """
-    limits = limits or PhotoLimits()
-    return passthrough_photo(data, limits) or _convert(_open(data, limits), data)
+def media_type_of(data: bytes) -> str:
+    """The media type that the first bytes of a file claim; ``application/octet-stream`` if that is no accepted format."""
+    return next((kind.media_type for kind in FORMATS if kind.matches(data[:256])), "application/octet-stream")
 
 
-def passthrough_photo(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None:
-    """The photo if it is canonical already, at the cost of a header read and a digest; None if it must be converted.
-
-    Raises:
-        PhotoRejected: as ``canonical_photo``, except for errors that only decoding reveals.
-    """
-    image = _open(data, limits)
-    media_type = MEDIA_TYPES[str(image.format)]
-    _check_complete(data, media_type)
-    if image.mode != "RGB" or image.has_transparency_data or _orientation(image) != 1:
-        return None
-    return CanonicalPhoto(
-        data=data, media_type=media_type, size_wh=image.size, digest=sha256(data).hexdigest(), passed_through=True
-    )
-
-
-def _convert(image: Image.Image, data: bytes) -> CanonicalPhoto:
-    try:
-        pixels = canonical_image(image)
-    except (OSError, SyntaxError, ValueError, zlib.error, struct.error, EOFError) as error:
-        raise PhotoRejected(
-            PhotoReason.TRUNCATED, _byte_count(data), f"its pixels must be readable: {error}"
-        ) from error
-    encoded = io.BytesIO()
-    pixels.save(encoded, "PNG", compress_level=1)
-    written = encoded.getvalue()
-    return CanonicalPhoto(
-        data=written,
-        media_type="image/png",
-        size_wh=pixels.size,
-        digest=sha256(written).hexdigest(),
-        passed_through=False,
-    )
-
-
-def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
-    """The image with its header read and checked; pixels are not decoded yet."""
+def _file_of(data: bytes, limits: PhotoLimits) -> PhotoFile:
     if not data:
-        raise PhotoRejected(PhotoReason.EMPTY, "0 bytes", _ACCEPTED)
+        raise PhotoRejected(PhotoReason.EMPTY, "0 bytes", ACCEPTED)
     if len(data) > limits.max_bytes:
         raise PhotoRejected(
             PhotoReason.TOO_MANY_BYTES, _byte_count(data), f"at most {limits.max_bytes:,} bytes are read"
         )
-    try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
-    except UnidentifiedImageError as error:
-        raise _unidentified_error(data) from error
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError) as error:
-        raise PhotoRejected(
-            PhotoReason.TRUNCATED, _byte_count(data), f"its header must be readable: {error}"
-        ) from error
-    width, height = image.size
-    found = f"{image.format} of {width} × {height} px"
+    start = data[:256]
+    for kind in FORMATS:
+        if kind.matches(start):
+            return kind(data)
+    other = (
+        "a film" if start[4:8] == b"ftyp" else next((v for k, v in _OTHER_FORMATS.items() if start.startswith(k)), None)
+    )
+    if other:
+        raise PhotoRejected(PhotoReason.UNSUPPORTED_FORMAT, f"{other} of {len(data):,} bytes", ACCEPTED)
+    raise PhotoRejected(PhotoReason.NOT_AN_IMAGE, _byte_count(data), ACCEPTED)
+
+
+def _check_size(name: str, size_wh: SizeWH, limits: PhotoLimits) -> None:
+    width, height = size_wh
+    found = f"{name} of {width} × {height} px"
     if width * height > limits.max_pixels:
         raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, found, f"at most {limits.max_pixels:,} pixels are read")
     if min(width, height) < MIN_SIDE_PX or max(width, height) > MAX_ASPECT * min(width, height):
         valid = f"both sides must be at least {MIN_SIDE_PX} px, one at most {MAX_ASPECT} times the other"
         raise PhotoRejected(PhotoReason.UNUSABLE_SIZE, found, valid)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise PhotoRejected(PhotoReason.ANIMATED, found, "a photo has one frame")
-    return image
 
 
-def _unidentified_error(data: bytes) -> PhotoRejected:
-    other = "HEIF" if data[4:8] == b"ftyp" else next((v for k, v in _OTHER_FORMATS.items() if data.startswith(k)), None)
-    if other:
-        return PhotoRejected(PhotoReason.UNSUPPORTED_FORMAT, f"{other} of {len(data):,} bytes", _ACCEPTED)
-    return PhotoRejected(PhotoReason.NOT_AN_IMAGE, _byte_count(data), _ACCEPTED)
+def _checked_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
+    """The header of a file whose structure is whole and whose headers decode."""
+    header = photo_header(data, limits)
+    try:
+        header.file.check()
+        if not header.file.needs_decoding:
+            with _open(header.file.skeleton(), header.file.format) as image:
+                image.load()
+    except Exception as error:
+        raise _broken_error(data, error) from error
+    return header
 
 
-def _orientation(image: Image.Image) -> int:
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
+def _pixels(header: PhotoHeader) -> Image.Image:
+    data = header.file.data
+    try:
+        with _open(header.file.bare(), header.file.format) as image:
+            pixels = canonical_image(image, header.orientation)
+    except Exception as error:
+        raise _broken_error(data, error) from error
+    if pixels.size != header.size_wh:
+        raise PhotoRejected(PhotoReason.TRUNCATED, _byte_count(data), "its pixels must have the size of its header")
+    return pixels
 
 
-def _check_complete(data: bytes, media_type: str) -> None:
-    """Raises ``PhotoRejected`` for a truncated file, detected from its structure without decoding."""
-    complete = {"image/jpeg": _jpeg_is_complete, "image/png": _png_is_complete, "image/webp": _webp_is_complete}
-    if not complete[media_type](data):
-        raise PhotoRejected(PhotoReason.TRUNCATED, _byte_count(data), "the file must be complete and intact")
+def _passes(header: PhotoHeader) -> bool:
+    """Whether the engine shows these pixels as the canonical image, if it reads orientation as we do."""
+    flat = header.mode == "RGBA" or not header.has_transparency
+    return header.file.format in _ENGINE_FORMATS and header.mode in _ENGINE_MODES and flat
 
 
-def _jpeg_is_complete(data: bytes) -> bool:
-    """Whether the end marker follows the scan."""
-    # Walk the segments up to the start of scan, because a segment may contain FF D9 (a thumbnail is a whole JPEG). In the
-    # entropy-coded data after it FF is escaped, so FF D9 can only be the end.
-    position = 2
-    while data[position : position + 1] == b"\xff":
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        length = int.from_bytes(data[position + 2 : position + 4])
-        if length < 2:
-            return False
-        position += 2 + length
-        if marker == 0xDA:
-            return data.rfind(b"\xff\xd9", position) >= 0
-    return False
+def _sent_as_it_is(header: PhotoHeader) -> CanonicalPhoto:
+    """The original bytes, or those without metadata if Pillow, which the engine reads with, does not read them as we do."""
+    file = header.file
+    passed_through = file.tidy and _pillow_agrees(header)
+    data = file.data if passed_through else file.bare(header.orientation)
+    return CanonicalPhoto(
+        data=data,
+        media_type=file.media_type,
+        size_wh=header.size_wh,
+        digest=sha256(data).hexdigest(),
+        passed_through=passed_through,
+    )
 
 
-def _png_is_complete(data: bytes) -> bool:
-    """Whether all chunks are present, with valid checksums, up to IEND."""
-    position, view = 8, memoryview(data)
-    while position + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        end = position + 12 + length
-        if end > len(data) or zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
-            return False
-        if name == b"IEND":
-            return True
-        position = end
-    return False
+def _pillow_agrees(header: PhotoHeader) -> bool:
+    try:
+        with _open(header.file.data, header.file.format) as image:
+            stand_in = Image.new("L", (1, 1))  # has the photo's metadata: turning it costs nothing
+            stand_in.info = dict(image.info)
+            ImageOps.exif_transpose(stand_in)  # the engine ignores orientation where this fails
+            found = (image.mode, image.size, image.has_transparency_data, _pillow_orientation(stand_in))
+    except Exception:
+        return False
+    return found == (header.mode, header.stored_wh, header.has_transparency, header.orientation)
 
 
-def _webp_is_complete(data: bytes) -> bool:
-    return int.from_bytes(data[4:8], "little") + 8 <= len(data)
+def _pillow_orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+    return found if found in _TURNS else 1
+
+
+def _encode(pixels: Image.Image, header: PhotoHeader) -> CanonicalPhoto:
+    """The smallest lossless form of pixels that the engine could not show from the original bytes."""
+    encoded = io.BytesIO()
+    if max(pixels.size) <= MAX_WEBP_SIDE_PX:
+        media_type = "image/webp"
+        pixels.save(encoded, "WEBP", lossless=True, quality=20, method=1)
+    else:
+        media_type = "image/png"
+        pixels.save(encoded, "PNG")
+    data = encoded.getvalue()
+    return CanonicalPhoto(
+        data=data, media_type=media_type, size_wh=pixels.size, digest=sha256(data).hexdigest(), passed_through=False
+    )
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    if name == "HEIF":
+        _register_heif()
+    return Image.open(io.BytesIO(data), formats=(name,))
+
+
+@cache
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener  # loads libheif: only for the first such photo
+
+    register_heif_opener()
+
+
+def _broken_error(data: bytes, error: Exception) -> PhotoRejected:
+    if isinstance(error, BrokenFile) and not error.begun:
+        return PhotoRejected(PhotoReason.NOT_AN_IMAGE, _byte_count(data), f"{ACCEPTED}; {error}")
+    detail = str(error) if isinstance(error, BrokenFile) else "its header and its pixels must be readable"
+    return PhotoRejected(PhotoReason.TRUNCATED, _byte_count(data), f"the file must be complete and intact: {detail}")
 
 
 def _byte_count(data: bytes) -> str:

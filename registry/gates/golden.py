@@ -10,11 +10,9 @@ from engine.protocol import DecodingParams, GenerateRequest
 from vqc import parser, summary
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
-from vqc.image import CanonicalPhoto, canonical_photo
+from vqc.image import SUFFIXES, CanonicalPhoto, canonical_photo
 from vqc.missions import Mission, missions
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +51,9 @@ def golden_questions(photos: Path, mission: Mission | None = None) -> list[Golde
         PhotoRejected: an unusable photo.
     """
     mission = mission or next(iter(missions().values()))
-    paths = sorted(path for path in photos.glob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in photos.glob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise InvalidValue("photos", str(photos), "must be a directory with JPEG, PNG or WebP photos")
+        raise InvalidValue("photos", str(photos), "must be a directory with photos")
     questions: list[GoldenQuestion] = []
     for path in paths:
         canonical = canonical_photo(path.read_bytes())

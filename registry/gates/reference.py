@@ -14,6 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from vqc.image import canonical_pixels
 from vqc.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ class ReferenceAnswer(TypedDict):
 def answer_questions(job: ReferenceJob) -> list[ReferenceAnswer]:
     """transformers' answer to each question, in order."""
     import torch
-    from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     processor: Any = AutoProcessor.from_pretrained(job["model"])
@@ -71,11 +71,10 @@ def answer_questions(job: ReferenceJob) -> list[ReferenceAnswer]:
     scored: list[ReferenceAnswer] = []
     for question in job["questions"]:
         prompt = Prompt(system=question["system"], before=question["before"], after=question["after"])
-        with Image.open(question["image"]) as image:
-            inputs = processor.apply_chat_template(
-                prompt.messages([image.convert("RGB")]),
-                tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True,
-            ).to(model.device)  # fmt: skip
+        inputs = processor.apply_chat_template(
+            prompt.messages([canonical_pixels(Path(question["image"]).read_bytes())]),
+            tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True,
+        ).to(model.device)  # fmt: skip
         with torch.inference_mode():
             text = _greedy(model, processor.tokenizer, inputs, job["max_new_tokens"])
             same = text == comparable(question["engine_text"])

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 
 from vqc.errors import InvalidValue
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+from vqc.image import SUFFIXES
 
 
 def photos_below(directory: Path) -> dict[str, Path]:
@@ -19,7 +18,7 @@ def photos_below(directory: Path) -> dict[str, Path]:
     """
     if not directory.is_dir():
         raise InvalidValue("directory", str(directory), "must be an existing directory")
-    paths = (path for path in directory.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    paths = (path for path in directory.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     found: dict[str, Path] = {}
     for path in sorted(paths, key=lambda path: _natural(path.relative_to(directory).as_posix())):
         image_id = path.relative_to(directory).with_suffix("").as_posix()
@@ -27,7 +26,7 @@ def photos_below(directory: Path) -> dict[str, Path]:
             raise InvalidValue("directory", str(path), f"has the same image id as {found[image_id].name!r}; rename one")
         found[image_id] = path
     if not found:
-        raise InvalidValue("directory", str(directory), f"must contain photos ({', '.join(sorted(_SUFFIXES))})")
+        raise InvalidValue("directory", str(directory), f"must contain photos ({', '.join(sorted(SUFFIXES))})")
     return found
 
 

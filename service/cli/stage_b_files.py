@@ -14,10 +14,9 @@ from service.learning.labelled_tickets import IngestResult, LabelledTicket, inge
 from service.learning.ticket_pass import LoadPhotos
 from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue
-from vqc.image import EncodedPhoto
+from vqc.image import SUFFIXES, EncodedPhoto
 from vqc.missions import Mission, load_missions, missions
 
-_SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 _MAX_REJECTED_SHOWN = 10
 
 
@@ -62,7 +61,9 @@ def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
 
     async def image(record: LabelledTicket, name: str) -> EncodedPhoto:
         root = config.photos_root or Path(record.place.rpartition(":")[0]).parent
-        path = next((found for suffix in _SUFFIXES if (found := root / f"{name}{suffix}").is_file()), None)
+        path = next(
+            (found for suffix in ("", *sorted(SUFFIXES)) if (found := root / f"{name}{suffix}").is_file()), None
+        )
         if path is None:
             raise InvalidValue(
                 "photos", str(root / name), f"must be a photo; {record.place} names it (see photos_root)"

@@ -20,7 +20,7 @@ class TicketPhotoIn(Wire):
     """One photo of a ticket: the picture (base64 or URL), its Stage-A line, or both."""
 
     name: str | None = Field(None, max_length=255, description="Your name for the photo; in multipart, the file name.")
-    base64: str | None = Field(None, description="The encoded photo (JPEG, PNG, WebP) in standard base64.")
+    base64: str | None = Field(None, description="The encoded photo (JPEG, PNG, WebP, AVIF, HEIC) in standard base64.")
     url: str | None = Field(None, max_length=2048, description="An HTTPS URL on an allowed host.")
     summary: str | None = Field(
         None, max_length=4096, description="The Stage-A line. Without one, the service writes it."

@@ -19,7 +19,7 @@ class PhotoIn(Wire):
     """One photo: its bytes in base64 (a data URL is accepted too), or the URL to fetch it from."""
 
     name: str | None = Field(None, max_length=255, description="A name of your own, returned with the result.")
-    base64: str | None = Field(None, description="The encoded photo (JPEG, PNG, WebP) in standard base64.")
+    base64: str | None = Field(None, description="The encoded photo (JPEG, PNG, WebP, AVIF, HEIC) in standard base64.")
     url: str | None = Field(None, max_length=2048, description="An https URL on an allowed host (`VQC_URL_HOSTS`).")
 
     @model_validator(mode="after")

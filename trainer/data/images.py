@@ -6,22 +6,21 @@ A reference is a path, a data URL or base64 bytes. Network addresses are rejecte
 from __future__ import annotations
 
 import base64
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
 
+from vqc import image
 from vqc.errors import InvalidValue, PhotoReason, PhotoRejected
 from vqc.geometry import SizeWH
-from vqc.image import PhotoLimits, canonical_image
+from vqc.image import PhotoLimits, photo_header
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
-"""Pillow's names. Its JPEG reader also opens MPO, the JPEG with a second picture that some phones write."""
-_SIDES_SWAPPED = {5, 6, 7, 8}
-"""EXIF orientations that rotate a photo by a quarter turn."""
+_HEADER_BYTES = 128 * 1024
+"""Holds the header of nearly every JPEG; if not, the whole file is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +84,10 @@ def image_ref(value: object, root: Path) -> ImageRef:
 def data_url(data: bytes) -> str:
     """The bytes of an image as a data URL with the media type of its format.
 
-    >>> buffer = io.BytesIO(); Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    >>> data_url(buffer.getvalue())[:30]
-    'data:image/png;base64,iVBORw0K'
+    >>> data_url(b"\\x89PNG\\r\\n\\x1a\\n")
+    'data:image/png;base64,iVBORw0KGgo='
     """
-    with Image.open(io.BytesIO(data)) as image:
-        media_type = Image.MIME.get(str(image.format), "application/octet-stream")
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    return f"data:{image.media_type_of(data)};base64,{base64.b64encode(data).decode()}"
 
 
 def image_root(jsonl: Path, configured: str | None = None, environ: Mapping[str, str] | None = None) -> Path:
@@ -110,46 +106,48 @@ def header_size_wh(ref: ImageRef, limits: PhotoLimits | None = None) -> SizeWH:
     """Width and height of the canonical image in px, from the header; pixels are not decoded.
 
     Raises:
-        PhotoRejected: the file is not a JPEG, PNG or WebP image, or exceeds ``limits``.
+        PhotoRejected: the file is no photo of an accepted format, or exceeds ``limits``.
         OSError: the file cannot be read.
     """
-    with _open_image(ref, limits) as image:
-        width, height = image.size
-        swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDES_SWAPPED
-    return (height, width) if swapped else (width, height)
+    limits = limits or PhotoLimits()
+    with _naming_file(ref):
+        if ref.data is None and ref.size_bytes <= limits.max_bytes:
+            with ref.existing_path.open("rb") as file, suppress(PhotoRejected):
+                start = file.read(_HEADER_BYTES)
+                if start.startswith(b"\xff\xd8"):  # other formats may keep their orientation at the end of the file
+                    return photo_header(start, limits).size_wh
+        return photo_header(_bytes_of(ref, limits), limits).size_wh
 
 
 def canonical_pixels(ref: ImageRef, limits: PhotoLimits | None = None) -> Image.Image:
     """The canonical RGB image: the pixels that the service would see in the same bytes (law 2).
 
     Raises:
-        PhotoRejected: the file is not a readable JPEG, PNG or WebP image, or exceeds ``limits``.
+        PhotoRejected: the file is no readable photo of an accepted format, or exceeds ``limits``.
         OSError: the file cannot be read.
     """
-    with _open_image(ref, limits) as image:
-        try:
-            return canonical_image(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise PhotoRejected(PhotoReason.TRUNCATED, str(ref), f"its pixels must be readable: {error}") from error
-
-
-def _open_image(ref: ImageRef, limits: PhotoLimits | None) -> Image.Image:
     limits = limits or PhotoLimits()
-    size = ref.size_bytes
-    if size > limits.max_bytes:
+    with _naming_file(ref):
+        return image.canonical_pixels(_bytes_of(ref, limits), limits)
+
+
+@contextmanager
+def _naming_file(ref: ImageRef) -> Iterator[None]:
+    """Names the file in a rejection."""
+    try:
+        yield
+    except PhotoRejected as error:
+        raise PhotoRejected(error.reason, error.value, error.valid, field=f"image {str(ref)!r}") from error
+
+
+def _bytes_of(ref: ImageRef, limits: PhotoLimits) -> bytes:
+    if ref.data is not None:
+        return ref.data
+    if (size := ref.size_bytes) > limits.max_bytes:  # before reading it
         raise PhotoRejected(
             PhotoReason.TOO_MANY_BYTES, f"{size:,} bytes", f"at most {limits.max_bytes:,} bytes are read"
         )
-    try:
-        image = Image.open(io.BytesIO(ref.data) if ref.data is not None else ref.existing_path, formats=_FORMATS)
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PhotoRejected(PhotoReason.NOT_AN_IMAGE, str(ref), "photos are JPEG, PNG or WebP") from error
-    if image.width * image.height > limits.max_pixels:
-        found = f"{image.width} × {image.height} px"
-        raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, found, f"at most {limits.max_pixels:,} pixels are read")
-    return image
+    return ref.existing_path.read_bytes()
 
 
 def _from_bytes(value: object) -> ImageRef:

@@ -154,7 +154,9 @@ def _image_problems(record: Record, source: str, decode: bool, limits: PhotoLimi
             yield RecordProblem(
                 source=source, rule=RecordRule.IMAGE_MISSING, message=f"image {str(ref)!r} does not exist"
             )
-        except (OSError, PhotoRejected) as error:
+        except PhotoRejected as error:
+            yield RecordProblem(source=source, rule=RecordRule.IMAGE_UNREADABLE, message=str(error))
+        except OSError as error:
             yield RecordProblem(source=source, rule=RecordRule.IMAGE_UNREADABLE, message=f"image {str(ref)!r}: {error}")
         else:
             if isinstance(record, PhotoRecord) and record.size_wh not in (None, size_wh):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import torch
 from PIL import Image
 from typing_extensions import override
 
+from trainer.data.images import ImageRef, canonical_pixels
 from trainer.evaluation.answers import Answerer, LabelledPhoto, LabelledTicket, batches
 from trainer.model.encode import Encoder
 from trainer.training.logs import without_loading_bars
 from vqc import parser, summary, verdict
-from vqc.image import canonical_image
 from vqc.parser import CaptionOutcome
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
 from vqc.summary import SummaryOutcome
@@ -68,7 +67,7 @@ class LocalModel(Answerer):
 
     def _batch(self, requests: Sequence[PhotoRequest], max_new_tokens: int) -> list[str]:
         encoder = self._encoder
-        images = [[_open_photo(path) for path in paths] for _, paths in requests]
+        images = [[canonical_pixels(ImageRef(path=path)) for path in paths] for _, paths in requests]
         prompts = [
             encoder.prompt_ids(prompt, [image.size for image in found])
             for (prompt, _), found in zip(requests, images, strict=True)
@@ -103,8 +102,3 @@ class LocalModel(Answerer):
             "pixel_values": torch.from_numpy(values_NCTP.reshape(len(values_NCTP), -1)),
             "image_grid_thw": torch.tensor([grid for _, grid in made]),
         }
-
-
-def _open_photo(path: Path) -> Image.Image:
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
-        return canonical_image(image)

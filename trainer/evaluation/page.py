@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from trainer.data.images import ImageRef, canonical_pixels
 from trainer.evaluation.evaluate import Evaluation, PhotoResult
 from vqc.caption import CaptionObject
-from vqc.image import canonical_image
 
 WORST = 24
 WIDTH_PX = 640
@@ -59,8 +59,7 @@ def _page(result: Evaluation, worst: int) -> str:
 
 def _case(item: PhotoResult) -> str:
     assert item.matching is not None
-    with Image.open(item.photo.path) as opened:
-        image = canonical_image(opened)
+    image = canonical_pixels(ImageRef(path=item.photo.path))
     pictures = "".join(
         f"<figure><img src='{_picture(image, objects)}' alt=''><figcaption>{title}</figcaption></figure>"
         for title, objects in (("labelled", item.matching.labelled), ("answered", item.matching.answered))

@@ -26,7 +26,7 @@ BROKEN = [
     ("[1, 2]", RecordRule.JSON, "a record is a JSON object"),
     ('{"width": NaN}', RecordRule.JSON, "NaN"),
     (photo(images=["gone.png"]), RecordRule.IMAGE_MISSING, "gone.png"),
-    (photo(images=["data.jsonl"]), RecordRule.IMAGE_UNREADABLE, "JPEG, PNG or WebP"),
+    (photo(images=["data.jsonl"]), RecordRule.IMAGE_UNREADABLE, "JPEG, PNG, WebP"),
     (photo(images=["https://x/a.jpg"]), RecordRule.IMAGES, "download"),
     (photo(images=["a.png", "b.png"]), RecordRule.IMAGES, "exactly one image, not 2"),
     (photo(images=[]), RecordRule.IMAGES, "not 0"),
