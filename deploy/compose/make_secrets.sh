@@ -1,10 +1,8 @@
 #!/bin/sh
-# Creates the secrets once, in a volume: the password of Valkey (in its configuration and in the URL for API and workers) and the
-# key that signs the console's sessions.
+# Creates the secrets once, in a volume: the password of Valkey, in its configuration and in the URL for API and workers.
 set -eu
 cd /run/secrets/vqc
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
-[ -s vqc_console_secret ] || { random >vqc_console_secret; chmod 444 vqc_console_secret; }
 [ -s vqc_redis_url ] && exit 0
 password=$(random)
 # noeviction and an append-only file: a ticket that was answered with 202 must not be dropped.

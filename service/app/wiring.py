@@ -15,6 +15,7 @@ from service.app.context import Context
 from service.app.http import create_app
 from service.app.metrics import Metrics
 from service.console.app import ConsoleOptions, create_console
+from service.console.session_store import MemorySessions, SessionStore
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
@@ -121,9 +122,13 @@ async def _work(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, judge: bool) -> None:
-    async with _response_store(settings) as store, running(settings, store) as context:
+    async with (
+        _session_store(settings) as sessions,
+        _response_store(settings) as store,
+        running(settings, store) as context,
+    ):
         if settings.stage_b == "off":
-            await _listen(settings, context)
+            await _listen(settings, context, sessions)
             return
         from service.tickets.wiring import serve_tickets
 
@@ -136,7 +141,21 @@ async def _serve(settings: Settings, judge: bool) -> None:
             admission=context.web.admission,
             judge=judge,
         ) as tickets:
-            await _listen(settings, replace(context, tickets=tickets))
+            await _listen(settings, replace(context, tickets=tickets), sessions)
+
+
+@asynccontextmanager
+async def _session_store(settings: Settings) -> AsyncGenerator[SessionStore, None]:
+    """The store of console sessions: in Redis, or in the process if it uses no Redis."""
+    if settings.stage_b == "off" and settings.redis_url is None:
+        yield MemorySessions()
+        return
+    from service.console.redis_sessions import RedisSessions
+    from service.platform.redis_client import connect
+    from service.tickets.wiring import redis_of
+
+    async with redis_of(settings) as url, connect(url) as redis:
+        yield RedisSessions(redis)
 
 
 @asynccontextmanager
@@ -153,14 +172,16 @@ async def _response_store(settings: Settings) -> AsyncGenerator[ResponseStore | 
         yield RedisResponses(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
 
 
-async def _listen(settings: Settings, context: Context) -> None:
+async def _listen(settings: Settings, context: Context, sessions: SessionStore) -> None:
     options = ConsoleOptions(
-        secret=settings.console_secret.get_secret_value().encode() if settings.console_secret else None,
-        session_lifetime=timedelta(hours=settings.console_session_h),
+        session_idle=timedelta(hours=settings.console_session_h),
         grafana_url=settings.grafana_url,
     )
     http = server(
-        create_app(context, console=create_console(options, attach=context.attach_to, keys=context.web.keys)),
+        create_app(
+            context,
+            console=create_console(options, attach=context.attach_to, keys=context.web.keys, store=sessions),
+        ),
         context.web.admission,
         host=settings.host,
         port=settings.port,

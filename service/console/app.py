@@ -15,6 +15,7 @@ from service.console.errors import SIGN_IN
 from service.console.pages import PAGES
 from service.console.render import visit_of
 from service.console.session_middleware import SessionMiddleware
+from service.console.session_store import SessionStore
 from service.console.sessions import Sessions
 from service.web.auth import KeyRing
 
@@ -23,21 +24,20 @@ start = APIRouter()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleOptions:
-    """The settings of the console. With ``secret`` None sessions end with the process."""
+    """The settings of the console. A session ends ``session_idle`` after its person's last request."""
 
-    secret: bytes | None = None
-    session_lifetime: timedelta = timedelta(hours=12)
+    session_idle: timedelta = timedelta(hours=12)
     grafana_url: str | None = None
 
 
 def create_console(
-    options: ConsoleOptions, *, attach: Callable[[FastAPI], None], keys: KeyRing, sessions: Sessions | None = None
+    options: ConsoleOptions, *, attach: Callable[[FastAPI], None], keys: KeyRing, store: SessionStore
 ) -> ASGIApp:
     """The console, which the gate runs for every path under ``/console``.
 
-    ``attach`` attaches the services of the capabilities; ``sessions`` replaces those of ``options``, for tests.
+    ``attach`` attaches the services of the capabilities; ``store`` holds the sessions.
     """
-    sessions = sessions or Sessions(options.secret, lifetime=options.session_lifetime)
+    sessions = Sessions(store, idle=options.session_idle)
     app = FastAPI(title="VQC console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     attach(app)
     app.state.sessions = sessions

@@ -22,6 +22,9 @@ from service.console.words import Language, has_text, translator
 from service.web.auth import Caller
 from vqc.verdict import Verdict
 
+NAME_COOKIE = "vqc_name"
+"""The name that a person has entered, on a service without keys."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
@@ -35,11 +38,13 @@ class Visit:
     ended: bool
     """Whether the session of a signed-in person has ended."""
     pages: tuple[ConsolePage, ...]
+    entered_name: str = ""
+    """The name that a person has entered before, where there is no sign-in."""
 
     @property
     def person(self) -> str:
         """The name under which a decision is recorded: the key's holder; without keys the name entered, empty before."""
-        return self.caller.name_on_record("") if self.signs_in and self.caller else self.session.name
+        return self.caller.name_on_record("") if self.signs_in and self.caller else self.entered_name
 
 
 def visit_of(request: Request) -> Visit:

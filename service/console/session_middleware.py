@@ -6,7 +6,7 @@ It puts ``vqc_caller`` and ``vqc_visit`` into the scope for the routes.
 from __future__ import annotations
 
 import hmac
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.console import assets
 from service.console.errors import SIGN_IN, error_response, reads_html, redirect_to_sign_in
 from service.console.page import ConsolePage
-from service.console.render import Visit
+from service.console.render import NAME_COOKIE, Visit
 from service.console.sessions import COOKIE, Session, Sessions
 from service.console.words import language_of
-from service.platform.errors import BodyTooLarge, Forbidden, Unauthenticated
+from service.platform.errors import BodyTooLarge, Forbidden, QueueUnavailable, Unauthenticated
 from service.web.auth import Caller, KeyRing
 from service.web.problems import problem_response
 
@@ -52,21 +52,23 @@ class SessionMiddleware:
         """Handles one request."""
         request = Request(scope, receive)
         cookie = request.cookies.get(COOKIE)
-        current = self._sessions.read(cookie)
-        session = current or self._sessions.create()
-        if current and self._sessions.needs_renewal(current):
-            current, session = None, self._sessions.renew(current)
-        caller = self._caller(session)
+        static = scope["path"].startswith(f"{assets.PREFIX}/")
+        session, caller, outage = self._sessions.anonymous(), None, None
+        try:
+            if not static:
+                session, caller = await self._session_and_caller(request, cookie)
+        except QueueUnavailable as error:
+            outage = error
         scope["vqc_caller"] = caller or Caller(key_id=None, scopes=frozenset())
         scope["vqc_visit"] = Visit(
             session=session,
             language=language_of(request),
             caller=caller,
             signs_in=not self._keys.admits_every_caller,
-            ended=caller is None and self._sessions.was_signed_in(cookie),
+            ended=caller is None and outage is None and self._sessions.was_signed_in(cookie),
             pages=self._pages,
+            entered_name=unquote(request.cookies.get(NAME_COOKIE, "")).strip()[:128],
         )
-        static = scope["path"].startswith(f"{assets.PREFIX}/")
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,21 +76,33 @@ class SessionMiddleware:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
-                # A route that signs in or out has set its own cookie. Scripts and styles are cached for everybody: no cookie.
-                if current is None and not static and COOKIE not in headers.get("set-cookie", ""):
-                    headers.append("Set-Cookie", cookie_of(self._sessions, session, secure=scope["scheme"] == "https"))
+                # A route that signs in or out has set its own cookie. Scripts and styles are cached by all: no cookie.
+                fresh = session.id != cookie and not static and outage is None
+                if fresh and f"{COOKIE}=" not in headers.get("set-cookie", ""):
+                    headers.append("Set-Cookie", cookie_of(session, secure=scope["scheme"] == "https"))
             await send(message)
 
+        if outage is not None:
+            await error_response(request, outage)(scope, receive, send_guarded)
+            return
         rejection, receive = (None, receive) if static else await self._check(request, receive, session, caller)
         await (rejection or self._app)(scope, receive, send_guarded)
 
-    def _caller(self, session: Session) -> Caller | None:
+    async def _session_and_caller(self, request: Request, cookie: str | None) -> tuple[Session, Caller | None]:
+        """The session of the cookie, or a new one, and who has signed in to it. Raises ``QueueUnavailable``."""
+        # htmx loads only figures that a page updates by itself: an open page alone keeps no session alive.
+        person_acts = request.method not in _SAFE or request.headers.get("hx-request") != "true"
+        session = await self._sessions.read(cookie, renew=person_acts) or self._sessions.anonymous()
         if self._keys.admits_every_caller:
-            return self._keys.authenticate(None)
+            return session, self._keys.authenticate(None)
+        if session.record is None:
+            return session, None
         try:
-            return self._keys.holder(session.key_id) if session.key_id else None
+            return session, self._keys.holder(session.record.key_id, digest=session.record.digest)
         except Unauthenticated:
-            return None
+            # The key was revoked, replaced or has expired. The session stays ended even if the key comes back.
+            await self._sessions.end(session)
+            return self._sessions.anonymous(), None
 
     async def _check(
         self, request: Request, receive: Receive, session: Session, caller: Caller | None
@@ -117,10 +131,10 @@ class SessionMiddleware:
         return None, receive
 
 
-def cookie_of(sessions: Sessions, session: Session, *, secure: bool) -> str:
-    """The ``Set-Cookie`` header of a session. The cookie lasts until the browser is closed or the session expires."""
+def cookie_of(session: Session, *, secure: bool) -> str:
+    """The ``Set-Cookie`` header of a session. The cookie lasts until the browser is closed or the session ends."""
     flags = "; Secure" if secure else ""
-    return f"{COOKIE}={sessions.cookie_value(session)}; Path=/console; HttpOnly; SameSite=Lax{flags}"
+    return f"{COOKIE}={session.id}; Path=/console; HttpOnly; SameSite=Lax{flags}"
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:

@@ -1,81 +1,74 @@
-"""Sessions in a signed cookie, which every API process with the same secret can read and scripts cannot."""
+"""Console sessions: a random id in a cookie that scripts cannot read. What it allows is stored by the service.
+
+So a session ends for every copy of its cookie: by signing out, with its key, or when it is idle.
+"""
 
 from __future__ import annotations
 
-import base64
-import hmac
-import json
+import re
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 
+from service.console.session_store import SessionRecord, SessionStore
+
 COOKIE = "vqc_session"
+_SIGNED_IN, _ANONYMOUS = "s", "a"
+_ID = re.compile(r"[sa]\.[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """``key_id`` is the API key that signed in, None before; ``token`` protects forms against request forgery (CSRF).
+    """``id`` is the cookie's value; ``record`` is None before a person has signed in."""
 
-    ``name`` is the name that the person entered; it is recorded with their decisions.
-    """
+    id: str
+    record: SessionRecord | None = None
 
-    key_id: str | None
-    name: str
-    token: str
-    expires_at: int
+    @property
+    def token(self) -> str:
+        """Protects forms against request forgery (CSRF): no other site knows the id, from which it is made."""
+        return sha256(f"csrf:{self.id}".encode()).hexdigest()
 
 
 class Sessions:
-    """Creates and reads the cookie. Without a ``secret`` a random one is used, and sessions end with the process."""
+    """Starts, reads and ends sessions. Their methods raise ``QueueUnavailable`` when the store does not answer."""
 
-    def __init__(
-        self,
-        secret: bytes | None,
-        *,
-        lifetime: timedelta = timedelta(hours=12),
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._secret = secret or secrets.token_bytes(32)
-        self._lifetime = lifetime
-        self._clock = clock
+    def __init__(self, store: SessionStore, *, idle: timedelta = timedelta(hours=12)) -> None:
+        self._store = store
+        self._idle = idle
 
-    def create(self, *, key_id: str | None = None, name: str = "") -> Session:
-        """A new session with a new token."""
-        expires_at = int((self._clock() + self._lifetime).timestamp())
-        return Session(key_id=key_id, name=name, token=secrets.token_urlsafe(24), expires_at=expires_at)
+    def anonymous(self) -> Session:
+        """A new session of a person who has not signed in. Nothing is stored, so strangers cannot fill the store."""
+        return Session(id=_new_id(_ANONYMOUS))
 
-    def cookie_value(self, session: Session) -> str:
-        """The cookie's value."""
-        payload = base64.urlsafe_b64encode(json.dumps(asdict(session)).encode()).decode()
-        return f"{payload}.{self._signature(payload)}"
+    async def start(self, record: SessionRecord) -> Session:
+        """A new session of a person who has signed in. Its id is new, so no one can have chosen it before."""
+        session = Session(id=_new_id(_SIGNED_IN), record=record)
+        await self._store.save(session.id, record, self._idle)
+        return session
 
-    def read(self, value: str | None) -> Session | None:
-        """The session, or None for a cookie that is missing, forged or expired."""
-        session = self._decode(value)
-        return session if session and session.expires_at > self._clock().timestamp() else None
+    async def read(self, cookie: str | None, *, renew: bool = True) -> Session | None:
+        """The session of a cookie; None for a cookie that is missing, forged or of a session that has ended.
 
-    def was_signed_in(self, value: str | None) -> bool:
-        """Whether the cookie, expired or not, is of a person who had signed in."""
-        session = self._decode(value)
-        return session is not None and session.key_id is not None
-
-    def needs_renewal(self, session: Session) -> bool:
-        """Whether less than half of the lifetime is left."""
-        return session.expires_at - self._clock().timestamp() < self._lifetime.total_seconds() / 2
-
-    def renew(self, session: Session, *, name: str | None = None) -> Session:
-        """The same session with a full lifetime, and with another ``name`` if given."""
-        # The token stays: forms of pages that are still open carry it.
-        fresh = self.create(key_id=session.key_id, name=session.name if name is None else name)
-        return Session(key_id=fresh.key_id, name=fresh.name, token=session.token, expires_at=fresh.expires_at)
-
-    def _decode(self, value: str | None) -> Session | None:
-        payload, _, signature = (value or "").rpartition(".")
-        if not payload or not hmac.compare_digest(signature.encode(), self._signature(payload).encode()):
+        ``renew`` starts the idle time again.
+        """
+        if cookie is None or not _ID.fullmatch(cookie):
             return None
-        return Session(**json.loads(base64.urlsafe_b64decode(payload)))
+        if not self.was_signed_in(cookie):
+            return Session(id=cookie)
+        record = await self._store.get(cookie, renew=self._idle if renew else None)
+        return record and Session(id=cookie, record=record)
 
-    def _signature(self, payload: str) -> str:
-        return hmac.new(self._secret, payload.encode(), sha256).hexdigest()
+    def was_signed_in(self, cookie: str | None) -> bool:
+        """Whether the cookie is of a session, ended or not, whose person had signed in."""
+        return cookie is not None and cookie.startswith(f"{_SIGNED_IN}.")
+
+    async def end(self, session: Session) -> None:
+        """Ends the session for every copy of its cookie."""
+        if session.record is not None:
+            await self._store.delete(session.id)
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}.{secrets.token_urlsafe(32)}"

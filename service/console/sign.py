@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.console.errors import SIGN_IN
-from service.console.render import page, visit_of
+from service.console.render import NAME_COOKIE, page, visit_of
 from service.console.session_middleware import cookie_of
+from service.console.session_store import SessionRecord
 from service.console.sessions import Session, Sessions
 from service.console.words import COOKIE, Language
 from service.platform.errors import Unauthenticated
@@ -35,15 +37,20 @@ async def submit_sign_in(
         caller = web_services(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
         return page(request, "sign_in.html", 401, next=local_path(next), ended=False, unsaved=False, problem=str(error))
-    return with_session(
-        request, RedirectResponse(local_path(next), 303), sessions_of(request).create(key_id=caller.key_id)
-    )
+    sessions, keys = sessions_of(request), web_services(request).keys
+    await sessions.end(visit_of(request).session)
+    if caller.key_id is None:
+        return RedirectResponse(local_path(next), 303)  # without keys there is nothing to sign in to
+    session = await sessions.start(SessionRecord(key_id=caller.key_id, digest=keys.digest(caller.key_id)))
+    return with_session(request, RedirectResponse(local_path(next), 303), session)
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """Redirects to the form, with a new anonymous session."""
-    return with_session(request, RedirectResponse(SIGN_IN, 303), sessions_of(request).create())
+    """Ends the session and redirects to the form, with a new anonymous session."""
+    sessions = sessions_of(request)
+    await sessions.end(visit_of(request).session)
+    return with_session(request, RedirectResponse(SIGN_IN, 303), sessions.anonymous())
 
 
 @router.post("/language")
@@ -52,7 +59,7 @@ async def language(
 ) -> Response:
     """The same page in the other language, remembered for a year."""
     response = RedirectResponse(local_path(next), 303)
-    response.set_cookie(COOKIE, language, max_age=365 * 86400, path="/console", samesite="lax", httponly=True)
+    _remember(request, response, COOKIE, language)
     return response
 
 
@@ -64,17 +71,22 @@ def sessions_of(request: Request) -> Sessions:
 
 def with_session(request: Request, response: Response, session: Session) -> Response:
     """Sets the session's cookie on the response."""
-    secure = request.scope["scheme"] == "https"
-    response.headers.append("Set-Cookie", cookie_of(sessions_of(request), session, secure=secure))
+    response.headers.append("Set-Cookie", cookie_of(session, secure=request.scope["scheme"] == "https"))
     return response
 
 
 def remember_name(request: Request, response: Response, name: str) -> Response:
-    """Stores the name that a person entered in the session, by the cookie of the response. With keys it is the key's."""
-    session = visit_of(request).session
-    if name == session.name or session.key_id is not None:
-        return response
-    return with_session(request, response, sessions_of(request).renew(session, name=name))
+    """Stores the name that a person has entered in a cookie. With keys it is the key's."""
+    visit = visit_of(request)
+    if not visit.signs_in and name != visit.entered_name:
+        _remember(request, response, NAME_COOKIE, quote(name))
+    return response
+
+
+def _remember(request: Request, response: Response, cookie: str, value: str) -> None:
+    """Sets a cookie that lasts for a year."""
+    secure = request.scope["scheme"] == "https"
+    response.set_cookie(cookie, value, 365 * 86400, path="/console", secure=secure, httponly=True, samesite="lax")
 
 
 def local_path(path: str) -> str:

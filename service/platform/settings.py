@@ -220,10 +220,11 @@ class Settings(BaseSettings):
     console_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Secret that signs the sessions of /console; all API processes need the same one. Without it "
-        "a restart ends all sessions.",
+        description="No longer used: the sessions of /console are stored in Redis. Accepted so that old deployments start.",
     )
-    console_session_h: float = Field(12.0, gt=0, description="Hours of inactivity after which a console session ends.")
+    console_session_h: float = Field(
+        12.0, gt=0, description="Hours without a request of its person after which a console session ends."
+    )
     grafana_url: str | None = Field(
         None,
         pattern="^https?://",

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,7 @@ import httpx
 from service.app.context import Context
 from service.app.http import create_app
 from service.console.app import ConsoleOptions, create_console
-from service.console.sessions import Sessions
+from service.console.session_store import MemorySessions
 from service.web.auth import Scope
 from service.web.key_file import create_key
 
@@ -38,14 +38,15 @@ class Site:
     context: Context
     clock: Clock
     keys: dict[str, str]
+    key_file: Path | None = None
 
     def __post_init__(self) -> None:
-        sessions = Sessions(b"s" * 32, lifetime=timedelta(hours=12), clock=self.clock)
+        self.sessions = MemorySessions(self.clock)
         options = ConsoleOptions(grafana_url="https://grafana.example.com")
         self.app = create_app(
             self.context,
             console=create_console(
-                options, attach=self.context.attach_to, keys=self.context.web.keys, sessions=sessions
+                options, attach=self.context.attach_to, keys=self.context.web.keys, store=self.sessions
             ),
         )
 

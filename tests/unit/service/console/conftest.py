@@ -9,7 +9,7 @@ import pytest
 
 from engine.scripted import ScriptedEngine
 from service.app.context import Context
-from service.web.key_file import read_keys
+from service.web.key_file import KeyFile
 from tests.support.console_site import Clock, Site, Visitor, keys_file
 from tests.support.service_context import context_with
 
@@ -17,8 +17,8 @@ from tests.support.service_context import context_with
 @pytest.fixture
 def site(tmp_path) -> Site:
     path, keys = keys_file(tmp_path)
-    context = context_with(ScriptedEngine(), keys=read_keys(path))
-    return Site(context, Clock(datetime.now(UTC)), keys)
+    context = context_with(ScriptedEngine(), keys=KeyFile(path))
+    return Site(context, Clock(datetime.now(UTC)), keys, path)
 
 
 @pytest.fixture

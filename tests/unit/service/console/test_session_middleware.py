@@ -1,13 +1,13 @@
 """Who gets into the console, for how long, and what every answer tells the browser."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 
 from engine.scripted import ScriptedEngine
-from service.console.app import ConsoleOptions, create_console
-from service.console.sessions import Sessions
-from tests.support.console_site import Site
+from service.platform.errors import QueueUnavailable
+from tests.support.console_site import Clock, Site
 from tests.support.service_context import context_with
 
 
@@ -68,9 +68,76 @@ async def test_a_session_in_use_is_renewed(site, visitor):
         assert (await visitor.get("/console/nothing")).status_code == 404
 
 
-async def test_a_session_ends_with_its_key_and_by_signing_out(site, visitor):
-    assert (await visitor.post("/console/sign-out")).status_code == 303
+POLLED = {"HX-Request": "true", "HX-Current-URL": "http://vqc.test/console/live"}
+
+
+async def test_an_open_page_that_updates_itself_does_not_renew_the_session(site, visitor):
+    for _ in range(2):
+        site.clock.moment += timedelta(hours=5)
+        assert (await visitor.get("/console/live/numbers", **POLLED)).status_code == 200
+    site.clock.moment += timedelta(hours=3)
+    assert (await visitor.get("/console/live/numbers", **POLLED)).status_code == 401
+
+
+async def test_signing_out_ends_the_session_for_every_copy_of_its_cookie(site, visitor):
+    copied = visitor.client.cookies["vqc_session"]
+    async with site.visitor() as thief:
+        thief.client.cookies.set("vqc_session", copied)
+        token = await thief.csrf()
+        assert (await thief.get("/console/nothing")).status_code == 404
+        assert (await visitor.post("/console/sign-out")).status_code == 303
+        assert (await visitor.get("/console/nothing")).status_code == 303
+        thief.client.cookies.clear()
+        thief.client.cookies.set("vqc_session", copied)
+        assert (await thief.get("/console/nothing")).headers["location"].endswith("ended=1")
+        answer = await thief.client.post(
+            "/console/tickets/0/decision",
+            data={"csrf_token": token, "verdict": "通过", "revision": "0"},
+            headers={"Cookie": f"vqc_session={copied}"},
+        )
+        assert answer.status_code == 401
+
+
+async def test_signing_in_again_ends_the_session_before(site, visitor):
+    copied = visitor.client.cookies["vqc_session"]
+    assert (await visitor.post("/console/sign-in", key=site.keys["decides"])).status_code == 303
+    assert visitor.client.cookies["vqc_session"] != copied
+    assert await site.sessions.get(copied, renew=None) is None
+
+
+@pytest.mark.parametrize("change", ["removed", "expired", "another secret"])
+async def test_a_session_ends_with_its_key_and_does_not_come_back_with_it(site, visitor, change):
+    before = site.key_file.read_text()
+    keys = yaml.safe_load(before)
+    first = keys[0] | {"expired": {"expires_at": "2020-01-01T00:00:00Z"}, "another secret": {"sha256": "0" * 64}}.get(
+        change, {}
+    )
+    site.key_file.write_text(yaml.safe_dump(keys[1:] + [first] * (change != "removed"), allow_unicode=True))
     assert (await visitor.get("/console/nothing")).status_code == 303
+    site.key_file.write_text(before)
+    assert (await visitor.get("/console/nothing")).status_code == 303
+
+
+async def test_without_its_store_a_signed_in_person_gets_503_and_keeps_the_session(site, visitor, monkeypatch):
+    async def away(*args, **kwargs):
+        raise QueueUnavailable("connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.sessions, "get", away)
+        answer = await visitor.get("/console/nothing")
+        assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
+        assert int(answer.headers["retry-after"]) >= 1
+        async with site.visitor() as stranger:
+            assert (await stranger.get("/console/sign-in")).status_code == 200
+    assert (await visitor.get("/console/nothing")).status_code == 404
+
+
+async def test_strangers_do_not_fill_the_store(site):
+    async with site.visitor() as stranger:
+        for _ in range(3):
+            stranger.client.cookies.clear()
+            await stranger.get("/console/sign-in")
+    assert site.sessions._records == {}
 
 
 async def test_a_forged_cookie_is_anonymous(site, visitor):
@@ -106,10 +173,7 @@ async def test_every_response_has_the_security_headers(site, visitor):
 
 
 async def test_without_keys_there_is_no_sign_in_but_forms_need_their_token():
-    site = Site(context_with(ScriptedEngine()), None, {})  # type: ignore[arg-type]
-    site.app = create_console(
-        ConsoleOptions(), attach=site.context.attach_to, keys=site.context.web.keys, sessions=Sessions(None)
-    )
+    site = Site(context_with(ScriptedEngine()), Clock(datetime.now(UTC)), {})
     async with site.visitor() as visitor:
         assert (await visitor.get("/console/nothing")).status_code == 404
         assert (await visitor.client.post("/console/language", data={"language": "en"})).status_code == 403
