@@ -40,6 +40,8 @@ MAX_SOCKET_PATH = 100
 """Longest path of a Unix socket, with some margin."""
 
 _POLL_S = 0.25
+_EXIT_S = 5.0
+"""How long a process may take to exit after it has broken a connection."""
 _log = structlog.get_logger("engine")
 
 
@@ -286,21 +288,30 @@ class ManagedEngine(Engine):
             await asyncio.wait({exited}, timeout=_POLL_S)
             self._phase, phase = log.phase()
             if exited.done():
-                return f"the engine {exited.result()} while {phase}: {log.last_error() or 'see its log'}"
+                return self._describe_failure(f"the engine {exited.result()} while {phase}", log)
             if _now() > deadline:
-                return f"the engine did not start within {self._timeouts.start_s:g} s; it was {phase}"
+                slow = f"the engine did not start within {self._timeouts.start_s:g} s; it was {phase}"
+                return self._describe_failure(slow, log)
             self._reason = f"{before}{phase}"
         self._phase, self._reason = StartPhase.WARMING_UP, f"{before}{PHASE_TEXT[StartPhase.WARMING_UP]}"
         try:
             for request in (_canary(max(deadline - _now(), 1.0)), *self._warmup):
                 await client.generate(request)
         except EngineError as error:
-            return f"the engine failed to warm up: {error.reason}"
+            # A dying engine closes its connections first: what it exits with is the cause, not the broken connection.
+            await asyncio.wait({exited}, timeout=_EXIT_S)
+            ended = f"{exited.result()} while warming up" if exited.done() else f"failed to warm up: {error.reason}"
+            return self._describe_failure(f"the engine {ended}", log)
         self._progress_at = _now()
         self._client = client
         self._retry_after_s = 5.0
         await self._set_state("ready")
         return None
+
+    def _describe_failure(self, what: str, log: StartupLog) -> str:
+        """What happened, the last error in the log, and where the log is."""
+        cause = log.last_error()
+        return f"{what}{f': {cause}' if cause else ''}; its log is {self._log_path}"
 
     async def _watch(self, client: VllmClient, exited: asyncio.Task[str]) -> str:
         """Waits until the engine has exited or no longer works; returns the reason."""

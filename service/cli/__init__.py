@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 
@@ -34,6 +35,9 @@ for command in (up, api, worker, caption, stage_a, stage_b, groups, keys, settin
 
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command. A ``VqcError`` is printed as one sentence; the exit code is then 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name that is not text must not end a command
     try:
         sys.exit(vqc.main(args, standalone_mode=False))
     except click.ClickException as error:

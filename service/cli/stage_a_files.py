@@ -6,12 +6,17 @@ import json
 import re
 from pathlib import Path
 
+from service.cli.file_names import escaped_name, readable_name
 from vqc.errors import InvalidValue
 from vqc.image import SUFFIXES
 
+_TWINS = {".heic", ".heif", ".avif"}
+
 
 def photos_below(directory: Path) -> dict[str, Path]:
-    """The photos below a directory by image id (the relative path without suffix), naturally sorted.
+    """The photos below a directory by image id (the relative path without suffix, as text), naturally sorted.
+
+    A HEIC or AVIF photo beside another of the same name, as phones export them, keeps its suffix in its id.
 
     Raises:
         InvalidValue: no such directory, no photos in it, or two photos with one id.
@@ -20,8 +25,13 @@ def photos_below(directory: Path) -> dict[str, Path]:
         raise InvalidValue("directory", str(directory), "must be an existing directory")
     paths = (path for path in directory.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     found: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: _natural(path.relative_to(directory).as_posix())):
-        image_id = path.relative_to(directory).with_suffix("").as_posix()
+    for path in sorted(paths, key=lambda path: _order(path.relative_to(directory))):
+        inside = path.relative_to(directory)
+        image_id = readable_name(inside.with_suffix(""))
+        if image_id in found and path.suffix.lower() in _TWINS:
+            image_id = readable_name(inside)
+        if image_id in found and image_id != inside.with_suffix("").as_posix():
+            image_id = escaped_name(inside)  # two names of other bytes that read the same
         if image_id in found:
             raise InvalidValue("directory", str(path), f"has the same image id as {found[image_id].name!r}; rename one")
         found[image_id] = path
@@ -56,6 +66,11 @@ def read_done(output: Path) -> set[str]:
     if complete != text:
         output.write_text(complete, "utf-8")
     return done
+
+
+def _order(inside: Path) -> tuple[list[tuple[int, int | str]], bool, str]:
+    """Sort key: natural by id, the twin last."""
+    return _natural(inside.with_suffix("").as_posix()), inside.suffix.lower() in _TWINS, inside.suffix
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from service.cli.file_names import find_photo
 from service.learning.config import StageBConfig
 from service.learning.labelled_tickets import IngestResult, LabelledTicket, ingest
 from service.learning.ticket_pass import LoadPhotos
@@ -61,9 +62,7 @@ def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
 
     async def image(record: LabelledTicket, name: str) -> EncodedPhoto:
         root = config.photos_root or Path(record.place.rpartition(":")[0]).parent
-        path = next(
-            (found for suffix in ("", *sorted(SUFFIXES)) if (found := root / f"{name}{suffix}").is_file()), None
-        )
+        path = await asyncio.to_thread(find_photo, root, name, ("", *sorted(SUFFIXES)))
         if path is None:
             raise InvalidValue(
                 "photos", str(root / name), f"must be a photo; {record.place} names it (see photos_root)"

@@ -40,6 +40,7 @@ def submit(
     from base64 import b64encode
 
     from service.cli.client import call, client_of, ticket_events
+    from service.cli.file_names import read_photo, readable_name
     from service.cli.groups import print_ticket
     from vqc.missions import mission_named
 
@@ -49,7 +50,7 @@ def submit(
         "evidence": evidence,
         "webhook": webhook,
         "photos": [
-            *({"name": photo.name, "base64": b64encode(photo.read_bytes()).decode()} for photo in photos),
+            *({"name": readable_name(photo.name), "base64": b64encode(read_photo(photo)).decode()} for photo in photos),
             *({"summary": summary} for summary in summaries),
         ],
     }

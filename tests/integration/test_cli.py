@@ -34,14 +34,23 @@ def lines_of(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+def gbk_named(folder, name):
+    """A photo whose name came out of a Windows zip: bytes that are not UTF-8."""
+    path = folder / os.fsdecode(name.encode("gbk"))
+    path.write_bytes(photos.jpeg((120, 90)))
+    return path
+
+
 def test_stage_a_writes_a_line_per_photo_in_natural_order_and_reports_the_broken_one(folder, tmp_path):
+    gbk_named(folder, "照片1.jpg")
     output = tmp_path / "summaries.jsonl"
     ran = vqc("stage-a", folder, "--mission", MISSION, "--output", output)
     assert ran.returncode == 1
     assert "group1/img5" in ran.stderr
     lines = lines_of(output)
     assert [line["image_id"] for line in lines] == [
-        f"group{g}/img{n}" for g in (0, 1) for n in range(g, 12, 2) if n != 5
+        *(f"group{g}/img{n}" for g in (0, 1) for n in range(g, 12, 2) if n != 5),
+        "照片1",
     ]
     assert all(list(line) == ["image_id", "summary"] for line in lines)
     assert all(summary.parse(line["summary"]).status is summary.Status.PARSED for line in lines)
@@ -99,11 +108,17 @@ def test_caption_prints_json_and_draws(folder, tmp_path):
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"img0.overlay.png", "img2.overlay.png"}
 
 
-def test_caption_prints_readable_lines(folder):
-    ran = vqc("caption", folder / "group0" / "img0.jpg", folder / "group0" / "img2.jpg", folder / "group0" / "img4.jpg")
+def test_caption_prints_readable_lines_and_draws_every_photo_whatever_its_name(folder, tmp_path):
+    same = folder / "group1" / "img0.jpg"
+    same.write_bytes(photos.jpeg((90, 80)))
+    files = [folder / "group0" / "img0.jpg", same, gbk_named(folder, "照片1.jpg")]
+    ran = vqc("caption", *files, "--overlay", tmp_path / "drawn")
     assert ran.returncode == 0
     assert "img0.jpg" in ran.stdout
+    assert "照片1.jpg" in ran.stdout
     assert "object_1" in ran.stdout
+    drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert drawn == {"img0.overlay.png", "img0.2.overlay.png", "照片1.overlay.png"}
 
 
 def test_keys_and_settings(tmp_path):

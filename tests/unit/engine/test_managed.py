@@ -92,6 +92,34 @@ async def test_a_start_that_fails_tells_the_cause_and_is_tried_again(tmp_path: P
     await engine.aclose()
 
 
+@pytest.mark.parametrize(
+    ("asked", "cause"),
+    [
+        (
+            DIE,
+            r"exited with code 3 while warming up: RuntimeError: out of memory in the grammar; its log is .*engine\.log",
+        ),
+        (replace(ASKED, timeout_s=0.2, user=("freeze",)), r"failed to warm up: .*; its log is .*engine\.log"),
+    ],
+)
+async def test_an_engine_that_dies_while_it_warms_up_names_the_cause_and_its_log(
+    tmp_path: Path, asked: GenerateRequest, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.managed._EXIT_S", 30.0 if asked is DIE else 0.1)
+    boot = tmp_path / "boot.log"
+    boot.write_text("RuntimeError: out of memory in the grammar\n" if asked is DIE else "all is well\n")
+    engine = ManagedEngine(
+        EngineSettings(model=tmp_path, profile="cpu"),
+        log_path=tmp_path / "logs" / "engine.log",
+        timeouts=replace(QUICK, stop_s=0.5),
+        warmup=[asked],
+        command=fake_command("--boot-log", str(boot)),
+    )
+    with pytest.raises(EngineUnavailable, match=cause):
+        async with engine:
+            pass
+
+
 async def test_a_command_that_is_not_there_is_a_reason_too(tmp_path: Path) -> None:
     engine = ManagedEngine(
         EngineSettings(model=tmp_path), log_path=tmp_path / "log", command=lambda settings, uds: ["/no/such/program"]
