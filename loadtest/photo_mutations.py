@@ -31,36 +31,36 @@ def whole_photos(*, heif: bool = True) -> dict[str, bytes]:
     text.add_text("note", "station " * 20, zip=True)
     text.add_itxt("XML:com.adobe.xmp", _XMP.decode())
     photos = {
-        "jpeg": _encoded(scene, "JPEG"),
-        "jpeg progressive": _encoded(scene, "JPEG", progressive=True, exif=_exif(3)),
-        "jpeg grey": _encoded(scene.convert("L"), "JPEG", exif=_exif(8)),
-        "jpeg cmyk": _encoded(scene.convert("CMYK"), "JPEG"),
-        "jpeg metadata": _encoded(scene, "JPEG", **metadata, xmp=_XMP, comment=b"BBU"),
-        "jpeg two pictures": _encoded(scene, "MPO", save_all=True, append_images=[scene], exif=_exif(6)),
-        "png": _encoded(scene, "PNG"),
-        "png metadata": _encoded(scene, "PNG", **metadata, pnginfo=text),
-        "png palette": _encoded(scene.convert("P"), "PNG", transparency=3),
-        "png alpha": _encoded(_translucent(scene), "PNG"),
-        "png grey alpha": _encoded(_translucent(scene).convert("LA"), "PNG", pnginfo=text),
-        "png 16 bit": _encoded(scene.convert("L").convert("I;16"), "PNG"),
-        "png colour key": _encoded(scene, "PNG", transparency=(90, 120, 150)),
-        "png animated": _encoded(scene, "PNG", save_all=True, append_images=[scene.rotate(180)]),
-        "webp": _encoded(scene, "WEBP"),
-        "webp lossless": _encoded(scene, "WEBP", lossless=True),
-        "webp metadata": _encoded(scene, "WEBP", **metadata, xmp=_XMP),
-        "webp alpha": _encoded(_translucent(scene), "WEBP"),
-        "webp animated": _encoded(scene, "WEBP", save_all=True, append_images=[scene.rotate(180)], duration=40),
-        "avif": _encoded(scene, "AVIF", exif=_exif(6), speed=10),
-        "avif alpha": _encoded(_translucent(scene), "AVIF", speed=10),
+        "jpeg": _encode(scene, "JPEG"),
+        "jpeg progressive": _encode(scene, "JPEG", progressive=True, exif=_exif(3)),
+        "jpeg grey": _encode(scene.convert("L"), "JPEG", exif=_exif(8)),
+        "jpeg cmyk": _encode(scene.convert("CMYK"), "JPEG"),
+        "jpeg metadata": _encode(scene, "JPEG", **metadata, xmp=_XMP, comment=b"BBU"),
+        "jpeg two pictures": _encode(scene, "MPO", save_all=True, append_images=[scene], exif=_exif(6)),
+        "png": _encode(scene, "PNG"),
+        "png metadata": _encode(scene, "PNG", **metadata, pnginfo=text),
+        "png palette": _encode(scene.convert("P"), "PNG", transparency=3),
+        "png alpha": _encode(_translucent(scene), "PNG"),
+        "png grey alpha": _encode(_translucent(scene).convert("LA"), "PNG", pnginfo=text),
+        "png 16 bit": _encode(scene.convert("L").convert("I;16"), "PNG"),
+        "png colour key": _encode(scene, "PNG", transparency=(90, 120, 150)),
+        "png animated": _encode(scene, "PNG", save_all=True, append_images=[scene.rotate(180)]),
+        "webp": _encode(scene, "WEBP"),
+        "webp lossless": _encode(scene, "WEBP", lossless=True),
+        "webp metadata": _encode(scene, "WEBP", **metadata, xmp=_XMP),
+        "webp alpha": _encode(_translucent(scene), "WEBP"),
+        "webp animated": _encode(scene, "WEBP", save_all=True, append_images=[scene.rotate(180)], duration=40),
+        "avif": _encode(scene, "AVIF", exif=_exif(6), speed=10),
+        "avif alpha": _encode(_translucent(scene), "AVIF", speed=10),
     }
     if heif:
         from pillow_heif import register_heif_opener
 
         register_heif_opener()
-        photos["heic"] = _encoded(scene, "HEIF")
+        photos["heic"] = _encode(scene, "HEIF")
         turned = scene.copy()
         turned.info["exif"] = _exif(6).tobytes()  # which the encoder writes as a transformation too
-        photos["heic metadata"] = _encoded(turned, "HEIF")
+        photos["heic metadata"] = _encode(turned, "HEIF")
     return photos
 
 
@@ -137,7 +137,7 @@ def _profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()

@@ -71,7 +71,7 @@ class JpegFile(PhotoFile):
 
     @override
     def head(self) -> bytes:
-        return b"\xff\xd8" + b"".join(self._bytes(segment) for segment in self._described)
+        return b"\xff\xd8" + b"".join(self._bytes(segment) for segment in self._essential)
 
     @override
     def check(self) -> None:
@@ -83,7 +83,7 @@ class JpegFile(PhotoFile):
         if orientation != 1:
             tiff = PREFIX + minimal_exif(orientation)
             parts.append(struct.pack(">BBH", 0xFF, _APP1, len(tiff) + 2) + tiff)
-        parts += [self._bytes(segment) for segment in self._described]
+        parts += [self._bytes(segment) for segment in self._essential]
         return b"".join([*parts, self.data[self._header[-1].end :]])
 
     @override
@@ -92,7 +92,7 @@ class JpegFile(PhotoFile):
 
         libjpeg reports an error for what markers say (tables, components, scans) and only warns about coded data.
         """
-        return b"\xff\xd8" + b"".join(map(self._shrunk, (*self._described, *self._scans))) + b"\xff\xd9"
+        return b"\xff\xd8" + b"".join(map(self._shrink, (*self._essential, *self._scans))) + b"\xff\xd9"
 
     @cached_property
     def _header(self) -> list[_Segment]:
@@ -121,7 +121,7 @@ class JpegFile(PhotoFile):
         return segments
 
     @property
-    def _described(self) -> list[_Segment]:
+    def _essential(self) -> list[_Segment]:
         """The header without metadata. JFIF's and Adobe's segments stay: they tell libjpeg the colour space."""
         return [segment for segment in self._header if not self._is_metadata(segment)]
 
@@ -150,7 +150,7 @@ class JpegFile(PhotoFile):
     def _payload(self, segment: _Segment) -> bytes:
         return self.data[segment.start + 4 : segment.end]
 
-    def _shrunk(self, segment: _Segment) -> bytes:
+    def _shrink(self, segment: _Segment) -> bytes:
         written = self._bytes(segment)
         if segment.marker not in _FRAMES or len(written) < 10:
             return written

@@ -73,7 +73,7 @@ class PngFile(PhotoFile):
             if chunk.name == b"IDAT":
                 break
             parts.append(self._bytes(chunk))
-        return b"".join([*parts, _written(b"IDAT", b""), _written(b"IEND", b"")])
+        return b"".join([*parts, _chunk_bytes(b"IDAT", b""), _chunk_bytes(b"IEND", b"")])
 
     @override
     def check(self) -> None:
@@ -87,7 +87,7 @@ class PngFile(PhotoFile):
     def bare(self, orientation: int = 1) -> bytes:
         parts = [_SIGNATURE, *map(self._bytes, self._pixel_chunks)]
         if orientation != 1:
-            parts.insert(2, _written(b"eXIf", minimal_exif(orientation)))  # behind IHDR
+            parts.insert(2, _chunk_bytes(b"eXIf", minimal_exif(orientation)))  # behind IHDR
         return b"".join(parts)
 
     @cached_property
@@ -115,7 +115,7 @@ class PngFile(PhotoFile):
         return self.data[chunk.start + 8 : chunk.end - 4]
 
 
-def _written(name: bytes, payload: bytes) -> bytes:
+def _chunk_bytes(name: bytes, payload: bytes) -> bytes:
     return struct.pack(">L4s", len(payload), name) + payload + struct.pack(">L", zlib.crc32(name + payload))
 
 
