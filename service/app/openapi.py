@@ -19,7 +19,7 @@ _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
 _ERRORS = {
     "400": "The request is malformed",
     "401": "No valid API key",
-    "403": "The API key lacks the required scope",
+    "403": "The API key lacks the required scope, or another site's page made the request",
     "413": "The body or the photo is too large",
     "415": "The type of the body or of the photo is not supported",
     "421": "The `Host` header names no allowed host",

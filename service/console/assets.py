@@ -28,6 +28,13 @@ def version() -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
+def _files() -> dict[str, Path]:
+    """The files that browsers may have, by their names below the folder."""
+    files = (path for path in FOLDER.rglob("*") if path.suffix in _TYPES and path.is_file())
+    return {path.relative_to(FOLDER).as_posix(): path for path in files}
+
+
 def static(name: str) -> str:
     """The URL of a file of ``static/``. Raises ``FileNotFoundError``."""
     (FOLDER / name).resolve(strict=True)
@@ -37,8 +44,9 @@ def static(name: str) -> str:
 @router.get("/{digest}/{name:path}")
 async def asset(digest: str, name: str) -> Response:
     """A file. Only the URL of its current content may be cached."""
-    path = (FOLDER / name).resolve()
-    if not path.is_relative_to(FOLDER) or path.suffix not in _TYPES or not path.is_file():
+    # A name is looked up among those that exist; a file system would first have to make sense of it.
+    path = _files().get(name)
+    if path is None:
         raise HTTPException(404)
     cache_control = "public, max-age=31536000, immutable" if digest == version() else "no-cache"
     return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": cache_control})

@@ -8,7 +8,7 @@ from service.photos.reader import FetchPhoto, PhotoSource
 from service.photos.schemas import CaptionIn, StageAIn
 from service.photos.stage_a import MAX_PHOTOS
 from service.platform.errors import UnsupportedBody
-from service.web.bodies import content_type, decode_base64, json_body, uploads_of
+from service.web.bodies import content_type, decode_base64, form_of, json_body, uploads_of
 from service.web.disconnect import while_connected
 from service.web.schemas import PhotoIn
 from vqc.errors import InvalidValue
@@ -23,7 +23,7 @@ async def caption_photo(request: Request, fetch: FetchPhoto) -> bytes:
                 return await while_connected(request, fetch(photo.url))
             return decode_base64(photo.base64 or "", "photo.base64")
         case "multipart/form-data":
-            async with request.form(max_files=1, max_fields=8) as form:
+            async with form_of(request, max_files=1) as form:
                 return await uploads_of(form, "photo", {"photo"})[0].read()
         case other:
             raise UnsupportedBody(other)
@@ -37,7 +37,7 @@ async def stage_a_photos(request: Request, fetch: FetchPhoto) -> tuple[str, list
             photos = [(item.name, source_of(item, f"photos.{n}", fetch)) for n, item in enumerate(body.photos)]
             return body.mission, photos
         case "multipart/form-data":
-            async with request.form(max_files=MAX_PHOTOS, max_fields=8) as form:
+            async with form_of(request, max_files=MAX_PHOTOS) as form:
                 uploads = uploads_of(form, "photos", {"mission", "photos"})
                 mission = form.get("mission")
                 if not isinstance(mission, str):

@@ -6,6 +6,8 @@ VqcError
 ├── Draining            the service is shutting down
 ├── Unauthenticated     no API key, an unknown key or an expired one
 ├── Forbidden           the API key lacks the scope that the request needs
+├── OriginRefused       another site's page made the request through a browser
+├── MalformedRequest    the request breaks the rules of HTTP
 ├── FetchFailed         an allowed URL returned no photo
 ├── UnknownModel        this service does not serve the alias
 ├── SwapRunning         another swap is running
@@ -72,6 +74,21 @@ class Unauthenticated(VqcError):
 
 class Forbidden(VqcError):
     """The API key lacks the scope that the request needs."""
+
+
+class OriginRefused(VqcError):
+    """Another site's page made the request through a browser. ``header`` says so."""
+
+    def __init__(self, header: str, value: str) -> None:
+        self.field = header
+        self.valid = "a page of this service, or a program that is no browser"
+        super().__init__(
+            f"{header} is {value!r}: without keys the service accepts changes only from its own pages and from programs"
+        )
+
+
+class MalformedRequest(VqcError):
+    """The request breaks the rules of HTTP."""
 
 
 class FetchFailed(VqcError):

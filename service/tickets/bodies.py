@@ -13,7 +13,7 @@ from service.platform.errors import UnsupportedBody
 from service.tickets.schemas import TicketIn, TicketPhotoIn
 from service.tickets.submit import Submission, SubmittedPhoto
 from service.tickets.ticket import MAX_TICKET_PHOTOS
-from service.web.bodies import content_type, json_body, parsed_json, uploads_of
+from service.web.bodies import content_type, form_of, json_body, parsed_json, uploads_of
 from service.web.schemas import PhotoIn
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
@@ -28,7 +28,7 @@ async def read_submission(request: Request, fetch: FetchPhoto, *, caller: str | 
             body = await json_body(request, TicketIn)
             photos = [_from_json(photo, f"photos.{n}", fetch) for n, photo in enumerate(body.photos)]
         case "multipart/form-data":
-            async with request.form(max_files=MAX_TICKET_PHOTOS, max_fields=8) as form:
+            async with form_of(request, max_files=MAX_TICKET_PHOTOS) as form:
                 body = _ticket_part(form)
                 photos = await _from_form(form, body.photos)
         case other:

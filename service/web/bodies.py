@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
@@ -16,6 +19,8 @@ from service.web.schemas import Wire
 from vqc.errors import InvalidValue
 
 _DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,")
+_CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "gbk", "gb18030", "gb2312", "big5"})
+"""The charsets of forms that are read, by Python's names. Others, like ``punycode``, are slow or no charsets at all."""
 _BodyT = TypeVar("_BodyT", bound=Wire)
 
 
@@ -37,6 +42,29 @@ def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise invalid_value(error.errors(include_url=False, include_context=False)[0]) from error
+
+
+@asynccontextmanager
+async def form_of(request: Request, *, max_files: int) -> AsyncGenerator[FormData, None]:
+    """The form of a multipart body; its files are closed after the block.
+
+    Raises:
+        InvalidValue: its charset is not one of those that are read.
+        HTTPException: 400, the body is no valid multipart.
+    """
+    _, options = parse_options_header(request.headers.get("content-type"))
+    charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    if not _is_read(charset):
+        raise InvalidValue("Content-Type", f"charset={charset[:64]}", "must be utf-8 or leave out the charset")
+    async with request.form(max_files=max_files, max_fields=8) as form:
+        yield form
+
+
+def _is_read(charset: str) -> bool:
+    try:
+        return codecs.lookup(charset).name in _CHARSETS
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
+        return False
 
 
 def uploads_of(form: FormData, field: str, known: set[str]) -> Sequence[UploadFile]:

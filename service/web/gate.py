@@ -17,9 +17,10 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.platform.errors import BodyTooLarge, Draining, HostRefused, Overloaded
+from service.platform.errors import BodyTooLarge, Draining, HostRefused, MalformedRequest, OriginRefused, Overloaded
 from service.web.auth import PUBLIC_PATHS
 from service.web.metrics import HttpMetrics, Rejection
+from service.web.origin import check_origin
 from service.web.problems import problem_response
 from service.web.services import WebServices
 from vqc.errors import VqcError
@@ -34,6 +35,8 @@ _REJECTIONS: dict[type[VqcError], Rejection] = {
     Draining: "draining",
     BodyTooLarge: "body_too_large",
     HostRefused: "host",
+    OriginRefused: "origin",
+    MalformedRequest: "malformed",
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("vqc.http")
@@ -91,8 +94,11 @@ class Gate:
     async def _check_and_run(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
         try:
+            host = _only_host(scope, headers)
             if scope["path"] not in PUBLIC_PATHS:
-                self._web.hosts.check(headers.get("host", ""))
+                self._web.hosts.check(host)
+                if self._web.keys.admits_every_caller:
+                    check_origin(scope["method"], headers)
             app = self._console if self._console and _is_console(scope["path"]) else self._app
             if app is self._app and scope["path"] not in PUBLIC_PATHS:
                 scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
@@ -124,6 +130,14 @@ class Gate:
                 status=status or "disconnected",
                 ms=round(seconds * 1000, 1),
             )
+
+
+def _only_host(scope: Scope, headers: Headers) -> str:
+    """The ``Host`` header, of which HTTP/1.1 has exactly one. With two, a proxy before us and we could each believe another."""
+    hosts = headers.getlist("host")
+    if len(hosts) > 1 or (not hosts and scope.get("http_version") == "1.1"):
+        raise MalformedRequest(f"a request has one Host header; found {len(hosts)}")
+    return hosts[0] if hosts else ""
 
 
 def _is_console(path: str) -> bool:

@@ -226,7 +226,7 @@ async def test_a_client_that_disconnects_while_it_sends_is_not_an_error():
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/caption",
         "raw_path": b"/caption", "root_path": "", "scheme": "http", "query_string": b"", "client": ("test", 1),
-        "server": ("test", 80), "headers": [(b"content-type", b"application/json")],
+        "server": ("test", 80), "headers": [(b"host", b"vqc.test"), (b"content-type", b"application/json")],
     }  # fmt: skip
     messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
 
