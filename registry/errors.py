@@ -10,6 +10,7 @@ VqcError
     ├── RegistryBusy         another process holds the lock; try again
     ├── StorageFull          no space left; nothing incomplete is visible
     ├── RegistryUnavailable  a remote registry does not answer or rejects the request
+    │   └── UnsafeAnswer     it answers what must not be read or followed: without end, or to an internal address
     └── Unsupported          an operation that this kind of registry does not have
 """
 
@@ -91,6 +92,10 @@ class RegistryUnavailable(RegistryError):
         self.reason = reason
         self.status = status
         super().__init__(f"{where}: {reason}")
+
+
+class UnsafeAnswer(RegistryUnavailable):
+    """An answer that must not be read or followed. Asking again does not help."""
 
 
 class Unsupported(RegistryError):

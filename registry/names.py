@@ -11,6 +11,7 @@ GUIDANCE_ALIAS = "guidance-"
 
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = ("sha256-", "version.")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
 
@@ -25,6 +26,11 @@ def check_alias(alias: str, *, guidance: bool) -> None:
         )
     if alias.startswith(GUIDANCE_ALIAS) is not guidance:
         raise InvalidValue("alias", alias, f"the prefix {GUIDANCE_ALIAS!r} is for guidance, and only for guidance")
+
+
+def is_tag(name: str) -> bool:
+    """Whether a name is a tag of the OCI distribution specification."""
+    return _TAG.fullmatch(name) is not None
 
 
 def is_digest(ref: str) -> bool:

@@ -30,6 +30,11 @@ REF_NAME = "org.opencontainers.image.ref.name"
 
 EMPTY = b"{}"
 
+MAX_DOCUMENT = 8 * 2**20
+"""The most bytes of a manifest, an index of a registry or a list of tags; registries accept manifests of 4 MiB."""
+MAX_ATTACHMENT = 64 * 2**20
+"""The most bytes of a blob that is read into memory: a report, a signature, guidance."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 

@@ -15,6 +15,7 @@ from threading import Event, local
 from typing import BinaryIO, TypeVar
 
 from registry.errors import Corrupt, StorageFull
+from registry.oci import MAX_ATTACHMENT, Descriptor
 from registry.store import OnBytes
 from registry.values import Progress
 
@@ -90,6 +91,12 @@ def same_bytes(first: Path, second: Path) -> bool:
             return False
     except FileNotFoundError:
         return False
+
+
+def check_size(blob: Descriptor) -> None:
+    """Raises Corrupt for a blob that is too large to be read into memory."""
+    if blob.size > MAX_ATTACHMENT:
+        raise Corrupt(blob.title, expected=f"at most {MAX_ATTACHMENT:,} bytes", found=f"{blob.size:,} bytes")
 
 
 def check_file(path: Path, expected: str, size: int, name: str, on_bytes: OnBytes = ignore_progress) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from registry.audit_log import parse_entry
 from registry.errors import Corrupt
 from registry.oci import canonical
 from registry.streams import translate_no_space
-from registry.values import AuditEntry, parse_json
+from registry.values import AuditEntry
 
 
 class AuditFile:
@@ -65,10 +66,8 @@ class AuditFile:
             counted = content.rfind(b"\n") + 1
         if len(content) < counted:
             raise Corrupt(str(self._path), expected=f"{counted} bytes or more", found=f"{len(content)} bytes")
-        try:
-            return [_entry(line) for line in content[:counted].split(b"\n")[:-1]]
-        except (ValueError, TypeError) as error:
-            raise Corrupt(str(self._path), expected="one log entry a line", found=str(error)) from error
+        lines = content[:counted].split(b"\n")[:-1]
+        return [parse_entry(line, f"{self._path}:{number}") for number, line in enumerate(lines, 1)]
 
     def append(self, entries: Iterable[AuditEntry], counted: int | None) -> int:
         """Writes ``entries`` after the first ``counted`` bytes, syncs the file and returns its new length in bytes."""
@@ -83,10 +82,3 @@ class AuditFile:
                 file.flush()
                 os.fsync(file.fileno())
                 return end + len(lines)
-
-
-def _entry(line: bytes) -> AuditEntry:
-    fields = parse_json(line)
-    if not isinstance(fields, dict):
-        raise TypeError("not a JSON object")
-    return AuditEntry(**fields)

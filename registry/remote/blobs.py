@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Iterable
 from functools import partial
 from io import FileIO
@@ -11,15 +12,25 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from registry.errors import Corrupt, RegistryUnavailable
+from registry.errors import Corrupt, RegistryUnavailable, UnsafeAnswer
 from registry.files import file_lock
 from registry.oci import Descriptor
 from registry.remote.transport import ATTEMPTS, Transport
 from registry.store import OnBytes
-from registry.streams import BLOCK, blocks, check_file, copy_and_hash, file_digest, ignore_progress, translate_no_space
+from registry.streams import (
+    BLOCK,
+    blocks,
+    check_file,
+    check_size,
+    copy_and_hash,
+    file_digest,
+    ignore_progress,
+    translate_no_space,
+)
 
 CHUNK = 64 * 2**20
 _SMALL = 4 * 2**20
+_COUNT = re.compile(r"[0-9]{1,15}")
 
 
 class Blobs:
@@ -56,11 +67,12 @@ class Blobs:
         if not self.has(digest):
             started = self._transport.request("POST", "blobs/uploads/", accept=(202,))
             headers = {"Content-Type": "application/octet-stream"}
-            url = _closing_url(_location(started), digest)
+            url = _closing_url(self._location(started), digest)
             self._transport.request("PUT", url, accept=(201,), headers=headers, content=content)
 
     def read(self, blob: Descriptor) -> bytes:
-        """A small blob's bytes, verified."""
+        """A small blob's bytes, verified. Raises ``Corrupt``, also for a blob that is too large to be read into memory."""
+        check_size(blob)
         parts: list[bytes] = []
         self._read_and_check(blob, parts, ignore_progress)
         return b"".join(parts)
@@ -125,8 +137,9 @@ class Blobs:
             except RegistryUnavailable as error:
                 digest = None
                 # Progress resets the count: a slow line may break any number of times, a dead one only ``ATTEMPTS``.
-                failures = 0 if file.seek(0, os.SEEK_END) > have else failures + 1
-                if failures == ATTEMPTS or (error.status is not None and error.status < 500):
+                failures = 0 if file.seek(0, os.SEEK_END) >= have + BLOCK else failures + 1
+                unsafe = isinstance(error, UnsafeAnswer)
+                if failures == ATTEMPTS or unsafe or (error.status is not None and error.status < 500):
                     raise
         return digest
 
@@ -158,7 +171,7 @@ class Blobs:
         """Uploads in chunks. After a broken connection it resumes at the registry's offset, or restarts a forgotten upload."""
         sessions = 1
         url, chunk = self._start_upload()
-        done = failures = 0
+        done = failures = best = 0
         # Every response carries the URL and the offset for the next chunk. The offset is the registry's, not ours: after
         # a broken connection it may have stored a part of the chunk, or none of it.
         while done < size:
@@ -173,10 +186,11 @@ class Blobs:
                     raise RegistryUnavailable(self._transport.where, f"lost {sessions} uploads of {digest}")
                 sessions += 1
                 url, chunk = self._start_upload()
-                done = failures = 0
+                done = failures = best = 0
                 continue
-            url, before, done = _location(answer), done, _received_bytes(answer)
-            failures = 0 if done > before else failures + 1
+            url, done = self._location(answer), _received_bytes(answer)
+            failures = 0 if done >= min(best + BLOCK, size) else failures + 1
+            best = max(best, done)
             if failures == ATTEMPTS:
                 raise RegistryUnavailable(self._transport.where, f"accepts only {done:,} bytes of blob {digest}")
         self._transport.request("PUT", _closing_url(url, digest), accept=(201,), headers={"Content-Length": "0"})
@@ -184,7 +198,12 @@ class Blobs:
     def _start_upload(self) -> tuple[str, int]:
         """Starts an upload; returns its URL and the chunk size in bytes."""
         answer = self._transport.request("POST", "blobs/uploads/", accept=(202,))
-        return _location(answer), max(self._chunk_bytes, int(answer.headers.get("oci-chunk-min-length", 0)))
+        minimum = answer.headers.get("oci-chunk-min-length", "")
+        return self._location(answer), max(self._chunk_bytes, int(minimum) if _COUNT.fullmatch(minimum) else 0)
+
+    def _location(self, answer: httpx.Response) -> str:
+        """The URL at which the upload continues."""
+        return str(self._transport.join(answer, answer.headers.get("location", "")))
 
     def _patch(self, url: str, source: FileIO, start: int, end: int, on_bytes: OnBytes) -> httpx.Response:
         source.seek(start)
@@ -223,18 +242,15 @@ def _report_from(on_bytes: OnBytes, start: int, done: int) -> None:
 
 def _is_final(error: RegistryUnavailable) -> bool:
     """Whether a retry is useless. Not after 401 (the token expired) or 416 (the registry expects another offset)."""
+    if isinstance(error, UnsafeAnswer):
+        return True
     return error.status is not None and error.status < 500 and error.status not in (401, 416)
-
-
-def _location(response: httpx.Response) -> str:
-    """The URL at which the upload continues."""
-    return str(response.url.join(response.headers["location"]))
 
 
 def _received_bytes(response: httpx.Response) -> int:
     """The number of bytes stored so far: ``Range: 0-1023`` means 1024, and ``0-0`` means none."""
-    last = int(response.headers.get("range", "0-0").rpartition("-")[2])
-    return last + 1 if last else 0
+    last = response.headers.get("range", "0-0").rpartition("-")[2]
+    return int(last) + 1 if _COUNT.fullmatch(last) and int(last) else 0
 
 
 def _closing_url(url: str, digest: str) -> str:

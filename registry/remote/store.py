@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
@@ -11,8 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 from typing_extensions import override
 
-from registry.audit_log import new_entry
-from registry.errors import AliasMoved, Corrupt, RegistryUnavailable, Unsupported
+from registry.audit_log import last_moves, later_than, new_entry, parse_entry
+from registry.errors import AliasMoved, Corrupt, RegistryUnavailable, UnsafeAnswer, Unsupported
+from registry.names import is_digest, is_tag
 from registry.oci import (
     CREATED,
     EMPTY,
@@ -30,12 +30,14 @@ from registry.remote.blobs import Blobs
 from registry.remote.transport import Transport
 from registry.store import OnBytes, Store
 from registry.streams import map_in_threads
-from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease, utc_now
+from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease, parse_json
+from registry.version import parse_manifest
 
 _VERSION = "version."
 _REFERRERS = "sha256-"
 _RECORD_TYPE = "application/vnd.vqc.registry.entry.v1+json"
-_MAX_PAGES = 1000
+_MAX_TAGS = 100_000
+_MAX_REFERRERS = 100_000
 _ACCEPT = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}"}
 
 
@@ -90,15 +92,16 @@ class RemoteStore(Store):
     ) -> None:
         if subject is None:
             tag = f"{_VERSION}{descriptor.digest[7:]}"
-            if self._tag_digest(tag) == descriptor.digest:
-                return
+            is_tagged = self._tag_digest(tag) == descriptor.digest
             if entry is not None:
                 # A version is what its own tag names. So: the manifest, its log entry, the tag. A push that died in between
-                # is not visible, and the next one finds its entry.
-                self._put_manifest(descriptor.digest, content)
+                # is not visible, and the next one finds its entry, or adds it where an earlier release left none.
+                if not is_tagged:
+                    self._put_manifest(descriptor.digest, content)
                 if not any(found.action == entry.action for found in self._entries(descriptor.digest)):
                     self._record(entry, content)
-            self._put_manifest(tag, content)  # the tag protects the version from the server's garbage collection
+            if not is_tagged:
+                self._put_manifest(tag, content)  # the tag protects the version from the server's garbage collection
             return
         answer = self._put_manifest(descriptor.digest, content)
         if "oci-subject" not in answer:  # the server has no referrers API: keep the list under the fallback tag
@@ -127,7 +130,8 @@ class RemoteStore(Store):
 
     @override
     def versions(self) -> list[str]:
-        return sorted(f"sha256:{tag.removeprefix(_VERSION)}" for tag in self._tags() if tag.startswith(_VERSION))
+        found = (f"sha256:{tag.removeprefix(_VERSION)}" for tag in self._tags() if tag.startswith(_VERSION))
+        return sorted(filter(is_digest, found))
 
     @override
     def aliases(self) -> dict[str, str]:
@@ -137,7 +141,7 @@ class RemoteStore(Store):
 
     @override
     def referrers(self, digest: str) -> list[Descriptor]:
-        return [blob for blob in self._referrer_index(digest).manifests if blob.artifact_type != _RECORD_TYPE]
+        return [blob for blob in self._referrers(digest) if blob.artifact_type != _RECORD_TYPE]
 
     @override
     def move(self, alias: str, to: Descriptor | None, expected: Expected, entry: AuditEntry) -> AuditEntry:
@@ -152,23 +156,23 @@ class RemoteStore(Store):
         content = self.manifest(to.digest)
         if content is None:
             raise RegistryUnavailable(self.where, f"manifest {to.digest} no longer exists")
-        self._repair_alias(alias, before)
-        entry = replace(entry, before=before, at=utc_now())  # later than a repair: the log is sorted by time
+        entry = replace(entry, before=before, at=later_than(self._repair_alias(alias, before)))
         self._record(entry, content)
         self._put_manifest(alias, content)
         if (after := self._tag_digest(alias)) != to.digest:
             raise AliasMoved(alias, expected=to.digest, found=after)
         return entry
 
-    def _repair_alias(self, alias: str, now: str | None) -> None:
-        """Logs where an alias points if a process died between the entry of a move and the move."""
-        if now is None or (manifest := self.manifest(now)) is None:
-            return
-        moves = [entry for entry in self.audit() if entry.alias == alias and entry.action == "move"]
-        if moves and moves[-1].after != now:
-            reason = "repair: the move before was logged, but not made"
-            fix = new_entry("move", alias=alias, before=moves[-1].after, after=now, actor=None, reason=reason)
-            self._record(fix, manifest)
+    def _repair_alias(self, alias: str, now: str | None) -> AuditEntry | None:
+        """Logs where an alias points if a process died between the entry of a move and the move. Returns its last entry."""
+        last = last_moves(self._log()).get(alias)
+        if last is None or last.after == now or (manifest := self.manifest(now or last.after or "")) is None:
+            return last
+        reason = "repair: the move before was logged, but not made"
+        fix = new_entry("move", alias=alias, before=last.after, after=now, actor=None, reason=reason)
+        fix = replace(fix, at=later_than(last))
+        self._record(fix, manifest)
+        return fix
 
     def _record(self, entry: AuditEntry, content: bytes) -> None:
         """Logs an entry as an attachment of the version whose manifest is ``content``."""
@@ -184,6 +188,16 @@ class RemoteStore(Store):
 
     @override
     def audit(self) -> list[AuditEntry]:
+        # The last entry of an alias does not count while the tag still points where it did before: its writer has died
+        # or has not finished. The next move logs a repair.
+        log = self._log()
+        aliases = self.aliases()
+        unfinished = [
+            entry for alias, entry in last_moves(log).items() if aliases.get(alias) == entry.before != entry.after
+        ]
+        return [entry for entry in log if not any(entry is other for other in unfinished)]
+
+    def _log(self) -> list[AuditEntry]:
         entries = [entry for some in map_in_threads(self._entries, self.versions()) for entry in some]
         return sorted(entries, key=lambda entry: entry.at)
 
@@ -206,27 +220,29 @@ class RemoteStore(Store):
         )
 
     def _tags(self) -> list[str]:
-        tags: list[str] = []
-        url: str | None = "tags/list?n=1000"
-        seen: set[str] = set()
-        while url is not None:
-            if url in seen or len(seen) == _MAX_PAGES:
-                raise RegistryUnavailable(self.where, f"its list of tags does not end ({len(seen)} pages)")
-            seen.add(url)
-            answer = self._transport.request("GET", url, accept=(200, 404))
-            if answer.status_code == 404:
-                return tags
-            tags += answer.json().get("tags") or []
-            following = answer.links.get("next")
-            url = str(answer.url.join(following["url"])) if following else None
-        return tags
+        tags: dict[str, None] = {}
+        for answer in self._transport.pages("tags/list?n=1000"):
+            try:
+                page = parse_json(answer.content)
+            except ValueError as error:
+                raise Corrupt(f"{self.where}: list of tags", expected="JSON", found=str(error)) from error
+            found = page.get("tags") if isinstance(page, dict) else None
+            names = found if isinstance(found, list) else []
+            tags |= dict.fromkeys(tag for tag in names if isinstance(tag, str) and is_tag(tag))
+            if len(tags) > _MAX_TAGS:
+                raise UnsafeAnswer(self.where, f"its list of tags is longer than {_MAX_TAGS:,}")
+        return list(tags)
 
     def _tag_digest(self, tag: str) -> str | None:
         """The digest that a tag points to; computed from the manifest if the registry does not report it."""
         answer = self._transport.request("HEAD", f"manifests/{tag}", accept=(200, 404), headers=_ACCEPT)
         if answer.status_code == 404:
             return None
-        return answer.headers.get("docker-content-digest") or digest_of(self.manifest(tag) or b"")
+        digest = answer.headers.get("docker-content-digest", "")
+        if is_digest(digest):
+            return digest
+        content = self.manifest(tag)
+        return None if content is None else digest_of(content)
 
     def _put_manifest(self, name: str, content: bytes) -> dict[str, str]:
         headers = {"Content-Type": MANIFEST_TYPE if b'"config"' in content else INDEX_TYPE}
@@ -244,19 +260,22 @@ class RemoteStore(Store):
             self._put_manifest(_fallback_tag(subject), content)
         raise RegistryUnavailable(self.where, f"other writers keep changing the referrers of {subject}; try again")
 
-    def _referrer_index(self, digest: str) -> Index:
+    def _referrers(self, digest: str) -> list[Descriptor]:
         """The list of referrers, from the referrers API or, on a registry without it, from the fallback tag."""
-        answer = self._transport.request(
-            "GET", f"referrers/{digest}", accept=(200, 404), headers={"Accept": INDEX_TYPE}
-        )
-        return _index(answer.content if answer.status_code == 200 else self.manifest(_fallback_tag(digest)))
+        found: list[Descriptor] | None = None
+        for answer in self._transport.pages(f"referrers/{digest}", {"Accept": INDEX_TYPE}):
+            found = [*(found or []), *_index(answer.content).manifests]
+            if len(found) > _MAX_REFERRERS:
+                raise UnsafeAnswer(self.where, f"its list of referrers of {digest} is longer than {_MAX_REFERRERS:,}")
+        return found if found is not None else list(_index(self.manifest(_fallback_tag(digest))).manifests)
 
     def _entries(self, digest: str) -> list[AuditEntry]:
         found = []
-        for blob in self._referrer_index(digest).manifests:
+        for blob in self._referrers(digest):
             if blob.artifact_type == _RECORD_TYPE:
-                record = Manifest.model_validate_json(self.manifest(blob.digest) or b"")
-                found.append(AuditEntry(**json.loads(self.read(record.layers[0]))))
+                record = parse_manifest(blob.digest, self.manifest(blob.digest) or b"")
+                content = self.read(record.layers[0]) if record.layers else b""
+                found.append(parse_entry(content, f"log entry {blob.digest}"))
         return found
 
 

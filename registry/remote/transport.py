@@ -12,8 +12,10 @@ from typing import TypeVar
 
 import httpx
 
-from registry.errors import RegistryUnavailable
+from registry.errors import RegistryUnavailable, UnsafeAnswer
 from registry.remote.credentials import RegistryAuth, is_loopback
+from registry.remote.guard import STREAM, Guard
+from registry.values import parse_json
 from vqc.errors import InvalidValue
 
 _ADDRESS = re.compile(
@@ -21,21 +23,27 @@ _ADDRESS = re.compile(
 )
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 ATTEMPTS = 4
+_MAX_PAGES = 1000
+_MAX_MESSAGE = 500
 _T = TypeVar("_T")
 
 
 class Transport:
     """Requests below ``/v2/<name>/``. Thread-safe."""
 
-    def __init__(self, host: str, name: str) -> None:
+    def __init__(self, host: str, name: str, *, inner: httpx.BaseTransport | None = None) -> None:
         self.where = f"oci://{host}/{name}"
-        scheme = "http" if is_loopback(host) else "https"
+        self.base = httpx.URL(f"{'http' if is_loopback(host) else 'https'}://{host}/v2/{name}/")
+        guard = Guard(self.where, self.base)
         self._client = httpx.Client(
-            base_url=f"{scheme}://{host}/v2/{name}/",
+            transport=inner,
+            base_url=self.base,
             auth=RegistryAuth(host),
+            headers={"Accept-Encoding": "identity"},  # a compressed body has no bound
             timeout=_TIMEOUT,
             follow_redirects=True,
             max_redirects=5,
+            event_hooks={"request": [guard.check_request], "response": [guard.limit_response]},
         )
         weakref.finalize(self, self._client.close)
         self._client.cookies.jar.set_policy(
@@ -54,7 +62,10 @@ class Transport:
             raise InvalidValue(
                 "registry", address, "must be oci://host[:port]/repository in lower case, without tag or password"
             )
-        return cls(parts["host"], parts["name"])
+        try:
+            return cls(parts["host"], parts["name"])
+        except httpx.InvalidURL as error:
+            raise InvalidValue("registry", address, f"must be oci://host[:port]/repository ({error})") from error
 
     def request(
         self,
@@ -77,16 +88,41 @@ class Transport:
 
         return self.retry(once)
 
+    def pages(self, url: str, headers: dict[str, str] | None = None) -> Generator[httpx.Response]:
+        """The pages of a list; none if it does not exist (404).
+
+        Raises:
+            UnsafeAnswer: the list does not end, or goes on at another host.
+        """
+        following: str | None = url
+        seen: set[str] = set()
+        while following is not None:
+            if following in seen or len(seen) == _MAX_PAGES:
+                raise UnsafeAnswer(self.where, f"the list {url} does not end ({len(seen)} pages)")
+            seen.add(following)
+            answer = self.request("GET", following, accept=(200, 404), headers=headers)
+            if answer.status_code == 404 and len(seen) == 1:
+                return
+            self.require_status(answer, (200,))
+            yield answer
+            link = answer.links.get("next", {}).get("url")
+            following = None if link is None else str(self.join(answer, link))
+
+    def join(self, answer: httpx.Response, link: str) -> httpx.URL:
+        """The URL that an answer names, relative to its own. Raises ``RegistryUnavailable``."""
+        with self._translate_errors():
+            return answer.url.join(link)
+
     @contextmanager
     def stream(self, url: str, headers: dict[str, str]) -> Generator[httpx.Response]:
         """A GET whose body is read in blocks."""
-        with self._translate_errors(), self._client.stream("GET", url, headers=headers) as response:
+        with self._translate_errors(), self._client.stream("GET", url, headers=headers, extensions=STREAM) as response:
             yield response
 
     def send(self, method: str, url: str, headers: dict[str, str], content: Iterable[bytes]) -> httpx.Response:
-        """One attempt to send a streamed body; no retry."""
+        """One attempt to send a streamed body; no retry. A redirect is not followed: the body cannot be sent again."""
         with self._translate_errors():
-            return self._client.request(method, url, headers=headers, content=content)
+            return self._client.request(method, url, headers=headers, content=content, follow_redirects=False)
 
     def require_status(self, response: httpx.Response, accept: Iterable[int]) -> httpx.Response:
         """Returns the response if its status is accepted. Raises ``RegistryUnavailable``."""
@@ -101,6 +137,8 @@ class Transport:
             try:
                 with self._translate_errors():
                     return once()
+            except UnsafeAnswer:
+                raise
             except RegistryUnavailable as error:
                 final = error.status is not None and error.status < 500 and error.status not in (408, 429)
                 if final or attempt == ATTEMPTS:
@@ -112,6 +150,8 @@ class Transport:
     def _translate_errors(self) -> Generator[None]:
         try:
             yield
+        except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.StreamError) as error:
+            raise UnsafeAnswer(self.where, f"answers what cannot be followed ({error})") from error
         except httpx.HTTPError as error:
             reason = f"does not answer ({type(error).__name__}: {error})"
             raise RegistryUnavailable(self.where, reason) from error
@@ -120,9 +160,10 @@ class Transport:
 def _error_text(response: httpx.Response) -> str:
     """The registry's error message, with a hint how to log in."""
     try:
-        errors = response.json()["errors"]
-        message = "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)
+        errors = parse_json(response.content)["errors"]  # type: ignore[index]
+        message = "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)[:_MAX_MESSAGE]
     except (ValueError, KeyError, TypeError, AttributeError):
         message = response.reason_phrase
+    message = "".join(letter if letter.isprintable() else "?" for letter in message)
     hint = " (log in with `docker login`)" if response.status_code in (401, 403) else ""
     return f"{response.request.method} {response.request.url.path} returned {response.status_code} {message}{hint}"
