@@ -34,11 +34,12 @@ bench: setup  ## Measure the gateway on the scripted engine
 lock: setup  ## Write the versions of .venv to constraints.txt
 	@$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^vqc' > constraints.txt
 
-docs: setup  ## Regenerate OpenAPI, training keys, metrics, settings and dashboards
+docs: setup  ## Regenerate OpenAPI, schemas, training keys, metrics, settings and dashboards
 	@$(BIN)/python -m deploy.pages openapi > docs/openapi.json
 	@$(BIN)/python -m trainer.config.page > docs/training-keys.md
 	@$(BIN)/python -m deploy.pages metrics > docs/metrics.md
 	@$(BIN)/python -m deploy.pages settings > docs/settings.md
+	@$(BIN)/python -m deploy.pages schemas
 	@$(BIN)/python -m deploy.grafana.generate
 
 test-compose: setup  ## Start docker-compose.yml twice in its own Docker daemon (as root, 20 GB of disk; not in the suite)

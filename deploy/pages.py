@@ -1,4 +1,7 @@
-"""Writes the generated reference to standard output: ``python -m deploy.pages metrics | settings | openapi``."""
+"""Writes the generated reference: ``python -m deploy.pages metrics | settings | openapi`` to standard output.
+
+``python -m deploy.pages schemas`` writes the JSON schemas of inspections to their files.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from service.app.http import create_routes
@@ -20,6 +24,11 @@ from service.tickets.metrics import TicketMetrics
 from service.tickets.ports import QueueDepth
 from service.tickets.ticket import State
 from trainer.prometheus_exporter import TrainingProgress
+from vqc.inspection import InspectionHeader
+from vqc.mission import MissionDefinition
+from vqc.prompt_texts import PromptTexts
+
+SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas" / "inspection"
 
 _OPEN = {
     "route": "a route's pattern, or unmatched",
@@ -84,6 +93,19 @@ def openapi_document() -> str:
     return json.dumps(create_routes().openapi(), ensure_ascii=False, indent=2) + "\n"
 
 
+def inspection_schemas() -> dict[str, str]:
+    """The JSON schemas of an inspection's files, for editors, by file name."""
+    models = {
+        "inspection": TypeAdapter(InspectionHeader),
+        "missions": TypeAdapter(list[MissionDefinition]),
+        "prompts": TypeAdapter(PromptTexts),
+    }
+    return {
+        f"{name}.schema.json": json.dumps(adapter.json_schema(), ensure_ascii=False, indent=2) + "\n"
+        for name, adapter in models.items()
+    }
+
+
 def _setting_items() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         default = "number of cores, 4 at most" if name == "photo_threads" else _default_text(field.default)
@@ -143,4 +165,8 @@ def _labels_without_series(family: Metric) -> Sequence[str]:
 
 if __name__ == "__main__":
     pages = {"metrics": metrics_page, "settings": settings_page, "openapi": openapi_document}
-    sys.stdout.write(pages[sys.argv[1]]())
+    if sys.argv[1] == "schemas":
+        for name, text in inspection_schemas().items():
+            (SCHEMAS / name).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(pages[sys.argv[1]]())

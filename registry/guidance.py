@@ -17,13 +17,10 @@ from registry.errors import Corrupt
 from registry.names import GUIDANCE_ALIAS
 from registry.oci import EMPTY, EMPTY_TYPE, GUIDANCE_TYPE, MANIFEST_TYPE, TITLE, Manifest, canonical, descriptor_of
 from registry.version import parse_manifest
-from vqc.contract import contract_digests, digest
+from vqc.contract import digest, mission_digests
 from vqc.errors import InvalidValue
 
 FILE = "guidance.json"
-CONTRACT = ("prompts", "lines")
-"""The parts of the contract that guidance depends on: it is read inside a prompt and judged by the verdict lines."""
-
 _MISSION = "vqc.mission"
 _STEP = "vqc.step"
 _RECORD = "vqc.guidance"
@@ -60,7 +57,7 @@ def push_guidance(registry: Registry, content: bytes) -> GuidanceVersion:
     record = _parse_record(content)
     body = canonical(record)
     notes = {_MISSION: record["mission"], _STEP: str(record["step"]), _RECORD: record["version"]}
-    notes |= {_CONTRACT + part: value for part, value in contract_digests().items() if part in CONTRACT}
+    notes |= {_CONTRACT + part: value for part, value in mission_digests(record["mission"]).items()}
     store = registry.store
     with store.adding():
         layer = store.add_bytes(body, "application/json").model_copy(update={"annotations": {TITLE: FILE}})

@@ -14,7 +14,7 @@ from typing import Any
 
 from trainer.training.logs import without_loading_bars
 from trainer.training.provenance import Provenance, copy_processor, file_digest, git_revision, local_directory
-from vqc.contract import MANIFEST, contract_digests, same_part
+from vqc.contract import MANIFEST, contract_digests, current_form, differing_parts
 from vqc.errors import InvalidValue, VqcError
 
 ADAPTER = "adapter_config.json"
@@ -40,11 +40,8 @@ def export(checkpoint: Path, out: Path, *, dtype: str = "bfloat16") -> Path:
     _check(checkpoint, out)
     without_loading_bars()
     provenance = Provenance.read(checkpoint)
-    if provenance is not None:
-        running = contract_digests()
-        changed = [name for name in running if not same_part(provenance.contract.get(name), running[name])]
-        if changed:
-            raise ContractChanged(changed)
+    if provenance is not None and (changed := differing_parts(provenance.contract)):
+        raise ContractChanged(changed)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -112,7 +109,7 @@ def _manifest(checkpoint: Path, base: Path, out: Path, provenance: Provenance | 
     return {
         "schema": 1,
         "contract": {
-            **contract_digests(),
+            **(current_form(provenance.contract) if provenance else contract_digests()),
             "chat_template": file_digest(template) if template.exists() else None,
         },
         "weights": {path.name: file_digest(path) for path in weights},

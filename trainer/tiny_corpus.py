@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import Kind, Shape
-from vqc.missions import missions
-from vqc.prompts import catalogue, stage_b_prompt
+from vqc.missions import active, missions
+from vqc.prompts import stage_b_prompt
 from vqc.summary import IRRELEVANT, NOTE_PREFIX, summarise
 from vqc.summary import render as render_summary
 from vqc.verdict import REASON_PREFIX, Verdict
@@ -93,8 +93,8 @@ def domain_corpus(*, seed: int = 0, documents: int = 4000) -> Iterator[str]:
 
 
 def _fixed_texts() -> Iterator[str]:
-    for words in catalogue().values():
-        for text in words.values():
+    for inspection in active().inspections:
+        for text in inspection.prompts.texts:
             yield from [text] * 8
     for mission in missions().values():
         prompt = stage_b_prompt(mission, [IRRELEVANT], {"G1": "缺少关键项时不通过"})

@@ -1,22 +1,25 @@
 """The contract: digests of everything that trainer and service must agree on (law 6).
 
-A checkpoint stores the digests it was trained under; serving it under others would silently cost accuracy.
+A checkpoint stores the digests it was trained under; serving it under others would silently cost accuracy. A mission that
+it has not seen is another matter: it is served, and its verdicts go to a person.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from functools import cache
-from hashlib import sha256
 
 from vqc import grammar, image, prompts, summary, verdict
+from vqc.canonical_json import digest
 from vqc.caption import DESC_PATTERN, MAX_OBJECTS, CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import MAX_LINE_POINTS, NORM, Kind, Shape
-from vqc.missions import missions
+from vqc.missions import ActiveInspections, active, missions
 
 _PROMPT_FIELDS = {"name", "domain", "focus", "requirement"}
 """The fields of a mission that are part of its prompts; key items only judge the answers."""
+
+_PROMPTS = "prompts/"
 
 MANIFEST = "vqc_manifest.json"
 """The file in a checkpoint directory that stores the digests it was trained under, as ``contract``."""
@@ -37,28 +40,104 @@ _SAMPLE = DenseCaption(
 )
 
 
-def digest(value: object) -> str:
-    """SHA-256 (hex) of a value's canonical JSON: sorted keys, no spaces, UTF-8.
+def contract_digests() -> dict[str, str]:
+    """The digest of each part of the contract, by name.
 
-    >>> digest({"a": 1})[:8]
-    '015abd7f'
+    ``prompts/NAME`` are the texts of an active inspection, ``mission/NAME`` what the prompts say of one mission; the other
+    parts are the same for all.
     """
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()
+    return {**shared_digests(), **_inspection_digests(active())}
+
+
+def trained_digests(trained_on: Iterable[str]) -> dict[str, str]:
+    """The contract of a checkpoint that is trained on these missions alone."""
+    unseen = set(map(mission_part, missions())) - set(map(mission_part, trained_on))
+    return {part: value for part, value in contract_digests().items() if part not in unseen}
 
 
 @cache
-def contract_digests() -> dict[str, str]:
-    """The digest of each part of the contract, by name."""
+def shared_digests() -> dict[str, str]:
+    """The parts that no inspection changes: spelling, grammars, pixels, fixed words."""
     return {
-        "prompts": digest(
-            [prompts.catalogue(), [mission.model_dump(include=_PROMPT_FIELDS) for mission in missions().values()]]
-        ),
         "caption_codec": digest([render(_SAMPLE), DESC_PATTERN, MAX_OBJECTS, MAX_LINE_POINTS, NORM]),
         "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.SUMMARY_GRAMMAR, grammar.VERDICT_GRAMMAR]),
         "image_policy": digest(image.POLICY),
         "lines": digest([summary.IRRELEVANT, summary.NOTE_PREFIX, verdict.REASON_PREFIX, list(verdict.Verdict)]),
     }
+
+
+def mission_digests(mission: str) -> dict[str, str]:
+    """The parts that verdicts of one mission depend on: the fixed words and, if it is active, its prompts and definition."""
+    owners = [one.name for one in active().inspections if mission in one.missions]
+    wanted = {"lines", mission_part(mission), *map(prompts_part, owners)}
+    return {part: value for part, value in contract_digests().items() if part in wanted}
+
+
+def prompts_part(inspection: str) -> str:
+    """The name of the part that holds an inspection's prompt texts."""
+    return f"{_PROMPTS}{inspection}"
+
+
+def mission_part(mission: str) -> str:
+    """The name of the part that holds what the prompts say of a mission."""
+    return f"mission/{mission}"
+
+
+def current_form(trained: Mapping[str, str | None]) -> dict[str, str | None]:
+    """A checkpoint's contract with one part per inspection and mission.
+
+    Before inspections were data, one part ``prompts`` held the texts and missions of the only one. It is replaced by the
+    parts that an active inspection remembers for that digest (``history.yaml``); if none does, it stays.
+    """
+    before = trained.get("prompts")
+    for inspection in active().inspections:
+        if before in inspection.history:
+            others = {part: value for part, value in trained.items() if part != "prompts"}
+            return {**others, **inspection.history[before]}
+    return dict(trained)
+
+
+def differing_parts(trained: Mapping[str, str | None]) -> list[str]:
+    """The parts in which a checkpoint cannot be served: what it was trained under has changed since.
+
+    An inspection that it has never seen does not count, nor do missions: ``untrained_missions`` names these.
+    """
+    known = current_form(trained)
+    differing = [part for part, value in shared_digests().items() if not same_part(known.get(part), value)]
+    if not any(
+        part.startswith(_PROMPTS) for part in known
+    ):  # none, or of before and no active inspection remembers them
+        return [*differing, "prompts"]
+    changed = {part for part in contract_digests() if part.startswith(_PROMPTS) and part in known} - _known_texts(known)
+    return [*differing, *sorted(changed)]
+
+
+def untrained_missions(trained: Mapping[str, str | None]) -> frozenset[str]:
+    """The active missions that a checkpoint was not trained on, or on another definition or other prompts."""
+    known = current_form(trained)
+    texts, running = _known_texts(known), contract_digests()
+    return frozenset(
+        name
+        for inspection in active().inspections
+        for name in inspection.missions
+        if prompts_part(inspection.name) not in texts or known.get(mission_part(name)) != running[mission_part(name)]
+    )
+
+
+def _known_texts(known: Mapping[str, str | None]) -> frozenset[str]:
+    """The prompt parts of the active inspections whose texts a checkpoint knows, under whatever inspection's name."""
+    seen = {value for part, value in known.items() if part.startswith(_PROMPTS)}
+    return frozenset(part for part, value in contract_digests().items() if part.startswith(_PROMPTS) and value in seen)
+
+
+@cache
+def _inspection_digests(inspections: ActiveInspections) -> dict[str, str]:
+    texts = {prompts_part(one.name): digest(one.prompts.model_dump()) for one in inspections.inspections}
+    definitions = {
+        mission_part(mission.name): digest(mission.model_dump(include=_PROMPT_FIELDS))
+        for mission in inspections.missions.values()
+    }
+    return texts | definitions
 
 
 def same_part(trained: str | None, running: str | None) -> bool:

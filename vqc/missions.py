@@ -1,114 +1,105 @@
-"""The missions: their exact names, their focus, and the words that decide whether they are met.
+"""The active inspections, and their missions by name.
 
-Owns the definitions and their parsing; ``service.judging`` matches the words.
+A process has one set of them for its whole life, and so do the processes that it starts: ``VQC_INSPECTIONS`` names them,
+else it is the inspection that is shipped. ADR 0014 says why this is no argument of every function.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from vqc.errors import InvalidValue, UnknownMission
+from vqc.inspection import Inspection, attach_prompts, load_inspection, parse_missions
+from vqc.mission import KeyItem as KeyItem
+from vqc.mission import Mission as Mission
 
-Word = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
-"""A name or token without spaces, matched literally."""
+SHIPPED = Path(__file__).parents[1] / "inspections"
+"""The directory of the inspections that come with the product; its file DEFAULT names one of them."""
 
-
-class KeyItem(BaseModel):
-    """Something that a ticket of the mission must show, and the words that describe its state.
-
-    An item without tokens is met if it is seen. ``seen_on`` lists other objects whose descriptions also mention the item, as
-    a BBU's says whether it needs a wind shield; there only the tokens count.
-
-    >>> KeyItem(name="电线", positive=("捆扎整齐",), negative=("分布散乱",)).words
-    ('电线',)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Word
-    synonyms: tuple[Word, ...] = ()
-    positive: tuple[Word, ...] = ()
-    negative: tuple[Word, ...] = ()
-    required: bool = True
-    seen_on: tuple[Word, ...] = ()
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All names of the item."""
-        return (self.name, *self.synonyms)
-
-    @model_validator(mode="after")
-    def _one_meaning_per_token(self) -> KeyItem:
-        if both := set(self.positive) & set(self.negative):
-            raise ValueError(f"a token is positive or negative, not both: {', '.join(sorted(both))}")
-        return self
+VARIABLE = "VQC_INSPECTIONS"
+"""The active inspections: directories, or names of shipped ones, separated as in PATH."""
 
 
-class Mission(BaseModel):
-    """One check. ``focus`` is part of the prompts; ``requirement`` says what a passing ticket shows.
-
-    Tickets are judged by ``key_items``. A verdict that fewer than ``vote_threshold`` of the ticket's parsed rollouts share is
-    reviewed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, StringConstraints(min_length=1)]
-    domain: Literal["bbu", "rru"]
-    focus: str
-    requirement: str
-    key_items: tuple[KeyItem, ...]
-    vote_threshold: float = Field(default=0.6, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _distinct_words(self) -> Mission:
-        words = [word for item in self.key_items for word in item.words]
-        if twice := {word for word in words if words.count(word) > 1}:
-            raise ValueError(f"a word names one key item only, once: {', '.join(sorted(twice))}")
-        if not any(item.required for item in self.key_items):
-            raise ValueError("at least one key item must be required")
-        return self
-
-
-@cache
-def missions() -> dict[str, Mission]:
-    """Every mission by name, in the order of ``missions.yaml``."""
-    return _read(files("vqc").joinpath("missions.yaml").read_text("utf-8"), "missions.yaml")
-
-
-def load_missions(path: Path) -> dict[str, Mission]:
-    """Additional missions by name, from a YAML file in the format of ``vqc/missions.yaml``.
-
-    >>> import tempfile
-    >>> text = "[{name: 塔灯检查, domain: rru, focus: 塔灯, requirement: 塔灯亮, key_items: [{name: 塔灯}]}]"
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "further.yaml")
-    ...     _ = path.write_text(text, "utf-8")
-    ...     load_missions(path)["塔灯检查"].key_items[0].required
-    True
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ActiveInspections:
+    """Inspections whose missions have distinct names. The first one's prompt asks for captions.
 
     Raises:
-        InvalidValue: an unreadable file or an invalid field; the message names both.
+        InvalidValue: no inspection, or a name that two of them, or two of their missions, share.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValue(str(path), type(error).__name__, "must be a readable UTF-8 YAML file") from error
-    further = _read(text, str(path))
-    for name in further:
-        if name in missions():
-            raise InvalidValue(f"{path}: name", name, "is a built-in mission; choose another name")
-    return further
+
+    inspections: tuple[Inspection, ...]
+
+    def __post_init__(self) -> None:
+        if not self.inspections:
+            raise InvalidValue("inspections", (), "name at least one inspection")
+        names = [one.name for one in self.inspections]
+        owners: dict[str, str] = {}
+        for one in self.inspections:
+            if names.count(one.name) > 1:
+                raise InvalidValue("inspections", one.name, "must be active once; two directories have this name")
+            for mission in one.missions:
+                if mission in owners:
+                    raise InvalidValue(
+                        "inspections", mission, f"is a mission of {owners[mission]} and of {one.name}; rename one"
+                    )
+                owners[mission] = one.name
+
+    @cached_property
+    def missions(self) -> dict[str, Mission]:
+        """Every mission by name, in the order of the inspections."""
+        return {name: mission for one in self.inspections for name, mission in one.missions.items()}
+
+
+_active: ActiveInspections | None = None
+
+
+def activate(names: Sequence[str | Path]) -> ActiveInspections:
+    """Makes these inspections the active ones, by directory or shipped name; none stands for the shipped default.
+
+    Raises:
+        InvalidValue: one that cannot be loaded, or names that are not distinct.
+    """
+    global _active
+    default = (SHIPPED / "DEFAULT").read_text("utf-8").strip()
+    _active = ActiveInspections(inspections=tuple(map(named_inspection, names or [default])))
+    return _active
+
+
+def active() -> ActiveInspections:
+    """The active inspections: those of the last ``activate``, else those that the environment names."""
+    return _active or activate([name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name])
+
+
+def named_inspection(name: str | Path) -> Inspection:
+    """The inspection in a directory, or the shipped one of this name. Raises ``InvalidValue``."""
+    shipped = shipped_names()
+    if str(name) in shipped:
+        return load_inspection(SHIPPED / name)
+    if not Path(name).is_dir():
+        valid = (
+            f"must be a directory with an inspection, or one of {', '.join(shipped)}; `vqc inspection new` makes one"
+        )
+        raise InvalidValue("inspection", str(name), valid)
+    return load_inspection(Path(name))
+
+
+def shipped_names() -> list[str]:
+    """The names of the inspections that come with the product."""
+    return sorted(path.name for path in SHIPPED.iterdir() if path.is_dir())
+
+
+def missions() -> dict[str, Mission]:
+    """Every active mission by name."""
+    return active().missions
 
 
 def mission_named(name: str) -> Mission:
-    """The mission with this exact name.
+    """The active mission with this exact name.
 
     >>> mission_named("挡风板安装检查").domain
     'bbu'
@@ -122,17 +113,26 @@ def mission_named(name: str) -> Mission:
         raise UnknownMission(name, missions()) from None
 
 
-def _read(text: str, source: str) -> dict[str, Mission]:
+def load_missions(path: Path) -> dict[str, Mission]:
+    """Additional missions by name, from a file like an inspection's ``missions.yaml``, asked with the default prompts.
+
+    >>> import tempfile
+    >>> text = "[{name: 塔灯检查, domain: rru, focus: 塔灯, requirement: 塔灯亮, key_items: [{name: 塔灯}]}]"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "further.yaml")
+    ...     _ = path.write_text(text, "utf-8")
+    ...     load_missions(path)["塔灯检查"].key_items[0].required
+    True
+
+    Raises:
+        InvalidValue: an unreadable file or an invalid field; the message names both.
+    """
     try:
-        found = TypeAdapter(list[Mission]).validate_python(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InvalidValue(source, text[:40], f"must be YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        raise InvalidValue(f"{source}: {field.lstrip('.')}", first["input"], first["msg"]) from error
-    names = [mission.name for mission in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidValue(f"{source}: name", name, "must name one mission only")
-    return {mission.name: mission for mission in found}
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(str(path), type(error).__name__, "must be a readable UTF-8 YAML file") from error
+    further = attach_prompts(parse_missions(text, str(path)), active().inspections[0].prompts)
+    for name in further:
+        if name in missions():
+            raise InvalidValue(f"{path}: name", name, "is a built-in mission; choose another name")
+    return further

@@ -1,6 +1,6 @@
-"""The prompt catalogue: every text of the prompts, shared by trainer and service.
+"""Builds the prompts that trainer and service share from an inspection's texts.
 
-The texts are in ``prompts.yaml``. A prompt puts the photos between two texts. For one photo, the photo comes first, so
+A prompt puts the photos between two texts. For one photo, the photo comes first, so
 that its cached prefix serves every mission. For a ticket, the guidance comes last, so that editing it keeps the photos'
 cache.
 """
@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar
 
-import yaml
-
-from vqc.missions import Mission
+from vqc.mission import Mission
+from vqc.missions import active
 
 _Image = TypeVar("_Image")
 
@@ -53,15 +50,15 @@ class Prompt:
 
 
 def dense_prompt() -> Prompt:
-    """The prompt for all objects of one photo."""
-    words = catalogue()["dense"]
-    return Prompt(system=words["system"], after=words["user"])
+    """The prompt for all objects of one photo, of the first active inspection."""
+    texts = active().inspections[0].prompts.dense
+    return Prompt(system=texts.system, after=texts.user)
 
 
 def stage_a_prompt(mission: Mission) -> Prompt:
     """The prompt for one photo's line, with the mission's focus."""
-    words = catalogue()["stage_a"]
-    return Prompt(system=words["system"], after=words["user"].format(mission=mission.name, focus=mission.focus))
+    texts = mission.prompts.stage_a
+    return Prompt(system=texts.system, after=texts.user.format(mission=mission.name, focus=mission.focus))
 
 
 def stage_b_prompt(
@@ -71,17 +68,11 @@ def stage_b_prompt(
 
     ``guidance`` maps rule ids to rules, in prompt order.
     """
-    words = catalogue()["stage_b"]
-    before = words["user"].format(mission=mission.name, focus=mission.focus, requirement=mission.requirement)
+    texts = mission.prompts.stage_b
+    before = texts.user.format(mission=mission.name, focus=mission.focus, requirement=mission.requirement)
     blocks = []
     if summaries:
-        blocks += [words["summaries"], *(f"{n}. {line}" for n, line in enumerate(summaries, start=1))]
+        blocks += [texts.summaries, *(f"{n}. {line}" for n, line in enumerate(summaries, start=1))]
     if guidance:
-        blocks += [words["guidance"], *(f"[{key}] {rule}" for key, rule in guidance.items())]
-    return Prompt(system=words["system"], before=before, after="\n".join([*blocks, words["question"]]))
-
-
-@cache
-def catalogue() -> dict[str, dict[str, str]]:
-    """The texts of ``prompts.yaml`` by task and part."""
-    return yaml.safe_load(files("vqc").joinpath("prompts.yaml").read_text("utf-8"))
+        blocks += [texts.guidance, *(f"[{key}] {rule}" for key, rule in guidance.items())]
+    return Prompt(system=texts.system, before=before, after="\n".join([*blocks, texts.question]))

@@ -13,7 +13,7 @@ from registry.gates.reports import newest_report, report_of
 from registry.gates.signature import signature_problem
 from registry.gates.thresholds import check_report
 from registry.guidance import guidance_alias, guidance_version, is_guidance
-from vqc.contract import contract_digests, same_part
+from vqc.contract import contract_digests, current_form, differing_parts, same_part
 from vqc.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -74,20 +74,20 @@ def contract_findings(registry: Registry, version: str, contract: Contract = "re
     """One finding for each part of the contract in which a version (by digest) differs from the running code."""
     running = contract_digests()
     if is_guidance(registry, version):
-        declared = guidance_version(registry, version).contract
-        running = {part: digest for part, digest in running.items() if part in declared}
+        declared = current_form(guidance_version(registry, version).contract)
+        differing = [part for part, value in declared.items() if not same_part(value, running.get(part))]
     else:
-        declared = registry.version(version).contract
+        declared = current_form(registry.version(version).contract)
+        differing = differing_parts(declared)
     if not declared:
         return [] if contract == "when_named" else [Finding(gate="contract", code="no_contract")]
     return [
         Finding(
             gate="contract",
             code="other_contract",
-            values={"part": part, "named": _short(declared.get(part)), "running": _short(ours)},
+            values={"part": part, "named": _short(declared.get(part)), "running": _short(running.get(part))},
         )
-        for part, ours in running.items()
-        if not same_part(declared.get(part), ours)
+        for part in differing
     ]
 
 

@@ -11,6 +11,7 @@ import click
 from service.cli.api import api
 from service.cli.caption import caption
 from service.cli.groups import groups
+from service.cli.inspection import inspection
 from service.cli.keys import keys
 from service.cli.settings import settings
 from service.cli.stage_a import stage_a
@@ -23,13 +24,13 @@ from vqc.errors import VqcError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vqc")
 def vqc() -> None:
-    """Visual quality control for telecom installations.
+    """Visual quality control of installations.
 
     Settings are VQC_… environment variables; `vqc settings` lists them.
     """
 
 
-for command in (up, api, worker, caption, stage_a, stage_b, groups, keys, settings):
+for command in (up, api, worker, caption, stage_a, stage_b, groups, inspection, keys, settings):
     vqc.add_command(command)
 
 

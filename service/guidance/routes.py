@@ -13,7 +13,7 @@ from service.guidance.guidance import Guidance, diff
 from service.guidance.services import guidance_services
 from service.web.auth import Scope, caller_of, require
 from service.web.schemas import Wire
-from vqc.missions import mission_named, missions
+from vqc.missions import active, mission_named
 
 router = APIRouter(prefix="/missions", tags=["guidance"])
 
@@ -96,6 +96,7 @@ class MissionOut(Wire):
     """A mission and the digest of its active guidance."""
 
     name: str
+    inspection: str
     domain: str
     focus: str
     requirement: str
@@ -113,6 +114,7 @@ async def every_mission(request: Request) -> list[MissionOut]:
         return [
             MissionOut(
                 name=mission.name,
+                inspection=inspection.name,
                 domain=mission.domain,
                 focus=mission.focus,
                 requirement=mission.requirement,
@@ -120,7 +122,8 @@ async def every_mission(request: Request) -> list[MissionOut]:
                 vote_threshold=mission.vote_threshold,
                 guidance=store.active_version(mission).digest,
             )
-            for mission in missions().values()
+            for inspection in active().inspections
+            for mission in inspection.missions.values()
         ]
 
     return await asyncio.to_thread(read_missions)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import file_digest
 from pathlib import Path
 
-from vqc.contract import MANIFEST, contract_digests, digest, same_part
+from vqc.contract import MANIFEST, differing_parts, digest, untrained_missions
 from vqc.errors import InvalidValue
 
 
@@ -26,27 +26,28 @@ def checkpoint_digest(directory: Path, base: Path | None = None) -> str:
     return digest(names)
 
 
-def check_contract(directory: Path) -> None:
-    """Rejects a checkpoint that was trained with other prompts, spelling, grammar or pixels (law 6).
+def check_contract(directory: Path) -> frozenset[str]:
+    """The active missions that the checkpoint was not trained on.
 
-    A directory without a manifest was not made by our trainer. Its contract is unknown, and it is served.
+    Rejects one that was trained with other prompts, spelling, grammar or pixels (law 6). A directory without a manifest was
+    not made by our trainer. What it was trained on is unknown, and it is served.
 
     Raises:
         InvalidValue: the manifest cannot be read, or names the parts of the contract that differ.
     """
     manifest = directory / MANIFEST
     if not manifest.exists():
-        return
+        return frozenset()
     try:
         trained = dict(json.loads(manifest.read_text("utf-8"))["contract"])
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidValue("VQC_MODEL", str(manifest), f"its manifest must name the contract: {error}") from error
     compare_contract(trained, str(directory))
+    return untrained_missions(trained)
 
 
 def compare_contract(trained: Mapping[str, str | None], name: str) -> None:
     """Rejects the checkpoint ``name`` if its contract differs. Raises ``InvalidValue`` that names the parts."""
-    differing = [part for part, ours in contract_digests().items() if not same_part(trained.get(part), ours)]
-    if differing:
+    if differing := differing_parts(trained):
         valid = "must be trained with this version's " + ", ".join(differing) + "; export it again or run its version"
         raise InvalidValue("VQC_MODEL", name, valid)

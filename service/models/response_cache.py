@@ -22,7 +22,7 @@ from engine.protocol import Completion, Delta, Engine, GenerateRequest, Generati
 from service.models.observe import ModelObserver
 from service.platform.errors import QueueUnavailable
 from vqc import parser, summary
-from vqc.contract import contract_digests, digest
+from vqc.contract import digest, shared_digests
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
 STORE_PAUSE_S = 5.0
@@ -97,7 +97,7 @@ class ResponseCache:
         grammar = _grammar_digest(request.grammar)
         asked = [request.system, words, grammar, decoding.max_new_tokens, decoding.repetition_penalty]
         return CacheKey(
-            digest=digest([model_digest, self._served_as, contract_digests(), asked]), model_digest=model_digest
+            digest=digest([model_digest, self._served_as, shared_digests(), asked]), model_digest=model_digest
         )
 
     async def answer(self, key: CacheKey, request: GenerateRequest, engine: Engine) -> Generation:

@@ -8,10 +8,14 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """Which checkpoint answers: the alias it is served under and the digest of its files."""
+    """Which checkpoint answers: the alias it is served under and the digest of its files.
+
+    ``untrained`` are the active missions that its manifest does not name as trained.
+    """
 
     alias: str
     digest: str
+    untrained: frozenset[str] = frozenset()
 
 
 class Agreement(StrEnum):

@@ -58,9 +58,8 @@ class RegistryVersions(ModelSource):
             if is_adapter(directory):
                 read_adapter(directory)
                 base = self._base(digest, version.base, stack)
-            check_contract(directory)
             return Checkpoint(
-                model=ServedModel(alias=alias, digest=digest),
+                model=ServedModel(alias=alias, digest=digest, untrained=check_contract(directory)),
                 directory=directory,
                 base=base,
                 release=stack.pop_all().close,
@@ -88,8 +87,8 @@ class DirectoryVersion(ModelSource):
     @override
     async def fetch(self, ref: str, digest: str, alias: str) -> Checkpoint:
         directory, base = _directories(ref)
-        check_contract(directory)
-        return Checkpoint(model=ServedModel(alias=alias, digest=digest), directory=directory, base=base)
+        model = ServedModel(alias=alias, digest=digest, untrained=check_contract(directory))
+        return Checkpoint(model=model, directory=directory, base=base)
 
 
 class FixedVersion(ModelSource):

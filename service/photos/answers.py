@@ -65,6 +65,7 @@ def stage_a_out(
         model=model_out(result.model),
         prompt_digest=result.prompt_digest,
         mission=mission,
+        trained=mission not in result.model.untrained,
         photos=[_stage_a_photo(f"image_{n}", name, entry) for n, (name, entry) in enumerate(entries, start=1)],
         timings_ms=round(total_ms, 1),
     )

@@ -118,5 +118,6 @@ class StageAOut(PhotoResponse):
     """One entry per photo, in the order given."""
 
     mission: str
+    trained: bool = Field(description="False if the model was not trained on this mission; its lines are then a guess.")
     photos: list[StageAPhotoOut]
     timings_ms: float = Field(description="The whole request.")

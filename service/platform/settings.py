@@ -175,6 +175,11 @@ class Settings(BaseSettings):
     blobs: str | None = Field(
         None, description="Storage of ticket photos: a directory or an fsspec URL such as s3://bucket/prefix."
     )
+    inspections: str = Field(
+        "",
+        description="The active inspections: directories, or names of shipped ones, separated by colons. "
+        "Default: the shipped one. `vqc inspection check` says whether they are valid.",
+    )
     guidance_dir: Path | None = Field(
         None, description="Directory for guidance versions and thresholds; API and workers must share it."
     )

@@ -12,7 +12,7 @@ from typing_extensions import override
 from service.judging.decision import ReviewReason
 from service.judging.judge_ticket import Wave
 from service.platform.metrics import MetricFactory, exemplar
-from service.tickets.outcome import PHOTO_WITHOUT_LINE
+from service.tickets.outcome import MISSION_UNTRAINED, PHOTO_WITHOUT_LINE
 from service.tickets.ports import AttemptEnd, QueueDepth, TicketObserver, TicketStage
 from service.tickets.ticket import ACTIVE, Outcome, State
 from vqc.missions import missions
@@ -66,7 +66,7 @@ class TicketMetrics(TicketObserver):
         self._reasons = counter(
             "vqc_group_review_reasons",
             "Reasons for a review; a ticket can have several.",
-            reason=[*ReviewReason, PHOTO_WITHOUT_LINE],
+            reason=[*ReviewReason, PHOTO_WITHOUT_LINE, MISSION_UNTRAINED],
         )
         self._vote_share = histogram(
             "vqc_group_vote_share",

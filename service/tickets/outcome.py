@@ -14,13 +14,20 @@ from service.tickets.ticket import JsonObject, Outcome, TicketPhoto
 PHOTO_WITHOUT_LINE = "photo_without_line"
 """A review reason beside those of ``decision``: a photo without a line cannot count as good."""
 
+MISSION_UNTRAINED = "mission_untrained"
+"""Another one: the model was not trained on the mission, and no calibration shows that it can judge it all the same."""
 
-def outcome_of(judged: JudgedTicket, calibration: Calibration | None, photos: Sequence[TicketPhoto]) -> Outcome:
-    """The outcome, with every reason for a review."""
+
+def outcome_of(
+    judged: JudgedTicket, calibration: Calibration | None, photos: Sequence[TicketPhoto], *, trained: bool = True
+) -> Outcome:
+    """The outcome, with every reason for a review. ``trained``: the model was trained on the mission."""
     chosen = judged.chosen
     reasons = [reason.value for reason in judged.decision.reasons]
     if any(photo.summary is None for photo in photos):
         reasons.append(PHOTO_WITHOUT_LINE)
+    if not trained and calibration is None:
+        reasons.append(MISSION_UNTRAINED)
     return Outcome(
         verdict=judged.selection.verdict,
         reason=chosen.answer.reason if chosen else None,

@@ -24,7 +24,7 @@ class Risk(StrEnum):
     """A divided 不通过: nothing is released, whatever a person decides in haste."""
 
 
-_UNRELIABLE = frozenset({"no_verdict", "summaries_unclear", "photo_without_line"})
+_UNRELIABLE = frozenset({"no_verdict", "summaries_unclear", "photo_without_line", "mission_untrained"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

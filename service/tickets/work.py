@@ -22,7 +22,7 @@ from service.judging.rollouts import restore_rollout
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.models.roles import ServedModel
-from service.models.router import ModelRouter
+from service.models.router import ModelRouter, PinnedModel
 from service.photos.stage_a import SummarisePhotos
 from service.platform.errors import AnswerMalformed, BlobMissing
 from service.platform.gather import gather_or_cancel
@@ -90,7 +90,7 @@ class WorkOnTicket:
             with _tracer.start_as_current_span("stage-a"):
                 await self._write_lines(claim, served.engine, mission)
             with _tracer.start_as_current_span("stage-b"):
-                await self._judge(claim, served.engine, mission, guidance, sampler)
+                await self._judge(claim, served, mission, guidance, sampler)
 
     async def is_ready(self) -> bool:
         """Whether the engine can answer now."""
@@ -140,7 +140,7 @@ class WorkOnTicket:
         return replace(photo, summary=summary.render(result.outcome.summary))
 
     async def _judge(
-        self, claim: TicketClaim, engine: Engine, mission: Mission, guidance: Guidance, sampler: Sampler
+        self, claim: TicketClaim, served: PinnedModel, mission: Mission, guidance: Guidance, sampler: Sampler
     ) -> None:
         ticket = claim.ticket
         assert ticket.pinned is not None  # by ``pin_versions``
@@ -154,7 +154,7 @@ class WorkOnTicket:
 
         find = self._thresholds.find
         calibration = await asyncio.to_thread(find, guidance, model=ticket.pinned.model_digest, sampler=sampler.digest)
-        judged = await JudgeTicket(engine)(
+        judged = await JudgeTicket(served.engine)(
             TicketInput(
                 group_id=ticket.ticket_id or ticket.id,
                 mission=mission,
@@ -170,7 +170,8 @@ class WorkOnTicket:
             on_wave=save_wave,
         )
         self._observer.record_samples(len(judged.rollouts), judged.planned)
-        outcome = outcome_of(judged, calibration, ticket.photos)
+        trained = mission.name not in served.model.untrained
+        outcome = outcome_of(judged, calibration, ticket.photos, trained=trained)
         self._observer.record_stage("stage_b", perf_counter() - started)
         await claim.finish(outcome, self._clock())
         self._observer.record_verdict(ticket.mission, outcome)

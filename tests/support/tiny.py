@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 
 from trainer.config import TrainConfig, config_from
 from trainer.tiny_checkpoint import Architecture, build_tiny_checkpoint
-from vqc.prompts import Prompt, catalogue
+from vqc.missions import active
+from vqc.prompts import Prompt
 
 SMALLEST = Architecture(
     text_layers=2, text_width=64, text_heads=4, text_kv_heads=2, head_dim=16, text_mlp=96,
@@ -31,7 +32,7 @@ class Sample:
 
 
 def checkpoint(directory: Path) -> Path:
-    words = [text for part in catalogue().values() for text in part.values()]
+    words = active().inspections[0].prompts.texts
     return build_tiny_checkpoint(directory, architecture=SMALLEST, corpus=[*words, '{"object_1": {"bbox_2d": []}}'] * 3)
 
 

@@ -124,12 +124,12 @@ class CustomSection(Section):
 
 
 class PromptsSection(Section):
-    """Which prompts are used. Their text is in ``vqc/prompts.yaml``, which the service uses too."""
+    """Which prompts are used. Their text is in the inspection's ``prompts.yaml``, which the service uses too."""
 
     missions: Strings = Field(
         default=(),
         description="Missions to choose from for Stage-A records that name none (by seed, epoch and index); "
-        "default: all of vqc/missions.yaml.",
+        "default: all active missions.",
     )
 
 

@@ -39,8 +39,8 @@ VALUE_ALIASES = {
 """(key, accepted value) → the schema's value."""
 
 _WORDS = (
-    "prompts are defined in vqc/prompts.yaml, which the service uses too, and a checkpoint trained with other prompts is "
-    "rejected by its digest; change them there"
+    "prompts are defined in the inspection's prompts.yaml, which the service uses too, and a checkpoint trained with "
+    "other prompts is rejected by its digest; change them there"
 )
 _SERVER = "it is an option of the vLLM server; pass it when starting the server (docs/training.md) and remove it here"
 _PIXELS = "the checkpoint's preprocessor_config.json defines the pixel budget for training and serving; change it there"

@@ -31,7 +31,8 @@ from trainer.training.provenance import (
 from trainer.training.run_trainer import RunTrainer
 from trainer.training.samples import lengths
 from trainer.training.sharding import refuse_text_only
-from vqc.contract import contract_digests
+from vqc.contract import trained_digests
+from vqc.missions import missions
 
 LOG = get_logger("trainer.run")
 
@@ -216,7 +217,7 @@ def _provenance(config: TrainConfig, base: str, data: Path) -> Provenance:
         config_digest=text_digest(resolved_yaml(config)),
         dataset_digest=file_digest(data),
         git_revision=git_revision(),
-        contract=contract_digests(),
+        contract=trained_digests(config.prompts.missions or missions()),
     )
 
 

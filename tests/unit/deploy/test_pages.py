@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.pages import metric_families, metrics_page, settings_page
+from deploy.pages import SCHEMAS, inspection_schemas, metric_families, metrics_page, settings_page
 from service.app.http import create_routes
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -16,6 +16,10 @@ def test_the_committed_page_is_what_the_code_writes(name, written):
     assert (DOCS / f"{name}.md").read_text("utf-8") == written(), (
         f"run `python -m deploy.pages {name} > docs/{name}.md`"
     )
+
+
+def test_the_committed_schemas_are_what_the_code_writes():
+    assert {path.name: path.read_text("utf-8") for path in SCHEMAS.iterdir()} == inspection_schemas(), "run `make docs`"
 
 
 def test_every_metric_is_ours_and_says_its_unit():

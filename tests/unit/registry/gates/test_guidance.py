@@ -15,7 +15,7 @@ from registry.gates.promote import promote, rollback
 from registry.gates.reports import attach_report
 from registry.guidance import guidance_alias, guidance_version, guidance_versions, push_guidance
 from tests.support.promotion import GOOD, MISSION, Push, guidance_record
-from vqc.contract import contract_digests
+from vqc.contract import contract_digests, mission_digests
 from vqc.errors import InvalidValue
 
 ALIAS = guidance_alias(MISSION)
@@ -38,7 +38,7 @@ def test_what_comes_back_is_what_went_in(registry: Registry) -> None:
     assert push_guidance(registry, guidance_record(1)) == version
     assert (version.mission, version.step) == (MISSION, 1)
     assert json.loads(version.record) == json.loads(guidance_record(1))
-    assert version.contract == {part: contract_digests()[part] for part in ("prompts", "lines")}
+    assert version.contract == mission_digests(MISSION)
     push_guidance(registry, guidance_record(0))
     push_guidance(registry, guidance_record(0, "another mission"))
     assert [found.step for found in guidance_versions(registry, MISSION)] == [0, 1]
@@ -81,8 +81,10 @@ def test_guidance_written_for_other_prompts_is_refused(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = push_scored(registry, 0, 0.8)
-    monkeypatch.setattr("registry.gates.examine.contract_digests", lambda: contract_digests() | {"prompts": "0" * 64})
-    with pytest.raises(PromotionRefused, match="another prompts"):
+    monkeypatch.setattr(
+        "registry.gates.examine.contract_digests", lambda: contract_digests() | {"prompts/telecom": "0" * 64}
+    )
+    with pytest.raises(PromotionRefused, match="another prompts/telecom"):
         promote_guidance(registry, version, tmp_path)
 
 

@@ -64,7 +64,7 @@ class TestRegistry:
         with pytest.raises(Corrupt, match=r"model\.safetensors"):
             await source.fetch("champion", version.digest, "champion")
 
-    @pytest.mark.parametrize("part", sorted(contract_digests()))
+    @pytest.mark.parametrize("part", sorted(part for part in contract_digests() if not part.startswith("mission/")))
     async def test_a_version_of_another_contract_is_rejected_by_the_part_that_differs(
         self, source, registry, tmp_path, part
     ):

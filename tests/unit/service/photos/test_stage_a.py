@@ -6,8 +6,11 @@ import pytest
 
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.scripted import ScriptedEngine
+from service.models.roles import ServedModel
+from service.models.router import ModelRouter
 from service.photos.schemas import StageAOut
 from tests.support import photos
+from tests.support.inspections import TOWER_LIGHT, copy_of_default, inspections
 from tests.support.service_context import client_of, context_with
 from vqc.summary import Status, parse
 
@@ -31,6 +34,17 @@ async def test_each_photo_gets_its_line_in_the_order_given(client):
     assert [photo.photo.width for photo in answer.photos] == [100 + n for n in range(16)]
     assert all(parse(photo.summary).status is Status.PARSED for photo in answer.photos)
     assert answer.mission == MISSION
+
+
+async def test_an_operators_mission_is_answered_and_marked(tmp_path):
+    with inspections(copy_of_default(tmp_path / "own", further=TOWER_LIGHT)):
+        engine, model = ScriptedEngine(), ServedModel(alias="a", digest="d", untrained=frozenset({"塔灯检查"}))
+        async with client_of(context_with(engine, models=ModelRouter.of(engine, model))) as client:
+            for mission, trained in ((MISSION, True), ("塔灯检查", False)):
+                answer = await posted(client, ("p", photos.jpeg()), mission=mission)
+                assert answer.json()["trained"] is trained
+            listed = {one["name"]: one["inspection"] for one in (await client.get("/missions")).json()}
+            assert listed["塔灯检查"] == "telecom"
 
 
 async def test_one_bad_photo_does_not_fail_the_others(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -81,8 +82,10 @@ class Bench:
         self.watcher = Watcher()
         self.stopping = asyncio.Event()
 
-    def process(self, *, engine: ScriptedEngine | None = None, model: str | None = None) -> ProcessTicket:
-        served = ServedModel(alias="champion", digest=model or self.model)
+    def process(
+        self, *, engine: ScriptedEngine | None = None, model: str | None = None, untrained: Iterable[str] = ()
+    ) -> ProcessTicket:
+        served = ServedModel(alias="champion", digest=model or self.model, untrained=frozenset(untrained))
         models = ModelRouter.of(engine or self.engine, served)
         reader = PhotoReader(PhotoLimits(), threads=1)
         samplers = {kind: Sampler(waves=WAVES, evidence=kind, adaptive=self.adaptive) for kind in EvidenceKind}

@@ -86,6 +86,15 @@ async def test_a_photo_that_cannot_be_described_needs_a_person(bench):
     assert "is not in the store" in done.photos[1].problem
 
 
+async def test_a_mission_that_the_model_was_not_trained_on_needs_a_person(bench):
+    for untrained, held in (({MISSION}, True), ({"another"}, False)):
+        ticket = await bench.accept()
+        await bench.deliver(ticket, bench.process(untrained=untrained))
+        done = await bench.store.get(ticket.id)
+        assert ("mission_untrained" in done.outcome.review_reasons) is held
+        assert (done.state is State.NEEDS_REVIEW) is held
+
+
 async def test_what_an_earlier_attempt_saved_is_not_asked_again(bench):
     bench.adaptive = None
     died = asyncio.Event()

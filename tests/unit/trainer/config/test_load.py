@@ -148,7 +148,7 @@ def test_numbers_and_booleans_follow_yaml_1_2(tmp_path: Path) -> None:
             "custom.visual_kd.targets[0]",
             "'merger', 'deepstack'",
         ),
-        ("custom: {train_jsonl: t, user_prompt: hi}", 1, "custom.user_prompt", "vqc/prompts.yaml"),
+        ("custom: {train_jsonl: t, user_prompt: hi}", 1, "custom.user_prompt", "the inspection's prompts.yaml"),
         ("quantization: {bits: 4}", 1, "quantization", "remove this section"),
         ("training: {output_dir: o, learning_rate: .nan}", 1, "training.learning_rate", "a finite number"),
     ],
