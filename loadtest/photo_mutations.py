@@ -73,7 +73,7 @@ def mutations(photos: dict[str, bytes], seed: int) -> Iterator[tuple[str, bytes]
             for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
                 _damage(data, rng, photos)
             if data.startswith(b"\x89PNG") and rng.random() < 0.7:
-                _repair_checksums(data)
+                repair_checksums(data)
             yield name, bytes(data)
 
 
@@ -100,7 +100,7 @@ def _damage(data: bytearray, rng: Random, photos: dict[str, bytes]) -> None:
             data[at:at] = other[start : start + rng.choice((4, 40, 400))]
 
 
-def _repair_checksums(data: bytearray) -> None:
+def repair_checksums(data: bytearray) -> None:
     """Gives every chunk of a PNG its right checksum, so that damage reaches what is behind the check."""
     position = 8
     while position + 12 <= len(data):

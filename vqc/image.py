@@ -181,6 +181,23 @@ def passthrough_photo(data: bytes, limits: PhotoLimits) -> CanonicalPhoto | None
     return None if header.file.needs_decoding or not _passes(header) else _sent_as_it_is(header)
 
 
+def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> Image.Image:
+    """A small upright RGB copy for people, ``side_px`` on its longer side at most; a JPEG is decoded at a fraction of its size.
+
+    Raises:
+        PhotoRejected: as ``canonical_pixels`` does.
+    """
+    header = _checked_header(data, limits or PhotoLimits())
+    try:
+        with _open(header.file.bare(), header.file.format) as image:
+            image.draft(None, (side_px, side_px))
+            pixels = canonical_image(image, header.orientation)
+    except Exception as error:
+        raise _broken_error(data, error) from error
+    pixels.thumbnail((side_px, side_px))
+    return pixels
+
+
 def canonical_image(image: Image.Image, orientation: int | None = None) -> Image.Image:
     """The canonical RGB image of any Pillow image; the image itself, loaded, if it is canonical already.
 
@@ -303,18 +320,31 @@ def _pillow_orientation(image: Image.Image) -> int:
 
 
 def _encode(pixels: Image.Image, header: PhotoHeader) -> CanonicalPhoto:
-    """The smallest lossless form of pixels that the engine could not show from the original bytes."""
-    encoded = io.BytesIO()
-    if max(pixels.size) <= MAX_WEBP_SIDE_PX:
-        media_type = "image/webp"
-        pixels.save(encoded, "WEBP", lossless=True, quality=20, method=1)
-    else:
-        media_type = "image/png"
-        pixels.save(encoded, "PNG")
-    data = encoded.getvalue()
+    """Pixels that the engine could not show from the original bytes, without loss.
+
+    The fast form, unless it is larger than the original: then the smallest. A HEIC photo grows in any of them.
+    """
+    media_type, data = _lossless_webp(pixels, effort=0) or _lossless_png(pixels)
+    if len(data) > len(header.file.data) and header.file.format != "HEIF":
+        others = filter(None, (_lossless_webp(pixels, effort=4), _lossless_png(pixels)))
+        media_type, data = min((media_type, data), *others, key=lambda one: len(one[1]))
     return CanonicalPhoto(
         data=data, media_type=media_type, size_wh=pixels.size, digest=sha256(data).hexdigest(), passed_through=False
     )
+
+
+def _lossless_webp(pixels: Image.Image, *, effort: int) -> tuple[str, bytes] | None:
+    if max(pixels.size) > MAX_WEBP_SIDE_PX:
+        return None
+    out = io.BytesIO()
+    pixels.save(out, "WEBP", lossless=True, quality=20 * effort, method=effort)
+    return "image/webp", out.getvalue()
+
+
+def _lossless_png(pixels: Image.Image) -> tuple[str, bytes]:
+    out = io.BytesIO()
+    pixels.save(out, "PNG", optimize=True)
+    return "image/png", out.getvalue()
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from service.console.filters import QueueFilters
 from service.console.render import page
 from service.console.sign import remember_name
 from service.photos import answers
+from service.photos.pictures import Picture
 from service.photos.services import photo_services
 from service.platform.errors import BlobMissing, ReviewConflict
 from service.tickets.review_queue import place
@@ -31,7 +33,6 @@ router = APIRouter(prefix="/console/tickets")
 TicketId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Wanted = Annotated[QueueFilters, Query()]
-_SAFE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _PHOTO_HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -117,13 +118,14 @@ async def undo(
 
 @router.get("/{group_id}/photos/{digest}")
 async def photo(request: Request, group_id: TicketId, digest: Digest) -> Response:
-    """A photo of the ticket, with the bytes that were judged. Photos of other tickets are not served."""
-    require_view(request)
-    services = ticket_services(request)
-    found = _photo_of(await services.store.get(group_id), digest)
-    data = await _bytes(request, digest)
-    media_type = found.media_type if found.media_type in _SAFE_TYPES else "application/octet-stream"
-    return Response(data, media_type=media_type, headers=_PHOTO_HEADERS)
+    """A photo of the ticket in full size, upright. Photos of other tickets are not served."""
+    return await _picture(request, group_id, digest, ticket_services(request).pictures.whole)
+
+
+@router.get("/{group_id}/photos/{digest}/thumbnail")
+async def thumbnail(request: Request, group_id: TicketId, digest: Digest) -> Response:
+    """The thumbnail of a photo of the ticket."""
+    return await _picture(request, group_id, digest, ticket_services(request).pictures.thumbnail)
 
 
 @router.post("/{group_id}/photos/{digest}/objects")
@@ -149,6 +151,16 @@ def _photo_of(ticket: Ticket, digest: str) -> TicketPhoto:
         if one.digest == digest:
             return one
     raise HTTPException(404)
+
+
+async def _picture(request: Request, group_id: str, digest: str, read: Callable[[str], Awaitable[Picture]]) -> Response:
+    require_view(request)
+    _photo_of(await ticket_services(request).store.get(group_id), digest)
+    try:
+        picture = await read(digest)
+    except BlobMissing as error:
+        raise HTTPException(404, str(error)) from error
+    return Response(picture.data, media_type=picture.media_type, headers=_PHOTO_HEADERS)
 
 
 async def _bytes(request: Request, digest: str) -> bytes:

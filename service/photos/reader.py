@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 from opentelemetry.trace import get_tracer
 
 from service.photos.observe import PhotoObserver
 from vqc.errors import PhotoRejected
-from vqc.image import CanonicalPhoto, PhotoLimits, canonical_photo, passthrough_photo
+from vqc.image import CanonicalPhoto, EncodedPhoto, PhotoLimits, canonical_photo, original_photo, passthrough_photo
+
+_T = TypeVar("_T")
 
 PhotoSource = Callable[[], Awaitable[bytes]]
 """Loads one encoded photo when it is needed."""
@@ -62,6 +65,20 @@ class PhotoReader:
         self._observer.record_photo(seconds, passed_through=photo.passed_through)
         return ReadPhoto(photo=photo, read_ms=seconds * 1000)
 
+    async def check(self, data: bytes) -> EncodedPhoto:
+        """The photo as it came; no pixel of it is computed. Raises ``PhotoRejected`` for what its structure shows."""
+        try:
+            if len(data) <= INLINE_BYTES:
+                return original_photo(data, self.limits)
+            return await self.render(original_photo, data)
+        except PhotoRejected as error:
+            self._observer.record_rejected_photo(error.reason)
+            raise
+
+    async def render(self, make: Callable[[bytes, PhotoLimits], _T], data: bytes) -> _T:
+        """What ``make`` makes of the photo, on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, make, data, self.limits)
+
     def close(self) -> None:
         """Ends the threads once their photos are done."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -69,4 +86,4 @@ class PhotoReader:
     async def _convert(self, data: bytes) -> CanonicalPhoto:
         if len(data) <= INLINE_BYTES and (photo := passthrough_photo(data, self.limits)):
             return photo
-        return await asyncio.get_running_loop().run_in_executor(self._pool, canonical_photo, data, self.limits)
+        return await self.render(canonical_photo, data)

@@ -16,6 +16,7 @@ from service.platform.gather import gather_or_cancel
 from service.platform.mission_words import subject
 from vqc.errors import InvalidValue
 from vqc.grammar import SUMMARY_GRAMMAR
+from vqc.image import CanonicalPhoto
 from vqc.missions import Mission
 from vqc.prompts import stage_a_prompt
 from vqc.summary import SummaryOutcome, parse
@@ -77,6 +78,10 @@ class SummarisePhotos:
 
             photos = await gather_or_cancel(summarise(n, source) for n, source in enumerate(sources, start=1))
         return StageAResult(model=pinned.model, photos=tuple(photos), prompt_digest=stage_a_task(mission).prompt_digest)
+
+    async def photo(self, data: bytes) -> CanonicalPhoto:
+        """A photo as the engine is shown it. Raises ``PhotoRejected``."""
+        return await self._reader(data)
 
     async def line(
         self,

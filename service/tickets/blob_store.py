@@ -48,6 +48,18 @@ class BlobStore:
             raise BlobMissing(digest, "is damaged in the store: its bytes have another digest")
         return data
 
+    async def get_derived(self, kind: str, digest: str) -> bytes | None:
+        """What was made of a photo, such as its thumbnail; None if it has not been stored, or not completely."""
+        try:
+            found: bytes = await self._run(lambda: self._files.cat_file(self._derived_path(kind, digest)))
+        except FileNotFoundError:
+            return None
+        return found or None
+
+    async def put_derived(self, kind: str, digest: str, data: bytes) -> None:
+        """Stores what was made of the photo with this digest. It can be made again at any time, and ages as photos do."""
+        await self._run(lambda: self._put(self._derived_path(kind, digest), data))
+
     async def remove(self, before: datetime) -> int:
         """Deletes the blobs that were last written before a time; returns their number."""
         return await self._run(lambda: self._remove(before))
@@ -78,6 +90,9 @@ class BlobStore:
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}"
+
+    def _derived_path(self, kind: str, digest: str) -> str:
+        return f"{self._root}/{kind}/{digest[:2]}/{digest}"
 
     async def _run(self, call: Callable[[], _T]) -> _T:
         try:

@@ -12,6 +12,7 @@ from service.platform.errors import QueueUnavailable
 from service.tickets.blob_store import BlobStore
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
+from service.tickets.pictures import TicketPictures
 from service.tickets.ports import JobQueue
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.store import TicketStore
@@ -28,6 +29,7 @@ class TicketServices:
     manage: ManageTickets
     store: TicketStore
     blobs: BlobStore
+    pictures: TicketPictures
     waiting: ReviewQueue
     queue: JobQueue
     metrics: TicketMetrics

@@ -137,11 +137,11 @@ class SubmitTicket:
         if submitted.source is None:
             return photo
         try:
-            canonical = await self._reader(await submitted.source())
+            original = await self._reader.check(await submitted.source())  # the worker computes the pixels
         except PhotoRejected as error:
             raise PhotoRejected(error.reason, error.value, error.valid, field=f"photos.{n - 1}") from error
-        await self._blobs.put(canonical.digest, canonical.data)
-        return replace(photo, digest=canonical.digest, media_type=canonical.media_type)
+        await self._blobs.put(original.digest, original.data)
+        return replace(photo, digest=original.digest, media_type=original.media_type)
 
 
 def _idempotency(submission: Submission, ticket: Ticket) -> Idempotency | None:

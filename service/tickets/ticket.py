@@ -55,7 +55,7 @@ ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPhoto:
-    """One photo of a ticket: its canonical bytes in the blob store (``digest``), its Stage-A line, or both.
+    """One photo of a ticket: its bytes as they came in the blob store (``digest``), its Stage-A line, or both.
 
     ``given`` marks a line that was submitted with the ticket. ``problem`` is the reason why there is no line.
     """

@@ -34,6 +34,7 @@ from service.tickets.maintenance import TicketMaintenance
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
 from service.tickets.notify import NotifyWebhook
+from service.tickets.pictures import TicketPictures
 from service.tickets.process import ProcessTicket, RetryPolicy
 from service.tickets.queue import DocketQueue, docket
 from service.tickets.redis_store import RedisTicketStore, redis_ticket_store
@@ -202,6 +203,7 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
         manage=ManageTickets(parts.store, parts.queue, parts.metrics),
         store=parts.store,
         blobs=parts.blobs,
+        pictures=TicketPictures(parts.blobs, reader),
         waiting=ReviewQueue(parts.store),
         queue=parts.queue,
         metrics=parts.metrics,

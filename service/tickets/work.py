@@ -32,7 +32,7 @@ from service.tickets.outcome import outcome_of
 from service.tickets.ports import TicketObserver
 from service.tickets.ticket import JudgedWith, Ticket, TicketPhoto
 from vqc import summary
-from vqc.errors import InvalidValue
+from vqc.errors import InvalidValue, PhotoRejected
 from vqc.image import EncodedPhoto
 from vqc.missions import Mission, mission_named
 
@@ -178,12 +178,14 @@ class WorkOnTicket:
 
     async def _read_photos(self, photos: Sequence[TicketPhoto]) -> tuple[EncodedPhoto, ...]:
         async def read(photo: TicketPhoto) -> EncodedPhoto:
-            if photo.digest is None or photo.media_type is None:
+            if photo.digest is None:
                 raise InvalidValue(
                     "photos", photo.image_id, "must be submitted with its picture where images are evidence"
                 )
-            data = await self._blobs.get(photo.digest)
-            return EncodedPhoto(data=data, media_type=photo.media_type, digest=photo.digest)
+            try:
+                return await self._stage_a.photo(await self._blobs.get(photo.digest))
+            except PhotoRejected as error:
+                raise PhotoRejected(error.reason, error.value, error.valid, field=photo.image_id) from error
 
         return tuple(await gather_or_cancel(map(read, photos)))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 from loadtest.engine_pixels import engine_pixels
 from loadtest.photo_mutations import mutations, whole_photos
@@ -49,6 +50,16 @@ def test_vllm_sees_the_pixels_that_the_trainer_sees(name, vllm_image):
 def test_what_the_engine_shows_upright_is_not_rewritten(name):
     rewritten = {"png palette", "png grey alpha", "png 16 bit", "png colour key", "heic", "heic metadata"}
     assert canonical_photo(WHOLE[name]).passed_through == (name not in rewritten)
+
+
+def test_what_is_too_long_for_webp_is_written_as_png():
+    tall = Image.new("LA", (200, 17_000), (90, 120))
+    photo = canonical_photo(photos.encoded(tall))
+    assert (photo.media_type, photo.size_wh, photo.decode().getpixel((5, 5))) == (
+        "image/png",
+        (200, 17_000),
+        (177,) * 3,
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ANIMATED))

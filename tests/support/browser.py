@@ -48,8 +48,7 @@ class Served:
         if key:
             await person.page.goto("/console")
             await person.page.fill("[name=key]", self.site.keys[key])
-            await person.page.fill("[name=name]", "王工")
-            await person.page.press("[name=name]", "Enter")
+            await person.page.press("[name=key]", "Enter")
             await person.page.wait_for_url("**/console/**")
         return person
 

@@ -35,6 +35,7 @@ from service.tickets.blob_store import BlobStore
 from service.tickets.manage import ManageTickets
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.metrics import TicketMetrics
+from service.tickets.pictures import TicketPictures
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.services import TicketServices
 from service.tickets.submit import SubmitTicket
@@ -123,6 +124,7 @@ def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, ma
         manage=manage,
         store=store,
         blobs=blobs,
+        pictures=TicketPictures(blobs, reader),
         waiting=ReviewQueue(store),
         queue=queue,
         metrics=observed,

@@ -35,8 +35,8 @@ if (viewer) {
   };
   const choose = async (thumb) => {
     current = thumb;
-    const image = thumb.querySelector("img");
-    image.loading = "eager";
+    const image = new Image(); // the page holds thumbnails; only the photo that a person looks at is loaded whole
+    image.src = thumb.href;
     await image.decode().catch(() => {});
     if (current !== thumb || !image.naturalWidth) return;
     thumbs.forEach((one) => one.toggleAttribute("aria-current", one === thumb));

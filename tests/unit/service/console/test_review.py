@@ -205,8 +205,13 @@ async def test_photos_are_served_to_viewers_and_only_those_of_the_ticket(site, v
     assert answer.content == PHOTOS[0].read_bytes()
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert "private" in answer.headers["cache-control"]
+    small = await visitor.get(f"{path}/thumbnail")
+    assert (small.status_code, small.headers["content-type"]) == (200, "image/jpeg")
+    assert len(small.content) < len(answer.content)
+    assert f'src="{path}/thumbnail"' in (await visitor.get(f"/console/tickets/{ticket.id}")).text
     stranger = f"/console/tickets/{ticket.id}/photos/{other.photos[1].digest}"
     assert (await visitor.get(stranger)).status_code == 404
+    assert (await visitor.get(f"{stranger}/thumbnail")).status_code == 404
     assert (await visitor.get(f"/console/tickets/{ticket.id}/photos/..%2Fx")).status_code in (404, 422)
     async with site.visitor("captions") as nosy:
         assert (await nosy.get(path)).status_code == 403
