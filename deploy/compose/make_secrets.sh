@@ -1,12 +1,22 @@
 #!/bin/sh
-# Creates the secrets once, in a volume: the password of Valkey, in its configuration and in the URL for API and workers.
+# Creates the secrets once, in two volumes: Valkey's password, in its configuration and in the URL for API and workers, and the
+# password of Grafana's user admin. Each container mounts only what it needs.
 set -eu
-cd /run/secrets/vqc
+umask 022
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+cd "${2:-/run/secrets/grafana}"
+if [ ! -s admin_password ]; then
+  random >part && chmod 444 part && mv part admin_password # read by Grafana's own user
+  echo "created a password for Grafana's user admin"
+fi
+
+cd "${1:-/run/secrets/vqc}"
 [ -s vqc_redis_url ] && exit 0
 password=$(random)
 # noeviction and an append-only file: a ticket that was answered with 202 must not be dropped.
 printf '%s\n' "requirepass $password" 'appendonly yes' 'appendfsync always' 'maxmemory-policy noeviction' 'dir /data' >valkey.conf
-printf '%s' "redis://:$password@valkey:6379/0" >vqc_redis_url
-chmod 444 valkey.conf vqc_redis_url # only these containers mount the volume, each as another user
+printf '%s' "redis://:$password@valkey:6379/0" >part
+chmod 444 valkey.conf part # only these containers mount the volume, each as another user
+mv part vqc_redis_url
 echo "created a password for Valkey"

@@ -16,6 +16,7 @@ from service.platform.version import VERSION
 from service.tickets.routes import router as tickets_router
 from service.web import problems
 from service.web.gate import Gate
+from service.web.proxies import behind_proxies
 
 
 def create_app(
@@ -24,12 +25,13 @@ def create_app(
     """The application as a server runs it: the routes and the console's pages behind the gate."""
     app = create_routes(lifespan)
     context.attach_to(app)
-    return Gate(
+    gate = Gate(
         app,
         console=console,
         web=context.web,
         metrics=context.metrics.http,
     )
+    return behind_proxies(gate, context.web.trusted_proxies)
 
 
 def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:

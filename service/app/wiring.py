@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 import uvloop
@@ -14,6 +15,7 @@ import uvloop
 from service.app.context import Context
 from service.app.http import create_app
 from service.app.metrics import Metrics
+from service.app.settings_audit import record_settings
 from service.console.app import ConsoleOptions, create_console
 from service.console.session_store import MemorySessions, SessionStore
 from service.guidance.proposal_store import ProposalStore
@@ -29,10 +31,12 @@ from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
+from service.platform.audit_log import Action, AuditLog
 from service.platform.logs import configure
 from service.platform.server import server
 from service.platform.settings import Settings
 from service.platform.tracing import tracing
+from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
 from service.web.key_file import KeyFile
 from service.web.services import WebServices
@@ -51,9 +55,11 @@ async def running(settings: Settings, store: ResponseStore | None = None) -> Asy
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
     """
     limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
-    keys = KeyRing(KeyFile(settings.api_keys_file) if settings.api_keys_file else None)
     admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)
+    audit = AuditTrail(AuditLog(settings.audit_root), metrics.http.record_audit_failure)
+    note_change = partial(audit.write, Action.KEYS_CHANGED)
+    keys = KeyRing(KeyFile(settings.api_keys_file, note_change) if settings.api_keys_file else None)
     models, swaps = await served_models(settings, metrics.models, store)
     reader = PhotoReader(limits, settings.photo_threads, metrics.photos)
     try:
@@ -63,6 +69,8 @@ async def running(settings: Settings, store: ResponseStore | None = None) -> Asy
                 hosts=HostRule(settings.allowed_hosts, keyed=not keys.admits_every_caller),
                 admission=admission,
                 max_body_bytes=settings.max_body_bytes,
+                audit=audit,
+                trusted_proxies=settings.trusted_proxies,
             ),
             photos=PhotoServices(
                 caption=CaptionPhoto(models, reader, metrics.photos),
@@ -111,6 +119,7 @@ async def _work(settings: Settings) -> None:
     from service.tickets.wiring import judge_tickets
 
     async with _response_store(settings) as store, running(settings, store) as context:
+        await asyncio.to_thread(record_settings, settings, context.web.audit, "worker")
         await judge_tickets(
             settings,
             photos=context.photos,
@@ -127,6 +136,7 @@ async def _serve(settings: Settings, judge: bool) -> None:
         _response_store(settings) as store,
         running(settings, store) as context,
     ):
+        await asyncio.to_thread(record_settings, settings, context.web.audit, "up" if judge else "api")
         if settings.stage_b == "off":
             await _listen(settings, context, sessions)
             return

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 import click
 
 from service.cli.api import api
+from service.cli.audit import audit
 from service.cli.caption import caption
 from service.cli.groups import groups
 from service.cli.inspection import inspection
@@ -30,7 +31,7 @@ def vqc() -> None:
     """
 
 
-for command in (up, api, worker, caption, stage_a, stage_b, groups, inspection, keys, settings):
+for command in (up, api, worker, caption, stage_a, stage_b, groups, inspection, keys, audit, settings):
     vqc.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def create(file: Path, scopes: tuple[str, ...], name: str, expires: datetime | N
     from service.web.key_file import create_key
 
     expires_at = expires.replace(tzinfo=UTC) if expires else None
-    click.echo(create_key(file, map(Scope, scopes), expires_at, name=name))
+    token = create_key(file, map(Scope, scopes), expires_at, name=name)
+    _record("key_created", file, token, name=name, scopes=sorted(scopes))
+    click.echo(token)
 
 
 @keys.command("list")
@@ -68,6 +71,7 @@ def revoke(file: Path, key_id: str) -> None:
     from service.web.key_file import revoke_key
 
     removed = revoke_key(file, key_id)
+    _record("key_revoked", file, removed.id, name=removed.name)
     click.echo(f"revoked {removed.id}  {removed.name}".rstrip())
 
 
@@ -85,4 +89,26 @@ def rotate(file: Path, key_id: str, overlap_h: float) -> None:
     """Replace the key KEY_ID in FILE by a new one with the same holder, scopes and expiry, and print it."""
     from service.web.key_file import rotate_key
 
-    click.echo(rotate_key(file, key_id, timedelta(hours=overlap_h)))
+    token = rotate_key(file, key_id, timedelta(hours=overlap_h))
+    _record("key_rotated", file, token, before=key_id, overlap_h=overlap_h)
+    click.echo(token)
+
+
+def _record(action: str, file: Path, key: str, **fields: object) -> None:
+    """Records the change of a key, named by its token or id, in the audit log, as done by the user of this machine."""
+    from datetime import UTC
+    from getpass import getuser
+
+    from service.cli.audit import audit_folder
+    from service.platform.audit_log import Action, AuditLog
+
+    try:
+        user = f"user {getuser()}"
+    except (KeyError, OSError):  # a container whose user has no name
+        user = f"uid {os.getuid()}"
+    key_id = key.split("_")[1] if key.startswith("vqc_") else key
+    about = {"by": user, "file": str(file), "changed_key": key_id, **fields}
+    try:
+        AuditLog(audit_folder()).append(datetime.now(UTC), Action(action), about)
+    except OSError as error:  # the change is made; what was not recorded must not look as if it had failed
+        click.echo(f"vqc: not recorded in the audit log: {error}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -14,7 +14,9 @@ from service.console.render import page, short, words_of
 from service.console.visitor import actor_of
 from service.console.words import has_text
 from service.guidance.services import GuidanceServices, guidance_services
+from service.platform.audit_log import Action
 from service.platform.errors import GuidanceConflict, ProposalDecided
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
 from vqc.errors import InvalidValue, VqcError
@@ -51,6 +53,8 @@ async def approve(
         request,
         mission,
         "approved",
+        Action.PROPOSAL_APPROVED,
+        {"proposal": proposal},
         lambda services, of: services.proposals.approve(of, proposal, by=actor_of(request), note=note.strip()),
     )
 
@@ -64,6 +68,8 @@ async def reject(
         request,
         mission,
         "rejected",
+        Action.PROPOSAL_REJECTED,
+        {"proposal": proposal},
         lambda services, of: services.proposals.reject(of, proposal, by=actor_of(request), note=note.strip()),
     )
 
@@ -81,6 +87,8 @@ async def rollback(
         request,
         mission,
         "rolled_back",
+        Action.GUIDANCE_ROLLED_BACK,
+        {"before": expected, "version": to},
         lambda services, of: services.versions.rollback(
             of, expected=expected, to=to, by=actor_of(request), note=note.strip()
         ),
@@ -88,7 +96,12 @@ async def rollback(
 
 
 async def _apply_change(
-    request: Request, mission: str, done: str, change: Callable[[GuidanceServices, Mission], object]
+    request: Request,
+    mission: str,
+    done: str,
+    action: Action,
+    fields: Mapping[str, str],
+    change: Callable[[GuidanceServices, Mission], object],
 ) -> Response:
     """Makes a change; the mission's page then shows the change, or the reason why it failed."""
     require(request, Scope.ADMIN)
@@ -97,6 +110,7 @@ async def _apply_change(
         await asyncio.to_thread(change, services, of)
     except (GuidanceConflict, ProposalDecided, InvalidValue) as error:
         return await _page(request, of, error=error)
+    await record(request, action, mission=of.name, **fields)
     return RedirectResponse(request.url.path.rpartition("/")[0] + f"?done={done}", 303)
 
 

@@ -10,11 +10,13 @@ from starlette.responses import RedirectResponse, Response
 from service.console.access import require_view
 from service.console.render import page
 from service.models.services import model_services
+from service.platform.audit_log import Action
 from service.platform.errors import QueueUnavailable
 from service.tickets.ports import QueueDepth
 from service.tickets.services import optional_ticket_services, ticket_services
 from service.tickets.store import TicketPage
 from service.tickets.ticket import State
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.services import web_services
 
@@ -49,6 +51,7 @@ async def retry(request: Request, group: TicketId) -> Response:
     """Queues a dead letter again, and redirects to the page. Scope ``stage-b``."""
     require(request, Scope.STAGE_B)
     await ticket_services(request).manage.retry(group, caller_of(request).key_id)
+    await record(request, Action.TICKET_RETRIED, ticket=group)
     return RedirectResponse("/console/live", 303)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,9 @@ from service.console.visitor import actor_of
 from service.console.words import has_text
 from service.models.routes import models as in_service
 from service.models.services import model_services
+from service.platform.audit_log import Action
 from service.platform.errors import CatalogueUnavailable, Draining, NotPromoted, SwapRunning, UnknownModel
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
 from service.web.services import web_services
@@ -59,6 +61,8 @@ async def promote(request: Request, version: Ref, alias: Ref, expected: Ref = ""
         request,
         alias,
         "promoted",
+        Action.MODEL_PROMOTED,
+        {"before": expected, "version": version, "reason": reason.strip()},
         lambda catalogue: catalogue.promote(
             version, alias, expected=expected or None, by=actor_of(request), reason=reason.strip()
         ),
@@ -72,6 +76,8 @@ async def rollback(request: Request, alias: Ref, expected: Ref, to: Ref, reason:
         request,
         alias,
         "rolled_back",
+        Action.MODEL_ROLLED_BACK,
+        {"before": expected, "version": to, "reason": reason.strip()},
         lambda catalogue: catalogue.rollback(
             alias, expected=expected, to=to, by=actor_of(request), reason=reason.strip()
         ),
@@ -88,15 +94,24 @@ async def reload(request: Request, alias: Ref) -> Response:
         model_services(request).swaps.start(alias)
     except (Draining, SwapRunning, UnknownModel) as error:
         return await _page(request, error=error)
+    await record(request, Action.MODEL_RELOADED, alias=alias)
     return RedirectResponse("/console/models?done=reloading", 303)
 
 
-async def _move_alias(request: Request, alias: str, done: str, move: Callable[[RegistryCatalogue], None]) -> Response:
+async def _move_alias(
+    request: Request,
+    alias: str,
+    done: str,
+    action: Action,
+    fields: Mapping[str, str],
+    move: Callable[[RegistryCatalogue], None],
+) -> Response:
     require(request, Scope.ADMIN)
     try:
         await asyncio.to_thread(move, _catalogue(request))
     except (NotPromoted, CatalogueUnavailable) as error:
         return await _page(request, error=error)
+    await record(request, action, alias=alias, **fields)
     with suppress(UnknownModel, SwapRunning):  # the alias is not served here, or the registry's watch will follow it
         model_services(request).swaps.start(alias)
     return RedirectResponse(f"/console/models?done={done}", 303)

@@ -6,6 +6,7 @@ It puts ``vqc_caller`` and ``vqc_visit`` into the scope for the routes.
 from __future__ import annotations
 
 import hmac
+from typing import cast
 from urllib.parse import parse_qs, unquote
 
 from starlette.datastructures import MutableHeaders
@@ -69,6 +70,8 @@ class SessionMiddleware:
             pages=self._pages,
             entered_name=unquote(request.cookies.get(NAME_COOKIE, "")).strip()[:128],
         )
+
+        scope["vqc_actor"] = None if caller is None else cast(Visit, scope["vqc_visit"]).person
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -14,7 +14,9 @@ from service.console.session_middleware import cookie_of
 from service.console.session_store import SessionRecord
 from service.console.sessions import Session, Sessions
 from service.console.words import COOKIE, Language
+from service.platform.audit_log import Action
 from service.platform.errors import Unauthenticated
+from service.web.audit import record
 from service.web.services import web_services
 
 router = APIRouter(prefix="/console")
@@ -36,12 +38,15 @@ async def submit_sign_in(
     try:
         caller = web_services(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
+        await record(request, Action.SIGN_IN_REJECTED, reason=str(error))
         return page(request, "sign_in.html", 401, next=local_path(next), ended=False, unsaved=False, problem=str(error))
     sessions, keys = sessions_of(request), web_services(request).keys
     await sessions.end(visit_of(request).session)
     if caller.key_id is None:
         return RedirectResponse(local_path(next), 303)  # without keys there is nothing to sign in to
     session = await sessions.start(SessionRecord(key_id=caller.key_id, digest=keys.digest(caller.key_id)))
+    request.scope["vqc_caller"] = caller
+    await record(request, Action.SIGNED_IN)
     return with_session(request, RedirectResponse(local_path(next), 303), session)
 
 
@@ -50,6 +55,7 @@ async def sign_out(request: Request) -> Response:
     """Ends the session and redirects to the form, with a new anonymous session."""
     sessions = sessions_of(request)
     await sessions.end(visit_of(request).session)
+    await record(request, Action.SIGNED_OUT)
     return with_session(request, RedirectResponse(SIGN_IN, 303), sessions.anonymous())
 
 

@@ -19,10 +19,13 @@ from service.console.sign import remember_name
 from service.photos import answers
 from service.photos.pictures import Picture
 from service.photos.services import photo_services
+from service.platform.audit_log import Action
 from service.platform.errors import BlobMissing, ReviewConflict
+from service.tickets.audit import record_decision
 from service.tickets.review_queue import place
 from service.tickets.services import ticket_services
 from service.tickets.ticket import Ticket, TicketPhoto
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
 from service.web.services import web_services
@@ -46,6 +49,8 @@ async def show(request: Request, group_id: TicketId, filters: Wanted) -> Respons
     require_view(request)
     services = ticket_services(request)
     ticket = await services.store.get(group_id)
+    shown = [photo.digest for photo in ticket.photos if photo.digest]
+    await record(request, Action.TICKET_VIEWED, ticket=group_id, photos=shown)
     before = await services.store.get(filters.decided) if filters.decided else None
     behind = await services.waiting.page(filters.review_query, after=place(ticket), limit=1)
     return page(
@@ -80,7 +85,7 @@ async def decide(
     caller = caller_of(request)
     given = {"verdict": verdict, "name": caller.name_on_record(name), "note": note.strip()}
     try:
-        await services.manage.review(group_id, by=caller.key_id, revision=revision, **given)  # type: ignore[arg-type]
+        decided = await services.manage.review(group_id, by=caller.key_id, revision=revision, **given)  # type: ignore[arg-type]
     except ReviewConflict:
         return page(
             request,
@@ -91,6 +96,7 @@ async def decide(
             filters=filters,
             next=behind.tickets[0].id if behind.tickets else None,
         )
+    await record_decision(request, decided)
     following = [one.id for one in behind.tickets if one.id != group_id]
     there = f"/console/tickets/{following[0]}" if following else "/console/queue"
     return remember_name(request, RedirectResponse(there + filters.query(decided=group_id), 303), given["name"])
@@ -109,10 +115,13 @@ async def undo(
     services, caller = ticket_services(request), caller_of(request)
     by = caller.name_on_record(name)
     try:
-        await services.manage.review(group_id, verdict=None, name=by, note="", by=caller.key_id, revision=revision)
+        undone = await services.manage.review(
+            group_id, verdict=None, name=by, note="", by=caller.key_id, revision=revision
+        )
     except ReviewConflict:
         now = await services.store.get(group_id)
         return page(request, "conflict.html", 409, ticket=now, given=None, filters=filters, next=None)
+    await record_decision(request, undone)
     return RedirectResponse(f"/console/tickets/{group_id}{filters.query()}", 303)
 
 
@@ -160,6 +169,7 @@ async def _picture(request: Request, group_id: str, digest: str, read: Callable[
         picture = await read(digest)
     except BlobMissing as error:
         raise HTTPException(404, str(error)) from error
+    await record(request, Action.PHOTO_VIEWED, ticket=group_id, photo=digest)
     return Response(picture.data, media_type=picture.media_type, headers=_PHOTO_HEADERS)
 
 

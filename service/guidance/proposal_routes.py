@@ -18,6 +18,8 @@ from service.guidance.proposal import (
 )
 from service.guidance.routes import GuidanceOut, caller_name, guidance_out
 from service.guidance.services import guidance_services
+from service.platform.audit_log import Action
+from service.web.audit import record
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
 from vqc.missions import mission_named
@@ -71,6 +73,7 @@ async def approve(
     require(request, Scope.ADMIN)
     store, of, caller = guidance_services(request).proposals, mission_named(mission), caller_name(request)
     decided = await asyncio.to_thread(lambda: store.approve(of, proposal, by=caller, note=_note(body)))
+    await record(request, Action.PROPOSAL_APPROVED, mission=of.name, proposal=proposal)
     return _proposal_out(decided, decided.guidance.digest)
 
 
@@ -82,6 +85,7 @@ async def reject(
     require(request, Scope.ADMIN)
     store, of, caller = guidance_services(request).proposals, mission_named(mission), caller_name(request)
     decided = await asyncio.to_thread(lambda: store.reject(of, proposal, by=caller, note=_note(body)))
+    await record(request, Action.PROPOSAL_REJECTED, mission=of.name, proposal=proposal)
     return _proposal_out(decided, None)
 
 

@@ -11,6 +11,8 @@ from pydantic import Field
 from service.guidance.edit import WrittenRule, edit_rules
 from service.guidance.guidance import Guidance, diff
 from service.guidance.services import guidance_services
+from service.platform.audit_log import Action
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.schemas import Wire
 from vqc.missions import active, mission_named
@@ -151,7 +153,9 @@ async def put(request: Request, mission: str, body: Annotated[GuidanceIn, Body()
         store.approve(of, after, expected=body.expected, by=caller, note=body.note)
         return after
 
-    return guidance_out(await asyncio.to_thread(save_version))
+    after = await asyncio.to_thread(save_version)
+    await record(request, Action.GUIDANCE_CHANGED, mission=of.name, before=body.expected, version=after.digest)
+    return guidance_out(after)
 
 
 @router.get("/{mission}/guidance/versions", summary="List guidance versions", response_model=VersionsOut)
@@ -178,11 +182,11 @@ async def rollback(request: Request, mission: str, body: Annotated[RollbackIn, B
     """Activates an earlier version. Needs the scope ``admin``."""
     require(request, Scope.ADMIN)
     store, caller, of = guidance_services(request).versions, caller_name(request), mission_named(mission)
-    return guidance_out(
-        await asyncio.to_thread(
-            lambda: store.rollback(of, expected=body.expected, by=caller, to=body.to, note=body.note)
-        )
+    after = await asyncio.to_thread(
+        lambda: store.rollback(of, expected=body.expected, by=caller, to=body.to, note=body.note)
     )
+    await record(request, Action.GUIDANCE_ROLLED_BACK, mission=of.name, before=body.expected, version=after.digest)
+    return guidance_out(after)
 
 
 def caller_name(request: Request) -> str:

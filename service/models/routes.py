@@ -12,7 +12,9 @@ from engine.protocol import StartPhase
 from service.models.deployment import Deployment
 from service.models.services import model_services
 from service.models.swap import ServedRole, SwapResult
+from service.platform.audit_log import Action
 from service.platform.errors import Draining, SwapFailed
+from service.web.audit import record
 from service.web.auth import Scope, require
 from service.web.schemas import Wire
 from service.web.services import web_services
@@ -78,7 +80,9 @@ async def reload(request: Request, alias: str) -> SwapOut:
     require(request, Scope.ADMIN)
     if web_services(request).admission.leaving:
         raise Draining
-    return swap_out(await model_services(request).swaps.reload(alias))
+    swap = await model_services(request).swaps.reload(alias)
+    await record(request, Action.MODEL_RELOADED, alias=alias, before=swap.before, version=swap.digest)
+    return swap_out(swap)
 
 
 def swap_out(swap: SwapResult) -> SwapOut:

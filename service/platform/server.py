@@ -47,6 +47,7 @@ def server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the application knows its proxies (``VQC_TRUSTED_PROXIES``)
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(drain_timeout_s),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -35,6 +36,16 @@ class Settings(BaseSettings):
         (),
         description="Allowed Host headers besides loopback's, separated by commas; *.example.com allows every "
         "name below it, * allows any. Default: any with a key file, only loopback's without.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks of the proxies in front of the API, separated by commas, e.g. 10.0.0.0/8; "
+        "* trusts any. Only their X-Forwarded-Proto and X-Forwarded-For count: behind TLS they make the console's "
+        "cookie Secure and the log name the client.",
+    )
+    audit_dir: Path | None = Field(
+        None,
+        description="Directory for the audit log, which API processes may share. Default: a folder of VQC_STATE_DIR.",
     )
     secrets_dir: Path | None = Field(
         None,
@@ -276,7 +287,19 @@ class Settings(BaseSettings):
         """The directory of guidance and its thresholds: ``guidance_dir``, or a folder of ``state_dir``."""
         return self.guidance_dir or self.state_dir / "guidance"
 
-    @field_validator("allowed_hosts", "url_hosts", "webhook_hosts", mode="before")
+    @property
+    def audit_root(self) -> Path:
+        """The directory of the audit log: ``audit_dir``, or a folder of ``state_dir``."""
+        return self.audit_dir or self.state_dir / "audit"
+
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in () if value == ("*",) else value:
+            ip_network(one)
+        return value
+
+    @field_validator("allowed_hosts", "trusted_proxies", "url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

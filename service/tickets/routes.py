@@ -9,6 +9,8 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request
 from starlette.responses import Response
 
 from service.photos.services import photo_services
+from service.platform.audit_log import Action
+from service.tickets.audit import record_decision
 from service.tickets.bodies import read_submission
 from service.tickets.events import event_pages, is_complete
 from service.tickets.schemas import (
@@ -22,6 +24,7 @@ from service.tickets.schemas import (
 )
 from service.tickets.services import ticket_services
 from service.tickets.ticket import Ticket
+from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.disconnect import while_connected
 from service.web.services import web_services
@@ -64,6 +67,7 @@ async def list_tickets(request: Request, query: Annotated[TicketsQuery, Query()]
     require(request, Scope.STAGE_B)
     store = ticket_services(request).store
     page = await store.page(query.state, after=query.after, limit=query.limit)
+    await record(request, Action.TICKETS_LISTED, state=query.state, after=query.after, tickets=len(page.tickets))
     again = {"state": query.state.value, "limit": query.limit, "after": page.after}
     return TicketsOut(
         state=query.state,
@@ -97,14 +101,18 @@ async def events(request: Request, group_id: TicketId, last_event_id: LastEventI
 async def cancel(request: Request, group_id: TicketId) -> Response:
     """Cancels a ticket that has no final record yet and aborts its generation."""
     require(request, Scope.STAGE_B)
-    return _ticket_response(await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id), 200)
+    ticket = await ticket_services(request).manage.cancel(group_id, caller_of(request).key_id)
+    await record(request, Action.TICKET_CANCELLED, ticket=group_id)
+    return _ticket_response(ticket, 200)
 
 
 @router.post("/{group_id}/retry", status_code=202, summary="Retry a ticket", response_model=TicketOut)
 async def retry(request: Request, group_id: TicketId) -> Response:
     """Queues a failed or cancelled ticket again. Saved lines and rollouts are reused."""
     require(request, Scope.STAGE_B)
-    return _ticket_response(await ticket_services(request).manage.retry(group_id, caller_of(request).key_id), 202)
+    ticket = await ticket_services(request).manage.retry(group_id, caller_of(request).key_id)
+    await record(request, Action.TICKET_RETRIED, ticket=group_id)
+    return _ticket_response(ticket, 202)
 
 
 @router.post("/{group_id}/review", summary="Review a ticket", response_model=TicketOut)
@@ -123,6 +131,7 @@ async def review(request: Request, group_id: TicketId, body: Annotated[ReviewIn,
         by=caller.key_id,
         revision=body.revision,
     )
+    await record_decision(request, ticket)
     return _ticket_response(ticket, 200)
 
 

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.platform.errors import BodyTooLarge, Draining, HostRefused, MalformedRequest, OriginRefused, Overloaded
-from service.web.auth import PUBLIC_PATHS
+from service.web.auth import PUBLIC_PATHS, Caller
 from service.web.metrics import HttpMetrics, Rejection
 from service.web.origin import check_origin
 from service.web.problems import problem_response
@@ -122,9 +122,13 @@ class Gate:
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
         if scope["path"] not in PUBLIC_PATHS:
+            caller = cast("Caller | None", scope.get("vqc_caller"))
+            client = cast("tuple[str, int] | None", scope.get("client"))
             _log.info(
                 "request",
                 request_id=request_id,
+                key=caller.key_id if caller else None,
+                client=client[0] if client else None,
                 method=scope["method"],
                 path=scope["path"],
                 status=status or "disconnected",

@@ -27,12 +27,15 @@ _log = structlog.get_logger("vqc")
 class KeyFile:
     """Returns the keys of a file by their id. While the file is missing or invalid, the keys are those of before.
 
+    ``on_change`` is called with ``file`` and the ids that were ``added`` and ``removed``.
+
     Raises:
         InvalidValue: the file cannot be read at the start.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_change: Callable[..., None] = lambda **change: None) -> None:
         self._path = path
+        self._on_change = on_change
         self._version = _version_of(path)
         self._keys = {key.id: key for key in read_keys(path)}
 
@@ -55,6 +58,7 @@ class KeyFile:
         added, removed = sorted(keys.keys() - self._keys.keys()), sorted(self._keys.keys() - keys.keys())
         self._keys = keys
         _log.info("api_keys_changed", keys=len(keys), added=added, removed=removed)
+        self._on_change(file=str(self._path), added=added, removed=removed)
 
 
 def read_keys(path: Path) -> list[ApiKey]:

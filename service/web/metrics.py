@@ -20,6 +20,9 @@ class HttpMetrics:
         self._rejected = factory.counter(
             "vqc_http_refused", "Requests rejected before any work.", reason=get_args(Rejection)
         )
+        self._audit_failures = factory.counter(
+            "vqc_audit_failures", "Entries that could not be written to the audit log; the process log has them."
+        )
         in_flight = factory.gauge("vqc_requests_in_flight", "Admitted requests in flight.")
         in_flight.set_function(lambda: admission.in_flight)
         limit = factory.gauge("vqc_requests_in_flight_limit", "Most requests that are admitted at once.")
@@ -30,6 +33,10 @@ class HttpMetrics:
         # Methods are the caller's to choose: an unknown one must not become a series of its own.
         self._requests.labels(route, method if method in _METHODS else "other", status).inc()
         self._request_seconds.labels(route).observe(seconds, exemplar())
+
+    def record_audit_failure(self) -> None:
+        """An entry could not be written to the audit log."""
+        self._audit_failures.inc()
 
     def record_rejection(self, reason: Rejection) -> None:
         """A request was rejected before any work."""

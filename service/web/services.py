@@ -9,17 +9,23 @@ from starlette.requests import Request
 
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
+from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """Keys, allowed hosts and admission; ``max_body_bytes`` limits every request body."""
+    """Keys, allowed hosts, admission and audit log; ``max_body_bytes`` limits every request body.
+
+    ``trusted_proxies`` are the addresses and networks whose ``X-Forwarded-Proto`` and ``X-Forwarded-For`` are believed.
+    """
 
     keys: KeyRing
     hosts: HostRule
     admission: AdmissionControl
     max_body_bytes: int
+    audit: AuditTrail
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def web_services(request: Request) -> WebServices:

@@ -29,6 +29,7 @@ from service.photos.services import DecodingDefaults, PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
+from service.platform.audit_log import AuditLog
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
 from service.tickets.blob_store import BlobStore
@@ -40,6 +41,7 @@ from service.tickets.review_queue import ReviewQueue
 from service.tickets.services import TicketServices
 from service.tickets.submit import SubmitTicket
 from service.tickets.webhook import SignedWebhook
+from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
 from service.web.services import WebServices
 from vqc.image import PhotoLimits
@@ -77,6 +79,7 @@ def context_with(
     webhook=None,
     catalogue=None,
     hosts=("*",),
+    trusted_proxies=(),
 ) -> Context:
     admission = AdmissionControl(max_in_flight)
     metrics = Metrics(admission)
@@ -89,6 +92,8 @@ def context_with(
             hosts=HostRule(hosts, keyed=keys is not None),
             admission=admission,
             max_body_bytes=max_body_bytes,
+            audit=AuditTrail(AuditLog(guidance_root / "audit"), metrics.http.record_audit_failure),
+            trusted_proxies=trusted_proxies,
         ),
         photos=PhotoServices(
             caption=CaptionPhoto(models, reader, PhotoObserver()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,45 @@ def test_ports_are_published_on_loopback_only() -> None:
 def test_every_container_has_a_read_only_root_and_no_capability(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+
+
+def test_valkey_and_the_engine_are_on_a_network_without_a_way_out_that_grafana_is_not_on() -> None:
+    assert BASE["networks"]["inside"] == {"internal": True}
+    on = {name: set(service.get("networks", [])) for name, service in SERVICES.items()}
+    assert on["valkey"] == on["engine"] == {"inside"}
+    assert on["grafana"] == on["registry"] == {"outside"}
+    assert all({"inside"} <= on[name] for name in ("api", "worker", "prometheus"))
+    assert SERVICES["secrets"]["network_mode"] == "none"
+    assert GPU["services"]["model"]["networks"] == ["outside"]  # it fetches from a registry
+    assert all("outside" in on[name] for name, service in SERVICES.items() if "ports" in service)
+
+
+def test_grafana_gets_its_own_password_and_not_that_of_valkey() -> None:
+    grafana = SERVICES["grafana"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana/admin_password"
+    assert "secrets" in grafana["depends_on"]
+    mounted = {mount.split(":")[0] for mount in grafana["volumes"]}
+    assert "grafana_secrets" in mounted
+    assert "secrets" not in mounted
+
+
+def test_secrets_are_made_once_each_readable_by_its_container(tmp_path: Path) -> None:
+    valkey, grafana = tmp_path / "vqc", tmp_path / "grafana"
+    made = []
+    for _ in range(2):
+        for folder in (valkey, grafana):
+            folder.mkdir(exist_ok=True)
+        subprocess.run(
+            ["sh", ROOT / "deploy/compose/make_secrets.sh", valkey, grafana], check=True, capture_output=True
+        )
+        made.append({path.name: path.read_text() for path in (*valkey.iterdir(), *grafana.iterdir())})
+    assert made[0] == made[1]
+    assert made[0].keys() == {"vqc_redis_url", "valkey.conf", "admin_password"}
+    password = made[0]["vqc_redis_url"].removeprefix("redis://:").partition("@")[0]
+    assert f"requirepass {password}\n" in made[0]["valkey.conf"]
+    assert len({password, made[0]["admin_password"]}) == 2
+    assert all(len(one) == 48 for one in (password, made[0]["admin_password"]))
+    assert all(path.stat().st_mode & 0o777 == 0o444 for path in (valkey / "vqc_redis_url", grafana / "admin_password"))
 
 
 def test_whatever_is_waited_for_and_mounted_is_there() -> None:

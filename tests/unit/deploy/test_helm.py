@@ -9,6 +9,7 @@ from typing import Any
 import helm_python
 import pytest
 
+from service.app.http import create_routes
 from service.platform.settings import Settings, read_settings
 from service.tickets import queue
 from tests.unit.deploy.charts import CHART, VALUES, Manifest, check, one, pod, rendered, values_of, variables
@@ -180,6 +181,28 @@ def test_a_rollout_without_a_spare_gpu_takes_one_engine_away_at_a_time() -> None
         "maxSurge": 0,
         "maxUnavailable": 1,
     }
+
+
+def test_the_ingress_forwards_every_route_of_the_api_but_metrics_and_readiness() -> None:
+    [rule] = one(rendered(values_of(GPU)), "Ingress", "api")["spec"]["rules"]
+    paths = {path["path"] for path in rule["http"]["paths"]}
+    routes = {"/" + path.split("/")[1] for path in create_routes().openapi()["paths"]} | {"/console", "/openapi.json"}
+    assert paths == routes - {"/metrics", "/readyz"}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "named", "trusted"),
+    [
+        (False, [], {"127.0.0.1", "::1"}),
+        (True, [], {"10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}),
+        (True, ["10.9.0.0/16"], {"10.9.0.0/16"}),
+    ],
+)
+def test_the_api_knows_the_proxies_before_it(enabled: bool, named: list[str], trusted: set[str]) -> None:
+    values = values_of(GPU)
+    values["api"]["ingress"]["enabled"] = enabled
+    values["api"]["trustedProxies"] = named
+    assert set(_settings(pod(rendered(values), "api")).trusted_proxies) == trusted
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,22 @@
+"""Which peers may say what the client's scheme and address are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Any, cast
+
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+
+def behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
+    """``app``, where ``X-Forwarded-Proto`` and ``X-Forwarded-For`` of the ``trusted`` addresses and networks count.
+
+    ``*`` trusts any peer; it must be the only entry.
+    """
+    networks = [] if "*" in trusted else [ip_network(one) for one in trusted]
+    # A socket for IPv4 and IPv6 shows IPv4 peers as IPv6 addresses.
+    mapped = [f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4]
+    hosts = [*map(str, networks), *mapped] or list(trusted)
+    return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), hosts))
