@@ -141,14 +141,14 @@ def _key_of(keys: Sequence[ApiKey], key_id: str) -> ApiKey:
 def _change(path: Path, change: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) -> None:
     """Replaces the file's keys. Writers wait for each other; a reader sees the old or the new file, never a part."""
     path = path.resolve()  # a link keeps its target
-    with _locked(path):
+    with _lock(path):
         keys = change(read_keys(path) if path.exists() else [])
         lines = [key.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for key in keys]
         _replace(path, yaml.safe_dump(lines, sort_keys=False, allow_unicode=True))
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     # A file of its own: the key file is replaced, and a lock on the old one would keep no one out. It stays, because a
     # waiting process holds it open; the kernel unlocks it when its process ends.
     with path.with_name(f"{path.name}.lock").open("w") as lock:
