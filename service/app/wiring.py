@@ -39,6 +39,7 @@ from service.platform.tracing import tracing
 from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
 from service.web.key_file import KeyFile
+from service.web.key_limits import KeyLimits
 from service.web.services import WebServices
 from vqc.image import PhotoLimits
 
@@ -46,10 +47,12 @@ _log = structlog.get_logger("vqc")
 
 
 @asynccontextmanager
-async def running(settings: Settings, store: ResponseStore | None = None) -> AsyncGenerator[Context, None]:
+async def running(
+    settings: Settings, store: ResponseStore | None = None, key_limits: KeyLimits | None = None
+) -> AsyncGenerator[Context, None]:
     """The capabilities of one process while its engine starts or answers; all resources are released on exit.
 
-    ``store`` turns the response cache on.
+    ``store`` turns the response cache on; ``key_limits`` are those of the API keys.
 
     Raises:
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
@@ -70,6 +73,7 @@ async def running(settings: Settings, store: ResponseStore | None = None) -> Asy
                 admission=admission,
                 max_body_bytes=settings.max_body_bytes,
                 audit=audit,
+                limits=key_limits or KeyLimits(),
                 trusted_proxies=settings.trusted_proxies,
             ),
             photos=PhotoServices(
@@ -133,8 +137,9 @@ async def _work(settings: Settings) -> None:
 async def _serve(settings: Settings, judge: bool) -> None:
     async with (
         _session_store(settings) as sessions,
+        _key_limits(settings) as limits,
         _response_store(settings) as store,
-        running(settings, store) as context,
+        running(settings, store, limits) as context,
     ):
         await asyncio.to_thread(record_settings, settings, context.web.audit, "up" if judge else "api")
         if settings.stage_b == "off":
@@ -166,6 +171,21 @@ async def _session_store(settings: Settings) -> AsyncGenerator[SessionStore, Non
 
     async with redis_of(settings) as url, connect(url) as redis:
         yield RedisSessions(redis)
+
+
+@asynccontextmanager
+async def _key_limits(settings: Settings) -> AsyncGenerator[KeyLimits, None]:
+    """The limits of API keys, counted in Redis, or in the process if it uses no Redis."""
+    rate, quota = settings.key_rate_per_minute, settings.key_quota_per_day
+    if settings.stage_b == "off" and settings.redis_url is None:
+        yield KeyLimits(rate_per_minute=rate, quota_per_day=quota)
+        return
+    from service.platform.redis_client import answering
+    from service.tickets.wiring import redis_of
+    from service.web.redis_limits import redis_limits
+
+    async with redis_of(settings) as url, redis_limits(url) as storage:
+        yield KeyLimits(storage, rate_per_minute=rate, quota_per_day=quota, reporting=answering)
 
 
 @asynccontextmanager

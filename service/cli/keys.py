@@ -32,7 +32,24 @@ def keys() -> None:
 @click.option(
     "--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC) on which the key is no longer valid."
 )
-def create(file: Path, scopes: tuple[str, ...], name: str, expires: datetime | None) -> None:
+@click.option(
+    "--rate-per-minute",
+    type=click.IntRange(min=1),
+    help="Most requests in a minute. [default: VQC_KEY_RATE_PER_MINUTE]",
+)
+@click.option(
+    "--quota-per-day",
+    type=click.IntRange(min=1),
+    help="Most requests for work (captions, lines, tickets) in a day. [default: VQC_KEY_QUOTA_PER_DAY]",
+)
+def create(
+    file: Path,
+    scopes: tuple[str, ...],
+    name: str,
+    expires: datetime | None,
+    rate_per_minute: int | None,
+    quota_per_day: int | None,
+) -> None:
     """Add a key to FILE and print it. The key is not shown again: FILE stores only its digest."""
     from datetime import UTC
 
@@ -40,7 +57,14 @@ def create(file: Path, scopes: tuple[str, ...], name: str, expires: datetime | N
     from service.web.key_file import create_key
 
     expires_at = expires.replace(tzinfo=UTC) if expires else None
-    token = create_key(file, map(Scope, scopes), expires_at, name=name)
+    token = create_key(
+        file,
+        map(Scope, scopes),
+        expires_at,
+        name=name,
+        rate_per_minute=rate_per_minute,
+        quota_per_day=quota_per_day,
+    )
     _record("key_created", file, token, name=name, scopes=sorted(scopes))
     click.echo(token)
 
@@ -49,18 +73,21 @@ def create(file: Path, scopes: tuple[str, ...], name: str, expires: datetime | N
 @_EXISTING
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_keys(file: Path, as_json: bool) -> None:
-    """Print the keys in FILE: id, holder, scopes, creation and expiry. Their secrets are not stored."""
+    """Print the keys in FILE: id, holder, scopes, creation and expiry, limits. Their secrets are not stored."""
     from service.web.key_file import read_keys
 
     found = read_keys(file)
     if as_json:
-        shown = [key.model_dump(mode="json", exclude={"sha256"}) | {"scopes": sorted(key.scopes)} for key in found]
-        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        documents = [key.model_dump(mode="json", exclude={"sha256"}) | {"scopes": sorted(key.scopes)} for key in found]
+        click.echo(json.dumps(documents, ensure_ascii=False, indent=2))
         return
     for key in found:
         created = f"created {key.created_at:%Y-%m-%d}" if key.created_at else ""
         expires = f"expires {key.expires_at.isoformat()}" if key.expires_at else ""
-        click.echo("  ".join(filter(None, [key.id, key.name or "–", ",".join(sorted(key.scopes)), created, expires])))
+        rate = f"{key.rate_per_minute}/min" if key.rate_per_minute else ""
+        quota = f"{key.quota_per_day}/day" if key.quota_per_day else ""
+        shown = [key.id, key.name or "–", ",".join(sorted(key.scopes)), created, expires, rate, quota]
+        click.echo("  ".join(filter(None, shown)))
 
 
 @keys.command()

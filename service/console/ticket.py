@@ -16,6 +16,7 @@ from service.console.explanation import explain
 from service.console.filters import QueueFilters
 from service.console.render import page
 from service.console.sign import remember_name
+from service.console.tryit import count_work
 from service.photos import answers
 from service.photos.pictures import Picture
 from service.photos.services import photo_services
@@ -142,6 +143,7 @@ async def objects(request: Request, group_id: TicketId, digest: Digest) -> Respo
     """The objects of a photo by the active model, in the format of ``POST /caption``. Scope ``caption``."""
     require_view(request)
     require(request, Scope.CAPTION)
+    await count_work(request)
     started, photos = perf_counter(), photo_services(request)
     _photo_of(await ticket_services(request).store.get(group_id), digest)
     data, request_id = await _bytes(request, digest), str(request.scope["vqc_request_id"])

@@ -5,7 +5,7 @@ The page posts to the API's own routes, mounted under the console's path: there 
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from service.console.render import page, words_of
@@ -16,8 +16,17 @@ from service.web.services import web_services
 from vqc.missions import missions
 
 router = APIRouter(prefix="/console/try")
-router.add_api_route("/caption", caption, methods=["POST"], response_model=None)
-router.add_api_route("/stage-a", stage_a, methods=["POST"], response_model=None)
+
+
+async def count_work(request: Request) -> None:
+    """Counts the request against the limits of the key that signed in, as the gate does for the API."""
+    limits, caller = web_services(request).limits, caller_of(request)
+    await limits.count_request(caller)
+    await limits.count_work(caller)
+
+
+for path, route in (("/caption", caption), ("/stage-a", stage_a)):
+    router.add_api_route(path, route, methods=["POST"], response_model=None, dependencies=[Depends(count_work)])
 
 SCRIPT_WORDS = "try_script."
 """The prefix of the texts of ``try.js``: states, and problems by their slug."""

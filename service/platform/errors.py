@@ -3,6 +3,8 @@
 VqcError
 ├── AnswerMalformed     the model's answer cannot be parsed
 ├── Overloaded          the in-flight limit is reached
+├── RateLimited         an API key has sent its requests of this minute
+├── QuotaSpent          an API key has spent its quota of the day
 ├── Draining            the service is shutting down
 ├── Unauthenticated     no API key, an unknown key or an expired one
 ├── Forbidden           the API key lacks the scope that the request needs
@@ -56,6 +58,22 @@ class Overloaded(VqcError):
     def __init__(self, limit: int, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(f"{limit} requests are in flight, which is the limit")
+
+
+class RateLimited(VqcError):
+    """An API key has sent its requests of this minute. ``retry_after_s`` is when it has room again."""
+
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the API key may send {limit:,} requests per minute")
+
+
+class QuotaSpent(VqcError):
+    """An API key has spent its quota of the day. ``retry_after_s`` is the time until midnight UTC."""
+
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the API key may send {limit:,} requests for work per day (UTC)")
 
 
 class Draining(VqcError):

@@ -27,6 +27,18 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="File of API keys (`vqc keys create`). Without it the API listens on loopback only."
     )
+    key_rate_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum number of requests of one API key in a minute, over all API processes; above it a request is "
+        "rejected with 429. A key may have its own (`vqc keys create --rate-per-minute`). Default: no limit.",
+    )
+    key_quota_per_day: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum number of requests for work (captions, lines, tickets) of one API key in a day (UTC), likewise "
+        "(`--quota-per-day`). Default: no limit.",
+    )
     keyless: Literal["loopback", "anywhere"] = Field(
         "loopback",
         description="Where the API may listen without a key file. Use anywhere only if something else restricts "

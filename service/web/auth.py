@@ -15,6 +15,7 @@ from typing import cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.types import Scope as ASGIScope
 
 from service.platform.errors import Forbidden, Unauthenticated
 from vqc.errors import InvalidValue
@@ -47,15 +48,22 @@ class ApiKey(BaseModel):
     scopes: frozenset[Scope]
     created_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    rate_per_minute: int | None = Field(None, ge=1)
+    quota_per_day: int | None = Field(None, ge=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sent a request. ``key_id`` is None if the service has no keys; ``name`` is the key's holder, if it names one."""
+    """Who sent a request. ``key_id`` is None if the service has no keys; ``name`` is the key's holder, if it names one.
+
+    ``rate_per_minute`` and ``quota_per_day`` are the key's own limits, None if it has those of the settings.
+    """
 
     key_id: str | None
     scopes: frozenset[Scope]
     name: str = ""
+    rate_per_minute: int | None = None
+    quota_per_day: int | None = None
 
     @property
     def actor(self) -> str:
@@ -117,7 +125,12 @@ class KeyRing:
 
 def caller_of(request: Request) -> Caller:
     """The caller of a request that has passed the gate."""
-    return cast(Caller, request.scope["vqc_caller"])
+    return caller_in(request.scope)
+
+
+def caller_in(scope: ASGIScope) -> Caller:
+    """As ``caller_of``, for an ASGI scope."""
+    return cast(Caller, scope["vqc_caller"])
 
 
 def require(request: Request, scope: Scope) -> None:
@@ -134,4 +147,10 @@ def secret_digest(token: str) -> str:
 def _caller(key: ApiKey, now: datetime | None) -> Caller:
     if key.expires_at is not None and key.expires_at <= (now or datetime.now(UTC)):
         raise Unauthenticated(f"the API key {key.id!r} expired at {key.expires_at.isoformat()}")
-    return Caller(key_id=key.id, scopes=key.scopes, name=key.name)
+    return Caller(
+        key_id=key.id,
+        scopes=key.scopes,
+        name=key.name,
+        rate_per_minute=key.rate_per_minute,
+        quota_per_day=key.quota_per_day,
+    )

@@ -17,8 +17,17 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_tr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.platform.errors import BodyTooLarge, Draining, HostRefused, MalformedRequest, OriginRefused, Overloaded
-from service.web.auth import PUBLIC_PATHS, Caller
+from service.platform.errors import (
+    BodyTooLarge,
+    Draining,
+    HostRefused,
+    MalformedRequest,
+    OriginRefused,
+    Overloaded,
+    QuotaSpent,
+    RateLimited,
+)
+from service.web.auth import PUBLIC_PATHS, caller_in
 from service.web.metrics import HttpMetrics, Rejection
 from service.web.origin import check_origin
 from service.web.problems import problem_response
@@ -35,6 +44,8 @@ _REJECTIONS: dict[type[VqcError], Rejection] = {
     Draining: "draining",
     BodyTooLarge: "body_too_large",
     HostRefused: "host",
+    RateLimited: "rate_limited",
+    QuotaSpent: "quota_spent",
     OriginRefused: "origin",
     MalformedRequest: "malformed",
 }
@@ -101,10 +112,13 @@ class Gate:
                     check_origin(scope["method"], headers)
             app = self._console if self._console and _is_console(scope["path"]) else self._app
             if app is self._app and scope["path"] not in PUBLIC_PATHS:
-                scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
+                caller = scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
+                await self._web.limits.count_request(caller)
             if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._web.max_body_bytes:
                 raise BodyTooLarge(int(declared), self._web.max_body_bytes)
             with self._web.admission.admit() if work else nullcontext():
+                if work and app is self._app:  # the console knows its caller only from the session
+                    await self._web.limits.count_work(caller_in(scope))
                 await app(scope, _with_limit(receive, self._web.max_body_bytes), send)
         except VqcError as error:
             if type(error) in _REJECTIONS:
@@ -122,7 +136,7 @@ class Gate:
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
         if scope["path"] not in PUBLIC_PATHS:
-            caller = cast("Caller | None", scope.get("vqc_caller"))
+            caller = caller_in(scope) if "vqc_caller" in scope else None
             client = cast("tuple[str, int] | None", scope.get("client"))
             _log.info(
                 "request",

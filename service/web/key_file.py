@@ -1,6 +1,6 @@
-"""The key file: a YAML list of ``{id, name, sha256, scopes, created_at, expires_at?}``, written by ``vqc keys``.
+"""The key file: a YAML list of ``{id, name?, sha256, scopes, created_at?, expires_at?, rate_per_minute?, quota_per_day?}``.
 
-Every process reads it again when it has changed, so a key is valid, or no longer, from the next request on.
+``vqc keys`` writes it. Every process reads it again when it has changed: a key is valid, or no longer, from the next request on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 import yaml
@@ -72,9 +73,23 @@ def read_keys(path: Path) -> list[ApiKey]:
     return keys
 
 
-def create_key(path: Path, scopes: Iterable[Scope], expires_at: datetime | None, *, name: str = "") -> str:
+def create_key(
+    path: Path,
+    scopes: Iterable[Scope],
+    expires_at: datetime | None,
+    *,
+    name: str = "",
+    rate_per_minute: int | None = None,
+    quota_per_day: int | None = None,
+) -> str:
     """Adds a new key to the file, which is created with mode 0600. The returned text is the only copy of the secret."""
-    token, key = _new_key(name=name, scopes=frozenset(scopes), expires_at=expires_at)
+    token, key = _new_key(
+        name=name.strip(),
+        scopes=frozenset(scopes),
+        expires_at=expires_at,
+        rate_per_minute=rate_per_minute,
+        quota_per_day=quota_per_day,
+    )
     _change(path, lambda keys: [*keys, key])
     return token
 
@@ -105,7 +120,7 @@ def rotate_key(path: Path, key_id: str, overlap: timedelta) -> str:
         old = _key_of(keys, key_id)
         if old.expires_at is not None and old.expires_at <= datetime.now(UTC):
             raise InvalidValue("key id", key_id, "must not have expired; create a new key instead")
-        token, new = _new_key(name=old.name, scopes=old.scopes, expires_at=old.expires_at)
+        token, new = _new_key(**old.model_dump(exclude={"id", "sha256", "created_at"}))
         end = datetime.now(UTC) + overlap
         kept = old.model_copy(update={"expires_at": min(end, old.expires_at or end)})
         return [new if key is old else key for key in keys] + ([kept] if overlap else [])
@@ -114,19 +129,11 @@ def rotate_key(path: Path, key_id: str, overlap: timedelta) -> str:
     return token
 
 
-def _new_key(*, name: str, scopes: frozenset[Scope], expires_at: datetime | None) -> tuple[str, ApiKey]:
+def _new_key(**fields: Any) -> tuple[str, ApiKey]:
     key_id = secrets.token_hex(4)
     token = f"vqc_{key_id}_{secrets.token_urlsafe(24)}"
     created_at = datetime.now(UTC).replace(microsecond=0)
-    key = ApiKey(
-        id=key_id,
-        name=name.strip(),
-        sha256=secret_digest(token),
-        scopes=scopes,
-        created_at=created_at,
-        expires_at=expires_at,
-    )
-    return token, key
+    return token, ApiKey(id=key_id, sha256=secret_digest(token), created_at=created_at, **fields)
 
 
 def _key_of(keys: Sequence[ApiKey], key_id: str) -> ApiKey:

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 from service.platform.admission import AdmissionControl
 from service.platform.metrics import MetricFactory, exemplar
 
-Rejection = Literal["overloaded", "draining", "body_too_large", "host", "origin", "malformed"]
+Rejection = Literal[
+    "overloaded", "draining", "body_too_large", "host", "origin", "malformed", "rate_limited", "quota_spent"
+]
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 

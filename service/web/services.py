@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
@@ -11,11 +11,12 @@ from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
 from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
+from service.web.key_limits import KeyLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """Keys, allowed hosts, admission and audit log; ``max_body_bytes`` limits every request body.
+    """Keys and their limits, allowed hosts, admission and audit log; ``max_body_bytes`` limits every request body.
 
     ``trusted_proxies`` are the addresses and networks whose ``X-Forwarded-Proto`` and ``X-Forwarded-For`` are believed.
     """
@@ -25,6 +26,7 @@ class WebServices:
     admission: AdmissionControl
     max_body_bytes: int
     audit: AuditTrail
+    limits: KeyLimits = field(default_factory=KeyLimits)
     trusted_proxies: tuple[str, ...] = ()
 
 

@@ -43,6 +43,7 @@ from service.tickets.submit import SubmitTicket
 from service.tickets.webhook import SignedWebhook
 from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
+from service.web.key_limits import KeyLimits
 from service.web.services import WebServices
 from vqc.image import PhotoLimits
 
@@ -80,6 +81,7 @@ def context_with(
     catalogue=None,
     hosts=("*",),
     trusted_proxies=(),
+    key_limits=None,
 ) -> Context:
     admission = AdmissionControl(max_in_flight)
     metrics = Metrics(admission)
@@ -94,6 +96,7 @@ def context_with(
             max_body_bytes=max_body_bytes,
             audit=AuditTrail(AuditLog(guidance_root / "audit"), metrics.http.record_audit_failure),
             trusted_proxies=trusted_proxies,
+            limits=key_limits or KeyLimits(),
         ),
         photos=PhotoServices(
             caption=CaptionPhoto(models, reader, PhotoObserver()),
