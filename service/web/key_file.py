@@ -1,6 +1,6 @@
 """The key file: a YAML list of ``{id, name?, sha256, scopes, created_at?, expires_at?, rate_per_minute?, quota_per_day?}``.
 
-``vqc keys`` writes it. Every process reads it again when it has changed: a key is valid, or no longer, from the next request on.
+``vqc keys`` writes it. Every process reads it again when it has changed: a key is valid, or not, from the next request on.
 """
 
 from __future__ import annotations

@@ -191,9 +191,7 @@ GARBAGE = {
     "created": httpx.Response(201, headers={"Location": "", "Range": "x", "OCI-Subject": "x"}),
     "accepted without place": httpx.Response(202),
     "accepted at a bad place": httpx.Response(202, headers={"Location": "http://[", "Range": "0-" + "9" * 5000}),
-    "accepted, odd range": httpx.Response(
-        202, headers={"Location": "/x", "Range": "-", "OCI-Chunk-Min-Length": "-1"}
-    ),
+    "accepted, odd range": httpx.Response(202, headers={"Location": "/x", "Range": "-", "OCI-Chunk-Min-Length": "-1"}),
     "bad redirect": httpx.Response(307, headers={"Location": "http://["}),
     "another scheme": httpx.Response(307, headers={"Location": "file:///etc/passwd"}),
     "bad challenge": httpx.Response(401, headers={"WWW-Authenticate": 'Bearer realm="http://["'}),
