@@ -129,6 +129,12 @@ BOARD = Board(
                     queries=[Query(expr=rate("vqc_http_refused_total", "reason"), legend="{{reason}}")],
                 ),
                 Chart(
+                    title="Audit entries that could not be written",
+                    text="The process log has each of them, as audit_log_unwritable.",
+                    unit="short",
+                    queries=[Query(expr="sum(increase(vqc_audit_failures_total[$__rate_interval]))", legend="entries")],
+                ),
+                Chart(
                     title="CPU",
                     text="Cores used, by process.",
                     unit="short",
