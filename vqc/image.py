@@ -121,15 +121,18 @@ def photo_header(data: bytes, limits: PhotoLimits | None = None) -> PhotoHeader:
         if size_wh is not None:
             _check_size(file.format, size_wh, limits)  # before a library allocates memory for it
         with _open(file.head(), file.format) as image:
-            _check_size(file.format, image.size, limits)
+            stored_wh = size_wh or image.size
+            _check_size(file.format, stored_wh, limits)
             if file.format not in ("JPEG", "HEIF") and getattr(image, "n_frames", 1) > 1:
                 raise PhotoRejected(PhotoReason.ANIMATED, _byte_count(data), "a photo has one frame")
             orientation = file.orientation or orientation_of(image.info.get("exif"))
-            width, height = image.size
+            if not file.needs_decoding:
+                image.load()
+            width, height = stored_wh
             return PhotoHeader(
                 file=file,
                 size_wh=(height, width) if orientation in _SIDES_SWAPPED else (width, height),
-                stored_wh=image.size,
+                stored_wh=stored_wh,
                 mode=image.mode,
                 orientation=orientation,
                 has_transparency=image.has_transparency_data,
@@ -259,8 +262,8 @@ def _checked_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
     header = photo_header(data, limits)
     try:
         header.file.check()
-        if not header.file.needs_decoding:
-            with _open(header.file.skeleton(), header.file.format) as image:
+        if not header.file.needs_decoding and (skeleton := header.file.skeleton()):
+            with _open(skeleton, header.file.format) as image:
                 image.load()
     except Exception as error:
         raise _broken_error(data, error) from error
@@ -288,7 +291,7 @@ def _passes(header: PhotoHeader) -> bool:
 def _sent_as_it_is(header: PhotoHeader) -> CanonicalPhoto:
     """The original bytes, or those without metadata if Pillow, which the engine reads with, does not read them as we do."""
     file = header.file
-    passed_through = file.tidy and _pillow_agrees(header)
+    passed_through = file.plain or (file.tidy and _pillow_agrees(header))
     data = file.data if passed_through else file.bare(header.orientation)
     return CanonicalPhoto(
         data=data,

@@ -27,14 +27,14 @@ class TicketPictures:
 
     async def thumbnail(self, digest: str) -> Picture:
         """A small JPEG."""
-        return Picture(data=await self._derived("thumbnails", digest, thumbnail_jpeg), media_type=_JPEG)
+        return Picture(data=await self._derive("thumbnails", digest, thumbnail_jpeg), media_type=_JPEG)
 
     async def whole(self, digest: str) -> Picture:
         """The photo in full size, as the engine gets it where browsers show that upright."""
         picture = await self._reader.render(browser_picture, await self._blobs.get(digest))
-        return picture or Picture(data=await self._derived("upright", digest, upright_jpeg), media_type=_JPEG)
+        return picture or Picture(data=await self._derive("upright", digest, upright_jpeg), media_type=_JPEG)
 
-    async def _derived(self, kind: str, digest: str, make: Callable[[bytes, PhotoLimits], bytes]) -> bytes:
+    async def _derive(self, kind: str, digest: str, make: Callable[[bytes, PhotoLimits], bytes]) -> bytes:
         """The stored picture, or a new one. Several requests for one picture wait for the same making of it."""
         if (stored := await self._blobs.get_derived(kind, digest)) is not None:
             return stored

@@ -67,7 +67,7 @@ class TicketPhotoOut(Wire):
 
     image_id: str = Field(description="image_1 to image_n, in the order of submission.")
     name: str | None
-    digest: str | None = Field(description="SHA-256 of the canonical photo; null without a picture.")
+    digest: str | None = Field(description="SHA-256 of the photo as it came; null without a picture.")
     summary: str | None
     given: bool = Field(description="True if the summary was submitted with the ticket.")
     problem: str | None = Field(description="The reason why there is no summary.")

@@ -27,6 +27,8 @@ class PhotoFile(ABC):
     needs_decoding: bool = True
     """Whether only decoding all of it shows that the pixels can be read."""
     tidy: bool = True
+    plain: bool = False
+    """Whether it is known to hold no metadata at all, so that Pillow reads the file as it reads ``head``."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -48,15 +50,18 @@ class PhotoFile(ABC):
 
     @abstractmethod
     def head(self) -> bytes:
-        """A file of the same size and mode, for reading the header only."""
+        """A file of the same mode for reading the header; of the same size too, unless ``size_wh`` is known."""
 
     @abstractmethod
     def check(self) -> None:
         """Raises ``BrokenFile`` if the file is incomplete or damaged, as far as its structure shows."""
 
-    def skeleton(self) -> bytes:
-        """A small file that decodes if and only if the whole one does, where ``needs_decoding`` is false."""
-        return self.bare()
+    def skeleton(self) -> bytes | None:
+        """A small file that decodes if and only if the whole one does, where ``needs_decoding`` is false.
+
+        None if ``head`` is that file.
+        """
+        return None
 
     @abstractmethod
     def bare(self, orientation: int = 1) -> bytes:

@@ -69,9 +69,17 @@ class JpegFile(PhotoFile):
         xmp = next((one for one in payloads if one.startswith(_XMP_PREFIX)), None)
         return orientation_of(exif, xmp)
 
+    @property
+    @override
+    def plain(self) -> bool:  # type: ignore[override]
+        ends = [2, *(segment.end for segment in self._header)]
+        together = all(segment.start == end for segment, end in zip(self._header, ends, strict=False))
+        return together and len(self._essential) == len(self._header)
+
     @override
     def head(self) -> bytes:
-        return b"\xff\xd8" + b"".join(self._bytes(segment) for segment in self._essential)
+        """The header as 8 × 8 px, without coded data: it decodes, to grey, if its tables and components are valid."""
+        return self._shrunk_file(self._essential)
 
     @override
     def check(self) -> None:
@@ -87,12 +95,12 @@ class JpegFile(PhotoFile):
         return b"".join([*parts, self.data[self._header[-1].end :]])
 
     @override
-    def skeleton(self) -> bytes:
+    def skeleton(self) -> bytes | None:
         """The file as 8 × 8 px without its entropy-coded data: it decodes if and only if the whole file does.
 
         libjpeg reports an error for what markers say (tables, components, scans) and only warns about coded data.
         """
-        return b"\xff\xd8" + b"".join(map(self._shrink, (*self._essential, *self._scans))) + b"\xff\xd9"
+        return self._shrunk_file([*self._essential, *self._scans]) if self._scans else None
 
     @cached_property
     def _header(self) -> list[_Segment]:
@@ -120,7 +128,7 @@ class JpegFile(PhotoFile):
             position = segment.end
         return segments
 
-    @property
+    @cached_property
     def _essential(self) -> list[_Segment]:
         """The header without metadata. JFIF's and Adobe's segments stay: they tell libjpeg the colour space."""
         return [segment for segment in self._header if not self._is_metadata(segment)]
@@ -149,6 +157,9 @@ class JpegFile(PhotoFile):
 
     def _payload(self, segment: _Segment) -> bytes:
         return self.data[segment.start + 4 : segment.end]
+
+    def _shrunk_file(self, segments: list[_Segment]) -> bytes:
+        return b"".join([b"\xff\xd8", *map(self._shrink, segments), b"\xff\xd9"])
 
     def _shrink(self, segment: _Segment) -> bytes:
         written = self._bytes(segment)
