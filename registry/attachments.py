@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from registry.oci import CREATED, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Descriptor, Manifest, canonical, descriptor_of
+from registry.oci import (
+    CREATED,
+    EMPTY,
+    EMPTY_TYPE,
+    MANIFEST_TYPE,
+    MAX_ATTACHMENT,
+    Descriptor,
+    Manifest,
+    canonical,
+    descriptor_of,
+)
 from registry.store import Store
 from registry.values import Referrer, utc_now
 from registry.version import parse_manifest
@@ -19,12 +29,14 @@ def attach(store: Store, subject: Descriptor, artifact_type: str, content: bytes
     A dict is stored as JSON. The manifest records the current time.
 
     Raises:
-        InvalidValue: ``artifact_type`` is not a media type.
+        InvalidValue: ``artifact_type`` is not a media type, or ``content`` is too large to be read again.
     """
     if not _MEDIA_TYPE.fullmatch(artifact_type):
         raise InvalidValue("artifact_type", artifact_type, "name a media type such as application/vnd.vqc.report+json")
     is_bytes = isinstance(content, bytes)
     body = content if is_bytes else canonical(content)
+    if len(body) > MAX_ATTACHMENT:
+        raise InvalidValue("content", f"{len(body):,} bytes", f"attach at most {MAX_ATTACHMENT:,} bytes")
     with store.adding():
         manifest = Manifest(
             artifact_type=artifact_type,

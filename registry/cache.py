@@ -37,6 +37,8 @@ def materialise(store: Store, version: Version, cache: Path, progress: Progress 
     name = version.digest.replace(":", "-")
     target = cache / "versions" / name
     with file_lock(cache / "locks" / name):
+        if target.is_symlink():
+            target.unlink()
         if target.is_dir():
             try:
                 check_directory(target, version, progress)
@@ -57,7 +59,9 @@ def check_directory(directory: Path, version: Version, progress: Progress | None
         Corrupt: the first file that is missing, changed or unexpected.
     """
     expected = {file.title for file in version.files}
-    found = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()}
+    found = {
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_symlink() or not path.is_dir()
+    }
     for extra in sorted(found - expected):
         raise Corrupt(str(directory / extra), expected="no such file in this version", found="a file")
 

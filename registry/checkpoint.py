@@ -102,7 +102,7 @@ def _facts(directory: Path, adapter: Mapping[str, Any] | None) -> VersionFacts:
     trained = json_object(directory / _TRAINING)
     if declared is not None:
         return VersionFacts(
-            base_model=_text_or_none((declared.get("base") or {}).get("name")),
+            base_model=_text_or_none(_mapping(declared.get("base")).get("name")),
             adapter=_text_or_none(declared.get("adapter")),
             dataset=_text_or_none(declared.get("dataset")),
             run=_text_or_none(declared.get("config")),
@@ -121,7 +121,11 @@ def _facts(directory: Path, adapter: Mapping[str, Any] | None) -> VersionFacts:
 
 
 def _contract(declared: Mapping[str, Any]) -> dict[str, str]:
-    return {str(part): value for part, value in (declared.get("contract") or {}).items() if isinstance(value, str)}
+    return {str(part): value for part, value in _mapping(declared.get("contract")).items() if isinstance(value, str)}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text_or_none(value: object) -> str | None:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from registry.errors import NotACheckpoint
+from registry.names import is_inside
 
 _PARTS = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".md")
 _DOCUMENTS = ("LICENSE", "NOTICE", "USE_POLICY")
@@ -61,6 +62,10 @@ def pushed_files(directory: Path) -> tuple[list[str], list[str]]:
         else:
             raise NotACheckpoint(path, _refusal(name))
     for name in files:
+        if not is_inside(name):
+            raise NotACheckpoint(
+                directory / name, "its name must be printable text of at most 255 bytes, without \\; rename it"
+            )
         _check_content(directory / name)
     return files, left_out
 

@@ -15,6 +15,7 @@ from registry.names import GUIDANCE_ALIAS, check_alias, is_digest, is_short_dige
 from registry.oci import (
     GUIDANCE_TYPE,
     MANIFEST_TYPE,
+    MAX_MANIFEST,
     MODEL_CONFIG_TYPE,
     MODEL_TYPE,
     Descriptor,
@@ -81,6 +82,8 @@ class Registry:
             layers = map_in_threads(add_layer, checkpoint.files)
             config = self._store.add_bytes(versions.model_config(checkpoint, layers, all_facts), MODEL_CONFIG_TYPE)
             content = versions.manifest(checkpoint, config, layers, all_facts, base).to_bytes()
+            if len(content) > MAX_MANIFEST:
+                raise NotACheckpoint(directory, f"its facts are too long: a manifest of {len(content):,} bytes")
             blob = descriptor_of(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
             entry = new_entry("push", after=blob.digest, actor=actor, reason=f"push of {directory}")
             self._store.add_manifest(content, blob, entry=entry)
@@ -129,7 +132,7 @@ class Registry:
         }
 
     def verify(self, ref: str, progress: Progress | None = None) -> None:
-        """Reads every byte of a version and of its base.
+        """Reads every byte of a version and of the versions that it builds on.
 
         An alias is also compared with the log, which reveals an alias that was moved without the registry.
 
@@ -139,15 +142,17 @@ class Registry:
         version = self.version(ref)
         if ref != version.digest:
             check_log(self._store.audit(), ref, version.digest, ordered=self._store.ordered_log)
-        self._store.check(version.manifest.config, ignore_progress)
 
         def check(file: Descriptor) -> None:
             self._store.check(file, file_progress(progress, file.title, file.size))
 
         with self._store.reading():
-            map_in_threads(check, version.files)
-        if version.base is not None:
-            self.verify(version.base, progress)
+            while True:
+                self._store.check(version.manifest.config, ignore_progress)
+                map_in_threads(check, version.files)
+                if version.base is None:
+                    return
+                version = self.version(version.base)
 
     def materialise(self, ref: str, cache: str | Path, progress: Progress | None = None) -> Path:
         """Returns the verified directory ``cache/versions/sha256-…`` of a version, for vLLM. Treat it as read-only.

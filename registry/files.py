@@ -6,14 +6,40 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
-from registry.errors import RegistryBusy
+from registry.errors import Corrupt, RegistryBusy
 from registry.streams import translate_no_space, write_all
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file, without following a link. Raises ``FileNotFoundError``.
+
+    Raises:
+        Corrupt: a link, a special file, or more than ``max_bytes``.
+    """
+    expected = f"a file of at most {max_bytes:,} bytes"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise Corrupt(str(path), expected=expected, found="a link or special file") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Corrupt(str(path), expected=expected, found="a directory or special file")
+        if status.st_size > max_bytes:
+            raise Corrupt(str(path), expected=expected, found=f"{status.st_size:,} bytes")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(max_bytes)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ The single blob of a guidance version is a guidance record, the JSON object that
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -16,6 +15,7 @@ from registry.core import Registry
 from registry.errors import Corrupt
 from registry.names import GUIDANCE_ALIAS
 from registry.oci import EMPTY, EMPTY_TYPE, GUIDANCE_TYPE, MANIFEST_TYPE, TITLE, Manifest, canonical, descriptor_of
+from registry.values import parse_json
 from registry.version import parse_manifest
 from vqc.contract import digest, mission_digests
 from vqc.errors import InvalidValue
@@ -82,7 +82,7 @@ def guidance_version(registry: Registry, ref: str) -> GuidanceVersion:
     if manifest.kind != GUIDANCE_TYPE:
         raise InvalidValue("version", ref, f"must be guidance, but its type is {manifest.kind}")
     notes = manifest.annotations or {}
-    content = registry.store.read(manifest.layers[0])
+    content = registry.store.read(manifest.layers[0]) if manifest.layers else b""
     try:
         record = _parse_record(content)
     except InvalidValue as error:
@@ -120,8 +120,8 @@ def _manifest(registry: Registry, found: str) -> Manifest:
 def _parse_record(content: bytes) -> dict[str, Any]:
     """The record in these bytes. Raises ``InvalidValue``."""
     try:
-        record = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(content)
+    except ValueError as error:
         raise InvalidValue(
             "guidance", f"{len(content):,} bytes", f"must be JSON, like guidance.json: {error}"
         ) from error

@@ -16,6 +16,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
 
 
+_MAX_PATH, _MAX_NAME = 1000, 255
+
+
 def check_alias(alias: str, *, guidance: bool) -> None:
     """Raises InvalidValue unless ``alias`` is a valid OCI tag of its kind that the registry does not use itself."""
     if not _ALIAS.fullmatch(alias) or alias.startswith(_RESERVED):
@@ -49,3 +52,24 @@ def is_short_digest(ref: str) -> bool:
     (True, False)
     """
     return _SHORT_DIGEST.fullmatch(ref) is not None
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative path stays inside its directory, and a file system can hold it.
+
+    >>> is_inside("a/b.json"), is_inside("../b.json"), is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    if not name.isprintable() or "\\" in name or len(name) > _MAX_PATH:
+        return False
+    return all(part not in ("", ".", "..") and len(part.encode()) <= _MAX_NAME for part in name.split("/"))
+
+
+def folders_of(name: str) -> list[str]:
+    """The folders that a relative path needs.
+
+    >>> folders_of("a/b/c.json")
+    ['a', 'a/b']
+    """
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]

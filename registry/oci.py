@@ -31,7 +31,9 @@ REF_NAME = "org.opencontainers.image.ref.name"
 EMPTY = b"{}"
 
 MAX_DOCUMENT = 8 * 2**20
-"""The most bytes of a manifest, an index of a registry or a list of tags; registries accept manifests of 4 MiB."""
+"""The most bytes of a manifest, an index of a registry or a list of tags; larger ones are not read."""
+MAX_MANIFEST = 4 * 2**20
+"""The most bytes of a manifest that is pushed: what every registry must accept."""
 MAX_ATTACHMENT = 64 * 2**20
 """The most bytes of a blob that is read into memory: a report, a signature, guidance."""
 
@@ -103,7 +105,8 @@ def canonical(value: object) -> bytes:
     >>> canonical({"b": 1, "a": "锚"}).decode()
     '{"a":"锚","b":1}'
     """
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode("utf-8", "replace")  # a path that is not UTF-8 holds surrogates, which JSON cannot
 
 
 def digest_of(content: bytes) -> str:

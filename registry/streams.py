@@ -93,6 +93,14 @@ def same_bytes(first: Path, second: Path) -> bool:
         return False
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a path is a file, and no link."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def check_size(blob: Descriptor) -> None:
     """Raises Corrupt for a blob that is too large to be read into memory."""
     if blob.size > MAX_ATTACHMENT:

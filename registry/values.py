@@ -13,6 +13,9 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called from several threads with a file's name, its bytes processed so far, and its size in bytes."""
 
 
+_MAX_DEPTH = 100
+
+
 class _Any(Enum):
     ANY = "any"
 
@@ -107,11 +110,23 @@ class UntrackedLease:
 
 
 def parse_json(content: bytes | str) -> object:
-    """The JSON value in ``content``. Raises ``ValueError``, also for what is nested too deeply."""
+    """The JSON value in ``content``. Raises ``ValueError``, also for what is nested too deeply to be copied or written."""
     try:
-        return json.loads(content)
+        value = json.loads(content)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    level: list[object] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            part
+            for inner in level
+            if isinstance(inner, dict | list)
+            for part in (inner.values() if isinstance(inner, dict) else inner)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
 
 
 def utc_now() -> str:

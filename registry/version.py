@@ -6,7 +6,7 @@ closed set of fields; everything else is in the manifest's ``vqc.…`` annotatio
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from registry.checkpoint import Checkpoint
 from registry.errors import Corrupt
+from registry.names import folders_of, is_digest, is_inside
 from registry.oci import (
     DOC_TYPE,
     FILEPATH,
@@ -26,7 +27,8 @@ from registry.oci import (
     Manifest,
     canonical,
 )
-from registry.values import VersionFacts
+from registry.values import VersionFacts, parse_json
+from vqc.errors import short_repr
 
 _KIND = "vqc.kind"
 _BASE = "vqc.base"
@@ -58,13 +60,19 @@ class Version:
         manifest = parse_manifest(digest, content)
         if not manifest.is_model:
             raise Corrupt(digest, expected=f"a model ({MODEL_TYPE})", found=manifest.kind)
-        names = [layer.title for layer in manifest.layers]
+        names = Counter(layer.title for layer in manifest.layers)
+        outside = [name for name in names if not is_inside(name)]
+        folders = set() if outside else {folder for name in names for folder in folders_of(name)}
         for layer in manifest.layers:
-            if not _is_inside(layer.title) or names.count(layer.title) > 1:
-                raise Corrupt(digest, expected="one path inside the directory for each file", found=repr(layer.title))
+            if outside or names[layer.title] > 1 or layer.title in folders:
+                found = short_repr(outside[0] if outside else layer.title)
+                raise Corrupt(digest, expected="one path inside the directory for each file", found=found)
             if ".tar" in layer.media_type or layer.media_type.endswith(("+gzip", "+zstd")):
                 raise Corrupt(digest, expected="one raw blob for each file", found=f"{layer.title}: {layer.media_type}")
-        return cls(digest=digest, manifest=manifest)
+        version = cls(digest=digest, manifest=manifest)
+        if version.base is not None and not is_digest(version.base):
+            raise Corrupt(digest, expected="the digest of its base version", found=short_repr(version.base))
+        return version
 
     @property
     def files(self) -> tuple[Descriptor, ...]:
@@ -95,14 +103,24 @@ class Version:
 
     @property
     def facts(self) -> VersionFacts:
-        """Where it comes from."""
+        """Where it comes from. Raises ``Corrupt``."""
         notes = self._annotations
-        evaluation = notes.get(_EVALUATION)
         return VersionFacts(
             **{field: notes.get(key) for field, key in _FACTS.items()},  # type: ignore[arg-type]
             contract=self.contract,
-            evaluation=json.loads(evaluation) if evaluation else None,
+            evaluation=self._evaluation(notes.get(_EVALUATION)),
         )
+
+    def _evaluation(self, note: str | None) -> dict[str, object] | None:
+        if not note:
+            return None
+        try:
+            found = parse_json(note)
+        except ValueError as error:
+            raise Corrupt(f"{self.digest} {_EVALUATION}", expected="JSON", found=str(error)) from error
+        if not isinstance(found, dict):
+            raise Corrupt(f"{self.digest} {_EVALUATION}", expected="a JSON object", found=type(found).__name__)
+        return found
 
     @property
     def _annotations(self) -> dict[str, str]:
@@ -167,13 +185,3 @@ def manifest(
         layers=tuple(layers),
         annotations={key: value for key, value in notes.items() if value},
     )
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a relative path stays inside its directory.
-
-    >>> _is_inside("a/b.json"), _is_inside("../b.json"), _is_inside("/etc/passwd")
-    (True, False, False)
-    """
-    parts = name.split("/")
-    return bool(name) and "\\" not in name and "\0" not in name and all(part not in ("", ".", "..") for part in parts)

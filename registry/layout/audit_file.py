@@ -9,9 +9,13 @@ from pathlib import Path
 
 from registry.audit_log import parse_entry
 from registry.errors import Corrupt
+from registry.files import read_regular
 from registry.oci import canonical
 from registry.streams import translate_no_space
 from registry.values import AuditEntry
+
+_MAX_LOG = 2**30
+"""A million moves take a third of it."""
 
 
 class AuditFile:
@@ -61,7 +65,10 @@ class AuditFile:
         Raises:
             Corrupt: the file is shorter than ``counted``, or a line is not an entry.
         """
-        content = self._path.read_bytes() if self._path.exists() else b""
+        try:
+            content = read_regular(self._path, _MAX_LOG)
+        except FileNotFoundError:
+            content = b""
         if counted is None:
             counted = content.rfind(b"\n") + 1
         if len(content) < counted:

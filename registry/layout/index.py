@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ from pydantic import ValidationError
 
 from registry.audit_log import new_entry
 from registry.errors import Corrupt
-from registry.files import file_lock, write_atomically
+from registry.files import file_lock, read_regular, write_atomically
 from registry.layout.audit_file import AuditFile
 from registry.oci import GUIDANCE_TYPE, MODEL_TYPE, REF_NAME, Descriptor, Index
 from registry.values import AuditEntry
 
 _LOGGED = "vqc.audit-bytes"
+_MAX_INDEX = 64 * 2**20
+_COUNT = re.compile(r"[0-9]{1,15}")
 
 
 class OpenIndex:
@@ -66,7 +69,7 @@ class IndexFile:
             Corrupt: it cannot be read.
         """
         try:
-            return Index.model_validate_json(self._path.read_bytes())
+            return Index.model_validate_json(read_regular(self._path, _MAX_INDEX))
         except FileNotFoundError:
             return Index()
         except ValidationError as error:
@@ -148,7 +151,7 @@ class IndexFile:
 def _audit_bytes(document: Index) -> int | None:
     """How many bytes of the log are committed; None (all complete lines) if another tool rewrote the index."""
     value = (document.annotations or {}).get(_LOGGED)
-    return int(value) if value is not None and value.isdigit() else None
+    return int(value) if value is not None and _COUNT.fullmatch(value) else None
 
 
 def by_digest(manifests: Iterable[Descriptor]) -> dict[str, Descriptor]:

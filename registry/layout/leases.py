@@ -6,17 +6,28 @@ wall-clock times, because other processes read them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from threading import Event, Thread
 from time import time
 from types import TracebackType
+from typing import Annotated
 from uuid import uuid4
 
-from registry.errors import StorageFull
-from registry.files import write_atomically
+from pydantic import BaseModel, Field, ValidationError
+
+from registry.errors import Corrupt, StorageFull
+from registry.files import read_regular, write_atomically
 from registry.oci import canonical
 from vqc.errors import InvalidValue
+
+_MAX_LEASE = 2**16
+
+
+class _Lease(BaseModel):
+    """The content of a lease file. ``until`` is in seconds since the epoch."""
+
+    digest: str
+    until: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class HeldLease:
@@ -77,15 +88,19 @@ class LeaseFiles:
         return lease
 
     def active_digests(self) -> set[str]:
-        """The digests under an active lease. Expired lease files are deleted."""
+        """The digests under an active lease. Expired lease files are deleted. Raises ``Corrupt``."""
         digests: set[str] = set()
         for path in self._folder.glob("*.json") if self._folder.exists() else ():
             try:
-                lease = json.loads(path.read_text("utf-8"))
+                lease = _Lease.model_validate_json(read_regular(path, _MAX_LEASE))
             except FileNotFoundError:  # released since the directory was listed
                 continue
-            if float(lease["until"]) > time():
-                digests.add(str(lease["digest"]))
+            except ValidationError as error:
+                # It may protect a version, so nothing can be removed.
+                expected = "a lease; delete the file if no service uses this registry"
+                raise Corrupt(str(path), expected=expected, found=str(error.errors()[0]["msg"])) from error
+            if lease.until > time():
+                digests.add(lease.digest)
             else:
                 path.unlink(missing_ok=True)
         return digests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,8 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from typing_extensions import override
 
-from registry.errors import AliasMoved, UnknownVersion
-from registry.files import file_lock, partial_file, sync_directory, write_atomically
+from registry.errors import AliasMoved, Corrupt, UnknownVersion
+from registry.files import file_lock, partial_file, read_regular, sync_directory, write_atomically
 from registry.layout.collect import plan_collection
 from registry.layout.index import IndexFile, alias_in, aliases_in, by_digest, with_alias, without_alias
 from registry.layout.leases import LeaseFiles
@@ -22,9 +23,11 @@ from registry.store import OnBytes, Store
 from registry.streams import (
     blocks,
     check_file,
+    check_size,
     copy_and_hash,
     file_digest,
     ignore_progress,
+    is_regular,
     same_bytes,
     translate_no_space,
 )
@@ -32,6 +35,8 @@ from registry.values import ANY, AuditEntry, Collected, Expected, Lease, Untrack
 from vqc.errors import InvalidValue
 
 _OWN = {"oci-layout", "index.json", "blobs", "vqc"}
+_FOLDERS = ("blobs", "blobs/sha256", "vqc", "vqc/leases", "vqc/partial")
+_FILES = ("oci-layout", "index.json", "vqc/audit.jsonl", "vqc/index.lock", "vqc/collect.lock")
 
 
 class LayoutStore(Store):
@@ -42,6 +47,7 @@ class LayoutStore(Store):
             raise InvalidValue(
                 "registry", str(root), "name an OCI image layout, an empty or a new directory, or oci://host/repository"
             )
+        _check_parts(root)
         self._root = root
         self._blobs = root / "blobs" / "sha256"
         self._scratch = root / "vqc" / "partial"
@@ -88,7 +94,7 @@ class LayoutStore(Store):
         # push repairs a damaged blob. Otherwise one pass copies and hashes.
         if any(blob.lstat().st_size == size for blob in self._blobs.iterdir()):
             digest = file_digest(file, on_bytes)
-            if not self._blob(digest).is_symlink() and same_bytes(file, self._blob(digest)):
+            if is_regular(self._blob(digest)) and same_bytes(file, self._blob(digest)):
                 return Descriptor(media_type=media_type, digest=digest, size=size)
         with FileIO(file) as source, partial_file(self._scratch, size) as partial:
             digest, size = copy_and_hash(blocks(source), partial.file, on_bytes)
@@ -99,7 +105,7 @@ class LayoutStore(Store):
     def add_bytes(self, content: bytes, media_type: str) -> Descriptor:
         blob = descriptor_of(content, media_type)
         path = self._blob(blob.digest)
-        if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+        if not is_regular(path) or path.read_bytes() != content:
             write_atomically(self._blob(blob.digest), content, self._scratch, 0o444)
         return blob
 
@@ -126,8 +132,9 @@ class LayoutStore(Store):
 
     @override
     def read(self, blob: Descriptor) -> bytes:
+        check_size(blob)
         self.check(blob, ignore_progress)
-        return self._blob(blob.digest).read_bytes()
+        return read_regular(self._blob(blob.digest), blob.size)
 
     @override
     def check(self, blob: Descriptor, on_bytes: OnBytes) -> None:
@@ -237,6 +244,24 @@ class LayoutStore(Store):
             return Manifest.model_validate_json(self.read(blob))
         except ValidationError:
             return None
+
+
+def _check_parts(root: Path) -> None:
+    """Raises Corrupt where a part of the layout is a link, which would be read, written and collected elsewhere."""
+    for name in (*_FOLDERS, *_FILES):
+        try:
+            mode = (root / name).lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(mode):
+            expected, found = (
+                "no link (move or mount the whole directory instead)",
+                f"a link to {(root / name).readlink()}",
+            )
+            raise Corrupt(str(root / name), expected=expected, found=found)
+        if not (stat.S_ISDIR(mode) if name in _FOLDERS else stat.S_ISREG(mode)):
+            kind = "a directory" if name in _FOLDERS else "a file"
+            raise Corrupt(str(root / name), expected=kind, found="something else")
 
 
 def _is_layout(root: Path) -> bool:
