@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from loadtest.engine_pixels import engine_pixels
 from loadtest.photo_mutations import mutations, whole_photos
@@ -137,6 +138,14 @@ def test_orientation_behind_the_pixels_of_a_png_counts(place):
         data = rest[:-12] + chunk + rest[-12:]
     photo = canonical_photo(data)
     assert (photo.size_wh, photo.passed_through, verdict(data)) == ((64, 48), place == "before", "photos")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_orientation_in_the_xmp_of_a_png_counts(packed):
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", '<a tiff:Orientation="6"/>', zip=packed)
+    photo = canonical_photo(photos.encoded(photos.scene(), pnginfo=text))
+    assert (photo.size_wh, photo.passed_through) == ((48, 64), True)
 
 
 def test_a_damaged_checksum_of_metadata_costs_nothing_and_one_of_pixels_the_photo():

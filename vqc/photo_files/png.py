@@ -60,7 +60,7 @@ class PngFile(PhotoFile):
     def orientation(self) -> int:
         exif = next((self._payload(chunk) for chunk in self._chunks if chunk.name == b"eXIf"), None)
         texts = [(chunk.name, self._payload(chunk)) for chunk in self._chunks if chunk.name in _TEXT_CHUNKS]
-        xmp = next((payload for name, payload in texts if payload.startswith(_XMP)), None)
+        xmp = next((_text(name, payload) for name, payload in texts if payload.startswith(_XMP + b"\0")), None)
         if exif is None:
             profiles = (_text(name, payload) for name, payload in texts if payload.startswith(_RAW_PROFILE + b"\0"))
             exif = next(map(_from_hex, profiles), None)
