@@ -10,7 +10,10 @@ from starlette.responses import Response
 
 from service.console.render import page, words_of
 from service.console.words import catalogue
+from service.photos.bodies import caption_photo
+from service.photos.pictures import Picture, browser_picture, upright_jpeg
 from service.photos.routes import caption, stage_a
+from service.photos.services import photo_services
 from service.web.auth import Scope, caller_of, require
 from service.web.services import web_services
 from vqc.missions import missions
@@ -27,6 +30,19 @@ async def count_work(request: Request) -> None:
 
 for path, route in (("/caption", caption), ("/stage-a", stage_a)):
     router.add_api_route(path, route, methods=["POST"], response_model=None, dependencies=[Depends(count_work)])
+
+
+@router.post("/picture")
+async def picture(request: Request) -> Response:
+    """The posted photo as a picture that every browser shows upright. Needs the scope ``caption``."""
+    require(request, Scope.CAPTION)
+    services = photo_services(request)
+    data = await caption_photo(request, services.fetch)
+    shown = await services.reader.render(browser_picture, data)
+    if shown is None:
+        shown = Picture(data=await services.reader.render(upright_jpeg, data), media_type="image/jpeg")
+    return Response(shown.data, media_type=shown.media_type, headers={"Cache-Control": "no-store"})
+
 
 SCRIPT_WORDS = "try_script."
 """The prefix of the texts of ``try.js``: states, and problems by their slug."""

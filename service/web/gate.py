@@ -34,7 +34,9 @@ from service.web.problems import problem_response
 from service.web.services import WebServices
 from vqc.errors import VqcError
 
-WORK_PATHS = frozenset({"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a"})
+WORK_PATHS = frozenset(
+    {"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a", "/console/try/picture"}
+)
 """The paths whose POST is work: it counts against the in-flight limit and is drained."""
 CONSOLE = "/console"
 """The prefix of the pages for people, which authenticate by the console's session cookie."""

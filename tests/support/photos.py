@@ -5,6 +5,7 @@ import struct
 import zlib
 
 from PIL import Image, ImageDraw
+from pillow_heif import register_heif_opener
 
 
 def scene(size=(64, 48)) -> Image.Image:
@@ -26,8 +27,8 @@ def jpeg(size=(64, 48), **options) -> bytes:
     return encoded(scene(size), "JPEG", quality=92, **options)
 
 
-def oriented(orientation: int) -> bytes:
-    """The lossless scene stored turned, with the EXIF tag that turns it back."""
+def oriented(orientation: int, kind: str = "PNG") -> bytes:
+    """The scene stored turned, with the EXIF tag that turns it back (in HEIF with its own transformation)."""
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -42,7 +43,11 @@ def oriented(orientation: int) -> bytes:
     exif[0x0112] = orientation
     if orientation in undo:
         image = image.transpose(undo[orientation])
-    return encoded(image, "PNG", exif=exif)
+    if kind == "HEIF":
+        register_heif_opener()
+        image.info["exif"] = exif.tobytes()
+        return encoded(image, kind)
+    return encoded(image, kind, exif=exif)
 
 
 def huge_png(width=14000, height=12000) -> bytes:

@@ -12,6 +12,13 @@ const results = document.getElementById("results");
 const waiting = [];
 let running = 0;
 
+/** The picture behind a URL, null if the browser cannot decode it. */
+async function decoded(url) {
+  const image = new Image();
+  image.src = url;
+  return image.decode().then(() => image, () => null);
+}
+
 class Result {
   #answer = null;
 
@@ -63,15 +70,18 @@ class Result {
     if (mission.value === requested) text.textContent = found;
   }
 
-  /** Shows the photo if the browser can decode it; otherwise the service reports the error. */
+  /** Shows the photo, or a picture by the service where browsers show none or not upright: HEIC, turned WebP. */
   async #show() {
-    const image = new Image();
-    image.src = this.url;
-    try {
-      await image.decode();
-    } catch {
-      return;
+    const foreign = /webp|hei[cf]/i.test(`${this.file.type} ${this.file.name}`);
+    let image = foreign ? null : await decoded(this.url);
+    if (!image && this.file.size <= Number(root.dataset.maxBytes)) {
+      const response = await this.#post("picture", { photo: this.file }, "image/*").catch(() => null);
+      if (!response) return; // the request for the caption reports the error
+      URL.revokeObjectURL(this.url);
+      this.url = URL.createObjectURL(await response.blob());
+      image = await decoded(this.url);
     }
+    if (!image) return;
     this.overlay.photo(this.url, image.naturalWidth, image.naturalHeight);
     this.overlay.hidden = false;
   }

@@ -1,15 +1,19 @@
 """Try it, without a browser: the page, its words, and the two calls behind it."""
 
+import io
 import re
 
 import pytest
+from PIL import Image
 
 from engine.scripted import ScriptedEngine
+from loadtest.photo_mutations import whole_photos
 from service.console.tryit import SCRIPT_WORDS
 from service.console.words import catalogue
 from tests.support import photos
 from tests.support.service_context import client_of, context_with
 from vqc.errors import PhotoReason
+from vqc.image import canonical_photo
 from vqc.missions import missions
 
 PHOTO = photos.jpeg((320, 248))
@@ -59,11 +63,28 @@ def test_every_error_of_a_photo_has_a_text():
     assert {f"{SCRIPT_WORDS}photo-{reason}" for reason in PhotoReason} <= set(catalogue())
 
 
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [("heic", "image/jpeg"), ("webp metadata", "image/jpeg"), ("webp", "image/webp"), ("png", "image/png")],
+)
+async def test_a_photo_that_browsers_do_not_show_upright_has_a_picture(visitor, name, media_type):
+    data = whole_photos()[name]
+    answer = await posted(visitor, "picture", "image/*", photo=("a", data))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+    picture = Image.open(io.BytesIO(answer.content))
+    assert (picture.size, answer.headers["cache-control"]) == (canonical_photo(data).size_wh, "no-store")
+
+
+async def test_a_bad_photo_has_no_picture(visitor):
+    answer = await posted(visitor, "picture", "image/*", photo=("a.jpg", photos.BAD["heif"]))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:vqc:problem:photo-truncated")
+
+
 async def test_without_the_scope_neither_page_nor_routes_answer(site):
     async with site.visitor("looks") as visitor:
         assert (await visitor.get("/console/try")).status_code == 403
         assert "/console/try" not in (await visitor.get("/console/guidance")).text
-        for path, field in (("caption", "photo"), ("stage-a", "photos")):
+        for path, field in (("caption", "photo"), ("picture", "photo"), ("stage-a", "photos")):
             fields = {field: ("a.jpg", PHOTO)}
             assert (await posted(visitor, path, "*/*", **fields)).status_code == 403
 
