@@ -14,6 +14,7 @@ from service.models.routes import router as models_router
 from service.photos.routes import router as photos_router
 from service.platform.version import VERSION
 from service.tickets.routes import router as tickets_router
+from service.tickets.webhook_routes import router as webhooks_router
 from service.web import problems
 from service.web.gate import Gate
 from service.web.proxies import behind_proxies
@@ -48,6 +49,7 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(health_router)
     app.include_router(models_router)
     app.include_router(tickets_router)
+    app.include_router(webhooks_router)
     app.include_router(guidance_router)
     app.include_router(proposals_router)
     problems.install(app)

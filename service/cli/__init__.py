@@ -18,6 +18,7 @@ from service.cli.settings import settings
 from service.cli.stage_a import stage_a
 from service.cli.stage_b import stage_b
 from service.cli.up import up
+from service.cli.webhooks import webhooks
 from service.cli.worker import worker
 from vqc.errors import VqcError
 
@@ -31,7 +32,7 @@ def vqc() -> None:
     """
 
 
-for command in (up, api, worker, caption, stage_a, stage_b, groups, inspection, keys, audit, settings):
+for command in (up, api, worker, caption, stage_a, stage_b, groups, webhooks, inspection, keys, audit, settings):
     vqc.add_command(command)
 
 

@@ -20,6 +20,7 @@ VqcError
 ├── UnknownTicket       no ticket has this id
 ├── TicketStateConflict the ticket's state does not allow the change
 ├── ReviewConflict      another person has decided since the ticket was read
+├── UnknownDelivery     no delivery of a webhook has this id
 ├── IdempotencyConflict the Idempotency-Key was used for another ticket
 ├── Superseded          the worker's claim on a ticket is no longer active
 ├── QueueFull           the queue has reached its limit
@@ -118,6 +119,13 @@ class UnknownTicket(VqcError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"no ticket has the id {id!r}; tickets are named by the Location of POST /stage-b/groups")
+
+
+class UnknownDelivery(VqcError):
+    """No delivery of a webhook has this id (any more)."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"no delivery of a webhook has the id {id!r}")
 
 
 class TicketStateConflict(VqcError):

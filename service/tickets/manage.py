@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from service.platform.errors import ReviewConflict
+from service.platform.errors import ReviewConflict, TicketStateConflict
 from service.tickets.ports import JobQueue, TicketObserver
 from service.tickets.store import Change, Event, TicketStore, finished_event
 from service.tickets.ticket import Review, State, Ticket
@@ -58,6 +58,13 @@ class ManageTickets:
         ticket = await self._store.update(id, change)
         await self._queue.judge(ticket.job_id)
         return ticket
+
+    async def resend_webhook(self, job_id: str) -> None:
+        """Queues the webhook of a finished run again. Raises ``TicketStateConflict`` if the ticket has run again since."""
+        ticket = await self._store.get(job_id.partition(".")[0])
+        if ticket.job_id != job_id or not ticket.is_finished:
+            raise TicketStateConflict(ticket.id, ticket.state, "sent again", ["a finished run"])
+        await self._queue.notify(job_id, again=True)
 
     async def review(
         self,

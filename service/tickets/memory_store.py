@@ -31,7 +31,7 @@ class MemoryQueue(JobQueue):
         self.judging[job_id] = None
 
     @override
-    async def notify(self, job_id: str) -> None:
+    async def notify(self, job_id: str, *, again: bool = False) -> None:
         self.notifying[job_id] = None
 
     @override

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
-from service.platform.errors import UnknownTicket, UrlRejected, WebhookFailed
+from service.platform.errors import UnknownDelivery, UnknownTicket, UrlRejected, WebhookFailed
+from service.tickets.deliveries import Delivery, DeliveryState, DeliveryStore
 from service.tickets.ports import TicketObserver
 from service.tickets.store import Event, TicketStore
+from service.tickets.ticket import Ticket
 from service.tickets.webhook import SignedWebhook
 
 _log = structlog.get_logger("vqc.tickets")
@@ -20,7 +24,9 @@ class NotifyWebhook:
 
     store: TicketStore
     webhook: SignedWebhook
+    deliveries: DeliveryStore
     observer: TicketObserver
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def __call__(self, job_id: str, *, last: bool) -> bool:
         """Makes one attempt; False if it failed and another one may succeed. ``last`` makes it the final attempt.
@@ -39,11 +45,32 @@ class NotifyWebhook:
         except (WebhookFailed, UrlRejected) as error:
             self.observer.record_webhook(delivered=False)
             _log.warning("webhook_failed", group=ticket.id, error=str(error), last=last)
-            if not last and isinstance(error, WebhookFailed):
+            retried = not last and isinstance(error, WebhookFailed)
+            await self._save(ticket, DeliveryState.RETRYING if retried else DeliveryState.FAILED, str(error))
+            if retried:
                 return False
             name, data = "webhook_failed", {"reason": str(error)}
         else:
             self.observer.record_webhook(delivered=True)
+            await self._save(ticket, DeliveryState.DELIVERED)
             name, data = "webhook_delivered", {}
         await self.store.update(ticket.id, lambda record: (record, [Event(name=name, data=data)]))
         return True
+
+    async def _save(self, ticket: Ticket, state: DeliveryState, problem: str = "") -> None:
+        assert ticket.webhook is not None
+        try:
+            attempts = (await self.deliveries.get(ticket.job_id)).attempts
+        except UnknownDelivery:
+            attempts = 0
+        await self.deliveries.save(
+            Delivery(
+                id=ticket.job_id,
+                ticket=ticket.id,
+                host=self.webhook.host(ticket.webhook),
+                state=state,
+                attempts=attempts + 1,
+                at=self.clock(),
+                problem=problem,
+            )
+        )

@@ -36,8 +36,8 @@ class JobQueue(Protocol):
         """Queues the judging of a ticket's run. A job that is already on the queue is left as it is."""
         ...
 
-    async def notify(self, job_id: str) -> None:
-        """Queues the webhook of a ticket's finished run, likewise."""
+    async def notify(self, job_id: str, *, again: bool = False) -> None:
+        """Queues the webhook of a ticket's finished run, likewise; ``again`` also if it has been on the queue before."""
         ...
 
     async def depth(self) -> QueueDepth:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 from docket import Docket
 from redis.asyncio import Redis
@@ -56,8 +57,8 @@ class DocketQueue(JobQueue):
         await self._add(JUDGE, job_id)
 
     @override
-    async def notify(self, job_id: str) -> None:
-        await self._add(NOTIFY, job_id)
+    async def notify(self, job_id: str, *, again: bool = False) -> None:
+        await self._add(NOTIFY, job_id, f":{uuid4().hex}" if again else "")
 
     @override
     async def depth(self) -> QueueDepth:
@@ -74,7 +75,7 @@ class DocketQueue(JobQueue):
             return QueueDepth(lag=entries, pending=0, delayed=delayed)
         return QueueDepth(lag=ours["lag"], pending=ours["pending"], delayed=delayed)
 
-    async def _add(self, task: str, job_id: str) -> None:
+    async def _add(self, task: str, job_id: str, key_end: str = "") -> None:
         async with self._adding:
             with answering():
-                await self._docket.add(task, key=f"{task}:{job_id}")(job_id)
+                await self._docket.add(task, key=f"{task}:{job_id}{key_end}")(job_id)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from service.platform.errors import QueueUnavailable
 from service.tickets.blob_store import BlobStore
+from service.tickets.deliveries import DeliveryStore
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
 from service.tickets.pictures import TicketPictures
@@ -32,6 +33,7 @@ class TicketServices:
     pictures: TicketPictures
     waiting: ReviewQueue
     queue: JobQueue
+    deliveries: DeliveryStore
     metrics: TicketMetrics
 
     async def update_metrics(self) -> None:

@@ -37,6 +37,7 @@ from service.tickets.notify import NotifyWebhook
 from service.tickets.pictures import TicketPictures
 from service.tickets.process import ProcessTicket, RetryPolicy
 from service.tickets.queue import DocketQueue, docket
+from service.tickets.redis_deliveries import RedisDeliveries
 from service.tickets.redis_store import RedisTicketStore, redis_ticket_store
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.schemas import ticket_out
@@ -62,6 +63,7 @@ class TicketParts:
     store: RedisTicketStore
     blobs: BlobStore
     webhook: SignedWebhook
+    deliveries: RedisDeliveries
     metrics: TicketMetrics
 
 
@@ -183,6 +185,7 @@ async def _connect_parts(
             store=store,
             blobs=blobs,
             webhook=SignedWebhook(settings.webhook_hosts, secret, _webhook_body),
+            deliveries=RedisDeliveries(redis, keep=timedelta(days=settings.stage_b_keep_days)),
             metrics=TicketMetrics(registry),
         )
 
@@ -206,6 +209,7 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
         pictures=TicketPictures(parts.blobs, reader),
         waiting=ReviewQueue(parts.store),
         queue=parts.queue,
+        deliveries=parts.deliveries,
         metrics=parts.metrics,
     )
 
@@ -239,7 +243,7 @@ def ticket_worker(
         ProcessTicket(
             store=parts.store, queue=parts.queue, work=work, retry_policy=retry_policy, observer=parts.metrics
         ),
-        NotifyWebhook(store=parts.store, webhook=parts.webhook, observer=parts.metrics),
+        NotifyWebhook(store=parts.store, webhook=parts.webhook, deliveries=parts.deliveries, observer=parts.metrics),
         TicketMaintenance(
             parts.store,
             parts.queue,

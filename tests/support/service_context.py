@@ -33,6 +33,7 @@ from service.platform.audit_log import AuditLog
 from service.platform.errors import UrlRejected
 from service.platform.shares import Role
 from service.tickets.blob_store import BlobStore
+from service.tickets.deliveries import MemoryDeliveries
 from service.tickets.manage import ManageTickets
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.metrics import TicketMetrics
@@ -135,6 +136,7 @@ def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, ma
         pictures=TicketPictures(blobs, reader),
         waiting=ReviewQueue(store),
         queue=queue,
+        deliveries=MemoryDeliveries(),
         metrics=observed,
     )
 

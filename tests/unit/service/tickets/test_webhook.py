@@ -1,5 +1,6 @@
 """Webhooks: signed, to allowed hosts only, until they are accepted or out of attempts."""
 
+import base64
 import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,15 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 import trustme
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from service.platform.errors import UrlRejected, WebhookFailed
+from service.tickets.deliveries import DeliveryState, MemoryDeliveries
 from service.tickets.memory_store import MemoryTicketStore
 from service.tickets.notify import NotifyWebhook
 from service.tickets.ports import TicketObserver
 from service.tickets.ticket import Ticket
-from service.tickets.webhook import SignedWebhook
+from service.tickets.webhook import SignedWebhook, standard_headers
 from tests.support.ticket_store_suite import ACCEPTED, ticket
 from tests.support.tls_server import tls_server
+from vqc.errors import InvalidValue
 
 SECRET = b"shared"
 
@@ -88,6 +92,31 @@ async def test_the_receiver_can_check_who_speaks():
     assert headers["Host"].startswith("hooks.example.com")
 
 
+@pytest.mark.parametrize("secret", [SECRET, b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+def test_a_receiver_verifies_with_a_library_of_the_standard(secret):
+    key = secret.decode() if secret.startswith(b"whsec_") else base64.b64encode(secret).decode()
+    now = datetime.now(UTC)
+    headers = standard_headers(secret, "0190.1", '{"reason":"缺螺丝"}'.encode(), now)
+    assert Webhook(key).verify('{"reason":"缺螺丝"}', headers) == {"reason": "缺螺丝"}
+    for changed in ({"webhook-id": "0190.2"}, {"webhook-timestamp": str(int(now.timestamp()) + 1)}):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(key).verify('{"reason":"缺螺丝"}', headers | changed)
+
+
+async def test_what_is_sent_carries_the_standard_headers_too():
+    async with receiver(204) as (webhook, url, seen):
+        await webhook.deliver(finished(url))
+    ((headers, body),) = seen
+    assert headers["webhook-id"] == headers["X-Vqc-Delivery"]
+    Webhook(base64.b64encode(SECRET).decode()).verify(body.decode(), headers)
+
+
+@pytest.mark.parametrize("secret", [b"whsec_", b"whsec_!", "whsec_密钥".encode(), b"whsec_abcde"])
+def test_a_secret_that_is_no_base64_after_its_prefix_is_refused_at_the_start(secret):
+    with pytest.raises(InvalidValue, match="VQC_WEBHOOK_SECRET"):
+        SignedWebhook(["hooks.example.com"], secret, lambda one: b"")
+
+
 @pytest.mark.parametrize("status", [302, 400, 500])
 async def test_anything_but_success_is_worth_another_try(status):
     async with receiver(status) as (webhook, url, _):
@@ -95,7 +124,7 @@ async def test_anything_but_success_is_worth_another_try(status):
             await webhook.deliver(finished(url))
 
 
-class Deliveries(TicketObserver):
+class Attempts(TicketObserver):
     def __init__(self) -> None:
         self.delivered: list[bool] = []
 
@@ -105,22 +134,28 @@ class Deliveries(TicketObserver):
 
 async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
     async with receiver(500, 200, 500) as (webhook, url, seen):
-        store, observer = MemoryTicketStore(), Deliveries()
-        notify = NotifyWebhook(store=store, webhook=webhook, observer=observer)
+        store, observer, deliveries = MemoryTicketStore(), Attempts(), MemoryDeliveries()
+        notify = NotifyWebhook(store=store, webhook=webhook, deliveries=deliveries, observer=observer)
         first = await store.create(finished(url), ACCEPTED, None)
-        assert [await notify(first.job_id, last=False) for _ in range(2)] == [False, True]
+        assert not await notify(first.job_id, last=False)
+        tried = await deliveries.get(first.job_id)
+        assert (tried.state, tried.attempts, tried.host) == (DeliveryState.RETRYING, 1, url.split("/")[2])
+        assert "500" in tried.problem
+        assert await notify(first.job_id, last=False)
         other = await store.create(replace(finished(url), id="ff"), ACCEPTED, None)
         assert await notify(other.job_id, last=True)
         assert observer.delivered == [False, True, False]
         assert [event.name for event in await store.events(first.id, None)] == ["accepted", "webhook_delivered"]
         assert [event.name for event in await store.events(other.id, None)] == ["accepted", "webhook_failed"]
+        kept = [(one.state, one.attempts) for one in (await deliveries.page(None, after=None, limit=9)).deliveries]
+        assert kept == [(DeliveryState.FAILED, 1), (DeliveryState.DELIVERED, 2)]
     assert len(seen) == 3
 
 
 async def test_a_run_that_is_not_finished_or_not_the_last_is_not_notified():
     async with receiver() as (webhook, url, seen):
         store = MemoryTicketStore()
-        notify = NotifyWebhook(store=store, webhook=webhook, observer=TicketObserver())
+        notify = NotifyWebhook(store=store, webhook=webhook, deliveries=MemoryDeliveries(), observer=TicketObserver())
         again = await store.create(finished(url).retry(), ACCEPTED, None)
         assert await notify(f"{again.id}.1", last=False)
         assert await notify(again.job_id, last=False)
