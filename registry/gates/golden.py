@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.protocol import DecodingParams, GenerateRequest
 from vqc import parser, summary
-from vqc.errors import InvalidValue
+from vqc.errors import InvalidValue, PhotoRejected
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 from vqc.image import SUFFIXES, CanonicalPhoto, canonical_photo
 from vqc.missions import Mission, missions
@@ -56,7 +56,10 @@ def golden_questions(photos: Path, mission: Mission | None = None) -> list[Golde
         raise InvalidValue("photos", str(photos), "must be a directory with photos")
     questions: list[GoldenQuestion] = []
     for path in paths:
-        canonical = canonical_photo(path.read_bytes())
+        try:
+            canonical = canonical_photo(path.read_bytes())
+        except PhotoRejected as error:
+            raise PhotoRejected(error.reason, error.value, error.valid, field=str(path)) from error
         questions += [
             GoldenQuestion(photo=path.name, canonical=canonical, task="caption", prompt=dense_prompt()),
             GoldenQuestion(photo=path.name, canonical=canonical, task="stage-a", prompt=stage_a_prompt(mission)),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from service.cli.file_names import find_photo
+from service.cli.file_names import find_photo, read_photo, readable_name
 from service.learning.config import StageBConfig
 from service.learning.labelled_tickets import IngestResult, LabelledTicket, ingest
 from service.learning.ticket_pass import LoadPhotos
 from service.photos.reader import PhotoReader
-from vqc.errors import InvalidValue
+from vqc.errors import InvalidValue, PhotoRejected
 from vqc.image import SUFFIXES, EncodedPhoto
 from vqc.missions import Mission, load_missions, missions
 
@@ -67,7 +67,10 @@ def photo_loader(config: StageBConfig, reader: PhotoReader) -> LoadPhotos:
             raise InvalidValue(
                 "photos", str(root / name), f"must be a photo; {record.place} names it (see photos_root)"
             )
-        return await reader(await asyncio.to_thread(path.read_bytes))
+        try:
+            return await reader(await asyncio.to_thread(read_photo, path))
+        except PhotoRejected as error:
+            raise PhotoRejected(error.reason, error.value, error.valid, field=readable_name(path)) from error
 
     async def load(record: LabelledTicket) -> tuple[EncodedPhoto, ...]:
         return tuple([await image(record, name) for name in record.photos])

@@ -40,7 +40,7 @@ class ReadPhoto:
 class PhotoReader:
     """Turns encoded bytes into canonical photos; photos that must be converted run on ``threads`` threads.
 
-    A conversion holds about 10 bytes per pixel: the number of threads bounds the memory.
+    A conversion holds up to 20 bytes per pixel (HEIC to WebP): the number of threads bounds the memory.
     """
 
     def __init__(self, limits: PhotoLimits, threads: int, observer: PhotoObserver | None = None) -> None:

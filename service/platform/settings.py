@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     photo_threads: int = Field(
         min(4, usable_cores()),
         ge=1,
-        description="Number of photos that are converted at the same time; each takes 10 bytes of memory per pixel.",
+        description="Number of photos that are converted at the same time; each takes up to 20 bytes of memory per pixel.",
     )
     url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

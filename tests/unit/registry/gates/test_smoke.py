@@ -23,8 +23,9 @@ from registry.gates.smoke import (
     smoke_serve,
     smoke_serve_version,
 )
+from tests.support import photos
 from tests.support.registry_models import write_adapter, write_model
-from vqc.errors import InvalidValue
+from vqc.errors import InvalidValue, PhotoRejected
 from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
 
 PHOTOS = Path(__file__).parents[4] / "deploy/demo/photos"
@@ -41,6 +42,12 @@ def test_every_photo_is_asked_for_a_caption_and_a_line() -> None:
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     with pytest.raises(InvalidValue, match="photos"):
+        golden_questions(tmp_path)
+
+
+def test_a_photo_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.heic").write_bytes(photos.BAD["heif"])
+    with pytest.raises(PhotoRejected, match=r"broken\.heic"):
         golden_questions(tmp_path)
 
 
