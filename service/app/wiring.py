@@ -32,6 +32,7 @@ from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
 from service.platform.audit_log import Action, AuditLog
+from service.platform.http_protocol import server_limits
 from service.platform.logs import configure
 from service.platform.server import server
 from service.platform.settings import Settings
@@ -57,14 +58,16 @@ async def running(
     Raises:
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
     """
-    limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    photo_limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)
     audit = AuditTrail(AuditLog(settings.audit_root), metrics.http.record_audit_failure)
     note_change = partial(audit.write, Action.KEYS_CHANGED)
     keys = KeyRing(KeyFile(settings.api_keys_file, note_change) if settings.api_keys_file else None)
+    http = server_limits(settings.http_limits(), metrics.http.record_rejection)
+    metrics.http.observe_server(http)
     models, swaps = await served_models(settings, metrics.models, store)
-    reader = PhotoReader(limits, settings.photo_threads, metrics.photos)
+    reader = PhotoReader(photo_limits, settings.photo_threads, metrics.photos)
     try:
         yield Context(
             web=WebServices(
@@ -75,6 +78,8 @@ async def running(
                 audit=audit,
                 limits=key_limits or KeyLimits(),
                 trusted_proxies=settings.trusted_proxies,
+                max_small_body_bytes=settings.max_small_body_bytes,
+                server=http,
             ),
             photos=PhotoServices(
                 caption=CaptionPhoto(models, reader, metrics.photos),
@@ -213,6 +218,7 @@ async def _listen(settings: Settings, context: Context, sessions: SessionStore) 
             console=create_console(options, attach=context.attach_to, keys=context.web.keys, store=sessions),
         ),
         context.web.admission,
+        context.web.server,
         host=settings.host,
         port=settings.port,
         drain_delay_s=settings.drain_delay_s,

@@ -27,9 +27,8 @@ class AdmissionControl:
         """The admitted work that is not done yet."""
         return self._work.count
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Counts as work in flight for the time of the block.
+    def check(self) -> None:
+        """Returns if work would be admitted now.
 
         Raises:
             Draining: the service no longer accepts work.
@@ -37,10 +36,22 @@ class AdmissionControl:
         """
         if self.draining:
             raise Draining
-        if self._work.count >= self.limit:
-            raise Overloaded(self.limit)
+        self._check_limit()
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Counts as work in flight for the time of the block. What was checked before a drain is still admitted.
+
+        Raises:
+            Overloaded: ``limit`` requests are in flight.
+        """
+        self._check_limit()
         self._work.acquire()
         try:
             yield
         finally:
             self._work.release()
+
+    def _check_limit(self) -> None:
+        if self._work.count >= self.limit:
+            raise Overloaded(self.limit)

@@ -5,6 +5,9 @@ VqcError
 ├── Overloaded          the in-flight limit is reached
 ├── RateLimited         an API key has sent its requests of this minute
 ├── QuotaSpent          an API key has spent its quota of the day
+├── BytesOverloaded     the bodies of all requests in flight have reached their limit
+├── ConnectionsFull     the limit on connections is reached; what is left is for probes
+├── BodyTimeout         the request body arrives too slowly
 ├── Draining            the service is shutting down
 ├── Unauthenticated     no API key, an unknown key or an expired one
 ├── Forbidden           the API key lacks the scope that the request needs
@@ -75,6 +78,29 @@ class QuotaSpent(VqcError):
     def __init__(self, limit: int, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(f"the API key may send {limit:,} requests for work per day (UTC)")
+
+
+class BytesOverloaded(VqcError):
+    """The bodies of all requests in flight have reached their limit. ``retry_after_s`` estimates when there is room."""
+
+    def __init__(self, limit: int) -> None:
+        self.retry_after_s = 1.0
+        super().__init__(f"the bodies of the requests in flight have {limit:,} bytes, which is the limit")
+
+
+class ConnectionsFull(VqcError):
+    """The limit on connections is reached. ``retry_after_s`` estimates when there is room."""
+
+    def __init__(self) -> None:
+        self.retry_after_s = 1.0
+        super().__init__("the limit on connections is reached; probes are still answered")
+
+
+class BodyTimeout(VqcError):
+    """The request body arrives too slowly."""
+
+    def __init__(self, bytes_per_s: int, timeout_s: float) -> None:
+        super().__init__(f"a body must arrive at {bytes_per_s:,} bytes/s or faster, and within {timeout_s:g} s")
 
 
 class Draining(VqcError):

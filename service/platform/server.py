@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from service.platform.admission import AdmissionControl
+from service.platform.http_limits import HttpLimits
+from service.platform.http_protocol import LimitedProtocol, ServerLimits, server_limits
 
 
 class DrainingServer(uvicorn.Server):
@@ -37,21 +40,34 @@ class DrainingServer(uvicorn.Server):
 
 
 def server(
-    app: ASGIApp, admission: AdmissionControl, *, host: str, port: int, drain_delay_s: float, drain_timeout_s: float
+    app: ASGIApp,
+    admission: AdmissionControl,
+    limits: ServerLimits,
+    *,
+    host: str,
+    port: int,
+    drain_delay_s: float,
+    drain_timeout_s: float,
 ) -> DrainingServer:
     """The server. Requests that are still in flight ``drain_timeout_s`` after the socket has closed are cancelled."""
-    config = uvicorn.Config(
+    config = _config(app, limits, host, port)
+    config.timeout_graceful_shutdown = round(drain_timeout_s)
+    return DrainingServer(config, admission, drain_delay_s)
+
+
+def _config(app: ASGIApp, limits: ServerLimits, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=partial(LimitedProtocol, server=limits),  # type: ignore[arg-type]  # whatever makes a protocol
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the application knows its proxies (``VQC_TRUSTED_PROXIES``)
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(drain_timeout_s),
+        timeout_keep_alive=limits.limits.idle_timeout_s,  # type: ignore[arg-type]  # call_later takes fractions
     )
-    return DrainingServer(config, admission, drain_delay_s)
 
 
 class _SideServer(uvicorn.Server):
@@ -68,8 +84,7 @@ async def serve_beside(app: ASGIApp, host: str, port: int | None) -> AsyncGenera
     if port is None:
         yield
         return
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
-    server = _SideServer(config)
+    server = _SideServer(_config(app, server_limits(HttpLimits(connections=64)), host, port))
     serving = asyncio.ensure_future(server.serve())
     try:
         yield

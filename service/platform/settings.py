@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from engine.profile import DRAFTS, Quantization
 from service.platform.allowed_hosts import is_loopback
+from service.platform.http_settings import HttpSettings
 from service.platform.shares import parse_share
 from vqc.cores import usable_cores
 from vqc.errors import InvalidValue
 
 
-class Settings(BaseSettings):
+class Settings(HttpSettings):
     """The settings of one process; only wiring and commands read them."""
 
     model_config = SettingsConfigDict(env_prefix="VQC_", frozen=True, extra="forbid")
@@ -168,10 +169,6 @@ class Settings(BaseSettings):
         "about 2 KB of Redis.",
     )
 
-    max_in_flight: int = Field(
-        256, ge=1, description="Maximum number of requests in flight; above it a request is rejected with 429."
-    )
-    max_body_bytes: int = Field(64 * 2**20, ge=1024, description="Maximum size of a request body, in bytes.")
     max_photo_bytes: int = Field(20 * 2**20, ge=1024, description="Maximum size of an encoded photo, in bytes.")
     max_photo_pixels: int = Field(50_000_000, ge=1024, description="Maximum size of a photo, in pixels.")
     photo_threads: int = Field(

@@ -31,12 +31,13 @@ def content_type(request: Request) -> str:
 
 async def json_body(request: Request, kind: type[_BodyT]) -> _BodyT:
     """The JSON body. Raises ``InvalidValue``."""
-    return parsed_json(
-        b"".join([chunk async for chunk in request.stream()]), kind
-    )  # request.body() would keep a copy of it for the whole request
+    body = bytearray()  # request.body() would keep its parts beside the whole, for the whole request
+    async for chunk in request.stream():
+        body += chunk
+    return parsed_json(body, kind)
 
 
-def parsed_json(text: bytes, kind: type[_BodyT]) -> _BodyT:
+def parsed_json(text: bytes | bytearray, kind: type[_BodyT]) -> _BodyT:
     """A JSON document. Raises ``InvalidValue``."""
     try:
         return kind.model_validate_json(text)

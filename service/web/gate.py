@@ -6,9 +6,8 @@ Plain ASGI: a framework middleware would hide the client's disconnect from the r
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from time import perf_counter
-from typing import cast
 from uuid import uuid4
 
 import structlog
@@ -18,7 +17,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.platform.errors import (
+    BodyTimeout,
     BodyTooLarge,
+    BytesOverloaded,
+    ConnectionsFull,
     Draining,
     HostRefused,
     MalformedRequest,
@@ -27,7 +29,9 @@ from service.platform.errors import (
     QuotaSpent,
     RateLimited,
 )
+from service.platform.http_protocol import BODY_BYTES, RESERVED
 from service.web.auth import PUBLIC_PATHS, caller_in
+from service.web.intake import BodyIntake, check_declared
 from service.web.metrics import HttpMetrics, Rejection
 from service.web.origin import check_origin
 from service.web.problems import problem_response
@@ -37,7 +41,7 @@ from vqc.errors import VqcError
 WORK_PATHS = frozenset(
     {"/caption", "/stage-a", "/stage-b/groups", "/console/try/caption", "/console/try/stage-a", "/console/try/picture"}
 )
-"""The paths whose POST is work: it counts against the in-flight limit and is drained."""
+"""The paths whose POST is work: it takes photos, counts against the in-flight limit and is drained."""
 CONSOLE = "/console"
 """The prefix of the pages for people, which authenticate by the console's session cookie."""
 
@@ -45,6 +49,9 @@ _REJECTIONS: dict[type[VqcError], Rejection] = {
     Overloaded: "overloaded",
     Draining: "draining",
     BodyTooLarge: "body_too_large",
+    BodyTimeout: "body_timeout",
+    BytesOverloaded: "bytes_overloaded",
+    ConnectionsFull: "connections_full",
     HostRefused: "host",
     RateLimited: "rate_limited",
     QuotaSpent: "quota_spent",
@@ -106,26 +113,49 @@ class Gate:
 
     async def _check_and_run(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         work = scope["method"] == "POST" and scope["path"] in WORK_PATHS
+        public = scope["path"] in PUBLIC_PATHS
         try:
             host = _only_host(scope, headers)
-            if scope["path"] not in PUBLIC_PATHS:
+            if not public:
+                if RESERVED in scope:
+                    raise ConnectionsFull
                 self._web.hosts.check(host)
                 if self._web.keys.admits_every_caller:
                     check_origin(scope["method"], headers)
             app = self._console if self._console and _is_console(scope["path"]) else self._app
-            if app is self._app and scope["path"] not in PUBLIC_PATHS:
+            if app is self._app and not public:
                 caller = scope["vqc_caller"] = self._web.keys.authenticate(headers.get("authorization"))
                 await self._web.limits.count_request(caller)
-            if (declared := headers.get("content-length", "0")).isdigit() and int(declared) > self._web.max_body_bytes:
-                raise BodyTooLarge(int(declared), self._web.max_body_bytes)
-            with self._web.admission.admit() if work else nullcontext():
-                if work and app is self._app:  # the console knows its caller only from the session
-                    await self._web.limits.count_work(caller_in(scope))
-                await app(scope, _with_limit(receive, self._web.max_body_bytes), send)
+            max_bytes = self._web.max_body_bytes if work else self._web.max_small_body_bytes
+            check_declared(headers, max_bytes, self._web.server.bytes, scope.get(BODY_BYTES, 0))
+            await self._admit_and_run(app, scope, receive, send, max_bytes, work)
         except VqcError as error:
-            if type(error) in _REJECTIONS:
-                self._metrics.record_rejection(_REJECTIONS[type(error)])
+            self._record_rejection(error)
             await problem_response(error, scope["vqc_request_id"])(scope, receive, send)
+
+    async def _admit_and_run(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, max_bytes: int, work: bool
+    ) -> None:
+        """Runs the application. Work is rejected before its body, and counts from the end of its body.
+
+        A slow upload thus takes bytes and time, which have limits of their own, but no place among the work.
+        """
+        admission = self._web.admission
+        with ExitStack() as admitted:
+            if work:
+                admission.check()
+                if app is self._app:  # the console knows its caller only from the session
+                    await self._web.limits.count_work(caller_in(scope))
+
+            def admit() -> None:
+                if work:
+                    admitted.enter_context(admission.admit())
+
+            await app(scope, BodyIntake(receive, max_bytes, admit, self._record_rejection).receive, send)
+
+    def _record_rejection(self, error: VqcError) -> None:
+        if type(error) in _REJECTIONS:
+            self._metrics.record_rejection(_REJECTIONS[type(error)])
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str, span: Span) -> None:
         # A request that was rejected before routing has no route; other paths are the caller's to choose, so one series.
@@ -168,18 +198,3 @@ def _span(method: str, headers: Headers) -> AbstractContextManager[Span]:
     """The span of a request, in its caller's trace if it carries one."""
     caller = extract(headers) if "traceparent" in headers else None
     return _tracer.start_as_current_span(method, context=caller, kind=SpanKind.SERVER)
-
-
-def _with_limit(receive: Receive, max_bytes: int) -> Receive:
-    """``receive``, but raises ``BodyTooLarge`` once the body is longer than ``max_bytes``, whatever length was declared."""
-    received = 0
-
-    async def receive_part() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(cast(bytes, message.get("body", b"")))
-        if received > max_bytes:
-            raise BodyTooLarge(received, max_bytes)
-        return message
-
-    return receive_part

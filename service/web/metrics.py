@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from service.platform.admission import AdmissionControl
+from service.platform.http_protocol import ServerLimits
 from service.platform.metrics import MetricFactory, exemplar
 
 Rejection = Literal[
-    "overloaded", "draining", "body_too_large", "host", "origin", "malformed", "rate_limited", "quota_spent"
+    "overloaded",
+    "draining",
+    "body_too_large",
+    "host",
+    "origin",
+    "malformed",
+    "head_too_large",
+    "head_timeout",
+    "body_timeout",
+    "bytes_overloaded",
+    "connections_full",
+    "rate_limited",
+    "quota_spent",
 ]
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
@@ -29,6 +42,13 @@ class HttpMetrics:
         in_flight.set_function(lambda: admission.in_flight)
         limit = factory.gauge("vqc_requests_in_flight_limit", "Most requests that are admitted at once.")
         limit.set(admission.limit)
+        self._connections = factory.gauge("vqc_connections", "Open connections of callers.")
+        self._body_bytes = factory.gauge("vqc_body_bytes_in_flight", "Bytes of the bodies of all requests in flight.")
+
+    def observe_server(self, server: ServerLimits) -> None:
+        """Reads connections and bytes from the server at each scrape."""
+        self._connections.set_function(lambda: len(server.connections))
+        self._body_bytes.set_function(lambda: server.bytes.used)
 
     def record_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 0 means that the client had disconnected."""

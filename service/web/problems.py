@@ -16,8 +16,11 @@ from starlette.responses import Response
 from engine.errors import EngineFailed, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from service.platform.errors import (
     AnswerMalformed,
+    BodyTimeout,
     BodyTooLarge,
+    BytesOverloaded,
     CatalogueUnavailable,
+    ConnectionsFull,
     Draining,
     FetchFailed,
     Forbidden,
@@ -86,6 +89,9 @@ _KINDS: tuple[tuple[type[VqcError], int, str, str], ...] = (
     (Overloaded, 429, "overloaded", "The in-flight limit is reached"),
     (RateLimited, 429, "rate-limited", "The API key has sent its requests of this minute"),
     (QuotaSpent, 429, "quota-spent", "The API key has spent its quota of the day"),
+    (BytesOverloaded, 429, "overloaded", "The in-flight limit is reached"),
+    (ConnectionsFull, 503, "connections-full", "The limit on connections is reached"),
+    (BodyTimeout, 408, "body-timeout", "The request body arrives too slowly"),
     (UnknownTicket, 404, "unknown-group", "Unknown ticket"),
     (UnknownDelivery, 404, "unknown-webhook", "Unknown webhook delivery"),
     (TicketStateConflict, 409, "group-state", "The ticket's state does not allow this"),

@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
+from service.platform.http_limits import HttpLimits
+from service.platform.http_protocol import ServerLimits, server_limits
 from service.web.audit_trail import AuditTrail
 from service.web.auth import KeyRing
 from service.web.key_limits import KeyLimits
@@ -16,7 +18,9 @@ from service.web.key_limits import KeyLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """Keys and their limits, allowed hosts, admission and audit log; ``max_body_bytes`` limits every request body.
+    """Keys and their limits, allowed hosts, admission and audit log; the server's limits.
+
+    ``max_body_bytes`` limits the bodies of work, which take photos, ``max_small_body_bytes`` all others.
 
     ``trusted_proxies`` are the addresses and networks whose ``X-Forwarded-Proto`` and ``X-Forwarded-For`` are believed.
     """
@@ -28,6 +32,8 @@ class WebServices:
     audit: AuditTrail
     limits: KeyLimits = field(default_factory=KeyLimits)
     trusted_proxies: tuple[str, ...] = ()
+    max_small_body_bytes: int = 2**20
+    server: ServerLimits = field(default_factory=lambda: server_limits(HttpLimits()))
 
 
 def web_services(request: Request) -> WebServices:

@@ -135,6 +135,18 @@ BOARD = Board(
                     queries=[Query(expr="sum(increase(vqc_audit_failures_total[$__rate_interval]))", legend="entries")],
                 ),
                 Chart(
+                    title="Connections",
+                    text="Open connections of callers, by process.",
+                    unit="short",
+                    queries=[Query(expr='vqc_connections{job="api"}', legend="{{instance}}")],
+                ),
+                Chart(
+                    title="Bodies in flight",
+                    text="Bytes of the bodies of all requests, by process.",
+                    unit="bytes",
+                    queries=[Query(expr='vqc_body_bytes_in_flight{job="api"}', legend="{{instance}}")],
+                ),
+                Chart(
                     title="CPU",
                     text="Cores used, by process.",
                     unit="short",
