@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from time import perf_counter
+from typing import cast
 from uuid import uuid4
 
 import structlog
