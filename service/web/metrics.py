@@ -43,7 +43,7 @@ class HttpMetrics:
         limit = factory.gauge("vqc_requests_in_flight_limit", "Most requests that are admitted at once.")
         limit.set(admission.limit)
         self._connections = factory.gauge("vqc_connections", "Open connections of callers.")
-        self._body_bytes = factory.gauge("vqc_body_bytes_in_flight", "Bytes of the bodies of all requests in flight.")
+        self._body_bytes = factory.gauge("vqc_bodies_in_flight_bytes", "Bytes of the bodies of all requests in flight.")
 
     def observe_server(self, server: ServerLimits) -> None:
         """Reads connections and bytes from the server at each scrape."""

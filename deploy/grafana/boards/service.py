@@ -144,7 +144,7 @@ BOARD = Board(
                     title="Bodies in flight",
                     text="Bytes of the bodies of all requests, by process.",
                     unit="bytes",
-                    queries=[Query(expr='vqc_body_bytes_in_flight{job="api"}', legend="{{instance}}")],
+                    queries=[Query(expr='vqc_bodies_in_flight_bytes{job="api"}', legend="{{instance}}")],
                 ),
                 Chart(
                     title="CPU",

@@ -27,7 +27,13 @@ def test_every_metric_is_ours_and_says_its_unit():
     units = re.compile(
         r"_(seconds|ratio|info|up|limit|ready|bytes|objects|share|restarts|norm|rate|loss|finished|steps?|jobs)$"
     )
-    plain = {"vqc_groups", "vqc_requests_in_flight", "vqc_train_samples_per_second", "vqc_train_tokens_per_second"}
+    plain = {
+        "vqc_groups",
+        "vqc_connections",
+        "vqc_requests_in_flight",
+        "vqc_train_samples_per_second",
+        "vqc_train_tokens_per_second",
+    }
     for family in families:
         assert family.name.startswith(("vqc_", "process_")), family.name
         assert family.documentation.endswith((".", "1.")), family.name
