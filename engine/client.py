@@ -18,6 +18,7 @@ from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, get_tracer, set_span_in_context
 from typing_extensions import override
 
+from engine.debug_log import log_exchange
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
 from engine.protocol import Delta, Engine, GenerateRequest, Generation, Health
 from engine.wire import RETRY_AFTER_S, Failure, chat_body, failure_of, finish_reason_of, generation_of
@@ -60,8 +61,11 @@ class VllmClient(Engine):
     async def generate(self, request: GenerateRequest) -> Generation:
         body = chat_body(request, self._model, stream=False, send_priority=self._send_priority)
         try:
-            async with asyncio.timeout(request.timeout_s):
-                return await self._retrying(lambda: self._generate(body))
+            with log_exchange(request, engine=self._name, model=self._model) as exchange:
+                async with asyncio.timeout(request.timeout_s):
+                    generation = await self._retrying(lambda: self._generate(body))
+                exchange.finish(generation)
+                return generation
         except TimeoutError as error:
             raise EngineTimeout(request.timeout_s) from error
         except _FailedAttempt as failed:
@@ -75,16 +79,19 @@ class VllmClient(Engine):
         try:
             # No timeout may be open across a yield: it would cancel the caller's own work. The deadline itself does
             # include the time that the caller takes for a piece.
-            async with asyncio.timeout_at(deadline):
-                delta, deltas = await self._retrying(lambda: self._open_stream(body))
-            async with aclosing(deltas):
-                yield delta
-                while delta.finish_reason is None:
-                    if now() >= deadline:  # ``anext`` of a buffered piece would never yield to the timeout below
-                        raise TimeoutError
-                    async with asyncio.timeout_at(deadline):
-                        delta = await anext(deltas)
+            with log_exchange(request, engine=self._name, model=self._model) as exchange:
+                async with asyncio.timeout_at(deadline):
+                    delta, deltas = await self._retrying(lambda: self._open_stream(body))
+                async with aclosing(deltas):
+                    exchange.finish(delta)
                     yield delta
+                    while delta.finish_reason is None:
+                        if now() >= deadline:  # ``anext`` of a buffered piece would never yield to the timeout below
+                            raise TimeoutError
+                        async with asyncio.timeout_at(deadline):
+                            delta = await anext(deltas)
+                        exchange.finish(delta)
+                        yield delta
         except TimeoutError as error:
             raise EngineTimeout(request.timeout_s) from error
         except _FailedAttempt as failed:

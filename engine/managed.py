@@ -19,6 +19,7 @@ import structlog
 from typing_extensions import override
 
 from engine.client import VllmClient
+from engine.debug_log import without_secrets
 from engine.errors import (
     EngineError,
     EngineFailed,
@@ -244,8 +245,10 @@ class ManagedEngine(Engine):
         try:
             directory = Path(tempfile.mkdtemp(prefix="vqc-engine-", dir=_socket_root()))  # 0700: only we can connect
             uds = directory / "engine.sock"
+            command = self._command(self._settings, uds)
+            _log.debug("engine_command", command=without_secrets(command))
             process = self._process = await EngineProcess.start(
-                self._command(self._settings, uds),
+                command,
                 environment={**vllm_environment(self._settings), "TMPDIR": str(directory)},
                 cwd=directory,
                 log_path=self._log_path,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from typing_extensions import override
 
+from engine.debug_log import log_exchange
 from engine.errors import EngineError, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.plausible import plausible_answer
 from engine.protocol import Completion, Delta, Engine, FinishReason, GenerateRequest, Generation, Health
@@ -48,18 +49,20 @@ class ScriptedEngine(Engine):
 
     @override
     async def generate(self, request: GenerateRequest) -> Generation:
-        with self._track(request):
+        with self._track(request), log_exchange(request, engine="scripted", model="scripted") as exchange:
             await self._wait(request)
             completions = tuple(self._completion(request, index) for index in range(request.n))
-            return Generation(
+            generation = Generation(
                 completions=completions,
                 prompt_tokens=_prompt_tokens(request),
                 completion_tokens=sum(len(_TOKEN.findall(completion.text)) for completion in completions),
             )
+            exchange.finish(generation)
+            return generation
 
     @override
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        with self._track(request):
+        with self._track(request), log_exchange(request, engine="scripted", model="scripted") as exchange:
             deadline = asyncio.get_running_loop().time() + request.timeout_s
             await self._wait(request)
             completion = self._completion(request, 0)
@@ -67,12 +70,14 @@ class ScriptedEngine(Engine):
             for piece in pieces[:-1]:
                 yield Delta(text=piece)
                 await _pause(self._token_interval_s, request, deadline)
-            yield Delta(
+            last = Delta(
                 text="".join(pieces[-1:]),
                 finish_reason=completion.finish_reason,
                 prompt_tokens=_prompt_tokens(request),
                 completion_tokens=len(pieces),
             )
+            exchange.finish(last)
+            yield last
 
     @override
     async def health(self) -> Health:

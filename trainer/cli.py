@@ -34,7 +34,10 @@ def main() -> None:
 @click.argument("config", type=_FILE)
 @click.option("--base", type=_FILE, help="Base configuration that CONFIG is merged over.")
 @click.option(
-    "--debug", is_flag=True, help="Log debug messages, and write the first conversation as the model reads it."
+    "--debug",
+    is_flag=True,
+    help="Log the settings, the data, and every request to a student's server, and write the first conversation as the model "
+    "reads it.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
@@ -48,9 +51,10 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
     if dry_run:
         click.echo(resolved_yaml(loaded), nl=False)
         return
-    from trainer.training.logs import configure, is_first_rank
+    from trainer.training.logs import configure, get_logger, is_first_rank
 
     configure(debug=debug)
+    get_logger("trainer.run").debug("configuration %s:\n%s", config, resolved_yaml(loaded).rstrip())
     from trainer.training.ranks import end_process_group
     from trainer.training.run import run as start
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from hashlib import sha256
 
 import structlog
 from pydantic import SecretStr
 
+from engine.debug_log import without_secrets
 from service.platform.audit_log import Action
 from service.platform.files import read_json, write_json
 from service.platform.settings import Settings
@@ -37,6 +39,21 @@ def record_settings(settings: Settings, audit: AuditTrail, process: str) -> None
         write_json(path, now)
     except OSError as error:
         _log.warning("settings_not_recorded", path=str(path), error=str(error))
+
+
+def log_settings(settings: Settings) -> None:
+    """Writes every setting as a debug line: of a secret, that it is set; of an address, no user and password."""
+    if _log.is_enabled_for(logging.DEBUG):
+        shown = {name: getattr(settings, name) for name in Settings.model_fields}
+        secrets = {name: "set" for name, value in shown.items() if isinstance(value, SecretStr)}
+        plain: dict[str, object] = json.loads(json.dumps(shown | secrets, default=str))
+        _log.debug("settings", **{name: _without_secrets(value) for name, value in plain.items()})
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, list):
+        return without_secrets(list(map(str, value)))
+    return without_secrets([value])[0] if isinstance(value, str) else value
 
 
 def _values(settings: Settings) -> dict[str, object]:

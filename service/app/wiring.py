@@ -15,7 +15,7 @@ import uvloop
 from service.app.context import Context
 from service.app.http import create_app
 from service.app.metrics import Metrics
-from service.app.settings_audit import record_settings
+from service.app.settings_audit import log_settings, record_settings
 from service.console.app import ConsoleOptions, create_console
 from service.console.session_store import MemorySessions, SessionStore
 from service.guidance.proposal_store import ProposalStore
@@ -58,6 +58,7 @@ async def running(
     Raises:
         InvalidValue: a setting that cannot work, such as a directory without a checkpoint.
     """
+    log_settings(settings)
     photo_limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)

@@ -20,13 +20,17 @@ _T = TypeVar("_T")
 console = Console(stderr=True)
 
 
-def run_with_engine(settings: Settings, work: Callable[[Context], Awaitable[_T]]) -> _T:
+def run_with_engine(
+    settings: Settings, work: Callable[[Context], Awaitable[_T]], *, log_level: str | None = None
+) -> _T:
     """The result of ``work``, which is called once the engine is ready.
+
+    Log lines start at ``log_level``, by default at VQC_LOG_LEVEL if it is given, else at warnings.
 
     Raises:
         EngineUnavailable: the engine does not start; the message says why.
     """
-    configure("warning")
+    configure(log_level or (settings.log_level if "log_level" in settings.model_fields_set else "warning"))
 
     async def session() -> _T:
         async with running(settings) as context:

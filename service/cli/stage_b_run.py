@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from service.app.context import Context
 from service.cli.session import console, run_with_engine
@@ -30,13 +31,13 @@ from service.learning.run_metrics import mission_metrics
 from service.learning.ticket_pass import TicketPass
 from service.photos.reader import PhotoReader
 from service.platform.files import write_json, write_text
-from service.platform.logs import configure
 from service.platform.settings import Settings, read_settings
 from vqc.contract import contract_digests, digest
 from vqc.errors import InvalidValue
 from vqc.image import PhotoLimits
 from vqc.missions import Mission
 
+_log = structlog.get_logger("vqc.stage_b")
 _NOT_IDENTITY: dict[str, Any] = {
     "output": True,
     "model": True,
@@ -61,7 +62,7 @@ def run_loop(path: Path, output: Path | None, *, fresh: bool, log_level: str, ov
     if (folder / "report.html").exists():
         click.echo(f"already complete: {folder / 'report.html'} (--fresh starts over)")
         return
-    run_with_engine(settings, lambda context: _run(context, settings, config, read, log_level))
+    run_with_engine(settings, lambda context: _run(context, settings, config, read), log_level=log_level)
     click.echo(f"report: {folder / 'report.html'}")
 
 
@@ -86,8 +87,8 @@ def clock_of(engine: str) -> Callable[[], datetime]:
     return lambda: moment
 
 
-async def _run(context: Context, settings: Settings, config: StageBConfig, read: IngestResult, log_level: str) -> None:
-    configure(log_level)
+async def _run(context: Context, settings: Settings, config: StageBConfig, read: IngestResult) -> None:
+    _log.debug("stage_b_run", config=config.model_dump(mode="json"), folder=str(config.output.folder))
     reader = PhotoReader(
         PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels), settings.photo_threads
     )

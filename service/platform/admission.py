@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,20 +19,8 @@ class AdmissionControl:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.leaving = False
-        self.drain_begun = asyncio.Event()
+        self.draining = False
         self._work = InFlight()
-
-    @property
-    def draining(self) -> bool:
-        """Whether work is rejected. Setting it sets ``drain_begun``, for what waits."""
-        return self.drain_begun.is_set()
-
-    @draining.setter
-    def draining(self, draining: bool) -> None:
-        if draining:
-            self.drain_begun.set()
-        else:
-            self.drain_begun.clear()
 
     @property
     def in_flight(self) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
+from redis.typing import EncodableT
 from typing_extensions import override
 
 from service.platform.errors import QueueUnavailable
@@ -18,6 +22,10 @@ from service.platform.errors import QueueUnavailable
 CONNECTIONS = 16
 """Most connections of a client. Calls are short and none blocks, so more would not make one process faster."""
 _TIMEOUT_S = 5.0
+_KEY = re.compile(r"[\w.:-]{1,120}")
+_WITHOUT_KEYS = ("AUTH", "HELLO", "ACL", "CONFIG", "SCRIPT", "CLIENT", "FUNCTION", "MIGRATE")
+"""Commands whose arguments may be a password or a script."""
+_log = structlog.get_logger("vqc.redis")
 
 
 def connect(url: str, *, timeout_s: float = _TIMEOUT_S) -> Redis:
@@ -38,11 +46,35 @@ def connect(url: str, *, timeout_s: float = _TIMEOUT_S) -> Redis:
     return Redis.from_pool(pool)
 
 
+def _facts(args: Sequence[EncodableT]) -> dict[str, object]:
+    """A command's name, the key that it names first, and its size: no values, no scripts, no password."""
+    name = _text(args[0]).upper()
+    words = (
+        [] if name.startswith(_WITHOUT_KEYS) else list(map(_text, args[3:] if name.startswith("EVAL") else args[1:]))
+    )
+    key = next((word for word in words if ":" in word), "")
+    if not _KEY.fullmatch(key):
+        key = ""
+    head, client_key, _ = key.partition(":idempotency:")  # what follows is the client's own
+    size = sum(len(arg) if isinstance(arg, bytes | str) else 8 for arg in args)
+    return {"command": name, "key": (head + client_key) or None, "arguments": len(args) - 1, "size": size}
+
+
+def _text(arg: EncodableT) -> str:
+    return bytes(arg).decode("utf-8", "replace") if isinstance(arg, bytes | memoryview) else str(arg)
+
+
 class _CancelSafeConnection(AbstractConnection):
     """A connection on which a cancelled call is always cancelled.
 
     redis-py sends with ``asyncio.wait_for``, which before Python 3.12 swallows a cancel that arrives as the write completes.
     """
+
+    @override
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        if _log.is_enabled_for(logging.DEBUG):
+            _log.debug("redis_asked", **_facts(args))
+        return super().pack_command(*args)
 
     @override
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:

@@ -288,7 +288,9 @@ class Settings(HttpSettings):
         description="Share of traces that are sampled; a trace that a caller began is sampled as the caller decided.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Minimum severity of log lines."
+        "info",
+        description="Minimum severity of log lines. `debug` adds the settings, each request to the engine with its parameters, "
+        "and each command to Redis with its key; never contents or secrets.",
     )
 
     @property

@@ -203,6 +203,8 @@ def test_the_script_takes_the_reference_documents_arguments(config, tmp_path):
         env=environment(),
     )
     assert ran.returncode == 0, ran.stderr
+    events = {json.loads(line)["event"] for line in ran.stderr.splitlines() if line.startswith("{")}
+    assert {"settings", "stage_b_run", "engine_asked", "engine_answered"} <= events
     assert (tmp_path / "demo" / "report.html").exists()
     none = subprocess.run(["bash", str(command[1])], capture_output=True, text=True, check=False)
     assert (none.returncode, "usage" in none.stderr) == (2, True)

@@ -40,8 +40,8 @@ class Smoke:
         return self.directory / "scenes/val/data.jsonl"
 
 
-def vqc_train(*arguments: object) -> str:
-    """Standard output of ``vqc-train`` with these arguments."""
+def vqc_train(*arguments: object, log: Path | None = None) -> str:
+    """Standard output of ``vqc-train`` with these arguments; standard error goes to ``log``."""
     done = subprocess.run(
         [sys.executable, "-m", "trainer.cli", *map(str, arguments)],
         capture_output=True,
@@ -51,6 +51,8 @@ def vqc_train(*arguments: object) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    if log is not None:
+        log.write_text(done.stderr, encoding="utf-8")
     return done.stdout
 
 
@@ -63,7 +65,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         f"extends: {ROOT / 'configs/smoke.yaml'}\ntraining: {{output_dir: {directory / 'run'}}}\n", encoding="utf-8"
     )
     started = time.monotonic()
-    result = json.loads(vqc_train("run", recipe, "--debug", "--json"))
+    result = json.loads(vqc_train("run", recipe, "--debug", "--json", log=directory / "debug.log"))
     model = Path(vqc_train("export", result["checkpoint"], directory / "model").strip())
     return Smoke(directory / "run", result, model, time.monotonic() - started)
 
@@ -73,6 +75,11 @@ def test_the_run_learns_and_logs(smoke: Smoke):
     lines = [json.loads(line) for line in (smoke.directory / "logging.jsonl").read_text("utf-8").splitlines()]
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert losses[-1] < losses[0]
+    debug = [
+        line for line in (smoke.directory.parent / "debug.log").read_text("utf-8").splitlines() if " DEBUG " in line
+    ]
+    for part in ("configuration", "training records", '"learning_rate"'):
+        assert any(part in line for line in debug), part
     assert "<|image_pad|>*" in (smoke.directory / "conversation_text.txt").read_text("utf-8")
 
 

@@ -33,9 +33,9 @@ def copy_of_default(out: Path, *, further: str = "", name: str = "") -> Path:
 
 
 @contextmanager
-def inspections(*names: str | Path) -> Iterator[ActiveInspections]:
+def inspections(*directories: Path) -> Iterator[ActiveInspections]:
     """These inspections are the active ones inside the block."""
     try:
-        yield activate(names)
+        yield activate(directories)
     finally:
         activate(())

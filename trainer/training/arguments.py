@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,10 +10,13 @@ from transformers import TrainingArguments
 
 from trainer.model.towers import Tower
 from trainer.model.tuners import frozen_towers
+from trainer.training.logs import get_logger
 from trainer.training.sharding import shard_on_cpu, sharding_options
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
+
+LOG = get_logger("trainer.run")
 
 
 def on_cuda() -> bool:
@@ -83,4 +87,5 @@ def training_arguments(config: TrainConfig, *, text_only_samples: bool = False) 
         **sharding_options(config),
     )
     shard_on_cpu(args)
+    LOG.debug("training arguments %s", json.dumps(args.to_dict(), sort_keys=True, default=str))  # masks access tokens
     return args

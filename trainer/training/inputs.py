@@ -81,6 +81,7 @@ def data_files(config: TrainConfig) -> tuple[Path, Path | None]:
 
 def datasets(config: TrainConfig, paths: tuple[Path, Path | None]) -> tuple[SampleDataset, SampleDataset | None]:
     """The training and evaluation samples of these files."""
+    LOG.debug("training records %s; evaluation records %s", *paths)
     own = config.custom.scenes is not None
     train = dataset_from_config(config, "train", paths[0] if own else None)
     if paths[1] is None:

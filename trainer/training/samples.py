@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoded, Encoder, TooLong
@@ -61,7 +60,7 @@ class EpochLoader(DataLoader[Any]):
         # PyTorch has no public way. Left alone they live until the garbage collector finds them, and hold every pipe and
         # socket that was open when they were forked.
         iterator, self._iterator = self._iterator, None
-        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+        if iterator is not None:
             iterator._shutdown_workers()
 
 

@@ -8,6 +8,7 @@ Axes: T tokens.
 
 from __future__ import annotations
 
+import json
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -19,7 +20,11 @@ from typing import Any
 import httpx
 import numpy as np
 
+from engine.debug_log import without_secrets
 from trainer.training.errors import StudentServerLost
+from trainer.training.logs import get_logger
+
+LOG = get_logger("trainer.run")
 
 AT_ONCE = 64
 """Largest number of concurrent requests."""
@@ -145,6 +150,7 @@ class StudentServer:
             StudentServerLost: the server stays unavailable, or rejects the request.
         """
         until = time.monotonic() + self._timeout_s
+        LOG.debug("asks %s: %s %s %s", *without_secrets([self.url]), method, path, _summary(body or {}))
         while True:
             try:
                 response = self._client.request(method, path, json=body)
@@ -165,6 +171,12 @@ class StudentServer:
 
     def _lost_error(self, what: str) -> StudentServerLost:
         return StudentServerLost(self.url, what, self.start)
+
+
+def _summary(body: dict[str, Any]) -> str:
+    """A request's settings; prompts and photos as their numbers."""
+    counts = {key: f"{len(value)} items" if isinstance(value, list) else value for key, value in body.items()}
+    return json.dumps(counts, sort_keys=True)
 
 
 def start_command(base: str, *, port: int, rank: int) -> str:
