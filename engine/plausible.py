@@ -14,19 +14,19 @@ from hashlib import sha256
 from typing import Literal
 
 from engine.protocol import GenerateRequest
+from vqc.answer_words import CHINESE, AnswerWords
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render as render_caption
 from vqc.geometry import NORM, Kind, Shape
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, summary_grammar, verdict_grammar
 from vqc.image import EncodedPhoto
-from vqc.missions import missions
+from vqc.missions import active, missions
 from vqc.summary import render as render_summary
 from vqc.summary import summarise
 from vqc.verdict import Verdict, VerdictAnswer
 from vqc.verdict import render as render_verdict
 
 _Task = Literal["caption", "summary", "operations", "text"]
-_TASKS: dict[str | None, _Task] = {CAPTION_GRAMMAR: "caption", SUMMARY_GRAMMAR: "summary"}
 
 _DESCS: dict[Kind, tuple[str, ...]] = {
     Kind.BBOX: (
@@ -53,10 +53,18 @@ def plausible_answer(request: GenerateRequest, index: int) -> str:
         digest.update((part.digest if isinstance(part, EncodedPhoto) else part).encode())
         digest.update(b"\0")
     content, seed = digest.hexdigest(), _child_seed(request, index)
-    if request.grammar == VERDICT_GRAMMAR:
-        return _verdict(content, seed, fail_probability(request))
-    task = _TASKS.get(request.grammar, "operations" if '"operations"' in request.system else "text")
-    return _answer(task, f"{content}/{seed}")
+    words = _words_of(request.grammar)
+    if words is not None and request.grammar == verdict_grammar(words):
+        return _verdict(content, seed, fail_probability(request), words)
+    tasks: dict[str | None, _Task] = {CAPTION_GRAMMAR: "caption", summary_grammar(words or CHINESE): "summary"}
+    task = tasks.get(request.grammar, "operations" if '"operations"' in request.system else "text")
+    return _answer(task, f"{content}/{seed}", words or CHINESE)
+
+
+def _words_of(grammar: str | None) -> AnswerWords | None:
+    """The words of the active inspections that a grammar is made of."""
+    every = {CHINESE, *(one.words for one in active().inspections)} if grammar else ()
+    return next((words for words in every if grammar in (summary_grammar(words), verdict_grammar(words))), None)
 
 
 def fail_probability(request: GenerateRequest) -> float:
@@ -76,17 +84,19 @@ def verdict_script(probability: Callable[[GenerateRequest], float]) -> Callable[
     ...     system="",
     ...     user=("问",),
     ...     decoding=DecodingParams(max_new_tokens=64, temperature=1),
-    ...     grammar=VERDICT_GRAMMAR,
+    ...     grammar=verdict_grammar(),
     ... )
     >>> verdict_script(lambda request: 1.0)(request, 0).splitlines()[0]
     '不通过'
     """
 
     def script(request: GenerateRequest, index: int) -> str:
-        if request.grammar != VERDICT_GRAMMAR:
+        words = _words_of(request.grammar)
+        if words is None or request.grammar != verdict_grammar(words):
             return plausible_answer(request, index)
         texts = "\0".join(part.digest if isinstance(part, EncodedPhoto) else part for part in request.user)
-        return _verdict(sha256(texts.encode()).hexdigest(), _child_seed(request, index), probability(request))
+        seed = _child_seed(request, index)
+        return _verdict(sha256(texts.encode()).hexdigest(), seed, probability(request), words)
 
     return script
 
@@ -96,20 +106,20 @@ def _child_seed(request: GenerateRequest, index: int) -> int:
     return (decoding.seed or 0) + index if decoding.temperature else 0
 
 
-def _verdict(content: str, seed: int, probability: float) -> str:
+def _verdict(content: str, seed: int, probability: float, words: AnswerWords) -> str:
     rng = random.Random(f"{content}/{seed}")
     verdict = Verdict.FAIL if rng.random() < probability else Verdict.PASS
-    return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])))
+    return render_verdict(VerdictAnswer(verdict=verdict, reason=rng.choice(_REASONS[verdict])), words)
 
 
 @lru_cache(maxsize=4096)
-def _answer(task: _Task, key: str) -> str:
+def _answer(task: _Task, key: str, words: AnswerWords) -> str:
     rng = random.Random(key)
     match task:
         case "caption":
             return render_caption(_caption(rng))
         case "summary":
-            return render_summary(summarise(_caption(rng)))
+            return render_summary(summarise(_caption(rng), words), words)
         case "operations":
             rule = {"op": "add", "text": rng.choice(_RULES), "evidence": ["T1"]}
             return json.dumps({"operations": [rule]}, ensure_ascii=False)

@@ -10,14 +10,15 @@ import random
 import string
 from collections.abc import Iterator
 
+from vqc.answer_words import CHINESE
 from vqc.caption import CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import Kind, Shape
 from vqc.missions import active, missions
 from vqc.prompts import stage_b_prompt
-from vqc.summary import IRRELEVANT, NOTE_PREFIX, summarise
 from vqc.summary import render as render_summary
-from vqc.verdict import REASON_PREFIX, Verdict
+from vqc.summary import summarise
+from vqc.verdict import Verdict
 
 BRANDS = ("华为", "中兴", "爱立信", "诺基亚", "大唐", "烽火")
 COMPLETENESS = ("显示完整", "只显示部分")
@@ -83,13 +84,13 @@ def domain_corpus(*, seed: int = 0, documents: int = 4000) -> Iterator[str]:
     yield from _fixed_texts()
     for _ in range(documents):
         caption = _caption(rng)
-        line = render_summary(summarise(caption)) if caption.objects else IRRELEVANT
+        line = render_summary(summarise(caption)) if caption.objects else CHINESE.irrelevant
         if caption.objects and rng.random() < 0.2:
-            line += f"{NOTE_PREFIX}{rng.choice(NOTES)}"
+            line += f"{CHINESE.note_prefix}{rng.choice(NOTES)}"
         yield render(caption)
         yield line
         verdict = rng.choice(list(Verdict))
-        yield f"{verdict}\n{REASON_PREFIX}{_reason(rng)}"
+        yield f"{verdict}\n{CHINESE.reason_prefix}{_reason(rng)}"
 
 
 def _fixed_texts() -> Iterator[str]:
@@ -97,7 +98,7 @@ def _fixed_texts() -> Iterator[str]:
         for text in inspection.prompts.texts:
             yield from [text] * 8
     for mission in missions().values():
-        prompt = stage_b_prompt(mission, [IRRELEVANT], {"G1": "缺少关键项时不通过"})
+        prompt = stage_b_prompt(mission, [CHINESE.irrelevant], {"G1": "缺少关键项时不通过"})
         yield from [mission.name, mission.requirement, mission.focus, prompt.before, prompt.after] * 8
     for name, levels in LEVELS.items():
         yield from [name, *(value for level in levels for value in level)] * 8

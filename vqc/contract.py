@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from vqc import grammar, image, prompts, summary, verdict
+from vqc import grammar, image, prompts, verdict
+from vqc.answer_words import CHINESE
 from vqc.canonical_json import digest
 from vqc.caption import DESC_PATTERN, MAX_OBJECTS, CaptionObject, DenseCaption
 from vqc.codec import render
 from vqc.geometry import MAX_LINE_POINTS, NORM, Kind, Shape
+from vqc.inspection import Inspection
 from vqc.missions import ActiveInspections, active, missions
 
 _PROMPT_FIELDS = {"name", "domain", "focus", "requirement"}
@@ -60,9 +62,9 @@ def shared_digests() -> dict[str, str]:
     """The parts that no inspection changes: spelling, grammars, pixels, fixed words."""
     return {
         "caption_codec": digest([render(_SAMPLE), DESC_PATTERN, MAX_OBJECTS, MAX_LINE_POINTS, NORM]),
-        "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.SUMMARY_GRAMMAR, grammar.VERDICT_GRAMMAR]),
+        "grammar": digest([grammar.CAPTION_GRAMMAR, grammar.summary_grammar(), grammar.verdict_grammar()]),
         "image_policy": digest(image.POLICY),
-        "lines": digest([summary.IRRELEVANT, summary.NOTE_PREFIX, verdict.REASON_PREFIX, list(verdict.Verdict)]),
+        "lines": digest([CHINESE.irrelevant, CHINESE.note_prefix, CHINESE.reason_prefix, list(verdict.Verdict)]),
     }
 
 
@@ -132,12 +134,18 @@ def _known_texts(known: Mapping[str, str | None]) -> frozenset[str]:
 
 @cache
 def _inspection_digests(inspections: ActiveInspections) -> dict[str, str]:
-    texts = {prompts_part(one.name): digest(one.prompts.model_dump()) for one in inspections.inspections}
+    texts = {prompts_part(one.name): _texts_digest(one) for one in inspections.inspections}
     definitions = {
         mission_part(mission.name): digest(mission.model_dump(include=_PROMPT_FIELDS))
         for mission in inspections.missions.values()
     }
     return texts | definitions
+
+
+def _texts_digest(inspection: Inspection) -> str:
+    """The digest of what the model is asked and answers with. The words of before are a part of their own, ``lines``."""
+    texts = inspection.prompts.model_dump()
+    return digest(texts if inspection.words == CHINESE else [texts, inspection.words.model_dump()])
 
 
 def same_part(trained: str | None, running: str | None) -> bool:

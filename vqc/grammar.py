@@ -9,20 +9,13 @@ and character classes are positive.
 from __future__ import annotations
 
 import re
+from functools import cache
 
+from vqc.answer_words import CHINESE, COUNT, AnswerWords
 from vqc.caption import MAX_DESC_LENGTH, MAX_OBJECTS, SEPARATOR_CLASS, VALUE_CLASS
 from vqc.geometry import MAX_LINE_POINTS, Kind
-from vqc.summary import (
-    IRRELEVANT,
-    ITEM_CLASS,
-    ITEM_LENGTH,
-    MAX_COUNT_DIGITS,
-    MAX_ITEMS,
-    NOTE_CLASS,
-    NOTE_LENGTH,
-    NOTE_PREFIX,
-)
-from vqc.verdict import REASON_CLASS, REASON_LENGTH, REASON_PREFIX, Verdict
+from vqc.summary import ITEM_LENGTH, MAX_COUNT_DIGITS, MAX_ITEMS, NOTE_CLASS, NOTE_LENGTH
+from vqc.verdict import REASON_CLASS, REASON_LENGTH, Verdict, verdict_word
 
 
 def _object_rule(n: int, *, last: bool) -> str:
@@ -100,20 +93,32 @@ CAPTION_GRAMMAR = "\n".join(
 )
 """GBNF of ``vqc.codec.render``: ``object_1`` to at most ``object_64`` without gaps, and each line with its declared points."""
 
-SUMMARY_GRAMMAR = "\n".join(
-    [
-        f'root ::= "{IRRELEVANT}" | item ("，" item){{0,{MAX_ITEMS - 1}}} note?',
-        *text_rules("item", ITEM_CLASS, ITEM_LENGTH, f'"×" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}', spaced=False),
-        f'note ::= "{NOTE_PREFIX}" remark',
-        *text_rules("remark", NOTE_CLASS, NOTE_LENGTH, _END),
-    ]
-)
-"""GBNF of ``vqc.summary.render``."""
 
-VERDICT_GRAMMAR = "\n".join(
-    [
-        f'root ::= ("{Verdict.PASS}" | "{Verdict.FAIL}") "\\n{REASON_PREFIX}" reason',
-        *text_rules("reason", REASON_CLASS, REASON_LENGTH, _END),
-    ]
-)
-"""GBNF of ``vqc.verdict.render``."""
+@cache
+def summary_grammar(words: AnswerWords = CHINESE) -> str:
+    """GBNF of ``vqc.summary.render``."""
+    count = f'"{COUNT}" [1-9] [0-9]{{0,{MAX_COUNT_DIGITS - 1}}}'
+    return "\n".join(
+        [
+            f'root ::= "{words.irrelevant}" | item ("{words.separator}" item){{0,{MAX_ITEMS - 1}}} note?',
+            *text_rules("item", words.item_class, ITEM_LENGTH, count, spaced=words.items_have_spaces),
+            f'note ::= "{words.note_prefix}" remark',
+            *text_rules("remark", NOTE_CLASS, NOTE_LENGTH, _END),
+        ]
+    )
+
+
+@cache
+def verdict_grammar(words: AnswerWords = CHINESE) -> str:
+    """GBNF of ``vqc.verdict.render``."""
+    passed, failed = (verdict_word(verdict, words) for verdict in Verdict)
+    return "\n".join(
+        [
+            f'root ::= ("{passed}" | "{failed}") "\\n{words.reason_prefix}" reason',
+            *text_rules("reason", REASON_CLASS, REASON_LENGTH, _END),
+        ]
+    )
+
+
+SUMMARY_GRAMMAR, VERDICT_GRAMMAR = summary_grammar(), verdict_grammar()
+"""The grammars of the Chinese words."""

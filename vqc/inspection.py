@@ -1,6 +1,6 @@
 """An inspection: the missions and prompts of one industry, read from a directory. Immutable by digest.
 
-    inspection.yaml   name, version, language, description
+    inspection.yaml   name, version, language, description, and the fixed words of answers
     missions.yaml     the checks: what a ticket must show, and the words that say so
     prompts.yaml      what the model is asked
     history.yaml      optional: how older checkpoints recorded its prompts
@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from vqc.answer_words import WORDS, AnswerWords, Language
 from vqc.canonical_json import digest
 from vqc.errors import InvalidValue
 from vqc.mission import Mission, MissionDefinition
@@ -40,8 +41,11 @@ class InspectionHeader(BaseModel):
 
     name: Slug
     version: int = Field(ge=1)
-    language: Literal["zh", "en"]
+    language: Language
     description: str = Field(default="", max_length=500)
+    words: AnswerWords | None = Field(
+        default=None, description="The fixed words of answers; default: the language's own."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +65,11 @@ class Inspection:
     def name(self) -> str:
         """The name in ``inspection.yaml``."""
         return self.header.name
+
+    @property
+    def words(self) -> AnswerWords:
+        """The fixed words of its answers."""
+        return self.header.words or WORDS[self.header.language]
 
     @property
     def record(self) -> dict[str, object]:
@@ -91,18 +100,16 @@ def load_inspection(directory: Path) -> Inspection:
     header = _read_model(directory, HEADER, InspectionHeader)
     prompts = _read_model(directory, PROMPTS, PromptTexts)
     source = directory / MISSIONS
-    missions = attach_prompts(parse_missions(_read_text(directory, MISSIONS), str(source)), prompts)
+    definitions = parse_missions(_read_text(directory, MISSIONS), str(source))
+    words = header.words or WORDS[header.language]
+    missions = {
+        one.name: Mission(**dict(one), prompts=prompts, words=words, language=header.language) for one in definitions
+    }
     history: dict[str | None, Mapping[str, str]] = {}
     if (directory / HISTORY).exists():
         past = _parse_yaml(_read_text(directory, HISTORY), str(directory / HISTORY))
         history |= _validate(TypeAdapter(dict[str, dict[str, str]]), past, str(directory / HISTORY))
     return Inspection(header=header, missions=missions, prompts=prompts, history=history)
-
-
-def attach_prompts(definitions: list[MissionDefinition], prompts: PromptTexts) -> dict[str, Mission]:
-    """Missions by name, each asked about with ``prompts``."""
-    fields = MissionDefinition.model_fields
-    return {one.name: Mission(**{name: getattr(one, name) for name in fields}, prompts=prompts) for one in definitions}
 
 
 def parse_missions(text: str, source: str) -> list[MissionDefinition]:

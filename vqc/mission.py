@@ -9,10 +9,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from vqc.answer_words import AnswerWords, Language
 from vqc.prompt_texts import PromptTexts
 
-Word = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
-"""A name or token without spaces, matched literally."""
+Word = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+(?: \S+)*$")]
+"""A name or token, matched literally; single spaces between its words."""
 
 MissionName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 """The exact string that tickets, folders and metrics carry; no line break, slash or backslash."""
@@ -76,6 +77,8 @@ class MissionDefinition(BaseModel):
 
 
 class Mission(MissionDefinition):
-    """A mission with the prompt texts of its inspection."""
+    """A mission with what its inspection says about all of them: prompt texts, the words of answers, the language."""
 
     prompts: PromptTexts = Field(exclude=True, repr=False)
+    words: AnswerWords = Field(exclude=True, repr=False)
+    language: Language = Field(exclude=True, repr=False)

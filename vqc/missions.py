@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vqc.errors import InvalidValue, UnknownMission
-from vqc.inspection import Inspection, attach_prompts, load_inspection, parse_missions
+from vqc.inspection import Inspection, load_inspection, parse_missions
 from vqc.mission import KeyItem as KeyItem
 from vqc.mission import Mission as Mission
 
@@ -131,7 +131,11 @@ def load_missions(path: Path) -> dict[str, Mission]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(str(path), type(error).__name__, "must be a readable UTF-8 YAML file") from error
-    further = attach_prompts(parse_missions(text, str(path)), active().inspections[0].prompts)
+    default = active().inspections[0]
+    further = {
+        one.name: Mission(**dict(one), prompts=default.prompts, words=default.words, language=default.header.language)
+        for one in parse_missions(text, str(path))
+    }
     for name in further:
         if name in missions():
             raise InvalidValue(f"{path}: name", name, "is a built-in mission; choose another name")

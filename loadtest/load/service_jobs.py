@@ -14,6 +14,7 @@ from loadtest.http.requests import Body, Target, caption_problem, caption_reques
 from loadtest.load.job import Job, LoadJob, Reading, describe_rejection, server_sent_events
 from loadtest.load.payloads import Payloads
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
+from vqc.missions import mission_named
 from vqc.parser import Status
 from vqc.summary import parse as parse_summary
 
@@ -97,7 +98,8 @@ class StageAJob(LoadJob[StageALoad]):
             return Reading(problem=f"{len(photos)} lines for {self.load.photos} photos")
         problems = [photo["problem"] for photo in photos if "problem" in photo]
         lines = [photo["summary"] for photo in photos if "summary" in photo]
-        if unread := [line for line in lines if parse_summary(line).status is not Status.PARSED]:
+        words = mission_named(self.load.mission).words
+        if unread := [line for line in lines if parse_summary(line, words).status is not Status.PARSED]:
             return Reading(problem=f"not a Stage-A line: {unread[0]!r}")
         return Reading(
             problem=f"{problems[0]}" if problems else None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 
 from typing_extensions import override
@@ -15,14 +16,13 @@ from loadtest.http.connection import Reply
 from loadtest.load.job import LoadJob, Reading, describe_rejection, server_sent_events
 from loadtest.load.scenario import CaptionLoad, Load, StageALoad, StageBLoad
 from vqc import parser, summary, verdict
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, summary_grammar, verdict_grammar
 from vqc.image import EncodedPhoto
 from vqc.missions import mission_named
-from vqc.parser import CaptionReader, Status
+from vqc.parser import CaptionOutcome, CaptionReader, Status
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
-
-_READERS = {"caption": parser.parse, "stage-a": summary.parse, "stage-b": verdict.parse}
-_GRAMMARS = {"caption": CAPTION_GRAMMAR, "stage-a": SUMMARY_GRAMMAR, "stage-b": VERDICT_GRAMMAR}
+from vqc.summary import SummaryOutcome
+from vqc.verdict import VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class VllmJob(LoadJob[Load]):
             user=prompt.parts(images),
             decoding=decoding,
             n=answers,
-            grammar=_GRAMMARS[load.task] if self.constrained else None,
+            grammar=self._format[0] if self.constrained else None,
         )
 
     @override
@@ -71,9 +71,20 @@ class VllmJob(LoadJob[Load]):
         tokens = answer["usage"]["completion_tokens"] or 0
         if not self.constrained:
             return Reading(completion_tokens=tokens)
-        unread = [text for text in texts if _READERS[self.load.task](text).status is Status.MALFORMED]
+        _, read = self._format
+        unread = [text for text in texts if read(text).status is Status.MALFORMED]
         problem = f"not readable: {unread[0][:200]!r}" if unread else None
         return Reading(problem=problem, malformed=bool(unread), completion_tokens=tokens)
+
+    @property
+    def _format(self) -> tuple[str, Callable[[str], CaptionOutcome | SummaryOutcome | VerdictOutcome]]:
+        """The grammar of the answers, and what reads them."""
+        if isinstance(self.load, CaptionLoad):
+            return CAPTION_GRAMMAR, parser.parse
+        words = mission_named(self.load.mission).words
+        if isinstance(self.load, StageALoad):
+            return summary_grammar(words), partial(summary.parse, words=words)
+        return verdict_grammar(words), partial(verdict.parse, words=words)
 
     @property
     def _is_streamed(self) -> bool:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from engine.protocol import DecodingParams, GenerateRequest
 from vqc import parser, summary
+from vqc.answer_words import CHINESE, AnswerWords
 from vqc.errors import InvalidValue, PhotoRejected
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, summary_grammar
 from vqc.image import SUFFIXES, CanonicalPhoto, canonical_photo
 from vqc.missions import Mission, missions
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt
@@ -23,11 +24,12 @@ class GoldenQuestion:
     canonical: CanonicalPhoto
     task: Literal["caption", "stage-a"]
     prompt: Prompt
+    words: AnswerWords = CHINESE
 
     def request(self, request_id: str, max_tokens: int, timeout_s: float, *, constrained: bool) -> GenerateRequest:
         """The greedy engine request, with the service's grammar if ``constrained``."""
         prompt = self.prompt
-        grammar = CAPTION_GRAMMAR if self.task == "caption" else SUMMARY_GRAMMAR
+        grammar = CAPTION_GRAMMAR if self.task == "caption" else summary_grammar(self.words)
         return GenerateRequest(
             request_id=request_id,
             system=prompt.system,
@@ -39,7 +41,7 @@ class GoldenQuestion:
 
     def readable(self, text: str) -> bool:
         """Whether the service's parser can read this answer."""
-        outcome = parser.parse(text) if self.task == "caption" else summary.parse(text)
+        outcome = parser.parse(text) if self.task == "caption" else summary.parse(text, self.words)
         return outcome.status is not parser.Status.MALFORMED
 
 
@@ -62,6 +64,12 @@ def golden_questions(photos: Path, mission: Mission | None = None) -> list[Golde
             raise PhotoRejected(error.reason, error.value, error.valid, field=str(path)) from error
         questions += [
             GoldenQuestion(photo=path.name, canonical=canonical, task="caption", prompt=dense_prompt()),
-            GoldenQuestion(photo=path.name, canonical=canonical, task="stage-a", prompt=stage_a_prompt(mission)),
+            GoldenQuestion(
+                photo=path.name,
+                canonical=canonical,
+                task="stage-a",
+                prompt=stage_a_prompt(mission),
+                words=mission.words,
+            ),
         ]
     return questions

@@ -47,7 +47,7 @@ async def write_summaries(
         except (InvalidValue, EngineRefused, AnswerMalformed, OSError) as error:
             return error
         assert result.outcome.summary is not None  # a malformed answer was raised
-        return render(result.outcome.summary)
+        return render(result.outcome.summary, mission.words)
 
     failed: dict[str, str] = {}
     with output.open("a", encoding="utf-8") as lines:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.platform.judging_words import JUDGING_WORDS
 from service.platform.mission_words import complaints, polarities, subject
 from vqc import summary
 from vqc.missions import KeyItem, Mission
 from vqc.verdict import Verdict
-
-PARTIAL = ("只显示部分", "无法判断", "无法识别", "看不清", "模糊")
-"""Words of a description that mean the object cannot be fully seen."""
 
 
 class Polarity(StrEnum):
@@ -90,7 +88,8 @@ def evidence(mission: Mission, summaries: Sequence[str]) -> Evidence:
     >>> [str(item.polarity) for item in found.items], str(found.confidence)
     (['met', 'violated'], 'high')
     """
-    read = [outcome.summary for outcome in map(summary.parse, summaries) if outcome.summary is not None]
+    outcomes = [summary.parse(line, mission.words) for line in summaries]
+    read = [outcome.summary for outcome in outcomes if outcome.summary is not None]
     descs = [desc for photo in read for desc, _ in photo.items]
     # A note is free text about the whole photo: it can violate an item but never meet it.
     noted = frozenset[str]().union(*(complaints(mission, photo.note) for photo in read if photo.note))
@@ -104,7 +103,7 @@ def evidence(mission: Mission, summaries: Sequence[str]) -> Evidence:
 
 
 def _polarity(mission: Mission, item: KeyItem, descs: Sequence[str], noted: bool) -> Polarity:
-    shown = {_description_polarity(item, subject(mission, desc), desc) for desc in descs} - {None}
+    shown = {_description_polarity(mission, item, subject(mission, desc), desc) for desc in descs} - {None}
     if noted or Polarity.VIOLATED in shown:
         return Polarity.BOTH if Polarity.MET in shown else Polarity.VIOLATED
     if not shown:
@@ -113,7 +112,7 @@ def _polarity(mission: Mission, item: KeyItem, descs: Sequence[str], noted: bool
     return Polarity.MET if Polarity.MET in shown else Polarity.PARTLY_VISIBLE
 
 
-def _description_polarity(item: KeyItem, described: str | None, desc: str) -> Polarity | None:
+def _description_polarity(mission: Mission, item: KeyItem, described: str | None, desc: str) -> Polarity | None:
     """What one description shows of the item: met, violated, visible without a clear state, or nothing.
 
     ``described`` is the word for the object that the description is about.
@@ -121,7 +120,7 @@ def _description_polarity(item: KeyItem, described: str | None, desc: str) -> Po
     is_item = described in item.words
     if not is_item and described not in item.seen_on:
         return None
-    tokens = polarities(item, desc)
+    tokens = polarities(item, desc, language=mission.language)
     # Within one description a violation outweighs everything else: 显示完整,安装方向错误 is one faulty part.
     if False in tokens:
         return Polarity.VIOLATED
@@ -130,5 +129,5 @@ def _description_polarity(item: KeyItem, described: str | None, desc: str) -> Po
         return Polarity.MET if tokens else None
     # An item that has good words must show one of them; for one without, being fully visible is all there is to meet.
     state_is_clear = bool(tokens) or not item.positive
-    partial = any(word in desc for word in PARTIAL)
+    partial = any(word in desc.lower() for word in JUDGING_WORDS[mission.language].partial)
     return Polarity.MET if state_is_clear and not partial else Polarity.PARTLY_VISIBLE

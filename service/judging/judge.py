@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from service.judging.evidence import Evidence, SummaryConfidence, evidence
 from service.judging.rollouts import Rollout
 from service.judging.selection import Candidate
+from service.platform.judging_words import JUDGING_WORDS
 from service.platform.mission_words import cited_items, complaints
 from vqc.missions import Mission
 from vqc.verdict import REASON_LENGTH, Verdict, VerdictAnswer
 
 UNDETERMINED = 0.6
 """The heuristic score of a verdict that the lines neither support nor contradict."""
-THIRD_STATE = ("可能", "疑似", "复核", "不确定", "无法判断", "无法确认", "待确认", "人工")
-"""Words of a reason that hedges instead of supporting its verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,7 @@ def rationale_quality(mission: Mission, reason: str) -> float:
     defects = (
         not reason.strip(),
         not cited_items(mission, reason),
-        any(word in reason for word in THIRD_STATE),
+        any(word in reason.lower() for word in JUDGING_WORDS[mission.language].doubt),
         len(reason) > REASON_LENGTH,
     )
     return max(0.0, round(1.0 - 0.3 * sum(defects), 1))

@@ -23,7 +23,7 @@ from service.judging.selection import Selection, select
 from service.platform.gather import gather_or_cancel
 from vqc.contract import prompt_digest
 from vqc.errors import InvalidValue
-from vqc.grammar import VERDICT_GRAMMAR
+from vqc.grammar import verdict_grammar
 from vqc.image import EncodedPhoto
 from vqc.missions import Mission
 from vqc.prompts import Prompt, stage_b_prompt
@@ -132,14 +132,15 @@ class JudgeTicket:
                 user=prompt.parts(images),
                 decoding=entry.decoding,
                 n=entry.n,
-                grammar=VERDICT_GRAMMAR,
+                grammar=verdict_grammar(ticket.mission.words),
                 priority=self._priority,
                 timeout_s=timeout_s,
             )
             started = perf_counter()
             generation = await self._engine.generate(request)
             seconds, now = perf_counter() - started, self._clock()
-            new = tuple(rollout(entry, completion.index, completion.text, now) for completion in generation.completions)
+            words = ticket.mission.words
+            new = tuple(rollout(entry, one.index, one.text, now, words=words) for one in generation.completions)
             run.add(new)
             if on_wave:
                 await on_wave(run.progress(index, new, generation, seconds))

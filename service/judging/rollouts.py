@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.protocol import DecodingParams
+from vqc.answer_words import CHINESE, AnswerWords
 from vqc.errors import InvalidValue
 from vqc.verdict import VerdictOutcome, parse
 
@@ -86,7 +87,9 @@ def plan(grid: Sequence[DecodingParams], samples_per_decode: int, seed: int = 0)
     return tuple(entries)
 
 
-def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None = None) -> Rollout:
+def rollout(
+    entry: PlanEntry, index: int, text: str, created_at: datetime | None = None, *, words: AnswerWords = CHINESE
+) -> Rollout:
     """The rollout of completion ``index`` of an entry's request.
 
     >>> entry, = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
@@ -97,12 +100,14 @@ def rollout(entry: PlanEntry, index: int, text: str, created_at: datetime | None
         candidate_index=entry.candidates[index],
         decoding=entry.decoding,
         text=text,
-        outcome=parse(text),
+        outcome=parse(text, words),
         created_at=created_at,
     )
 
 
-def restore_rollout(entries: Sequence[PlanEntry], record: Mapping[str, object]) -> Rollout:
+def restore_rollout(
+    entries: Sequence[PlanEntry], record: Mapping[str, object], *, words: AnswerWords = CHINESE
+) -> Rollout:
     """The rollout of this plan from its saved ``record``.
 
     >>> entries = plan([DecodingParams(max_new_tokens=64, temperature=0.6)], 2)
@@ -118,7 +123,7 @@ def restore_rollout(entries: Sequence[PlanEntry], record: Mapping[str, object]) 
             for entry in entries:
                 if index in entry.candidates:
                     when = None if created_at is None else datetime.fromisoformat(created_at)
-                    return rollout(entry, index - entry.first_candidate, text, when)
+                    return rollout(entry, index - entry.first_candidate, text, when, words=words)
     raise InvalidValue("rollout", dict(record), "must be the record of a rollout of this plan")
 
 

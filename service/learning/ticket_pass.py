@@ -105,6 +105,8 @@ class TicketPass:
         key = digest([guidance.digest, *ticket.key])[:32]
         photos = await self._load_photos(ticket) if self._sampler.evidence.shows_images else ()
 
+        words = ticket.mission.words
+
         async def save_wave(wave: Wave) -> None:
             self._journal.save_rollouts(key, [one.record for one in wave.rollouts])
 
@@ -120,6 +122,6 @@ class TicketPass:
             sampler=self._sampler,
             request_id=f"stage-b-{key}",
             timeout_s=self._timeout_s,
-            finished=[restore_rollout(self._sampler.waves, one) for one in self._journal.rollouts(key)],
+            finished=[restore_rollout(self._sampler.waves, one, words=words) for one in self._journal.rollouts(key)],
             on_wave=save_wave,
         )

@@ -7,10 +7,10 @@ everything that an answer depends on, the model's digest included: after a swap 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from time import monotonic
 from typing import Protocol
 
@@ -22,8 +22,10 @@ from engine.protocol import Completion, Delta, Engine, GenerateRequest, Generati
 from service.models.observe import ModelObserver
 from service.platform.errors import QueueUnavailable
 from vqc import parser, summary
+from vqc.answer_words import AnswerWords
 from vqc.contract import digest, shared_digests
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, summary_grammar
+from vqc.missions import active
 
 STORE_PAUSE_S = 5.0
 """For so long a store that failed is not called again: an outage costs one timeout, not one for each request."""
@@ -83,6 +85,7 @@ class ResponseCache:
         self._trusts_engine = trusts_engine
         self._store_paused_until = 0.0
         self._pending: dict[str, _Pending] = {}
+        self._readers = _readers()
 
     def wrap(self, engine: Engine, model_digest: str) -> Engine:
         """The engine, whose model has this digest, behind the cache."""
@@ -91,7 +94,7 @@ class ResponseCache:
     def key(self, request: GenerateRequest, model_digest: str) -> CacheKey | None:
         """The key of a request whose answer may be stored; None for one that is sampled or has another grammar."""
         decoding = request.decoding
-        if decoding.temperature or request.n > 1 or request.grammar not in _READERS:
+        if decoding.temperature or request.n > 1 or request.grammar not in self._readers:
             return None
         words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
         grammar = _grammar_digest(request.grammar)
@@ -135,7 +138,7 @@ class ResponseCache:
 
     async def store(self, key: CacheKey, request: GenerateRequest, text: str, end: Generation | Delta) -> None:
         """Stores a complete answer that can be read and is the model's. ``end`` carries its token counts and its model."""
-        if not _READERS[str(request.grammar)](text) or not self._is_of_model(key, end):
+        if not self._readers[str(request.grammar)](text) or not self._is_of_model(key, end):
             return
         if monotonic() >= self._store_paused_until:
             answer = CachedAnswer(text=text, prompt_tokens=end.prompt_tokens, completion_tokens=end.completion_tokens)
@@ -226,11 +229,16 @@ def _is_complete_caption(text: str) -> bool:
     return outcome.caption is not None and not outcome.truncated
 
 
-_READERS = {
-    CAPTION_GRAMMAR: _is_complete_caption,
-    SUMMARY_GRAMMAR: lambda text: summary.parse(text).summary is not None,
-}
-"""The grammars whose answers may be stored, and whether an answer can be read."""
+def _readers() -> dict[str, Callable[[str], bool]]:
+    """The grammars whose answers may be stored, and whether an answer can be read."""
+    lines = {summary_grammar(one.words): partial(_is_line, one.words) for one in active().inspections}
+    return {CAPTION_GRAMMAR: _is_complete_caption, **lines}
+
+
+def _is_line(words: AnswerWords, text: str) -> bool:
+    return summary.parse(text, words).summary is not None
+
+
 _grammar_digest = cache(digest)
 """The digest of a grammar: 50 kB that need not be hashed for every request."""
 _log = structlog.get_logger("vqc.answers")

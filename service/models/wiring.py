@@ -23,7 +23,8 @@ from service.platform.shares import Role, parse_share
 from service.platform.tracing import collector
 from service.platform.version import VERSION
 from vqc.errors import InvalidValue
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, summary_grammar
+from vqc.missions import active
 
 if TYPE_CHECKING:
     from service.models.registry_catalogue import RegistryCatalogue
@@ -161,10 +162,15 @@ class _Launcher:
         engine = ManagedEngine(
             self.engine_settings(checkpoint),
             log_path=log,
-            warmup=[_grammar_warmup(grammar) for grammar in (CAPTION_GRAMMAR, SUMMARY_GRAMMAR)],
+            warmup=[_grammar_warmup(grammar) for grammar in (CAPTION_GRAMMAR, *_line_grammars())],
         )
         await engine.start()
         return engine
+
+
+def _line_grammars() -> list[str]:
+    """The grammar of Stage-A lines in each active inspection's words, without repeating one."""
+    return [*dict.fromkeys(summary_grammar(one.words) for one in active().inspections)]
 
 
 def _endpoint(url: str) -> str | Path:

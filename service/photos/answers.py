@@ -17,10 +17,12 @@ from service.photos.schemas import (
 )
 from service.web.problems import problem_of
 from service.web.schemas import ModelOut
+from vqc.answer_words import AnswerWords
 from vqc.caption import CaptionObject
 from vqc.codec import as_dict, objects_by_key
 from vqc.geometry import SizeWH
 from vqc.image import CanonicalPhoto
+from vqc.missions import Mission
 from vqc.summary import SummaryOutcome, render
 
 
@@ -55,7 +57,7 @@ def stage_a_out(
     names: list[str | None],
     *,
     request_id: str,
-    mission: str,
+    mission: Mission,
     total_ms: float,
 ) -> StageAOut:
     """The response of ``POST /stage-a``."""
@@ -64,9 +66,11 @@ def stage_a_out(
         request_id=request_id,
         model=model_out(result.model),
         prompt_digest=result.prompt_digest,
-        mission=mission,
-        trained=mission not in result.model.untrained,
-        photos=[_stage_a_photo(f"image_{n}", name, entry) for n, (name, entry) in enumerate(entries, start=1)],
+        mission=mission.name,
+        trained=mission.name not in result.model.untrained,
+        photos=[
+            _stage_a_photo(f"image_{n}", name, entry, mission.words) for n, (name, entry) in enumerate(entries, start=1)
+        ],
         timings_ms=round(total_ms, 1),
     )
 
@@ -103,7 +107,7 @@ def in_space(item: CaptionObject, coordinates: Coordinates, size_wh: SizeWH) -> 
 
 
 def _stage_a_photo(
-    image_id: str, name: str | None, entry: PhotoAnswer[SummaryOutcome] | PhotoFailure
+    image_id: str, name: str | None, entry: PhotoAnswer[SummaryOutcome] | PhotoFailure, words: AnswerWords
 ) -> StageAPhotoOut:
     if isinstance(entry, PhotoFailure):
         return StageAPhotoOut(image_id=image_id, name=name, problem=problem_of(entry.error))
@@ -111,7 +115,7 @@ def _stage_a_photo(
     return StageAPhotoOut(
         image_id=image_id,
         name=name,
-        summary=render(entry.outcome.summary),
+        summary=render(entry.outcome.summary, words),
         status=entry.outcome.status.value,  # type: ignore[arg-type]
         notes=list(entry.outcome.notes),
         cached=entry.cached,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from engine.errors import EngineRefused
 from engine.protocol import DecodingParams, Engine
@@ -15,7 +16,7 @@ from service.platform.errors import AnswerMalformed, FetchFailed
 from service.platform.gather import gather_or_cancel
 from service.platform.mission_words import subject
 from vqc.errors import InvalidValue
-from vqc.grammar import SUMMARY_GRAMMAR
+from vqc.grammar import summary_grammar
 from vqc.image import CanonicalPhoto
 from vqc.missions import Mission
 from vqc.prompts import stage_a_prompt
@@ -31,7 +32,11 @@ MAX_PHOTOS = 16
 def stage_a_task(mission: Mission) -> PhotoTask[SummaryOutcome]:
     """What is asked about a photo of the mission."""
     return PhotoTask(
-        name="stage_a", prompt=stage_a_prompt(mission), grammar=SUMMARY_GRAMMAR, priority=PRIORITY, parse=parse
+        name="stage_a",
+        prompt=stage_a_prompt(mission),
+        grammar=summary_grammar(mission.words),
+        priority=PRIORITY,
+        parse=partial(parse, words=mission.words),
     )
 
 

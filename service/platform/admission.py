@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,8 +20,20 @@ class AdmissionControl:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.leaving = False
-        self.draining = False
+        self.drain_begun = asyncio.Event()
         self._work = InFlight()
+
+    @property
+    def draining(self) -> bool:
+        """Whether work is rejected. Setting it sets ``drain_begun``, for what waits."""
+        return self.drain_begun.is_set()
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        if draining:
+            self.drain_begun.set()
+        else:
+            self.drain_begun.clear()
 
     @property
     def in_flight(self) -> int:

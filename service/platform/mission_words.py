@@ -7,15 +7,14 @@ right before a word reverses it: 无安装方向错误 is not a violation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import cache
 
+from service.platform.judging_words import JUDGING_WORDS
+from vqc.answer_words import Language
 from vqc.missions import KeyItem, Mission
 
-ABSENT = ("缺失", "缺少", "未见", "未看到", "没有", "未安装")
-"""In free text (a reason, a note): what the clause names is absent."""
-_NEGATION = "未见|没有|不|未|没|无|非"
-_CLAUSE = re.compile(r"[，,。；;！!\n]")
+_CLAUSE = re.compile(r"[，,。；;！!\n]|\.(?=\s|$)")
 
 
 def cited_items(mission: Mission, text: str) -> frozenset[str]:
@@ -25,19 +24,25 @@ def cited_items(mission: Mission, text: str) -> frozenset[str]:
     >>> sorted(cited_items(mission_named("BBU线缆布放要求"), "图1中ODF端光纤插头未拧紧"))
     ['ODF端光纤插头']
     """
-    owner = {word: item.name for item in mission.key_items for word in item.words}
-    return frozenset(owner[match] for match in re.findall(_longest_first(owner), text))
+    fold = _fold(mission.language)
+    owner = {fold(word): item.name for item in mission.key_items for word in item.words}
+    return frozenset(owner[match] for match in _words_pattern(tuple(owner), mission.language).findall(fold(text)))
 
 
-def polarities(item: KeyItem, text: str, *, free: bool = False) -> tuple[bool, ...]:
+def polarities(item: KeyItem, text: str, *, language: Language = "zh", free: bool = False) -> tuple[bool, ...]:
     """The polarity of the item's words in a text, in order: True met, False violated. ``free`` text may also say absent.
 
     >>> screw = KeyItem(name="螺丝", positive=("符合要求",), negative=("不符合要求", "生锈"))
     >>> polarities(screw, "不符合要求/生锈"), polarities(screw, "未见生锈，符合要求")
     ((False, False), (True, True))
+    >>> seal = KeyItem(name="seal", positive=("present", "intact"), negative=("broken",))
+    >>> polarities(seal, "Present, not broken", language="en"), polarities(seal, "not intact", language="en")
+    ((True, True), (False,))
     """
-    found = _token_pattern((*item.positive, *item.negative), free).finditer(text)
-    return tuple(_polarity(item, match) for match in found)
+    fold = _fold(language)
+    positive, negative = (frozenset(map(fold, words)) for words in (item.positive, item.negative))
+    found = _token_pattern(positive | negative, free, language).finditer(fold(text))
+    return tuple(_polarity(positive, negative, match) for match in found)
 
 
 def complaints(mission: Mission, text: str) -> frozenset[str]:
@@ -52,7 +57,7 @@ def complaints(mission: Mission, text: str) -> frozenset[str]:
         name
         for clause in _CLAUSE.split(text)
         for name in cited_items(mission, clause)
-        if False in polarities(items[name], clause, free=True)
+        if False in polarities(items[name], clause, language=mission.language, free=True)
     )
 
 
@@ -68,8 +73,9 @@ def subject(mission: Mission, desc: str) -> str | None:
     """
     parts = re.split(r"[/,]", desc)
     kind = parts[1] if "、" in parts[0] and len(parts) > 1 else parts[0]
-    words = {word for item in mission.key_items for word in (*item.words, *item.seen_on)}
-    return kind if kind in words else None
+    fold = _fold(mission.language)
+    words = {fold(word): word for item in mission.key_items for word in (*item.words, *item.seen_on)}
+    return words.get(fold(kind))
 
 
 def _longest_first(words: Iterable[str]) -> str:
@@ -77,18 +83,32 @@ def _longest_first(words: Iterable[str]) -> str:
 
 
 @cache
-def _token_pattern(listed_tokens: tuple[str, ...], free: bool) -> re.Pattern[str]:
+def _words_pattern(words: tuple[str, ...], language: Language) -> re.Pattern[str]:
+    return re.compile(_whole_words(_longest_first(words), language))
+
+
+@cache
+def _token_pattern(listed_tokens: frozenset[str], free: bool, language: Language) -> re.Pattern[str]:
     """Matches a listed word, or a negated one, or a word of absence."""
-    tokens = _longest_first(listed_tokens)
-    listed = [f"(?P<token>{tokens})", f"(?:{_NEGATION})(?P<negated>{tokens})"] if tokens else []
-    absent = [f"(?P<absent>{_longest_first(ABSENT)})"] if free else []
-    return re.compile("|".join([*listed, *absent]) or r"(?!)")
+    tokens, words = _longest_first(listed_tokens), JUDGING_WORDS[language]
+    listed = [f"(?P<token>{tokens})", f"(?:{words.negation})(?P<negated>{tokens})"] if tokens else []
+    absent = [f"(?P<absent>{_longest_first(words.absent)})"] if free else []
+    return re.compile("|".join(_whole_words(one, language) for one in (*listed, *absent)) or r"(?!)")
 
 
-def _polarity(item: KeyItem, match: re.Match[str]) -> bool:
+def _whole_words(pattern: str, language: Language) -> str:
+    return rf"\b(?:{pattern})\b" if JUDGING_WORDS[language].whole_words else pattern
+
+
+def _fold(language: Language) -> Callable[[str], str]:
+    """Makes words comparable: without capitals, in a language that writes them."""
+    return str.lower if JUDGING_WORDS[language].whole_words else str
+
+
+def _polarity(positive: Set[str], negative: Set[str], match: re.Match[str]) -> bool:
     groups = match.groupdict()
     if groups.get("absent"):
         return False
     if groups.get("negated"):
-        return groups["negated"] in item.negative
-    return groups["token"] in item.positive
+        return groups["negated"] in negative
+    return groups["token"] in positive

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
-from service.platform.admission import AdmissionControl
-from service.tickets.store import StoredEvent, TicketStore
-
-_WAIT_S = 1.0
+from service.platform.errors import QueueUnavailable
+from service.tickets.store import FINISHED, StoredEvent, TicketStore
 
 
-async def is_complete(store: TicketStore, id: str, after: str | None) -> bool:
-    """Whether the run has ended and no event is left behind ``after``. Raises ``UnknownTicket``."""
+async def event_pages(store: TicketStore, id: str, after: str | None) -> AsyncGenerator[bytes, None] | None:
+    """The bytes of the event stream, which ends with the run; None if the run has ended and no event is left behind ``after``.
+
+    Raises:
+        UnknownTicket, QueueUnavailable: before the stream begins; afterwards it outlasts an outage.
+    """
     finished = (await store.get(id)).is_finished
-    return finished and not await store.events(id, after)
+    first = await store.events(id, after)
+    return None if finished and not first else _pages(store, id, after, first, finished)
 
 
-async def event_pages(
-    store: TicketStore, admission: AdmissionControl, id: str, after: str | None
+async def _pages(
+    store: TicketStore, id: str, after: str | None, events: Sequence[StoredEvent], finished: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The bytes of the event stream. It ends with the run, or when the service drains; the client then resumes elsewhere."""
-    while not admission.draining:
-        events = await store.events(id, after, wait_s=_WAIT_S)
+    while True:
         for event in events:
             after = event.id
+            finished = finished or event.name == FINISHED
             yield event_bytes(event)
-        if await is_complete(store, id, after):
+        # The record is read only when the run has ended: it may have begun again since, and webhooks follow the end.
+        if finished and await _is_complete(store, id, after):
             return
+        events = await store.events(id, after, wait_s=None)
+
+
+async def _is_complete(store: TicketStore, id: str, after: str | None) -> bool:
+    try:
+        return (await store.get(id)).is_finished and not await store.events(id, after)
+    except QueueUnavailable:
+        return True  # the client resumes behind ``after``
 
 
 def event_bytes(event: StoredEvent) -> bytes:

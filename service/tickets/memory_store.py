@@ -132,9 +132,9 @@ class MemoryTicketStore(TicketStore):
         return {ticket.state: moment_of(ticket.id) for ticket in sorted(self._tickets.values(), key=_id, reverse=True)}
 
     @override
-    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
+    async def events(self, id: str, after: str | None, *, wait_s: float | None = 0.0) -> Sequence[StoredEvent]:
         found = self._read_events(id, after)
-        if not found and wait_s:
+        if not found and wait_s != 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s), self._changed:
                     await self._changed.wait_for(lambda: self._read_events(id, after))

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from service.platform.errors import IdempotencyConflict, UnknownTicket
+from service.platform.errors import IdempotencyConflict, QueueUnavailable, UnknownTicket
 from service.platform.redis_client import answering
 from service.tickets.redis_keys import TicketKeys, facet_name, parse_facet
 from service.tickets.redis_notifications import EventNotifier
@@ -56,6 +56,7 @@ class RedisTicketStore(TicketStore):
         self._keys = TicketKeys(prefix=prefix)
         self._scripts = TicketScripts(redis)
         self.notifier = EventNotifier(redis, self._keys.events("*"))
+        self._reads: dict[tuple[str, str | None], asyncio.Future[Sequence[StoredEvent]]] = {}
 
     @override
     async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
@@ -191,12 +192,11 @@ class RedisTicketStore(TicketStore):
         return {state: moment_of(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
 
     @override
-    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
-        until = asyncio.get_running_loop().time() + wait_s
-        with self.notifier.subscribe(
-            self._keys.events(id)
-        ) as changed:  # before the first read, so that no event is missed
-            while not (found := await self._read_events(id, after)) and wait_s:
+    async def events(self, id: str, after: str | None, *, wait_s: float | None = 0.0) -> Sequence[StoredEvent]:
+        until = None if wait_s is None else asyncio.get_running_loop().time() + wait_s
+        # Subscribed before the first read, so that no event is missed.
+        with self.notifier.subscribe(self._keys.events(id), after) as changed:
+            while not (found := await self._read_events(id, after, patient=wait_s is None)) and wait_s != 0:
                 try:
                     async with asyncio.timeout_at(until):
                         await changed.wait()
@@ -229,7 +229,26 @@ class RedisTicketStore(TicketStore):
         with answering():
             await self._redis.ping()  # type: ignore[misc]
 
-    async def _read_events(self, id: str, after: str | None) -> Sequence[StoredEvent]:
+    async def _read_events(self, id: str, after: str | None, *, patient: bool) -> Sequence[StoredEvent]:
+        """The events behind ``after``, read once for all who ask in the same turn of the loop.
+
+        ``patient`` returns none while Redis does not answer: the notifier wakes its subscribers when it is back.
+        """
+        key = (id, after)
+        if (reading := self._reads.get(key)) is None:
+            reading = self._reads[key] = asyncio.ensure_future(self._read_stream(key))
+        try:
+            return await asyncio.shield(reading)
+        except QueueUnavailable:
+            if not patient:
+                raise
+            return ()
+
+    async def _read_stream(self, key: tuple[str, str | None]) -> Sequence[StoredEvent]:
+        await asyncio.sleep(0)  # everyone whom a notification woke joins
+        # No one may join a read that is on its way: it could miss the event that woke them.
+        del self._reads[key]
+        id, after = key
         with answering():
             found = await self._redis.xread({self._keys.events(id): after or "0-0"}, count=100)
         return [_stored_event(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]

@@ -12,7 +12,7 @@ from service.photos.services import photo_services
 from service.platform.audit_log import Action
 from service.tickets.audit import record_decision
 from service.tickets.bodies import read_submission
-from service.tickets.events import event_pages, is_complete
+from service.tickets.events import event_pages
 from service.tickets.schemas import (
     PRINTABLE,
     ReviewIn,
@@ -91,10 +91,10 @@ async def events(request: Request, group_id: TicketId, last_event_id: LastEventI
     Returns 204 when the run has ended and no event is left, so that a browser's EventSource stops reconnecting.
     """
     require(request, Scope.STAGE_B)
-    store, intake = ticket_services(request).store, web_services(request).admission
-    if await is_complete(store, group_id, last_event_id):
+    pages = await event_pages(ticket_services(request).store, group_id, last_event_id)
+    if pages is None:
         return Response(status_code=204)
-    return event_stream(request, event_pages(store, intake, group_id, last_event_id), {})
+    return event_stream(request, pages, {}, stop=web_services(request).admission.drain_begun)
 
 
 @router.delete("/{group_id}", summary="Cancel a ticket", response_model=TicketOut)

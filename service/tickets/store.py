@@ -19,9 +19,13 @@ class Event:
     data: JsonObject = field(default_factory=dict)
 
 
+FINISHED = "finished"
+"""The name of the event that ends a run."""
+
+
 def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:
     """The event that ends a run; followers stop after it."""
-    return Event(name="finished", data={"state": state, "run": run, "at": at.isoformat(), **data})
+    return Event(name=FINISHED, data={"state": state, "run": run, "at": at.isoformat(), **data})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +116,11 @@ class TicketStore(Protocol):
         """The time when the oldest ticket of each state was accepted; states without tickets are left out."""
         ...
 
-    async def events(self, id: str, after: str | None, *, wait_s: float = 0.0) -> Sequence[StoredEvent]:
-        """At most 100 events behind ``after``. If there are none, it waits up to ``wait_s`` for the next ones."""
+    async def events(self, id: str, after: str | None, *, wait_s: float | None = 0.0) -> Sequence[StoredEvent]:
+        """At most 100 events behind ``after``. If there are none, it waits up to ``wait_s`` for the next ones.
+
+        None waits as long as it takes, through outages of the store, and costs nothing while nothing happens.
+        """
         ...
 
     async def remove(self, before: datetime) -> int:

@@ -108,13 +108,13 @@ class SubmitTicket:
 
     def _choose_evidence(self, submission: Submission) -> EvidenceKind:
         """The evidence that the ticket is judged on. Raises ``InvalidValue`` for a ticket that cannot be judged."""
-        photos = submission.photos
+        photos, words = submission.photos, submission.mission.words
         if not 1 <= len(photos) <= MAX_TICKET_PHOTOS:
             raise InvalidValue("photos", len(photos), f"a ticket has 1 to {MAX_TICKET_PHOTOS} photos")
         for n, photo in enumerate(photos):
             if photo.source is None and photo.summary is None:
                 raise InvalidValue(f"photos.{n}", None, "must be a photo, a summary, or both")
-            if photo.summary is not None and summary.parse(photo.summary).summary is None:
+            if photo.summary is not None and summary.parse(photo.summary, words).summary is None:
                 raise InvalidValue(f"photos.{n}.summary", photo.summary, "must be a Stage-A line")
         if submission.webhook is not None:
             self._webhook.check(submission.webhook)

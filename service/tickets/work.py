@@ -137,7 +137,7 @@ class WorkOnTicket:
         except (InvalidValue, EngineRefused, AnswerMalformed, BlobMissing) as error:
             return replace(photo, problem=str(error))
         assert result.outcome.summary is not None  # otherwise ``line`` raises
-        return replace(photo, summary=summary.render(result.outcome.summary))
+        return replace(photo, summary=summary.render(result.outcome.summary, mission.words))
 
     async def _judge(
         self, claim: TicketClaim, served: PinnedModel, mission: Mission, guidance: Guidance, sampler: Sampler
@@ -166,7 +166,7 @@ class WorkOnTicket:
             request_id=ticket.job_id,
             timeout_s=self._judging.timeout_s,
             calibration=calibration,
-            finished=[restore_rollout(sampler.waves, record) for record in ticket.rollouts],
+            finished=[restore_rollout(sampler.waves, record, words=mission.words) for record in ticket.rollouts],
             on_wave=save_wave,
         )
         self._observer.record_samples(len(judged.rollouts), judged.planned)

@@ -20,22 +20,32 @@ def event(name: str, data: BaseModel) -> bytes:
     return f"event: {name}\ndata: {data.model_dump_json(exclude_none=True)}\n\n".encode()
 
 
-def event_stream(request: Request, events: AsyncGenerator[bytes, None], headers: dict[str, str]) -> StreamingResponse:
-    """The response that sends ``events`` until they end or the client disconnects; closes the generator in both cases."""
+def event_stream(
+    request: Request,
+    events: AsyncGenerator[bytes, None],
+    headers: dict[str, str],
+    *,
+    stop: asyncio.Event | None = None,
+) -> StreamingResponse:
+    """The response that sends ``events`` until they end, the client disconnects or ``stop`` is set; then closes them."""
     headers = {**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_with_keep_alive(request, events), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _with_keep_alive(request, events, stop or asyncio.Event()), media_type="text/event-stream", headers=headers
+    )
 
 
-async def _with_keep_alive(request: Request, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    disconnect = asyncio.ensure_future(wait_for_disconnect(request))
+async def _with_keep_alive(
+    request: Request, events: AsyncGenerator[bytes, None], stop: asyncio.Event
+) -> AsyncGenerator[bytes, None]:
+    endings = {asyncio.ensure_future(wait_for_disconnect(request)), asyncio.ensure_future(stop.wait())}
     # A task, not an await under a timeout: a timeout would cancel the generator, and with it the generation, mid-event.
     upcoming = asyncio.ensure_future(anext(events))
     try:
         while True:
             done, _ = await asyncio.wait(
-                {upcoming, disconnect}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+                {upcoming, *endings}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
-            if disconnect in done:
+            if done & endings:
                 return
             if not done:
                 yield b": keep-alive\n\n"
@@ -46,8 +56,8 @@ async def _with_keep_alive(request: Request, events: AsyncGenerator[bytes, None]
                 return
             upcoming = asyncio.ensure_future(anext(events))
     finally:
-        disconnect.cancel()
-        upcoming.cancel()
-        await asyncio.gather(disconnect, upcoming, return_exceptions=True)
+        for waiting in (upcoming, *endings):
+            waiting.cancel()
+        await asyncio.gather(upcoming, *endings, return_exceptions=True)
         # The generator is idle now that ``upcoming`` has ended: closing a running one raises RuntimeError.
         await events.aclose()

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import ANSWERS, CAPTIONS, FULL_CAPTION, SUMMARIES
 from vqc import codec, parser, summary, verdict
+from vqc.answer_words import WORDS
 from vqc.caption import MAX_DESC_LENGTH, checked_desc
-from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR
+from vqc.grammar import CAPTION_GRAMMAR, SUMMARY_GRAMMAR, VERDICT_GRAMMAR, summary_grammar, verdict_grammar
 from vqc.parser import Status
 
 if not os.environ.get("CI"):
@@ -70,6 +71,38 @@ def test_every_rendered_summary_is_accepted(value):
 @given(ANSWERS)
 def test_every_rendered_verdict_is_accepted(answer):
     assert accepts(VERDICT, verdict.render(answer))
+
+
+ENGLISH = WORDS["en"]
+ENGLISH_SUMMARY, ENGLISH_VERDICT = map(xgrammar.Grammar.from_ebnf, (summary_grammar(ENGLISH), verdict_grammar(ENGLISH)))
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [
+        ("cover/closed×1; seal/present and intact×2", True),
+        ("cover/closed×1; Note: the left side is hidden", True),
+        ("irrelevant photo", True),
+        ("cover/closed×1;seal×1", False),
+        ("cover  closed×1", False),
+        ("BBU设备×1，光纤×2", False),
+        ("无关图片", False),
+        (f"{'a b' * 32}×1", True),
+        (f"{'a b' * 33}×1", False),
+    ],
+)
+def test_the_words_of_an_inspection_bind_its_lines(text, accepted):
+    assert accepts(ENGLISH_SUMMARY, text) is accepted
+    assert (summary.parse(text, ENGLISH).status is Status.PARSED) is accepted
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("PASS\nReason: all sealed", True), ("FAIL\nReason: no seal", True), ("通过\n理由: 好", False), ("PASS\n", False)],
+)
+def test_the_words_of_an_inspection_bind_its_verdicts(text, accepted):
+    assert accepts(ENGLISH_VERDICT, text) is accepted
+    assert (verdict.parse(text, ENGLISH).status is Status.PARSED) is accepted
 
 
 def mutated(text: str, rng: random.Random) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -193,7 +194,10 @@ async def test_sigterm_with_eight_in_flight_loses_none(managed_engine, scene):
                     return False
 
             async def is_busy():
-                return "vqc_requests_in_flight 8.0" in (await client.get("/metrics")).text
+                """All have arrived, and the engine still works on some: on a busy machine the first may be answered already."""
+                text = (await client.get("/metrics")).text
+                in_flight = int(float(re.search(r"^vqc_requests_in_flight (\S+)$", text, re.MULTILINE)[1]))
+                return in_flight > 0 and in_flight + sum(task.done() for task in tasks) >= 8
 
             await until(is_ready)
             tasks = [

@@ -33,9 +33,9 @@ def copy_of_default(out: Path, *, further: str = "", name: str = "") -> Path:
 
 
 @contextmanager
-def inspections(*directories: Path) -> Iterator[ActiveInspections]:
+def inspections(*names: str | Path) -> Iterator[ActiveInspections]:
     """These inspections are the active ones inside the block."""
     try:
-        yield activate(directories)
+        yield activate(names)
     finally:
         activate(())

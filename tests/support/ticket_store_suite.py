@@ -177,6 +177,16 @@ class TicketStoreSuite:
         await store.update(new.id, with_event(Ticket.claim))
         assert [event.name for event in await waiting] == ["step"]
 
+    async def test_a_follower_waits_for_the_next_event_as_long_as_it_takes(self, store: TicketStore):
+        new = await store.create(ticket(), ACCEPTED, None)
+        (accepted,) = await store.events(new.id, None, wait_s=None)
+        waiting = [asyncio.create_task(store.events(new.id, accepted.id, wait_s=None)) for _ in range(50)]
+        given_up = waiting.pop()
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        await store.update(new.id, with_event(Ticket.claim))
+        assert [[event.name for event in found] for found in await asyncio.gather(*waiting)] == [["step"]] * 49
+
     async def test_a_beat_holds_while_the_claim_does(self, store: TicketStore):
         new = await store.create(ticket(), ACCEPTED, None)
         assert not await store.heartbeat(new.id, 0)

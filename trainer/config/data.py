@@ -55,6 +55,10 @@ class CustomSection(Section):
         default=None, description="Training records (JSONL), relative to the working directory; old name: jsonl."
     )
     val_jsonl: str | None = Field(default=None, description="Evaluation records (JSONL).")
+    inspections: Strings = Field(
+        default=(),
+        description="The active inspections, directories or shipped names; default: those of VQC_INSPECTIONS.",
+    )
     scenes: ScenesSection | None = Field(
         default=None, description="Draw synthetic data instead of reading JSONL files."
     )

@@ -15,6 +15,8 @@ from trainer.config.errors import ConfigError, ConfigProblem
 from trainer.config.files import KeyPath, Source, Tree, dotted_key, read_merged
 from trainer.config.root import TrainConfig
 from trainer.config.section import models_in
+from vqc.errors import InvalidValue
+from vqc.missions import activate
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -38,7 +40,7 @@ def load_config(path: Path | str, base: Path | str | None = None) -> TrainConfig
 
 
 def config_from(source: Source | Tree) -> TrainConfig:
-    """The configuration of a merged mapping (schema names only, no ``extends``).
+    """The configuration of a merged mapping (schema names only, no ``extends``). Makes its inspections the active ones.
 
     Raises:
         ConfigError: as ``load_config``; without files, problems have no place.
@@ -51,6 +53,11 @@ def config_from(source: Source | Tree) -> TrainConfig:
         config = TrainConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError([_problem(source, tree, item) for item in error.errors(include_url=False)]) from None
+    if config.custom.inspections:
+        try:
+            activate(config.custom.inspections)
+        except InvalidValue as error:
+            raise ConfigError([_problem_at(source, ("custom", "inspections"), str(error))]) from error
     problems = [_problem_at(source, tuple(key.split(".")), message) for key, message in findings(config)]
     if problems:
         raise ConfigError(problems)

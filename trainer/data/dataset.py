@@ -27,7 +27,7 @@ from vqc import codec, verdict
 from vqc.caption import DenseCaption
 from vqc.errors import InvalidValue
 from vqc.image import PhotoLimits
-from vqc.missions import Mission, mission_named, missions
+from vqc.missions import Mission, active, mission_named, missions
 from vqc.prompts import dense_prompt, stage_a_prompt, stage_b_prompt
 
 Split = Literal["train", "val"]
@@ -60,7 +60,11 @@ class SampleDataset:
         self._augmentation = augmentation
         self._shuffle = shuffle
         self._limits = limits or PhotoLimits()
-        self._missions: tuple[Mission, ...] = tuple(map(mission_named, mission_names)) or tuple(missions().values())
+        default = active().inspections[0]
+        # A line without a mission is written in the first inspection's words, so only missions with these words may ask for it.
+        every = [mission for mission in missions().values() if mission.words == default.words]
+        self._missions: tuple[Mission, ...] = tuple(map(mission_named, mission_names)) or tuple(every)
+        self._default_words = default.words
         self.set_epoch(0)
 
     def __len__(self) -> int:
@@ -127,13 +131,14 @@ class SampleDataset:
         objects, summary = photo.objects, photo.summary
         if self._augmentation is not None:
             rng = sample_random(self._seed, epoch, index, "augmentation")
-            names = None if task is Task.DENSE else item_names(summary, objects)
+            words = photo.mission.words if photo.mission else self._default_words
+            names = None if task is Task.DENSE else item_names(summary, objects, words)
             keeps = task is Task.STAGE_A and names is None
             plan = self._augmentation.plan(objects or (), size_wh, rng, keep_layout=keeps)
             size_wh = plan.size_wh
             objects = plan.objects if objects is not None else None
             if names is not None:
-                summary = line_of(plan.objects, names, size_wh)
+                summary = line_of(plan.objects, names, size_wh, words)
         if task is Task.DENSE:
             if objects is None:
                 raise _unreadable(source, "a dense sample needs objects", RecordRule.OBJECTS)
@@ -164,7 +169,7 @@ class SampleDataset:
         return Outline(
             task=Task.VERDICT,
             prompt=stage_b_prompt(ticket.mission, ticket.summaries, ticket.guidance),
-            answer=verdict.render(ticket.answer),
+            answer=verdict.render(ticket.answer, ticket.mission.words),
             sizes_wh=self._header_sizes(ticket, source),
             record=index,
             source=source,

@@ -17,10 +17,11 @@ from trainer.data.messages import chat_turn
 from trainer.data.problems import RecordProblem, RecordRule, Severity
 from trainer.data.records import ChatRecord, PhotoRecord, Record, Task, VerdictRecord
 from vqc import summary as stage_a
+from vqc.answer_words import AnswerWords
 from vqc.caption import MAX_OBJECTS, CaptionObject, checked_desc
 from vqc.errors import InvalidValue, short_repr
 from vqc.geometry import Kind, Shape, SizeWH
-from vqc.missions import Mission, mission_named
+from vqc.missions import Mission, active, mission_named
 from vqc.parser import Status
 from vqc.verdict import Verdict, VerdictAnswer
 
@@ -110,14 +111,14 @@ class _RecordReader:
                 RecordRule.OBJECTS, "a dense record needs objects (an empty list for a photo that shows nothing)"
             )
         objects = self._objects(data["objects"], size_wh) if data.get("objects") is not None else None
-        summary = self._summary(data.get("summary"))
+        mission = self._mission(data.get("mission"))
+        summary = self._summary(data.get("summary"), mission.words if mission else active().inspections[0].words)
         if task is Task.STAGE_A and not summary:
             self.report(RecordRule.SUMMARY, "a stage_a record needs a summary")
         if objects is None and summary is None and not self._has_errors:
             self.report(
                 RecordRule.OBJECTS, "a photo record needs objects or a summary: there is nothing to learn from it"
             )
-        mission = self._mission(data.get("mission"))
         if not images:
             return None
         return PhotoRecord(
@@ -139,7 +140,7 @@ class _RecordReader:
         if not isinstance(guidance, dict) or not all(isinstance(rule, str) for rule in guidance.values()):
             self.report(RecordRule.VERDICT, f"guidance must map rule ids to rules, not {short_repr(guidance)}")
             guidance = {}
-        answer = self._verdict(data)
+        answer = self._verdict(data, mission.words if mission else active().inspections[0].words)
         if mission is None or answer is None:
             return None
         return VerdictRecord(
@@ -249,21 +250,22 @@ class _RecordReader:
                 RecordRule.DEGENERATE, f"{name}: {shape.kind} {list(shape.xy)!r} covers no area", Severity.WARNING
             )
 
-    def _summary(self, value: object) -> str | None:
+    def _summary(self, value: object, words: AnswerWords) -> str | None:
         """The line in canonical spelling; None if the record has none or an empty one."""
         if value is None or value == "":
             return None
         if not isinstance(value, str):
             self.report(RecordRule.SUMMARY, f"summary is {short_repr(value)}, not text")
             return None
-        outcome = stage_a.parse(value)
+        outcome = stage_a.parse(value, words)
         notes = "; ".join(outcome.notes)
         if outcome.summary is None or any(note.startswith("dropped") for note in outcome.notes):
             self.report(
-                RecordRule.SUMMARY, f"summary {short_repr(value)} is not a line of 描述×数量 joined by '，': {notes}"
+                RecordRule.SUMMARY,
+                f"summary {short_repr(value)} is not a line of 描述×数量 joined by {words.separator!r}: {notes}",
             )
             return None
-        line = stage_a.render(outcome.summary)
+        line = stage_a.render(outcome.summary, words)
         if outcome.status is Status.REPAIRED:
             self.report(
                 RecordRule.SUMMARY, f"summary {short_repr(value)} is trained as {line!r}: {notes}", Severity.WARNING
@@ -279,11 +281,12 @@ class _RecordReader:
             self.report(RecordRule.MISSION, str(error))
             return None
 
-    def _verdict(self, data: dict[str, object]) -> VerdictAnswer | None:
+    def _verdict(self, data: dict[str, object], words: AnswerWords) -> VerdictAnswer | None:
         label = data.get("verdict", data.get("label"))
-        verdict = _VERDICTS.get(str(label))
+        verdicts = _VERDICTS | dict.fromkeys(words.passed, Verdict.PASS) | dict.fromkeys(words.failed, Verdict.FAIL)
+        verdict = verdicts.get(str(label))
         if verdict is None:
-            self.report(RecordRule.VERDICT, f"verdict {label!r} is not valid; valid: {', '.join(_VERDICTS)}")
+            self.report(RecordRule.VERDICT, f"verdict {label!r} is not valid; valid: {', '.join(verdicts)}")
             return None
         try:
             return VerdictAnswer(verdict=verdict, reason=str(data.get("reason") or ""))

@@ -27,7 +27,7 @@ from trainer.evaluation.scores import (
 from vqc import summary as stage_a
 from vqc.caption import DenseCaption
 from vqc.errors import InvalidValue
-from vqc.missions import missions
+from vqc.missions import active, missions
 from vqc.parser import CaptionOutcome, Status
 from vqc.summary import SummaryOutcome
 from vqc.verdict import Verdict
@@ -187,20 +187,21 @@ def load_labelled(path: Path, limit: int | None = None) -> tuple[list[LabelledPh
     """
     photos: list[LabelledPhoto] = []
     tickets: list[LabelledTicket] = []
-    every = list(missions().values())
+    every = [mission for mission in missions().values() if mission.words == active().inspections[0].words]
     for number, (source, line) in enumerate(JsonlIndex(path, limit)):
         record, problems = parse_record(line, source, image_root(path))
         if isinstance(record, PhotoRecord):
             if record.image.path is None or record.size_wh is None:
                 raise InvalidValue(source, "photo", "a photo to score must be a file, with width and height")
+            mission = record.mission or every[number % len(every)]
             caption = DenseCaption.from_pixels(record.objects, record.size_wh) if record.objects is not None else None
             photos.append(
                 LabelledPhoto(
                     path=record.image.path,
                     size_wh=record.size_wh,
                     caption=caption,
-                    summary=stage_a.parse(record.summary).summary if record.summary else None,
-                    mission=record.mission or every[number % len(every)],
+                    summary=stage_a.parse(record.summary, mission.words).summary if record.summary else None,
+                    mission=mission,
                 )
             )
         elif isinstance(record, VerdictRecord):

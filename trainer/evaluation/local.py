@@ -54,12 +54,14 @@ class LocalModel(Answerer):
     @override
     def lines(self, photos: Sequence[LabelledPhoto]) -> Iterator[SummaryOutcome]:
         requests = [(stage_a_prompt(photo.mission), (photo.path,)) for photo in photos]
-        yield from map(summary.parse, self._texts(requests, min(LINE_TOKENS, self._max_new_tokens)))
+        texts = self._texts(requests, min(LINE_TOKENS, self._max_new_tokens))
+        yield from (summary.parse(text, photo.mission.words) for text, photo in zip(texts, photos, strict=True))
 
     @override
     def verdicts(self, tickets: Sequence[LabelledTicket]) -> Iterator[VerdictOutcome]:
         requests = [(stage_b_prompt(ticket.mission, ticket.summaries), ticket.photos) for ticket in tickets]
-        yield from map(verdict.parse, self._texts(requests, min(LINE_TOKENS, self._max_new_tokens)))
+        texts = self._texts(requests, min(LINE_TOKENS, self._max_new_tokens))
+        yield from (verdict.parse(text, ticket.mission.words) for text, ticket in zip(texts, tickets, strict=True))
 
     def _texts(self, requests: Sequence[PhotoRequest], max_new_tokens: int) -> Iterator[str]:
         for places in batches(requests, self._batch_size):

@@ -94,7 +94,7 @@ class ServiceClient(Answerer):
                 "/stage-a", data={"mission": photo.mission.name}, files={"photos": (photo.path.name, file.read())}
             )
         line = answer["photos"][0].get("summary") if answer else None
-        return summary.parse(line or "")
+        return summary.parse(line or "", photo.mission.words)
 
     def _verdict(self, ticket: LabelledTicket) -> VerdictOutcome:
         response = self._request("POST", "/stage-b/groups", json=_submission(ticket))

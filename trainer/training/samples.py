@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoded, Encoder, TooLong
@@ -60,7 +61,7 @@ class EpochLoader(DataLoader[Any]):
         # PyTorch has no public way. Left alone they live until the garbage collector finds them, and hold every pipe and
         # socket that was open when they were forked.
         iterator, self._iterator = self._iterator, None
-        if iterator is not None:
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()
 
 

@@ -3,6 +3,8 @@ import pytest
 from scenes.rules import RULES
 from scenes.vocabulary import Brand, Fault, Fixing, Need, bbu, descs, fixing, shield
 from service.judging.evidence import Polarity, SummaryConfidence, evidence
+from service.judging.judge import rationale_quality
+from tests.support.inspections import inspections
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
@@ -50,3 +52,26 @@ def test_what_breaks_a_drawn_ticket_violates_a_key_item(name):
     for desc in descs():
         broken = any(breaks(desc) for breaks in RULES[name].violations.values())
         assert (evidence(mission_named(name), [line(desc)]).verdict is Verdict.FAIL) is broken, desc
+
+
+def test_english_lines_are_judged_by_english_words():
+    with inspections("telecom", "meters"):
+        sealing = mission_named("Sealing")
+        for lines, verdict, confidence in (
+            (["cover/closed×1; seal/present,intact×1"], Verdict.PASS, "high"),
+            (["cover/Closed×1", "seal/not intact×1"], Verdict.FAIL, "high"),
+            (["cover/closed×1; Note: the seal is missing"], Verdict.FAIL, "high"),
+            (["cover/closed×1; seal/blurred×1"], None, "low"),
+            (["irrelevant photo"], None, "needs_review"),
+            (["cover/closed×1; unsealed bag×1"], None, "low"),
+        ):
+            found = evidence(sealing, lines)
+            assert (found.verdict, str(found.confidence)) == (verdict, confidence), lines
+
+
+def test_an_english_reason_cites_items_and_may_hedge():
+    with inspections("meters"):
+        sealing = mission_named("Sealing")
+        assert rationale_quality(sealing, "The lid is closed and the seal is intact") == 1.0
+        assert rationale_quality(sealing, "The seal may be broken") == 0.7
+        assert rationale_quality(sealing, "All is well") == 0.7

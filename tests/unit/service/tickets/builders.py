@@ -106,10 +106,9 @@ class Bench:
         moment = datetime.now(UTC)
         new = Ticket(
             id=id_at(moment, uuid4().hex[:20]),
-            mission=MISSION,
             photos=photos or (TicketPhoto(image_id="image_1", summary=GOOD, given=True),),
             accepted_at=moment,
-            **{"evidence": EvidenceKind.SUMMARIES, **fields},
+            **{"mission": MISSION, "evidence": EvidenceKind.SUMMARIES, **fields},
         )
         return await self.store.create(new, Event(name="accepted"), None)
 

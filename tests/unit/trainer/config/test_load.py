@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import ConfigError, TrainConfig, config_from, documented_keys, load_config, notes, resolved_yaml
+from vqc.missions import activate, missions
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 OTHERS = {"registry_policy.yaml", "stage_b_training_free.yaml"}  # of other commands, loaded by their own tests
@@ -244,3 +245,19 @@ def test_every_key_is_documented() -> None:
     }
     assert len({doc.key for doc in keys}) == len(keys)
     assert set(TrainConfig.model_fields) == {doc.key.split(".")[0] for doc in keys}
+
+
+def test_a_run_names_its_inspections(tmp_path: Path) -> None:
+    def config(names: str) -> Path:
+        named = HEAD.replace("t.jsonl}", f"t.jsonl, inspections: [{names}]}}")
+        return write(tmp_path, main=f"{named}prompts: {{missions: [Sealing]}}\n")
+
+    try:
+        load_config(config("telecom, meters"))
+        assert len(missions()) == 10
+        assert "main.yaml:4: prompts.missions" in problems(config("telecom"))[0]
+        found = problems(config("nowhere"))
+        assert "main.yaml:3: custom.inspections" in found[0]
+        assert "one of meters, telecom" in found[0]
+    finally:
+        activate(())

@@ -8,7 +8,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data import parse_record
+from tests.support.inspections import inspections
+from trainer.data import PhotoRecord, Record, VerdictRecord, parse_record
+from vqc.verdict import Verdict
 
 NAMES = st.sampled_from(
     ["images", "objects", "width", "height", "summary", "mission", "task", "summaries", "guidance", "verdict", "reason",
@@ -52,3 +54,22 @@ def test_bytes_that_are_no_base64_are_a_problem() -> None:
 
 def test_deep_nesting_is_a_problem_not_a_crash() -> None:
     assert parse_record("[" * 100_000, "d:1", Path("/"))[1]
+
+
+def test_records_are_in_the_words_of_their_missions_inspection() -> None:
+    def read(**record: object) -> Record:
+        found, problems = parse_record(json.dumps({"images": ["a.png"], **record}), "d:1", Path("/data"))
+        assert found is not None, problems
+        return found
+
+    with inspections("telecom", "meters"):
+        line = read(mission="Sealing", summary="cover/closed x1, seal/present and intact x2")
+        assert isinstance(line, PhotoRecord)
+        assert line.summary == "cover/closed×1; seal/present and intact×2"
+        for verdict in ("FAIL", "fail", "不通过"):
+            ticket = read(mission="Sealing", verdict=verdict, reason="the seal is broken")
+            assert isinstance(ticket, VerdictRecord)
+            assert ticket.answer.verdict is Verdict.FAIL
+        other = read(mission="挡风板安装检查", summary="BBU设备 x1, 光纤 x2")
+        assert isinstance(other, PhotoRecord)
+        assert other.summary == "BBU设备×1，光纤×2"
