@@ -16,8 +16,11 @@ from service.app.context import Context
 from service.app.http import create_app
 from service.app.metrics import Metrics
 from service.app.settings_audit import log_settings, record_settings
+from service.console.accounts import parse_group_scopes
 from service.console.app import ConsoleOptions, create_console
+from service.console.proxy_sign_in import ProxySignIn
 from service.console.session_store import MemorySessions, SessionStore
+from service.console.sign_in_provider import SignInProvider
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
@@ -208,9 +211,31 @@ async def _response_store(settings: Settings) -> AsyncGenerator[ResponseStore | 
         yield RedisResponses(redis, keep_s=settings.answer_cache_h * 3600, most=settings.answer_cache_entries)
 
 
+def _oidc_provider(settings: Settings) -> SignInProvider | None:
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    from service.console.oidc import OidcClient, OidcProvider
+
+    secret = settings.oidc_client_secret
+    return OidcProvider(
+        OidcClient(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            client_secret=secret.get_secret_value() if secret else None,
+            groups_claim=settings.oidc_groups_claim,
+            scope=settings.oidc_scope,
+        )
+    )
+
+
 async def _listen(settings: Settings, context: Context, sessions: SessionStore) -> None:
     options = ConsoleOptions(
         session_idle=timedelta(hours=settings.console_session_h),
+        groups=parse_group_scopes("VQC_CONSOLE_GROUPS", settings.console_groups),
+        oidc=_oidc_provider(settings),
+        proxy=ProxySignIn(user_header=settings.sign_in_header, groups_header=settings.sign_in_groups_header)
+        if settings.sign_in_header
+        else None,
         grafana_url=settings.grafana_url,
     )
     http = server(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from service.console import assets, errors, sign
+from service.console import assets, errors, oidc_routes, sign
+from service.console.accounts import GroupScopes
 from service.console.errors import SIGN_IN
 from service.console.pages import PAGES
+from service.console.proxy_sign_in import ProxySignIn
 from service.console.render import visit_of
 from service.console.session_middleware import SessionMiddleware
 from service.console.session_store import SessionStore
 from service.console.sessions import Sessions
+from service.console.sign_in_provider import SignInProvider
 from service.web.auth import KeyRing
 
 start = APIRouter()
@@ -27,6 +30,10 @@ class ConsoleOptions:
     """The settings of the console. A session ends ``session_idle`` after its person's last request."""
 
     session_idle: timedelta = timedelta(hours=12)
+    groups: GroupScopes = field(default_factory=dict)
+    """What the groups of an account allow, whether ``oidc`` or ``proxy`` has signed it in."""
+    oidc: SignInProvider | None = None
+    proxy: ProxySignIn | None = None
     grafana_url: str | None = None
 
 
@@ -42,10 +49,12 @@ def create_console(
     attach(app)
     app.state.sessions = sessions
     app.state.grafana_url = options.grafana_url
-    for router in (start, assets.router, sign.router, *(page.router for page in PAGES)):
+    app.state.oidc = options.oidc
+    app.state.group_scopes = options.groups
+    for router in (start, assets.router, sign.router, oidc_routes.router, *(page.router for page in PAGES)):
         app.include_router(router)
     errors.install(app)
-    return SessionMiddleware(app, keys=keys, sessions=sessions, pages=PAGES)
+    return SessionMiddleware(app, keys=keys, sessions=sessions, pages=PAGES, groups=options.groups, proxy=options.proxy)
 
 
 @start.get("/console")

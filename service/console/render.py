@@ -69,6 +69,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
             "person": visit.person,
             "caller": visit.caller,
             "signs_in": visit.signs_in,
+            "has_provider": getattr(request.app.state, "oidc", None) is not None if "app" in request.scope else False,
             "nav": [one for one in visit.pages if one.is_visible_to(visit.caller)],
             "here": request.url.path,
             "here_query": f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path,

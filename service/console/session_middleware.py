@@ -15,8 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.console import assets
+from service.console.accounts import GroupScopes, caller_of_account
 from service.console.errors import SIGN_IN, error_response, reads_html, redirect_to_sign_in
 from service.console.page import ConsolePage
+from service.console.proxy_sign_in import ProxySignIn
 from service.console.render import NAME_COOKIE, Visit
 from service.console.sessions import COOKIE, Session, Sessions
 from service.console.words import language_of
@@ -24,7 +26,7 @@ from service.platform.errors import BodyTooLarge, Forbidden, QueueUnavailable, U
 from service.web.auth import Caller, KeyRing
 from service.web.problems import problem_response
 
-OPEN_PATHS = frozenset({SIGN_IN, "/console/language"})
+OPEN_PATHS = frozenset({SIGN_IN, "/console/language", f"{SIGN_IN}/oidc", f"{SIGN_IN}/oidc/callback"})
 """Paths that need no sign-in."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -43,11 +45,22 @@ _MAX_FORM = 64 * 1024
 class SessionMiddleware:
     """Wraps the console's routes."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing, sessions: Sessions, pages: tuple[ConsolePage, ...]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: KeyRing,
+        sessions: Sessions,
+        pages: tuple[ConsolePage, ...],
+        groups: GroupScopes,
+        proxy: ProxySignIn | None,
+    ) -> None:
         self._app = app
         self._keys = keys
         self._sessions = sessions
         self._pages = pages
+        self._groups = groups
+        self._proxy = proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -58,7 +71,7 @@ class SessionMiddleware:
         try:
             if not static:
                 session, caller = await self._session_and_caller(request, cookie)
-        except QueueUnavailable as error:
+        except (QueueUnavailable, Forbidden) as error:
             outage = error
         scope["vqc_caller"] = caller or Caller(key_id=None, scopes=frozenset())
         scope["vqc_visit"] = Visit(
@@ -98,12 +111,18 @@ class SessionMiddleware:
         session = await self._sessions.read(cookie, renew=person_acts) or self._sessions.anonymous()
         if self._keys.admits_every_caller:
             return session, self._keys.authenticate(None)
-        if session.record is None:
+        if self._proxy and (account := self._proxy.account_of(request.scope)):
+            return session, caller_of_account(account, self._groups)
+        record = session.record
+        if record is None:
             return session, None
         try:
-            return session, self._keys.holder(session.record.key_id, digest=session.record.digest)
-        except Unauthenticated:
-            # The key was revoked, replaced or has expired. The session stays ended even if the key comes back.
+            if record.account is not None:
+                return session, caller_of_account(record.account, self._groups)
+            return session, self._keys.holder(record.key_id or "", digest=record.digest)
+        except (Unauthenticated, Forbidden):
+            # The key was revoked, replaced or has expired, or the account's groups lost their scopes. The session stays ended
+            # even if the key comes back.
             await self._sessions.end(session)
             return self._sessions.anonymous(), None
 

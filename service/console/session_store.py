@@ -9,13 +9,16 @@ from typing import Protocol
 
 from typing_extensions import override
 
+from service.console.accounts import Account
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRecord:
-    """Who signed in: the API key with ``key_id``, whose SHA-256 was ``digest``."""
+    """Who signed in: the API key with ``key_id``, whose SHA-256 was ``digest``, or an ``account`` at a provider."""
 
-    key_id: str
-    digest: str
+    key_id: str | None = None
+    digest: str = ""
+    account: Account | None = None
 
 
 class SessionStore(Protocol):

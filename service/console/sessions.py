@@ -14,8 +14,8 @@ from hashlib import sha256
 from service.console.session_store import SessionRecord, SessionStore
 
 COOKIE = "vqc_session"
-_SIGNED_IN, _ANONYMOUS = "s", "a"
-_ID = re.compile(r"[sa]\.[A-Za-z0-9_-]{43}")
+_BY_KEY, _BY_ACCOUNT, _ANONYMOUS = "s", "o", "a"
+_ID = re.compile(r"[soa]\.[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +44,27 @@ class Sessions:
 
     async def start(self, record: SessionRecord) -> Session:
         """A new session of a person who has signed in. Its id is new, so no one can have chosen it before."""
-        session = Session(id=_new_id(_SIGNED_IN), record=record)
+        session = Session(id=_new_id(_BY_KEY if record.account is None else _BY_ACCOUNT), record=record)
         await self._store.save(session.id, record, self._idle)
         return session
 
     async def read(self, cookie: str | None, *, renew: bool = True) -> Session | None:
         """The session of a cookie; None for a cookie that is missing, forged or of a session that has ended.
 
-        ``renew`` starts the idle time again.
+        ``renew`` starts the idle time again, but not of an account: whether it still exists is seen only when its person signs
+        in again.
         """
         if cookie is None or not _ID.fullmatch(cookie):
             return None
         if not self.was_signed_in(cookie):
             return Session(id=cookie)
-        record = await self._store.get(cookie, renew=self._idle if renew else None)
+        renewed = renew and cookie.startswith(f"{_BY_KEY}.")
+        record = await self._store.get(cookie, renew=self._idle if renewed else None)
         return record and Session(id=cookie, record=record)
 
     def was_signed_in(self, cookie: str | None) -> bool:
         """Whether the cookie is of a session, ended or not, whose person had signed in."""
-        return cookie is not None and cookie.startswith(f"{_SIGNED_IN}.")
+        return cookie is not None and cookie.startswith((f"{_BY_KEY}.", f"{_BY_ACCOUNT}."))
 
     async def end(self, session: Session) -> None:
         """Ends the session for every copy of its cookie."""

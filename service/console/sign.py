@@ -18,6 +18,7 @@ from service.platform.audit_log import Action
 from service.platform.errors import Unauthenticated
 from service.web.audit import record
 from service.web.services import web_services
+from vqc.errors import VqcError
 
 router = APIRouter(prefix="/console")
 
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/console")
 @router.get("/sign-in")
 async def sign_in(request: Request, next: str = "/console", ended: bool = False) -> Response:
     """The form."""
-    return page(request, "sign_in.html", next=local_path(next), ended=ended, unsaved=False, problem=None)
+    return sign_in_page(request, next, ended=ended)
 
 
 @router.post("/sign-in")
@@ -39,7 +40,7 @@ async def submit_sign_in(
         caller = web_services(request).keys.authenticate(f"Bearer {key.strip()}")
     except Unauthenticated as error:
         await record(request, Action.SIGN_IN_REJECTED, reason=str(error))
-        return page(request, "sign_in.html", 401, next=local_path(next), ended=False, unsaved=False, problem=str(error))
+        return sign_in_page(request, next, error, 401)
     sessions, keys = sessions_of(request), web_services(request).keys
     await sessions.end(visit_of(request).session)
     if caller.key_id is None:
@@ -67,6 +68,21 @@ async def language(
     response = RedirectResponse(local_path(next), 303)
     _remember(request, response, COOKIE, language)
     return response
+
+
+def sign_in_page(
+    request: Request, next: str, problem: VqcError | None = None, status: int = 200, *, ended: bool = False
+) -> Response:
+    """The form, with the reason why a sign-in failed."""
+    return page(
+        request,
+        "sign_in.html",
+        status,
+        next=local_path(next),
+        ended=ended,
+        unsaved=False,
+        problem=str(problem) if problem else None,
+    )
 
 
 def sessions_of(request: Request) -> Sessions:

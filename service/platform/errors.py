@@ -10,6 +10,7 @@ VqcError
 ├── BodyTimeout         the request body arrives too slowly
 ├── Draining            the service is shutting down
 ├── Unauthenticated     no API key, an unknown key or an expired one
+├── SignInFailed        a person could not be signed in at the sign-in provider
 ├── Forbidden           the API key lacks the scope that the request needs
 ├── OriginRefused       another site's page made the request through a browser
 ├── MalformedRequest    the request breaks the rules of HTTP
@@ -111,6 +112,10 @@ class Draining(VqcError):
         super().__init__(
             "this instance is shutting down and finishes the work in flight; send the request to another instance"
         )
+
+
+class SignInFailed(VqcError):
+    """A person could not be signed in at the sign-in provider."""
 
 
 class Unauthenticated(VqcError):

@@ -250,6 +250,31 @@ class Settings(HttpSettings):
     console_session_h: float = Field(
         12.0, gt=0, description="Hours without a request of its person after which a console session ends."
     )
+    console_groups: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="What the groups of an account allow in /console: GROUP=SCOPE+SCOPE, separated by commas, e.g. "
+        "inspectors=stage-b+review+caption,leads=stage-b+review+admin; the group * is everyone who can sign in.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        pattern="^(https://|http://(localhost|127[.]0[.]0[.]1)[:/])",
+        description="Issuer URL of an OpenID Connect provider at which people sign in to /console. Register "
+        "https://HOST/console/sign-in/oidc/callback there as redirect URI.",
+    )
+    oidc_client_id: str | None = Field(None, description="Client id of this service at the provider.")
+    oidc_client_secret: SecretStr | None = Field(None, description="Client secret, unless the client is public.")
+    oidc_groups_claim: str = Field(
+        "groups", description="Claim of the id token, or of userinfo, with a person's groups."
+    )
+    oidc_scope: str = Field("openid profile email", description="Scopes to ask the provider for.")
+    sign_in_header: str | None = Field(
+        None,
+        description="Header with the name of a person whom a proxy has authenticated, e.g. X-Forwarded-User. It counts only "
+        "from VQC_TRUSTED_PROXIES, which must be set and must remove it from the requests of others.",
+    )
+    sign_in_groups_header: str = Field(
+        "X-Forwarded-Groups", description="Header of the same proxy with the person's groups, separated by commas."
+    )
     grafana_url: str | None = Field(
         None,
         pattern="^https?://",
@@ -310,7 +335,7 @@ class Settings(HttpSettings):
             ip_network(one)
         return value
 
-    @field_validator("allowed_hosts", "trusted_proxies", "url_hosts", "webhook_hosts", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "console_groups", "url_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -339,6 +364,14 @@ class Settings(HttpSettings):
             raise ValueError(
                 "answer_cache_h with an external engine requires model_digest (VQC_MODEL_DIGEST), part of the cache key"
             )
+        if (self.oidc_issuer or self.sign_in_header) and self.api_keys_file is None:
+            raise ValueError(
+                "sign-in with accounts requires api_keys_file (VQC_API_KEYS_FILE); it may be an empty list"
+            )
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("oidc_issuer requires oidc_client_id (VQC_OIDC_CLIENT_ID)")
+        if self.sign_in_header and ("trusted_proxies" not in self.model_fields_set or "*" in self.trusted_proxies):
+            raise ValueError("sign_in_header requires trusted_proxies (VQC_TRUSTED_PROXIES) that name the proxy")
         if self.api_keys_file is None and self.keyless == "loopback" and not is_loopback(self.host):
             raise ValueError(
                 f"listening on {self.host!r} requires api_keys_file (VQC_API_KEYS_FILE); create one with `vqc keys create`"

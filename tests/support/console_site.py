@@ -39,14 +39,14 @@ class Site:
     clock: Clock
     keys: dict[str, str]
     key_file: Path | None = None
+    options: ConsoleOptions = ConsoleOptions(grafana_url="https://grafana.example.com")  # noqa: RUF009  (it is frozen)
 
     def __post_init__(self) -> None:
         self.sessions = MemorySessions(self.clock)
-        options = ConsoleOptions(grafana_url="https://grafana.example.com")
         self.app = create_app(
             self.context,
             console=create_console(
-                options, attach=self.context.attach_to, keys=self.context.web.keys, store=self.sessions
+                self.options, attach=self.context.attach_to, keys=self.context.web.keys, store=self.sessions
             ),
         )
 

@@ -205,6 +205,15 @@ def test_the_api_knows_the_proxies_before_it(enabled: bool, named: list[str], tr
     assert set(_settings(pod(rendered(values), "api")).trusted_proxies) == trusted
 
 
+def test_the_private_networks_may_not_name_the_person_who_signs_in() -> None:
+    values = values_of(GPU)
+    values["settings"]["VQC_SIGN_IN_HEADER"] = "X-Forwarded-User"
+    with pytest.raises(Exception, match="api.trustedProxies"):
+        rendered(values)
+    values["api"]["trustedProxies"] = ["10.9.0.0/16"]
+    assert pod(rendered(values), "api")
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VQC_SECRETS_DIR", raising=False)
