@@ -14,8 +14,10 @@ import pytest
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.managed import ManagedEngine
 from engine.protocol import GenerateRequest
+from loadtest.photo_mutations import whole_photos
+from tests.support import photos
 from tests.support.engine_suite import LONG, EngineSuite, Subject, asked
-from vqc.image import EncodedPhoto
+from vqc.image import EncodedPhoto, canonical_photo, canonical_pixels
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -63,6 +65,22 @@ async def test_an_image_that_it_cannot_decode_is_refused(managed_engine: Managed
         await managed_engine.generate(
             asked(EncodedPhoto(data=b"no photo", media_type="image/jpeg", digest="0" * 64), "看图")
         )
+
+
+async def test_it_sees_in_the_bytes_that_it_is_sent_what_the_trainer_sees(managed_engine: ManagedEngine) -> None:
+    """Turned, translucent, CMYK and AVIF photos pass through unchanged, and are answered as their canonical pixels are."""
+
+    async def answer(data: bytes) -> str:
+        request = asked(canonical_photo(data), "看图", max_new_tokens=12, temperature=0.0)
+        return (await managed_engine.generate(request)).completions[0].text
+
+    whole, answers = whole_photos(), set()
+    for name in ("jpeg metadata", "jpeg cmyk", "png alpha", "webp metadata", "avif"):
+        canonical = photos.encoded(canonical_pixels(whole[name]))
+        assert canonical_photo(whole[name]).data is whole[name]
+        answers.add(text := await answer(whole[name]))
+        assert text == await answer(canonical), name
+    assert len(answers) > 1  # the engine looks at them
 
 
 async def test_a_prompt_that_is_too_long_is_refused(managed_engine: ManagedEngine) -> None:
