@@ -33,7 +33,10 @@ class RedisSessions(SessionStore):
         with answering():
             key = self._key(id)
             found = await (self._redis.get(key) if renew is None else self._redis.getex(key, px=renew))
-        return None if found is None else _RECORD.validate_json(cast(str, found))
+        try:
+            return None if found is None else _RECORD.validate_json(cast(str, found))
+        except ValueError:  # another version's, or damaged: that person signs in again
+            return None
 
     @override
     async def delete(self, id: str) -> None:

@@ -6,17 +6,14 @@ they were stored, from which the oldest are dropped). A caption must not wait fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from typing_extensions import override
 
 from service.models.response_cache import CachedAnswer, ResponseStore
-from service.platform.errors import QueueUnavailable
+from service.platform.redis_client import answering
 
 TIMEOUT_S = 0.25
 """The longest that a request waits for Redis; pass it to ``connect``."""
@@ -50,21 +47,15 @@ class RedisResponses(ResponseStore):
 
     @override
     async def get(self, key: str) -> CachedAnswer | None:
-        with _redis_errors():
+        with answering():
             record = cast(str | None, await self._redis.get(f"{_INDEX}:{key}"))
-        return _RECORD.validate_json(record) if record else None
+        try:
+            return _RECORD.validate_json(record) if record else None
+        except ValueError:  # another version's, or damaged: generated again and replaced
+            return None
 
     @override
     async def put(self, key: str, answer: CachedAnswer) -> None:
-        with _redis_errors():
+        with answering():
             record = _RECORD.dump_json(answer).decode()
             await self._put(keys=[_INDEX], args=[key, record, self._keep_s, self._most])
-
-
-@contextmanager
-def _redis_errors() -> Iterator[None]:
-    """Raises every error of the server as ``QueueUnavailable``, a write that a full disk rejected too."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise QueueUnavailable(str(error) or type(error).__name__) from error

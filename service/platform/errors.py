@@ -30,6 +30,7 @@ VqcError
 ├── QueueFull           the queue has reached its limit
 ├── WebhookFailed       a webhook was not accepted
 ├── QueueUnavailable    Redis or the photo store does not answer
+├── RecordUnreadable    what is stored under a ticket's id is no record that this version reads
 ├── BlobMissing         a photo is missing from the photo store, or damaged there
 ├── GuidanceConflict    a change of guidance was made for a version that is not active
 ├── UnknownProposal     no guidance proposal has this id
@@ -192,11 +193,19 @@ class Superseded(VqcError):
 
 
 class QueueUnavailable(VqcError):
-    """Redis or the photo store does not answer. ``retry_after_s`` estimates when it will."""
+    """Redis or the photo store does not answer, or refuses. ``retry_after_s`` estimates when it will; ``code`` is Redis'."""
 
-    def __init__(self, reason: str) -> None:
-        self.retry_after_s = 5.0
+    def __init__(self, reason: str, *, code: str = "", retry_after_s: float = 5.0) -> None:
+        self.code = code
+        self.retry_after_s = retry_after_s
         super().__init__(f"the queue does not answer: {reason}")
+
+
+class RecordUnreadable(VqcError):
+    """What is stored under a ticket's id is no record that this version reads. It is set aside for a person."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"the record of ticket {id!r} cannot be read; it is set aside until an operator restores it")
 
 
 class QueueFull(VqcError):

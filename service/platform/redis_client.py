@@ -13,11 +13,11 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
-from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
+from redis.exceptions import RedisError
 from redis.typing import EncodableT
 from typing_extensions import override
 
-from service.platform.errors import QueueUnavailable
+from service.platform.redis_answers import is_refusal, unavailable
 
 CONNECTIONS = 16
 """Most connections of a client. Calls are short and none blocks, so more would not make one process faster."""
@@ -38,6 +38,7 @@ def connect(url: str, *, timeout_s: float = _TIMEOUT_S) -> Redis:
         max_connections=CONNECTIONS,
         timeout=timeout_s,
         decode_responses=True,
+        encoding_errors="surrogateescape",  # bytes that are no text make one record unreadable, not the connection
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(ConstantBackoff(0.05), 1),  # for a stale connection; callers handle an outage
@@ -89,8 +90,10 @@ class _CancelSafeConnection(AbstractConnection):
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raises ``QueueUnavailable`` for a server that is unreachable, full or read-only."""
+    """Raises ``QueueUnavailable`` for whatever Redis answers instead of doing what it was asked, and if it does not answer."""
     try:
         yield
-    except (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, OSError) as error:
-        raise QueueUnavailable(str(error) or type(error).__name__) from error
+    except (RedisError, OSError) as error:
+        if isinstance(error, RedisError) and not is_refusal(error):
+            raise
+        raise unavailable(error) from error

@@ -1,21 +1,31 @@
-"""Maintenance: requeues lost jobs, deletes expired tickets and photos."""
+"""Maintenance: corrects indices and queue after the records, requeues lost jobs, deletes expired tickets and photos."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
+from service.platform.errors import RecordUnreadable, UnknownTicket
 from service.tickets.blob_store import BlobStore
+from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.ports import JobQueue
 from service.tickets.store import TicketStore
+from service.tickets.ticket import State
+
+_PAGE = 1000
+"""Queued tickets that one round compares with the queue."""
+_log = structlog.get_logger("vqc.worker")
 
 
 class TicketMaintenance:
-    """Requeues active tickets without a heartbeat for ``quiet_s``, and deletes finished ones after ``keep``.
+    """Keeps the queue equal to the records, which are the truth, and deletes finished tickets after ``keep``.
 
-    A ticket is quiet when its job was lost: the API died after it saved the record and before it queued the job, or the queue
-    lost the job while the record survived. Queueing a job that is still on the queue has no effect, so it does no harm to
-    do this too often or in several workers.
+    A job is lost when the API died after it saved the record and before it queued the job, or when the queue lost it while
+    the record survived. A running ticket is quiet when its heartbeat has not changed for ``quiet_s``: its worker is dead, and
+    the queue has not delivered its job again. Requeueing a job has no effect on a run that is over or that a living worker
+    has, so it does no harm to do this too often or in several workers.
     """
 
     def __init__(
@@ -24,6 +34,7 @@ class TicketMaintenance:
         queue: JobQueue,
         blobs: BlobStore,
         *,
+        watch: HeartbeatWatch,
         quiet_s: float,
         keep: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -31,18 +42,38 @@ class TicketMaintenance:
         self._store = store
         self._queue = queue
         self._blobs = blobs
+        self._watch = watch
         self._quiet_s = quiet_s
         self._keep = keep
         self._clock = clock
+        self._after: str | None = None
 
-    async def requeue_quiet(self) -> int:
-        """Requeues the quiet tickets; returns their number. Raises ``QueueUnavailable``."""
-        # The store renews the heartbeat of what it returns. So the workers, which all run this, do not requeue one ticket at
-        # the same moment, and a ticket that waits in a long queue is looked at again only after another ``quiet_s``.
-        quiet = await self._store.fetch_quiet(self._quiet_s)
-        for ticket in quiet:
-            await self._queue.judge(ticket.job_id)
-        return len(quiet)
+    async def repair(self) -> None:
+        """Corrects what is not as the records say. Raises ``QueueUnavailable``."""
+        if entries := await self._queue.repair():
+            _log.error("queue_entries_set_aside", entries=entries)
+        if repairs := await self._store.repair():
+            _log.error(
+                "records_repaired",
+                reindexed=repairs.reindexed,
+                set_aside=repairs.set_aside,
+                returned=repairs.returned,
+            )
+
+    async def requeue_lost(self) -> int:
+        """Requeues lost jobs and quiet tickets; returns their number. Raises ``QueueUnavailable``."""
+        page = await self._store.page(State.QUEUED, after=self._after, limit=_PAGE)
+        self._after = page.after
+        requeued = await self._queue.requeue_lost([ticket.job_id for ticket in page.tickets])
+        for id in self._watch.quiet(await self._store.beats(), self._quiet_s):
+            try:
+                ticket = await self._store.get(id)
+            except (UnknownTicket, RecordUnreadable):
+                continue
+            if ticket.state is State.RUNNING:
+                await self._queue.requeue(ticket.job_id)
+                requeued += 1
+        return requeued
 
     async def delete_expired(self) -> tuple[int, int]:
         """Deletes expired tickets and photos; returns their numbers. Raises ``QueueUnavailable``."""

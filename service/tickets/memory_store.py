@@ -8,14 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from time import monotonic
 
 from typing_extensions import override
 
 from service.platform.errors import IdempotencyConflict, UnknownTicket
 from service.tickets.ports import JobQueue, QueueDepth
 from service.tickets.review import ReviewFacet, facets_of
-from service.tickets.store import Change, Event, Idempotency, StoredEvent, TicketPage, TicketStore
+from service.tickets.store import Change, Event, Idempotency, Repairs, StoredEvent, TicketPage, TicketStore
 from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 
@@ -35,8 +34,26 @@ class MemoryQueue(JobQueue):
         self.notifying[job_id] = None
 
     @override
+    async def requeue(self, job_id: str) -> None:
+        self.judging[job_id] = None
+
+    @override
+    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
+        lost = [job_id for job_id in job_ids if job_id not in self.judging]
+        self.judging |= dict.fromkeys(lost)
+        return len(lost)
+
+    @override
+    async def repair(self) -> int:
+        return 0
+
+    @override
     async def depth(self) -> QueueDepth:
         return QueueDepth(lag=len(self.judging) + len(self.notifying), pending=0, delayed=0)
+
+    @override
+    async def probe(self) -> None:
+        return
 
 
 class MemoryTicketStore(TicketStore):
@@ -46,7 +63,7 @@ class MemoryTicketStore(TicketStore):
         self._tickets: dict[str, Ticket] = {}
         self._events: dict[str, list[StoredEvent]] = defaultdict(list)
         self._operations: dict[str, str | None] = {}
-        self._heartbeats: dict[str, float] = {}
+        self._heartbeats: dict[str, int] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._changed = asyncio.Condition()
 
@@ -83,20 +100,26 @@ class MemoryTicketStore(TicketStore):
         ticket = self._tickets.get(id)
         alive = ticket is not None and ticket.state is State.RUNNING and ticket.fence == fence
         if alive:
-            self._heartbeats[id] = monotonic()
+            self._beat(id)
         return alive
 
     @override
-    async def heartbeat_age_s(self, id: str) -> float | None:
+    async def beat(self, id: str) -> str | None:
         at = self._heartbeats.get(id)
-        return None if at is None else monotonic() - at
+        return None if at is None else str(at)
 
     @override
-    async def fetch_quiet(self, quiet_s: float) -> Sequence[Ticket]:
-        now = monotonic()
-        quiet = [id for id, at in self._heartbeats.items() if now - at >= quiet_s]
-        self._heartbeats |= dict.fromkeys(quiet, now)
-        return [self._tickets[id] for id in quiet]
+    async def beats(self) -> Mapping[str, str]:
+        running = (id for id in self._heartbeats if self._tickets[id].state is State.RUNNING)
+        return {id: str(self._heartbeats[id]) for id in running}
+
+    @override
+    async def repair(self) -> Repairs:
+        return Repairs()
+
+    @override
+    async def unreadable(self) -> int:
+        return 0
 
     @override
     async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
@@ -150,8 +173,11 @@ class MemoryTicketStore(TicketStore):
         return len(old)
 
     @override
-    async def ping(self) -> None:
+    async def probe(self) -> None:
         return
+
+    def _beat(self, id: str) -> None:
+        self._heartbeats[id] = self._heartbeats.get(id, 0) + 1
 
     def _read_events(self, id: str, after: str | None) -> Sequence[StoredEvent]:
         events = self._events[id]
@@ -161,7 +187,7 @@ class MemoryTicketStore(TicketStore):
     async def _save(self, ticket: Ticket, events: Sequence[Event]) -> None:
         self._tickets[ticket.id] = ticket
         if ticket.state in ACTIVE:
-            self._heartbeats[ticket.id] = monotonic()
+            self._beat(ticket.id)
         else:
             self._heartbeats.pop(ticket.id, None)
         stored = self._events[ticket.id]

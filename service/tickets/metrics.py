@@ -91,9 +91,16 @@ class TicketMetrics(TicketObserver):
             "Jobs that are not yet delivered (lag), with a worker (pending), or due later (delayed).",
             "kind",
         )
+        self._unreadable = gauge(
+            "vqc_unreadable",
+            "Found in Redis and set aside because it cannot be read: records of tickets (record), jobs of the queue (job).",
+            "kind",
+        )
         self._up = gauge("vqc_queue_up", "1 while the queue is reachable.")
 
-    def set_queue(self, counts: Mapping[State, int], oldest: Mapping[State, datetime], depth: QueueDepth) -> None:
+    def set_queue(
+        self, counts: Mapping[State, int], oldest: Mapping[State, datetime], depth: QueueDepth, *, unreadable: int
+    ) -> None:
         """Sets the gauges of a reachable queue."""
         self._up.set(1)
         now = datetime.now(UTC)
@@ -103,11 +110,13 @@ class TicketMetrics(TicketObserver):
             self._oldest.labels(state.value).set(max(0.0, (now - oldest.get(state, now)).total_seconds()))
         for kind in ("lag", "pending", "delayed"):
             self._jobs.labels(kind).set(getattr(depth, kind))
+        self._unreadable.labels("record").set(unreadable)
+        self._unreadable.labels("job").set(depth.unreadable)
 
     def clear_queue(self) -> None:
         """Clears the gauges of an unreachable queue, so that no stale value is exported."""
         self._up.set(0)
-        for gauge in (self._tickets, self._oldest, self._jobs):
+        for gauge in (self._tickets, self._oldest, self._jobs, self._unreadable):
             gauge.clear()
 
     @override

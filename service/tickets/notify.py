@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from service.platform.errors import UnknownDelivery, UnknownTicket, UrlRejected, WebhookFailed
+from service.platform.errors import RecordUnreadable, UnknownDelivery, UnknownTicket, UrlRejected, WebhookFailed
 from service.tickets.deliveries import Delivery, DeliveryState, DeliveryStore
 from service.tickets.ports import TicketObserver
 from service.tickets.store import Event, TicketStore
@@ -36,7 +36,7 @@ class NotifyWebhook:
         """
         try:
             ticket = await self.store.get(job_id.partition(".")[0])
-        except UnknownTicket:
+        except (UnknownTicket, RecordUnreadable):
             return True
         if ticket.job_id != job_id or not ticket.is_finished or ticket.webhook is None:
             return True

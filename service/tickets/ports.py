@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,11 +20,15 @@ TicketStage = Literal["stage_a", "stage_b"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
-    """The jobs on the queue: not yet delivered (``lag``), with a worker (``pending``), due later (``delayed``)."""
+    """The jobs on the queue: not yet delivered (``lag``), with a worker (``pending``), due later (``delayed``).
+
+    ``unreadable`` counts what was found on the queue and is no job of ours; it is set aside.
+    """
 
     lag: int
     pending: int
     delayed: int
+    unreadable: int = 0
 
 
 class JobQueue(Protocol):
@@ -38,6 +43,22 @@ class JobQueue(Protocol):
 
     async def notify(self, job_id: str, *, again: bool = False) -> None:
         """Queues the webhook of a ticket's finished run, likewise; ``again`` also if it has been on the queue before."""
+        ...
+
+    async def requeue(self, job_id: str) -> None:
+        """Queues the judging of a run whose worker is lost. An older job of the run has no effect from now on."""
+        ...
+
+    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
+        """Queues the judging of those runs, all of which wait for a worker, whose job the queue has lost; their number."""
+        ...
+
+    async def repair(self) -> int:
+        """Sets aside what keeps the queue from delivering and is no job of ours; returns its number."""
+        ...
+
+    async def probe(self) -> None:
+        """Returns when the queue accepts what a new job writes. Leaves nothing behind."""
         ...
 
     async def depth(self) -> QueueDepth:

@@ -15,8 +15,9 @@ from time import monotonic
 import structlog
 
 from engine.errors import EngineFailed, EngineTimeout, EngineUnavailable
-from service.platform.errors import QueueUnavailable, Superseded, UnknownTicket
+from service.platform.errors import QueueUnavailable, RecordUnreadable, Superseded, UnknownTicket
 from service.tickets.claim import RunIsOver, TicketClaim, call_when_reachable, claim_ticket
+from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.ports import AttemptEnd, JobQueue, TicketObserver
 from service.tickets.store import TicketStore
 from service.tickets.ticket import Failure, State, Ticket
@@ -68,8 +69,10 @@ class ProcessTicket:
         work: WorkOnTicket,
         retry_policy: RetryPolicy,
         observer: TicketObserver,
+        watch: HeartbeatWatch,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._watch = watch
         self._store = store
         self._queue = queue
         self._work = work
@@ -85,7 +88,7 @@ class ProcessTicket:
         """
         id, _, run = job_id.partition(".")
         try:
-            if await self._is_running_elsewhere(id):
+            if await self._is_running_elsewhere(id, stopping):
                 return Redeliver(after_s=self._policy.heartbeat_timeout_s)
             claim = await claim_ticket(
                 self._store,
@@ -97,7 +100,7 @@ class ProcessTicket:
             )
         except RunIsOver:
             return await self._queue_webhook(job_id)
-        except UnknownTicket:
+        except (UnknownTicket, RecordUnreadable):
             return None
         ticket = claim.ticket
         if ticket.is_finished:  # all attempts were used up
@@ -111,13 +114,24 @@ class ProcessTicket:
         self._observer.record_attempt(end, monotonic() - started)
         return redeliver or await self._queue_webhook(job_id)
 
-    async def _is_running_elsewhere(self, id: str) -> bool:
-        """Whether a living worker has the ticket: a restart of Redis redelivers jobs whose workers are well."""
-        age_s = await self._store.heartbeat_age_s(id)
-        if age_s is None or age_s >= self._policy.heartbeat_timeout_s:
+    async def _is_running_elsewhere(self, id: str, stopping: asyncio.Event) -> bool:
+        """Whether a living worker has the ticket: a restart of Redis redelivers jobs whose workers are well.
+
+        A worker lives while its heartbeat changes. It is dead when this process has seen the same one for the timeout.
+        """
+        if (await self._store.get(id)).state is not State.RUNNING:
             return False
-        # A queued ticket has a young heartbeat too, because every change counts as one.
-        return (await self._store.get(id)).state is State.RUNNING
+        first = await self._store.beat(id)
+        while (beat := await self._store.beat(id)) == first and beat is not None:
+            if self._watch.unchanged_s(id, beat) >= self._policy.heartbeat_timeout_s:
+                return False
+            try:
+                async with asyncio.timeout(self._policy.heartbeat_interval_s):
+                    await stopping.wait()
+                return True  # this worker has no time to find out
+            except TimeoutError:
+                continue
+        return beat is not None
 
     async def _attempt(self, claim: TicketClaim, stopping: asyncio.Event) -> tuple[AttemptEnd, Redeliver | None]:
         work = asyncio.ensure_future(self._work_when_available(claim))
@@ -135,7 +149,11 @@ class ProcessTicket:
             await watch
             await claim.release()
             return "given_back", Redeliver(after_s=0)
-        except Superseded:
+        except (
+            Superseded,
+            RecordUnreadable,
+            UnknownTicket,
+        ):  # taken over, damaged or deleted: nothing to write any more
             return "superseded", None
         except Exception as error:
             return await self._end_attempt(claim, error)
@@ -182,14 +200,14 @@ class ProcessTicket:
             delay_s = self._policy.delay_s(attempts)
             await claim.requeue(failure, now, after_s=delay_s)
             return "failed", Redeliver(after_s=delay_s)
-        except Superseded:
+        except (Superseded, RecordUnreadable, UnknownTicket):
             return "superseded", None
 
     async def _queue_webhook(self, job_id: str) -> None:
         """Queues the webhook of a finished run, whichever worker finished it. Queueing it twice has no effect."""
         try:
             ticket = await self._store.get(job_id.partition(".")[0])
-        except UnknownTicket:
+        except (UnknownTicket, RecordUnreadable):
             return
         if ticket.webhook and ticket.is_finished and ticket.job_id == job_id:
             poll_s = self._policy.heartbeat_interval_s

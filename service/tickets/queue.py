@@ -7,22 +7,27 @@ Deleting an undelivered entry would make the lag of the consumer group unknown, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from time import time
 from uuid import uuid4
 
 from docket import Docket
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 from typing_extensions import override
 
+from service.platform.redis_answers import unavailable
 from service.platform.redis_client import CONNECTIONS, answering
 from service.tickets.ports import JUDGE, NOTIFY, JobQueue, QueueDepth
+from service.tickets.queue_entries import QueueEntries, ScreenedDocket, aside_key
 
 NAME = "vqc-stage-b"
 """The queue's name: its stream is ``vqc-stage-b:stream``, its consumer group ``docket-workers``."""
 _KEEP_RUNS = timedelta(minutes=5)
+_TIMEOUT_S = 5.0
+MAX_DELAY_S = 90.0
+"""No judging is delayed for longer: the longest backoff of ``RetryPolicy`` and a margin for the clocks of two hosts."""
 
 
 async def _run_in_worker(job_id: str) -> None:
@@ -37,7 +42,7 @@ async def docket(url: str, name: str = NAME, *, jobs: int = 16) -> AsyncGenerato
     more for adding jobs and for the worker itself.
     """
     url_with_pool = f"{url}{'&' if '?' in url else '?'}max_connections={jobs + 2 * CONNECTIONS}"
-    async with Docket(name=name, url=url_with_pool, execution_ttl=_KEEP_RUNS) as opened:
+    async with ScreenedDocket(name=name, url=url_with_pool, execution_ttl=_KEEP_RUNS) as opened:
         opened.register(_run_in_worker, names=[JUDGE, NOTIFY])
         yield opened
 
@@ -48,6 +53,7 @@ class DocketQueue(JobQueue):
     def __init__(self, docket: Docket, redis: Redis) -> None:
         self._docket = docket
         self._redis = redis
+        self._entries = QueueEntries(docket, redis)
         self._adding = asyncio.Semaphore(
             CONNECTIONS
         )  # docket's pool raises instead of waiting when no connection is free
@@ -61,21 +67,60 @@ class DocketQueue(JobQueue):
         await self._add(NOTIFY, job_id, f":{uuid4().hex}" if again else "")
 
     @override
+    async def requeue(self, job_id: str) -> None:
+        # A new generation of the job: should the old one be delivered after all, docket drops it.
+        await self._add(JUDGE, job_id, again=True)
+
+    @override
+    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
+        if not job_ids:
+            return 0
+        # By the clock of this host, which may differ from the one that delayed a job: such a job is only run too early.
+        lost = await self._entries.lost(job_ids, latest=time() + MAX_DELAY_S)
+        for job_id in lost:
+            await self.requeue(job_id)
+        return len(lost)
+
+    @override
+    async def repair(self) -> int:
+        return await self._entries.repair(time() + MAX_DELAY_S)
+
+    @override
+    async def probe(self) -> None:
+        await self._entries.probe()
+
+    @override
     async def depth(self) -> QueueDepth:
+        stream = self._docket.stream_key
         with answering():
             async with self._redis.pipeline(transaction=True) as one:
-                one.xinfo_groups(self._docket.stream_key)
+                one.xlen(stream)
                 one.zcard(self._docket.queue_key)
-                one.xlen(self._docket.stream_key)
-                groups, delayed, entries = await one.execute(raise_on_error=False)
-        if isinstance(groups, ResponseError):  # no consumer group yet: no worker has ever read the stream
+                one.xlen(aside_key(self._docket))
+                one.xinfo_groups(stream)
+                found = await one.execute(raise_on_error=False)
+        entries, delayed, unreadable, groups = found
+        for answer in found[:3]:
+            if isinstance(answer, Exception):
+                raise unavailable(answer) from answer
+        if isinstance(groups, Exception):  # "no such key": no stream yet
+            if entries:
+                raise unavailable(groups) from groups
             groups = []
         ours = next((dict(group) for group in groups if group["name"] == self._docket.worker_group_name), None)
-        if ours is None:
-            return QueueDepth(lag=entries, pending=0, delayed=delayed)
-        return QueueDepth(lag=ours["lag"], pending=ours["pending"], delayed=delayed)
+        pending = int(ours["pending"]) if ours else 0
+        # The server does not know the lag once an entry was deleted before its delivery. Jobs are deleted when they are done,
+        # so every entry that no worker has is yet to be delivered.
+        lag = ours["lag"] if ours and ours["lag"] is not None else max(0, entries - pending)
+        return QueueDepth(lag=lag, pending=pending, delayed=delayed, unreadable=unreadable)
 
-    async def _add(self, task: str, job_id: str, key_end: str = "") -> None:
+    async def _add(self, task: str, job_id: str, key_end: str = "", *, again: bool = False) -> None:
+        key = f"{task}:{job_id}{key_end}"
         async with self._adding:
             with answering():
-                await self._docket.add(task, key=f"{task}:{job_id}{key_end}")(job_id)
+                # docket's connections have no deadline, for the sake of its blocking reads
+                async with asyncio.timeout(_TIMEOUT_S):
+                    if again:
+                        await self._docket.replace(task, when=datetime.now(UTC), key=key)(job_id)
+                    else:
+                        await self._docket.add(task, key=key)(job_id)

@@ -52,9 +52,9 @@ class RedisDeliveries(DeliveryStore):
     async def get(self, id: str) -> Delivery:
         with answering():
             found = await self._redis.get(self._key(id))
-        if found is None:
+        if (delivery := _parse(found)) is None:
             raise UnknownDelivery(id)
-        return _RECORD.validate_json(cast(str, found))
+        return delivery
 
     @override
     async def page(self, state: DeliveryState | None, *, after: str | None, limit: int) -> DeliveryPage:
@@ -63,8 +63,8 @@ class RedisDeliveries(DeliveryStore):
             found = await self._redis.zrevrangebylex(self._index(state), highest, "-", start=0, num=limit + 1)
             ids = cast(list[str], found)
             records = cast("list[str | None]", await self._redis.mget(map(self._key, ids)) if ids else [])
-        page = delivery_page([_RECORD.validate_json(record) for record in records if record], limit)
-        # A record that expired behind its index entry is left out; the page then ends where the index does.
+        page = delivery_page([delivery for delivery in map(_parse, records) if delivery], limit)
+        # A record that cannot be read, or that expired behind its index entry is left out; the page then ends where the index does.
         return DeliveryPage(deliveries=page.deliveries, after=ids[limit - 1] if len(ids) > limit else None)
 
     def _key(self, id: str) -> str:
@@ -72,3 +72,11 @@ class RedisDeliveries(DeliveryStore):
 
     def _index(self, state: DeliveryState | None) -> str:
         return f"{self._prefix}s:{state or 'all'}"
+
+
+def _parse(record: object) -> Delivery | None:
+    """The delivery; None for nothing, and for a text that is none."""
+    try:
+        return _RECORD.validate_json(record) if isinstance(record, str) else None
+    except ValueError:
+        return None

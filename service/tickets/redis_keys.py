@@ -29,8 +29,13 @@ class TicketKeys:
 
     @property
     def active(self) -> str:
-        """A sorted set: the ids of active tickets, by the time of their last heartbeat."""
+        """A sorted set: the ids of active tickets, by their last heartbeat: a number that only grows."""
         return f"{self.prefix}:groups:active"
+
+    @property
+    def unreadable(self) -> str:
+        """A sorted set: the ids whose records cannot be read. The records stay where they are."""
+        return f"{self.prefix}:groups:unreadable"
 
     def facet(self, name: str) -> str:
         """A sorted set: the ids of the tickets that wait for a review in the facet of this ``facet_name``."""
@@ -40,6 +45,15 @@ class TicketKeys:
     def facets(self) -> str:
         """A set: the names of the facets that are not empty."""
         return f"{self.prefix}:shelves"
+
+    @property
+    def probe(self) -> str:
+        """The beginning of keys that live only inside the script that tests whether the server accepts writes."""
+        return f"{self.prefix}:probe"
+
+    def aside(self, key: str) -> str:
+        """Where a key that holds another type than it should is renamed to."""
+        return f"{self.prefix}:aside:{key}"
 
     def idempotency(self, key: str) -> str:
         """A string: ``digest id``, the ticket that a client's key was used for."""
@@ -51,7 +65,10 @@ def facet_name(facet: ReviewFacet) -> str:
     return json.dumps([facet.mission, facet.model, facet.risk], ensure_ascii=False)
 
 
-def parse_facet(name: str) -> ReviewFacet:
-    """The facet of a ``facet_name``."""
-    mission, model, risk = json.loads(name)
-    return ReviewFacet(mission=mission, model=model, risk=risk and Risk(risk))
+def parse_facet(name: str) -> ReviewFacet | None:
+    """The facet of a ``facet_name``; None for a text that is none."""
+    try:
+        mission, model, risk = json.loads(name)
+        return ReviewFacet(mission=mission, model=model, risk=risk and Risk(risk))
+    except (TypeError, ValueError):
+        return None

@@ -9,29 +9,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import cast
 from uuid import uuid4
 
-from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from service.platform.errors import IdempotencyConflict, QueueUnavailable, UnknownTicket
+from service.platform.errors import IdempotencyConflict, QueueUnavailable, RecordUnreadable, UnknownTicket
+from service.platform.redis_answers import WRONG_TYPE, code_of, unavailable
 from service.platform.redis_client import answering
 from service.tickets.redis_keys import TicketKeys, facet_name, parse_facet
 from service.tickets.redis_notifications import EventNotifier
+from service.tickets.redis_repair import RecordRepair, parse_record, record_json
 from service.tickets.redis_scripts import TicketScripts
 from service.tickets.review import ReviewFacet, facets_of
-from service.tickets.store import Change, Event, Idempotency, StoredEvent, TicketPage, TicketStore
+from service.tickets.store import Change, Event, Idempotency, Repairs, StoredEvent, TicketPage, TicketStore
 from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
 """How long an Idempotency-Key is valid."""
 _BATCH = 1000
 """The most tickets that one call of maintenance handles."""
-_RECORD = TypeAdapter(Ticket)
 _Entries = Sequence[tuple[str, Mapping[str, str]]]
 _Streams = Sequence[tuple[str, _Entries]]
 
@@ -55,6 +55,7 @@ class RedisTicketStore(TicketStore):
         self._redis = redis
         self._keys = TicketKeys(prefix=prefix)
         self._scripts = TicketScripts(redis)
+        self._repair = RecordRepair(redis, self._keys, self._scripts)
         self.notifier = EventNotifier(redis, self._keys.events("*"))
         self._reads: dict[tuple[str, str | None], asyncio.Future[Sequence[StoredEvent]]] = {}
 
@@ -68,7 +69,7 @@ class RedisTicketStore(TicketStore):
             self._keys.active,
             self._keys.idempotency(key),
         ]
-        values = [digest, IDEMPOTENCY_TTL_S, ticket.id, ticket.state, ticket.fence, _record_json(ticket)]
+        values = [digest, IDEMPOTENCY_TTL_S, ticket.id, ticket.state, ticket.fence, record_json(ticket)]
         with answering():
             held: str = await self._scripts.create(
                 keys=keys, args=[*values, *_event_args(event), self._keys.ticket("")]
@@ -105,7 +106,7 @@ class RedisTicketStore(TicketStore):
                 id,
                 after.state,
                 after.fence,
-                _record_json(after),
+                record_json(after),
                 active,
                 self._keys.facet(""),
             ]
@@ -128,16 +129,30 @@ class RedisTicketStore(TicketStore):
             return bool(await self._scripts.heartbeat(keys=keys, args=[fence, id]))
 
     @override
-    async def heartbeat_age_s(self, id: str) -> float | None:
+    async def beat(self, id: str) -> str | None:
         with answering():
-            age = await self._scripts.heartbeat_age(keys=[self._keys.active], args=[id])
-        return None if age is None else float(age)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hget(self._keys.ticket(id), "state")
+                pipeline.zscore(self._keys.active, id)
+                state, score = await pipeline.execute()
+        # An index that was lost says nothing about the worker: its next heartbeat is written there again.
+        return repr(score) if state in ACTIVE else None
 
     @override
-    async def fetch_quiet(self, quiet_s: float) -> Sequence[Ticket]:
+    async def beats(self) -> Mapping[str, str]:
         with answering():
-            ids = await self._scripts.fetch_quiet(keys=[self._keys.active], args=[quiet_s, _BATCH])
-        return await self._records(ids)
+            ids = cast(list[str], await self._redis.zrange(self._keys.state(State.RUNNING), 0, -1))
+            scores = await self._redis.zmscore(self._keys.active, ids) if ids else []
+        return {id: repr(score) for id, score in zip(ids, cast(list[float | None], scores), strict=True)}
+
+    @override
+    async def repair(self) -> Repairs:
+        return await self._repair()
+
+    @override
+    async def unreadable(self) -> int:
+        with answering():
+            return cast(int, await self._redis.zcard(self._keys.unreadable))
 
     @override
     async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
@@ -172,7 +187,7 @@ class RedisTicketStore(TicketStore):
                 for name in names:
                     pipeline.zcard(self._keys.facet(name))
                 sizes = dict(zip(names, await pipeline.execute(), strict=True))
-        return {parse_facet(name): size for name, size in sizes.items() if size}
+        return {facet: size for name, size in sizes.items() if size and (facet := parse_facet(name))}
 
     @override
     async def counts(self) -> Mapping[State, int]:
@@ -189,7 +204,8 @@ class RedisTicketStore(TicketStore):
                 for state in State:
                     pipeline.zrange(self._keys.state(state), 0, 0)
                 first = cast(Sequence[Sequence[str]], await pipeline.execute())
-        return {state: moment_of(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
+        moments = {state: _moment(ids[0]) for state, ids in zip(State, first, strict=True) if ids}
+        return {state: moment for state, moment in moments.items() if moment}
 
     @override
     async def events(self, id: str, after: str | None, *, wait_s: float | None = 0.0) -> Sequence[StoredEvent]:
@@ -225,9 +241,11 @@ class RedisTicketStore(TicketStore):
         return removed
 
     @override
-    async def ping(self) -> None:
+    async def probe(self) -> None:
+        name = uuid4().hex
+        kinds = ("hash", "zset", "stream", "string", "set")
         with answering():
-            await self._redis.ping()  # type: ignore[misc]
+            await self._scripts.probe(keys=[f"{self._keys.probe}:{name}:{kind}" for kind in kinds])
 
     async def _read_events(self, id: str, after: str | None, *, patient: bool) -> Sequence[StoredEvent]:
         """The events behind ``after``, read once for all who ask in the same turn of the loop.
@@ -251,33 +269,59 @@ class RedisTicketStore(TicketStore):
         id, after = key
         with answering():
             found = await self._redis.xread({self._keys.events(id): after or "0-0"}, count=100)
-        return [_stored_event(*entry) for _, entries in cast(_Streams, found or []) for entry in entries]
+        entries = (_stored_event(*entry) for _, entries in cast(_Streams, found or []) for entry in entries)
+        return [event for event in entries if event]
 
     async def _read(self, id: str) -> tuple[str, str | None, Ticket]:
-        """The version, the last operation and the record. Raises ``UnknownTicket``."""
-        with answering():
-            held = await self._redis.hmget(self._keys.ticket(id), ["version", "op", "record"])  # type: ignore[misc]
-        version, operation, record = cast(list[str | None], held)
-        if version is None or record is None:
+        """The version, the last operation and the record. Raises ``UnknownTicket`` or ``RecordUnreadable``."""
+        try:
+            with answering():
+                held = await self._redis.hmget(self._keys.ticket(id), ["version", "op", "record", "state"])  # type: ignore[misc]
+        except QueueUnavailable as error:
+            if error.code != WRONG_TYPE:
+                raise
+            held = [None, None, None, "no hash"]
+        version, operation, record, state = cast(list[str | None], held)
+        if version is None and record is None and state is None:
             raise UnknownTicket(id)
-        return version, operation, _RECORD.validate_json(record)
+        if (ticket := parse_record(id, record)) is None or version is None or not version.isdecimal():
+            with suppress(QueueUnavailable):
+                await self._repair.set_aside([id])
+            raise RecordUnreadable(id)
+        return version, operation, ticket
 
     async def _records(self, ids: Sequence[str]) -> Sequence[Ticket]:
-        """The records; one that was deleted meanwhile is left out."""
+        """The records. One that was deleted meanwhile is left out; so is one that cannot be read, which is set aside."""
         with answering():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for id in ids:
                     pipeline.hget(self._keys.ticket(id), "record")
-                return [_RECORD.validate_json(record) for record in await pipeline.execute() if record]
+                found = await pipeline.execute(raise_on_error=False)
+        for record in found:
+            if isinstance(record, Exception) and code_of(record) != WRONG_TYPE:
+                raise unavailable(record) from record
+        tickets = [parse_record(id, record) for id, record in zip(ids, found, strict=True)]
+        if bad := [id for id, ticket in zip(ids, tickets, strict=True) if ticket is None]:
+            with suppress(QueueUnavailable):
+                await self._repair.set_aside(bad)
+        return [ticket for ticket in tickets if ticket]
 
 
-def _record_json(ticket: Ticket) -> str:
-    return _RECORD.dump_json(ticket).decode()
+def _moment(id: str) -> datetime | None:
+    try:
+        return moment_of(id)
+    except (ValueError, OverflowError):  # no id of ours; the sweep removes it
+        return None
 
 
 def _event_args(event: Event) -> tuple[str, str]:
     return event.name, json.dumps(event.data, ensure_ascii=False)
 
 
-def _stored_event(entry_id: str, fields: Mapping[str, str]) -> StoredEvent:
-    return StoredEvent(id=entry_id, name=fields["name"], data=json.loads(fields["data"]))
+def _stored_event(entry_id: str, fields: Mapping[str, str]) -> StoredEvent | None:
+    """The event; None for an entry that is none."""
+    try:
+        data = json.loads(fields["data"])
+        return StoredEvent(id=entry_id, name=fields["name"], data=data) if isinstance(data, dict) else None
+    except (KeyError, ValueError):
+        return None

@@ -8,7 +8,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from service.platform.errors import QueueUnavailable
+from service.platform.errors import QueueFull, QueueUnavailable
 from service.tickets.blob_store import BlobStore
 from service.tickets.deliveries import DeliveryStore
 from service.tickets.manage import ManageTickets
@@ -18,6 +18,7 @@ from service.tickets.ports import JobQueue
 from service.tickets.review_queue import ReviewQueue
 from service.tickets.store import TicketStore
 from service.tickets.submit import SubmitTicket
+from service.tickets.ticket import State
 
 _QUEUE_TIMEOUT_S = 3.0
 
@@ -35,24 +36,33 @@ class TicketServices:
     queue: JobQueue
     deliveries: DeliveryStore
     metrics: TicketMetrics
+    max_queued: int
 
     async def update_metrics(self) -> None:
         """Sets the queue's gauges; clears them while the queue is unreachable."""
         try:
             async with asyncio.timeout(_QUEUE_TIMEOUT_S):
-                self.metrics.set_queue(await self.store.counts(), await self.store.oldest(), await self.queue.depth())
+                self.metrics.set_queue(
+                    await self.store.counts(),
+                    await self.store.oldest(),
+                    await self.queue.depth(),
+                    unreadable=await self.store.unreadable(),
+                )
         except (QueueUnavailable, TimeoutError):
             self.metrics.clear_queue()
 
     async def find_problems(self) -> list[str]:
-        """Why tickets could not be accepted now; empty when they could."""
+        """Why tickets could not be accepted now; empty when they could. It writes what a ticket would write."""
         try:
             async with asyncio.timeout(_QUEUE_TIMEOUT_S):
-                await self.store.counts()
+                await self.store.probe()
+                await self.queue.probe()
                 await self.queue.depth()
+                await self.blobs.ping()
+                queued = (await self.store.counts())[State.QUEUED]
         except (QueueUnavailable, TimeoutError) as error:
             return [str(error) or f"the queue does not answer within {_QUEUE_TIMEOUT_S:g} s"]
-        return []
+        return [str(QueueFull(self.max_queued))] if queued >= self.max_queued else []
 
 
 def ticket_services(request: Request) -> TicketServices:

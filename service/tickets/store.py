@@ -53,6 +53,18 @@ class TicketPage:
     after: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairs:
+    """What a round of ``repair`` has corrected: the index entries of so many records; so many set aside or returned."""
+
+    reindexed: int = 0
+    set_aside: int = 0
+    returned: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.reindexed or self.set_aside or self.returned)
+
+
 Change = tuple[Ticket, Sequence[Event]]
 """The next record of a ticket and the events that go with it."""
 
@@ -60,7 +72,8 @@ Change = tuple[Ticket, Sequence[Event]]
 class TicketStore(Protocol):
     """Stores ticket records. Every change is a compare-and-set of the whole record together with its events.
 
-    Every call raises ``QueueUnavailable`` when the store does not answer.
+    Every call raises ``QueueUnavailable`` when the store does not answer or refuses. A call that names a ticket raises
+    ``RecordUnreadable`` if its record cannot be read; a call that returns several leaves such a record out and sets it aside.
     """
 
     async def create(self, ticket: Ticket, event: Event, idempotency: Idempotency | None) -> Ticket:
@@ -82,12 +95,26 @@ class TicketStore(Protocol):
         """Renews the lease of a claim; False if the claim with this fence is no longer active."""
         ...
 
-    async def heartbeat_age_s(self, id: str) -> float | None:
-        """Seconds since the last heartbeat or change, by the store's clock; None when the ticket is not active."""
+    async def beat(self, id: str) -> str | None:
+        """The last heartbeat or change of an active ticket: a text that differs from every one before. None for others.
+
+        It is no time. How old it is, only a process that watches it can say by its own clock (``HeartbeatWatch``).
+        """
         ...
 
-    async def fetch_quiet(self, quiet_s: float) -> Sequence[Ticket]:
-        """Active tickets without a heartbeat for ``quiet_s``. Returning one renews its heartbeat."""
+    async def beats(self) -> Mapping[str, str]:
+        """``beat`` of every running ticket, by its id."""
+        ...
+
+    async def repair(self) -> Repairs:
+        """Compares the next part of the records with the indices, and corrects the indices: the records are the truth.
+
+        Called again and again it gets through all records. What cannot be read is set aside, and what can be again returns.
+        """
+        ...
+
+    async def unreadable(self) -> int:
+        """The number of records that are set aside because they cannot be read."""
         ...
 
     async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
@@ -127,6 +154,6 @@ class TicketStore(Protocol):
         """Deletes finished tickets that were accepted before a time; returns their number."""
         ...
 
-    async def ping(self) -> None:
-        """Returns when the store answers."""
+    async def probe(self) -> None:
+        """Returns when the store accepts what a new ticket writes. Leaves nothing behind."""
         ...

@@ -30,6 +30,7 @@ from service.platform.redis_server import embedded_redis
 from service.platform.server import serve_beside
 from service.platform.settings import Settings
 from service.tickets.blob_store import BlobStore
+from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.maintenance import TicketMaintenance
 from service.tickets.manage import ManageTickets
 from service.tickets.metrics import TicketMetrics
@@ -211,6 +212,7 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
         queue=parts.queue,
         deliveries=parts.deliveries,
         metrics=parts.metrics,
+        max_queued=parts.settings.stage_b_max_queued,
     )
 
 
@@ -232,7 +234,7 @@ def ticket_worker(
         ),
         observer=parts.metrics,
     )
-    lease_s = settings.stage_b_lease_s
+    lease_s, watch = settings.stage_b_lease_s, HeartbeatWatch()
     retry_policy = RetryPolicy(
         max_attempts=settings.stage_b_attempts,
         heartbeat_interval_s=min(1.0, lease_s / 4),
@@ -241,13 +243,19 @@ def ticket_worker(
     return TicketWorker(
         parts.docket,
         ProcessTicket(
-            store=parts.store, queue=parts.queue, work=work, retry_policy=retry_policy, observer=parts.metrics
+            store=parts.store,
+            queue=parts.queue,
+            work=work,
+            retry_policy=retry_policy,
+            observer=parts.metrics,
+            watch=watch,
         ),
         NotifyWebhook(store=parts.store, webhook=parts.webhook, deliveries=parts.deliveries, observer=parts.metrics),
         TicketMaintenance(
             parts.store,
             parts.queue,
             parts.blobs,
+            watch=watch,
             quiet_s=settings.stage_b_lease_s * 2,
             keep=timedelta(days=settings.stage_b_keep_days),
         ),

@@ -123,7 +123,8 @@ class TicketWorker:
     async def _maintain(self) -> None:
         for turn in count():
             try:
-                if requeued := await self._maintenance.requeue_quiet():
+                await self._maintenance.repair()
+                if requeued := await self._maintenance.requeue_lost():
                     _log.info("tickets_requeued", groups=requeued)
                 if turn % _DELETE_EVERY == 0:
                     await self._maintenance.delete_expired()

@@ -138,6 +138,7 @@ def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, ma
         queue=queue,
         deliveries=MemoryDeliveries(),
         metrics=observed,
+        max_queued=max_queued,
     )
 
 

@@ -25,6 +25,7 @@ from service.photos.observe import PhotoObserver
 from service.photos.reader import PhotoReader
 from service.photos.stage_a import SummarisePhotos
 from service.tickets.blob_store import BlobStore
+from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
 from service.tickets.ports import TicketObserver
 from service.tickets.process import ProcessTicket, Redeliver, RetryPolicy
@@ -99,7 +100,12 @@ class Bench:
             observer=self.watcher,
         )
         return ProcessTicket(
-            store=self.store, queue=self.queue, work=work, retry_policy=self.retry_policy, observer=self.watcher
+            store=self.store,
+            queue=self.queue,
+            work=work,
+            retry_policy=self.retry_policy,
+            observer=self.watcher,
+            watch=HeartbeatWatch(),
         )
 
     async def accept(self, *photos: TicketPhoto, **fields) -> Ticket:
