@@ -65,7 +65,7 @@ def metric_families() -> list[tuple[str, list[Metric]]]:
     service = Metrics(AdmissionControl(1))
     http = [*service.registry.collect()]
     no_jobs = QueueDepth(lag=0, pending=0, delayed=0)
-    TicketMetrics(service.registry).set_queue(dict.fromkeys(State, 0), {}, no_jobs, unreadable=0)
+    TicketMetrics(service.registry).set_queue(dict.fromkeys(State, 0), {}, no_jobs, unreadable=0, unsafe=False)
     tickets = [family for family in service.registry.collect() if family.name not in {one.name for one in http}]
     training = CollectorRegistry()
     training.register(TrainingProgress(Path("/nonexistent")))

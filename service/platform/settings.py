@@ -188,6 +188,12 @@ class Settings(HttpSettings):
         description="Redis or Valkey 7 or later for tickets and the response cache, e.g. "
         "redis://:password@redis:6379/0. Without it the service starts a server in VQC_STATE_DIR.",
     )
+    redis_unsafe: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="What to do with a Redis that can lose accepted tickets: older than 7.0, without an append-only file, with "
+        "an eviction policy, or with less than 64 MiB. refuse: the service does not start with it, and is not ready if it "
+        "becomes so. allow: a line in the log at the start.",
+    )
     state_dir: Path = Field(
         Path("output/state"),
         description="Directory for the embedded Redis, photos and guidance, unless they have a setting of their own.",

@@ -96,10 +96,17 @@ class TicketMetrics(TicketObserver):
             "Found in Redis and set aside because it cannot be read: records of tickets (record), jobs of the queue (job).",
             "kind",
         )
+        self._unsafe = gauge("vqc_redis_unsafe", "1 while Redis is set up so that it can lose accepted tickets.")
         self._up = gauge("vqc_queue_up", "1 while the queue is reachable.")
 
     def set_queue(
-        self, counts: Mapping[State, int], oldest: Mapping[State, datetime], depth: QueueDepth, *, unreadable: int
+        self,
+        counts: Mapping[State, int],
+        oldest: Mapping[State, datetime],
+        depth: QueueDepth,
+        *,
+        unreadable: int,
+        unsafe: bool,
     ) -> None:
         """Sets the gauges of a reachable queue."""
         self._up.set(1)
@@ -110,6 +117,7 @@ class TicketMetrics(TicketObserver):
             self._oldest.labels(state.value).set(max(0.0, (now - oldest.get(state, now)).total_seconds()))
         for kind in ("lag", "pending", "delayed"):
             self._jobs.labels(kind).set(getattr(depth, kind))
+        self._unsafe.set(unsafe)
         self._unreadable.labels("record").set(unreadable)
         self._unreadable.labels("job").set(depth.unreadable)
 

@@ -209,5 +209,7 @@ async def _is_job(docket: Docket, message: dict[bytes, bytes]) -> bool:
         and isinstance(job_id, str)
         and not more
         and not execution.kwargs
-        and execution.key.startswith(f"{execution.function_name}:{job_id}")  # a webhook that is sent again has a longer key
+        and execution.key.startswith(
+            f"{execution.function_name}:{job_id}"
+        )  # a webhook that is sent again has a longer key
     )

@@ -64,7 +64,7 @@ class RedisDeliveries(DeliveryStore):
             ids = cast(list[str], found)
             records = cast("list[str | None]", await self._redis.mget(map(self._key, ids)) if ids else [])
         page = delivery_page([delivery for delivery in map(_parse, records) if delivery], limit)
-        # A record that cannot be read, or that expired behind its index entry is left out; the page then ends where the index does.
+        # A record that cannot be read, or has expired, is left out; the page then ends where the index does.
         return DeliveryPage(deliveries=page.deliveries, after=ids[limit - 1] if len(ids) > limit else None)
 
     def _key(self, id: str) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 from starlette.requests import Request
 
 from service.platform.errors import QueueFull, QueueUnavailable
+from service.platform.redis_safety import RedisSafety
 from service.tickets.blob_store import BlobStore
 from service.tickets.deliveries import DeliveryStore
 from service.tickets.manage import ManageTickets
@@ -37,6 +38,8 @@ class TicketServices:
     deliveries: DeliveryStore
     metrics: TicketMetrics
     max_queued: int
+    safety: RedisSafety | None = None
+    """None where tickets are not in Redis."""
 
     async def update_metrics(self) -> None:
         """Sets the queue's gauges; clears them while the queue is unreachable."""
@@ -47,6 +50,7 @@ class TicketServices:
                     await self.store.oldest(),
                     await self.queue.depth(),
                     unreadable=await self.store.unreadable(),
+                    unsafe=bool(await self.safety.problems()) if self.safety else False,
                 )
         except (QueueUnavailable, TimeoutError):
             self.metrics.clear_queue()
@@ -60,9 +64,10 @@ class TicketServices:
                 await self.queue.depth()
                 await self.blobs.ping()
                 queued = (await self.store.counts())[State.QUEUED]
+                unsafe = await self.safety.problems() if self.safety else []
         except (QueueUnavailable, TimeoutError) as error:
             return [str(error) or f"the queue does not answer within {_QUEUE_TIMEOUT_S:g} s"]
-        return [str(QueueFull(self.max_queued))] if queued >= self.max_queued else []
+        return unsafe + ([str(QueueFull(self.max_queued))] if queued >= self.max_queued else [])
 
 
 def ticket_services(request: Request) -> TicketServices:

@@ -26,6 +26,7 @@ from service.photos.services import PhotoServices
 from service.photos.stage_a import SummarisePhotos
 from service.platform.admission import AdmissionControl
 from service.platform.redis_client import connect
+from service.platform.redis_safety import RedisSafety
 from service.platform.redis_server import embedded_redis
 from service.platform.server import serve_beside
 from service.platform.settings import Settings
@@ -59,6 +60,7 @@ class TicketParts:
 
     settings: Settings
     redis: Redis
+    safety: RedisSafety
     docket: Docket
     queue: DocketQueue
     store: RedisTicketStore
@@ -175,12 +177,14 @@ async def _connect_parts(
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
     async with (
         connect(url) as redis,
+        _checked(RedisSafety(redis, allow=settings.redis_unsafe == "allow")) as safety,
         redis_ticket_store(redis) as store,
         docket(url, jobs=tickets_at_once(settings)) as queue,
     ):
         yield TicketParts(
             settings=settings,
             redis=redis,
+            safety=safety,
             docket=queue,
             queue=DocketQueue(queue, redis),
             store=store,
@@ -189,6 +193,12 @@ async def _connect_parts(
             deliveries=RedisDeliveries(redis, keep=timedelta(days=settings.stage_b_keep_days)),
             metrics=TicketMetrics(registry),
         )
+
+
+@asynccontextmanager
+async def _checked(safety: RedisSafety) -> AsyncGenerator[RedisSafety, None]:
+    await safety.check_at_start()
+    yield safety
 
 
 def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketServices:
@@ -213,6 +223,7 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
         deliveries=parts.deliveries,
         metrics=parts.metrics,
         max_queued=parts.settings.stage_b_max_queued,
+        safety=parts.safety,
     )
 
 

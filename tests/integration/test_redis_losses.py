@@ -180,8 +180,22 @@ async def set_aside(bench: SpoiltRedis, jobs: int):
 ENTRIES = (
     {"hello": "world"},
     {"function": "judge", "key": "judge:1.1", "args": "no pickle", "kwargs": "", "when": "x", "attempt": "1"},
-    {"function": "unknown", "key": "k", "args": b"\x80\x05).", "kwargs": b"\x80\x05}.", "when": "2026-01-01", "attempt": "1"},
-    {"function": "judge", "key": "k", "args": b"\x80\x05).", "kwargs": b"\x80\x05}.", "when": "2026-01-01", "attempt": "1"},
+    {
+        "function": "unknown",
+        "key": "k",
+        "args": b"\x80\x05).",
+        "kwargs": b"\x80\x05}.",
+        "when": "2026-01-01",
+        "attempt": "1",
+    },
+    {
+        "function": "judge",
+        "key": "k",
+        "args": b"\x80\x05).",
+        "kwargs": b"\x80\x05}.",
+        "when": "2026-01-01",
+        "attempt": "1",
+    },
     {b"function": b"\xff\xfe", "key": b"\xff"},
 )
 

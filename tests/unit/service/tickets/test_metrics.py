@@ -72,9 +72,10 @@ async def test_a_review_says_what_it_replaced_so_that_false_releases_can_be_coun
 def test_a_queue_that_is_away_shows_no_old_figures(registry):
     metrics = TicketMetrics(registry)
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    metrics.set_queue(
-        dict.fromkeys(State, 2), {State.QUEUED: hour_ago}, QueueDepth(lag=1, pending=2, delayed=3), unreadable=4
-    )
+    depth = QueueDepth(lag=1, pending=2, delayed=3, unreadable=5)
+    metrics.set_queue(dict.fromkeys(State, 2), {State.QUEUED: hour_ago}, depth, unreadable=4, unsafe=True)
+    found = [registry.get_sample_value("vqc_unreadable", {"kind": kind}) for kind in ("record", "job")]
+    assert (found, registry.get_sample_value("vqc_redis_unsafe")) == ([4, 5], 1)
     oldest = registry.get_sample_value("vqc_group_oldest_seconds", {"state": "queued"})
     assert oldest == pytest.approx(3600, abs=60)
     assert registry.get_sample_value("vqc_group_oldest_seconds", {"state": "needs_review"}) == 0
