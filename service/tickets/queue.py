@@ -76,7 +76,7 @@ class DocketQueue(JobQueue):
         if not job_ids:
             return 0
         # By the clock of this host, which may differ from the one that delayed a job: such a job is only run too early.
-        lost = await self._entries.lost(job_ids, latest=time() + MAX_DELAY_S)
+        lost = await self._entries.find_lost(job_ids, latest=time() + MAX_DELAY_S)
         for job_id in lost:
             await self.requeue(job_id)
         return len(lost)

@@ -117,18 +117,18 @@ class QueueEntries:
     def __init__(self, docket: Docket, redis: Redis) -> None:
         self._docket = docket
         self._redis = redis
-        self._find_lost = redis.register_script(_FIND_LOST)
+        self._find_lost_script = redis.register_script(_FIND_LOST)
         self._repair = redis.register_script(_REPAIR)
         self._probe = redis.register_script(_PROBE)
 
-    async def lost(self, job_ids: Sequence[str], *, latest: float) -> Sequence[str]:
+    async def find_lost(self, job_ids: Sequence[str], *, latest: float) -> Sequence[str]:
         """Those runs whose job is neither on the stream, nor with a worker, nor delayed until ``latest`` (in Unix time)."""
         names = [f"{JUDGE}:{job_id}" for job_id in job_ids]
         keys = [self._docket.stream_key, self._docket.queue_key]
         for name in names:
             keys += [self._docket.runs_key(name), self._docket.parked_task_key(name)]
         with answering():
-            found = await self._find_lost(keys=keys, args=[self._docket.worker_group_name, latest, *names])
+            found = await self._find_lost_script(keys=keys, args=[self._docket.worker_group_name, latest, *names])
         return [name.partition(":")[2] for name in cast(list[str], found)]
 
     async def repair(self, now: float) -> int:

@@ -177,7 +177,7 @@ async def _connect_parts(
     secret = settings.webhook_secret.get_secret_value().encode() if settings.webhook_secret else None
     async with (
         connect(url) as redis,
-        _checked(RedisSafety(redis, allow=settings.redis_unsafe == "allow")) as safety,
+        _check_redis(RedisSafety(redis, allow=settings.redis_unsafe == "allow")) as safety,
         redis_ticket_store(redis) as store,
         docket(url, jobs=tickets_at_once(settings)) as queue,
     ):
@@ -196,7 +196,7 @@ async def _connect_parts(
 
 
 @asynccontextmanager
-async def _checked(safety: RedisSafety) -> AsyncGenerator[RedisSafety, None]:
+async def _check_redis(safety: RedisSafety) -> AsyncGenerator[RedisSafety, None]:
     await safety.check_at_start()
     yield safety
 
