@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
 from service.platform.errors import QueueFull, QueueUnavailable
-from service.platform.redis_safety import RedisSafety
 from service.tickets.blob_store import BlobStore
 from service.tickets.deliveries import DeliveryStore
 from service.tickets.manage import ManageTickets
@@ -20,6 +19,9 @@ from service.tickets.review_queue import ReviewQueue
 from service.tickets.store import TicketStore
 from service.tickets.submit import SubmitTicket
 from service.tickets.ticket import State
+
+if TYPE_CHECKING:
+    from service.platform.redis_safety import RedisSafety  # imports the client, which only a connected service needs
 
 _QUEUE_TIMEOUT_S = 3.0
 

@@ -29,6 +29,8 @@ def test_every_metric_is_ours_and_says_its_unit():
     )
     plain = {
         "vqc_groups",
+        "vqc_redis_unsafe",
+        "vqc_unreadable",
         "vqc_connections",
         "vqc_requests_in_flight",
         "vqc_train_samples_per_second",
