@@ -34,7 +34,7 @@ def record_settings(settings: Settings, audit: AuditTrail, process: str) -> None
     changed = {name: [held.get(name), value] for name, value in now.items() if held.get(name) != value}
     if not changed:
         return
-    audit.write(Action.SETTINGS_CHANGED, process=process, settings=changed)
+    audit.write(Action.SETTINGS_CHANGED, by=f"process {process}", process=process, settings=changed)
     try:
         write_json(path, now)
     except OSError as error:
@@ -57,10 +57,10 @@ def _without_secrets(value: object) -> object:
 
 
 def _values(settings: Settings) -> dict[str, object]:
-    """Every setting as JSON holds it."""
+    """Every setting as JSON holds it, addresses without user and password."""
     plain = {name: _visible(getattr(settings, name)) for name in Settings.model_fields}
     values: dict[str, object] = json.loads(json.dumps(plain, default=str))
-    return values
+    return {name: _without_secrets(value) for name, value in values.items()}
 
 
 def _defaults() -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
@@ -66,7 +67,7 @@ async def running(
     admission = AdmissionControl(settings.max_in_flight)
     metrics = Metrics(admission)
     audit = AuditTrail(AuditLog(settings.audit_root), metrics.http.record_audit_failure)
-    note_change = partial(audit.write, Action.KEYS_CHANGED)
+    note_change = partial(audit.write, Action.KEYS_CHANGED, by=f"process {os.getpid()}")
     keys = KeyRing(KeyFile(settings.api_keys_file, note_change) if settings.api_keys_file else None)
     http = server_limits(settings.http_limits(), metrics.http.record_rejection)
     metrics.http.observe_server(http)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from service.platform.admission import AdmissionControl
 from service.platform.allowed_hosts import HostRule
+from service.platform.errors import Unauthenticated
 from service.platform.http_limits import HttpLimits
 from service.platform.http_protocol import ServerLimits, server_limits
 from service.web.audit_trail import AuditTrail
@@ -34,6 +35,18 @@ class WebServices:
     trusted_proxies: tuple[str, ...] = ()
     max_small_body_bytes: int = 2**20
     server: ServerLimits = field(default_factory=lambda: server_limits(HttpLimits()))
+
+
+def key_is_still_valid(request: Request) -> bool:
+    """Whether the API key that a request began with is valid by now. A request of the console has a session, which is True."""
+    keys = web_services(request).keys
+    if keys.admits_every_caller or "vqc_visit" in request.scope:
+        return True
+    try:
+        keys.authenticate(request.headers.get("authorization"))
+    except Unauthenticated:
+        return False
+    return True
 
 
 def web_services(request: Request) -> WebServices:

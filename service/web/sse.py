@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from service.web.disconnect import wait_for_disconnect
+from service.web.services import key_is_still_valid
 
 KEEP_ALIVE_S = 15.0
 """The longest silence on an open stream: proxies close connections that are silent for longer."""
@@ -27,7 +28,10 @@ def event_stream(
     *,
     stop: asyncio.Event | None = None,
 ) -> StreamingResponse:
-    """The response that sends ``events`` until they end, the client disconnects or ``stop`` is set; then closes them."""
+    """The response that sends ``events`` until they end, the client disconnects or ``stop`` is set; then closes them.
+
+    It also ends when the API key that it began with is revoked or expires: with the next event or keep-alive.
+    """
     headers = {**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
         _with_keep_alive(request, events, stop or asyncio.Event()), media_type="text/event-stream", headers=headers
@@ -45,7 +49,7 @@ async def _with_keep_alive(
             done, _ = await asyncio.wait(
                 {upcoming, *endings}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
-            if done & endings:
+            if done & endings or not key_is_still_valid(request):
                 return
             if not done:
                 yield b": keep-alive\n\n"

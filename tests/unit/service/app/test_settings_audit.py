@@ -3,8 +3,10 @@ from __future__ import annotations
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service.app.settings_audit import log_settings
-from service.platform.settings import Settings
+from service.app.settings_audit import log_settings, record_settings
+from service.platform.audit_log import AuditLog
+from service.platform.settings import Settings, read_settings
+from service.web.audit_trail import AuditTrail
 
 SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 
@@ -38,3 +40,16 @@ def test_every_setting_with_a_telling_name_is_a_secret() -> None:
     telling = [name for name in Settings.model_fields if any(word in name for word in ("secret", "password", "token"))]
     plain = set(telling) - set(SECRETS)
     assert plain <= {"secrets_dir", "caption_max_new_tokens", "stage_a_max_new_tokens"}
+
+
+def test_a_start_with_other_settings_is_recorded_without_secrets(tmp_path):
+    log = AuditLog(tmp_path / "audit")
+    trail = AuditTrail(log, lambda: None)
+    engine = {"engine_url": "http://user:hunter2@engine:8000", "engine_args": "--api-key hunter2"}
+    for changed in ({}, {}, {"port": 9, "redis_url": "redis://:hunter2@redis:6379/0", **engine}):
+        record_settings(read_settings(state_dir=tmp_path, **changed), trail, "api")
+    first, second = log.entries()
+    assert first["settings"] == {"state_dir": ["output/state", str(tmp_path)]}
+    assert second["settings"]["port"] == [8080, 9]
+    assert second["settings"]["redis_url"][1].startswith("secret ")
+    assert "hunter2" not in "".join(path.read_text() for path in (tmp_path / "audit").iterdir())

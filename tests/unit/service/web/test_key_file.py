@@ -1,5 +1,6 @@
 """The key file: read again when it has changed, changed by one writer at a time, and never left in part."""
 
+import asyncio
 import multiprocessing
 import os
 from datetime import UTC, datetime, timedelta
@@ -8,10 +9,12 @@ import pytest
 import yaml
 
 from engine.scripted import ScriptedEngine
+from service.app.http import create_app
 from service.platform.errors import Unauthenticated
 from service.web.auth import ApiKey, KeyRing, Scope
 from service.web.key_file import KeyFile, create_key, read_keys, revoke_key, rotate_key
 from tests.support.service_context import client_of, context_with
+from tests.support.ticket_store_suite import ACCEPTED, ticket
 from vqc.errors import InvalidValue
 
 
@@ -38,6 +41,35 @@ async def test_a_running_service_accepts_a_new_key_and_rejects_a_removed_one(fil
         assert (await status(first), await status(second)) == (401, 200)
         file.write_text("[]")  # an editor, in place
         assert await status(second) == 401
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(file):
+    token = create_key(file, [Scope.STAGE_B], None)
+    context = context_with(ScriptedEngine(), keys=KeyFile(file))
+    done = await context.tickets.store.create(ticket(), ACCEPTED, None)
+    first_event, sent = asyncio.Event(), []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": f"/stage-b/groups/{done.id}/events", "raw_path": b"", "root_path": "", "query_string": b"",
+        "headers": [(b"host", b"vqc.test"), (b"authorization", f"Bearer {token}".encode())],
+        "client": ("10.0.0.1", 1), "server": ("vqc.test", 80),
+    }  # fmt: skip
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        return next(messages, None) or await asyncio.Future()
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+        if b"accepted" in sent[-1]:
+            first_event.set()
+
+    stream = asyncio.create_task(create_app(context)(scope, receive, send))
+    await asyncio.wait_for(first_event.wait(), 60)
+    revoke_key(file, id_of(token))
+    await context.tickets.manage.cancel(done.id, None)
+    await asyncio.wait_for(stream, 60)
+    assert b"finished" not in b"".join(sent)
 
 
 def test_scopes_and_expiry_change_with_the_file(file):
