@@ -54,7 +54,12 @@ def explain(ticket: Ticket) -> Explanation | None:
         Sentence(
             key=f"ticket.why_{reason}" if has_text(f"ticket.why_{reason}") else "ticket.why_other",
             tone="warn",
-            values={"reason": reason, "share": f"{outcome.vote_share:.0%}", **_threshold(ticket)},
+            values={
+                "reason": reason,
+                "share": f"{outcome.vote_share:.0%}",
+                "missing": "、".join(outcome.missing),
+                **_threshold(ticket),
+            },
         )
         for reason in outcome.review_reasons
     )

@@ -13,9 +13,13 @@ from service.console.guidance_view import MissionRow, mission_row, mission_view
 from service.console.render import page, short, words_of
 from service.console.visitor import actor_of
 from service.console.words import has_text
+from service.guidance.guidance import Guidance
 from service.guidance.services import GuidanceServices, guidance_services
+from service.judging.release_state import ReleaseState
+from service.models.services import model_services
 from service.platform.audit_log import Action
 from service.platform.errors import GuidanceConflict, ProposalDecided
+from service.tickets.services import optional_ticket_services
 from service.web.audit import record
 from service.web.auth import Scope, caller_of, require
 from service.web.problems import problem_of
@@ -30,10 +34,15 @@ Note = Annotated[str, Form(max_length=2000)]
 @router.get("")
 async def every_mission(request: Request) -> Response:
     """The missions, each with its active version and the number of pending proposals."""
-    services = guidance_services(request)
+    services, tickets = guidance_services(request), optional_ticket_services(request)
+    model = model_services(request).router.model.digest
+
+    def read_release(active: Guidance) -> ReleaseState | None:
+        return tickets.releases.read(active, model) if tickets else None
 
     def read_rows() -> list[MissionRow]:
-        return [mission_row(mission, services.versions, services.proposals) for mission in missions().values()]
+        versions, proposals = services.versions, services.proposals
+        return [mission_row(mission, versions, proposals, read_release) for mission in missions().values()]
 
     return page(request, "guidance_missions.html", rows=await asyncio.to_thread(read_rows))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from service.guidance.proposal import EvidenceTicket, GuidanceProposal, Proposal
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.record import HistoryEntry
 from service.guidance.store import GuidanceStore
+from service.judging.release_state import ReleaseState
 from vqc.missions import Mission
 
 FOCUS = "focus"
@@ -23,6 +25,7 @@ class MissionRow:
     mission: Mission
     active: Guidance
     waiting: int
+    release: ReleaseState | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,13 @@ class MissionView:
     history: tuple[EventView, ...]
 
 
-def mission_row(mission: Mission, store: GuidanceStore, proposals: ProposalStore) -> MissionRow:
-    """The mission's row in the list."""
+def mission_row(
+    mission: Mission, store: GuidanceStore, proposals: ProposalStore, release: Callable[[Guidance], ReleaseState | None]
+) -> MissionRow:
+    """The mission's row in the list. ``release`` returns the release state under a guidance version, None without Stage-B."""
     waiting = sum(one.state is ProposalState.PENDING for one in proposals.proposals(mission))
-    return MissionRow(mission=mission, active=store.active_version(mission), waiting=waiting)
+    active = store.active_version(mission)
+    return MissionRow(mission=mission, active=active, waiting=waiting, release=release(active))
 
 
 def mission_view(mission: Mission, store: GuidanceStore, proposals: ProposalStore) -> MissionView:

@@ -70,6 +70,11 @@ class Evidence:
         return Verdict.PASS if met and not contradicted else None
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of the required items that no line shows."""
+        return tuple(item.name for item in self.items if item.required and item.polarity is Polarity.MISSING)
+
+    @property
     def lacking(self) -> frozenset[str]:
         """The names of the items that some line shows violated, or that no line shows."""
         lacking = (Polarity.VIOLATED, Polarity.BOTH, Polarity.MISSING)

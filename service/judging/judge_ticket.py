@@ -14,7 +14,7 @@ from engine.protocol import Engine, GenerateRequest, Generation
 from service.guidance.guidance import Guidance
 from service.judging.adaptive import can_stop
 from service.judging.calibration import Calibration
-from service.judging.decision import VerdictDecision, decide
+from service.judging.decision import ReleaseRule, VerdictDecision, decide
 from service.judging.evidence import SummaryConfidence, evidence
 from service.judging.judge import Judgement, judge
 from service.judging.rollouts import PlanEntry, Rollout, rollout
@@ -108,6 +108,7 @@ class JudgeTicket:
         request_id: str,
         timeout_s: float,
         calibration: Calibration | None = None,
+        release: ReleaseRule = ReleaseRule.CALIBRATED,
         finished: Sequence[Rollout] = (),
         on_wave: OnWave | None = None,
     ) -> JudgedTicket:
@@ -115,7 +116,7 @@ class JudgeTicket:
 
         With ``sampler.adaptive`` the waves run in sequence until the majority is clear, otherwise all at once.
         ``finished`` are rollouts of an earlier, interrupted call: a wave that is complete in them is not requested again,
-        and the result equals that of an uninterrupted call. ``calibration`` None releases a 通过 whatever its score.
+        and the result equals that of an uninterrupted call. ``calibration`` and ``release`` decide whether a 通过 is released.
         Cancelling the call aborts the generation. ``timeout_s`` is the deadline of each engine request.
 
         Raises:
@@ -157,7 +158,22 @@ class JudgeTicket:
                     break
                 if not run.has(entry):
                     await wave(index, entry)
-        return _judged_ticket(ticket, guidance, sampler, run.rollouts, calibration, prompt_digest(prompt))
+        shown = evidence(ticket.mission, ticket.summaries)
+        judgements = judge(ticket.mission, ticket.summaries, run.rollouts, ticket.label)
+        selection = select([one.candidate for one in judgements])
+        chosen = next((one for one in judgements if one.rollout.candidate_index == selection.candidate_index), None)
+        return JudgedTicket(
+            ticket=ticket,
+            guidance=guidance,
+            rollouts=run.rollouts,
+            judgements=judgements,
+            selection=selection,
+            chosen=chosen,
+            decision=decide(ticket.mission, chosen, shown, calibration, release),
+            summary_confidence=shown.confidence,
+            planned=sampler.sample_count,
+            prompt_digest=prompt_digest(prompt),
+        )
 
 
 class _Run:
@@ -216,31 +232,6 @@ def _prompt_and_photos(
     summaries = ticket.summaries if kind.shows_summaries else ()
     prompt = stage_b_prompt(mission, summaries, guidance.prompt_rules)
     return prompt, ticket.photos if kind.shows_images else ()
-
-
-def _judged_ticket(
-    ticket: TicketInput,
-    guidance: Guidance,
-    sampler: Sampler,
-    rollouts: tuple[Rollout, ...],
-    calibration: Calibration | None,
-    digest: str,
-) -> JudgedTicket:
-    judgements = judge(ticket.mission, ticket.summaries, rollouts, ticket.label)
-    selection = select([one.candidate for one in judgements])
-    chosen = next((one for one in judgements if one.rollout.candidate_index == selection.candidate_index), None)
-    return JudgedTicket(
-        ticket=ticket,
-        guidance=guidance,
-        rollouts=rollouts,
-        judgements=judgements,
-        selection=selection,
-        chosen=chosen,
-        decision=decide(ticket.mission, chosen, calibration),
-        summary_confidence=evidence(ticket.mission, ticket.summaries).confidence,
-        planned=sampler.sample_count,
-        prompt_digest=digest,
-    )
 
 
 def _votes(rollouts: Sequence[Rollout]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from service.guidance.guidance import Guidance
-from service.judging.decision import decide
+from service.judging.decision import NO_VERDICT
 from service.judging.evidence import evidence
 from service.judging.records import Part, selection_record, trajectory_record
 from service.judging.selection import select
@@ -110,7 +110,7 @@ class TrainingFreeLoop:
                 guidance=guidance,
                 selection=judged.selection if judged else select([]),
                 chosen=judged.chosen if judged else None,
-                decision=judged.decision if judged else decide(mission, None, None),
+                decision=judged.decision if judged else NO_VERDICT,
                 confidence=evidence(mission, result.ticket.summaries).confidence,
                 rollouts=judged.rollouts if judged else (),
                 planned=self._plan.planned,
@@ -143,7 +143,7 @@ class TrainingFreeLoop:
 def _selected_ticket(result: TicketResult, part: Part, planned: int) -> SelectedTicket:
     judged, chosen = result.judged, result.judged and result.judged.chosen
     rollouts = judged.rollouts if judged else ()
-    decision = judged.decision if judged else decide(result.ticket.mission, None, None)
+    decision = judged.decision if judged else NO_VERDICT
     return SelectedTicket(
         group_id=result.ticket.group_id,
         part=part,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
 from service.guidance.guidance import Guidance
+from service.judging.decision import ReleaseRule
 from service.judging.judge_ticket import JudgedTicket, JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restore_rollout
 from service.judging.sampler import Sampler
@@ -122,6 +123,7 @@ class TicketPass:
             sampler=self._sampler,
             request_id=f"stage-b-{key}",
             timeout_s=self._timeout_s,
+            release=ReleaseRule.RULES,  # a run measures what a calibration could release; it releases nothing
             finished=[restore_rollout(self._sampler.waves, one, words=words) for one in self._journal.rollouts(key)],
             on_wave=save_wave,
         )

@@ -221,6 +221,12 @@ class Settings(HttpSettings):
         "submitted tickets, so that its thresholds are valid for them. Default: the values of "
         "configs/stage_b_training_free.yaml.",
     )
+    release: Literal["calibrated", "rules", "always"] = Field(
+        "calibrated",
+        description="What a 通过 needs to be released without a person. calibrated: its evidence, and a calibration of its "
+        "mission, model, guidance and sampler that accepts it; rules: its evidence, and the calibration if there is one; "
+        "always: only the calibration if there is one.",
+    )
     stage_b_attempts: int = Field(
         3, ge=1, description="Number of attempts after which a failing ticket becomes a dead letter."
     )

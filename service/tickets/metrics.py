@@ -24,6 +24,9 @@ _VERDICTS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", None: "none"}
 _WAITING = (State.QUEUED, State.RUNNING, State.NEEDS_REVIEW)
 """The states in which a ticket waits for a worker or for a person."""
 
+_GATES = (ReviewReason.EVIDENCE_MISSING, ReviewReason.NOT_CALIBRATED, ReviewReason.ABOVE_RISK)
+"""The gates of a release, in their order."""
+
 
 class TicketMetrics(TicketObserver):
     """Counters and histograms are of this process. Gauges are read from Redis and the same in every process."""
@@ -67,6 +70,12 @@ class TicketMetrics(TicketObserver):
             "vqc_group_review_reasons",
             "Reasons for a review; a ticket can have several.",
             reason=[*ReviewReason, PHOTO_WITHOUT_LINE, MISSION_UNTRAINED],
+        )
+        self._passes = counter(
+            "vqc_group_passes",
+            "Verdicts of 通过, released or held back; by the first gate that one did not pass.",
+            mission=[*missions()],
+            outcome=("released", *_GATES, "other"),
         )
         self._vote_share = histogram(
             "vqc_group_vote_share",
@@ -169,6 +178,9 @@ class TicketMetrics(TicketObserver):
         self._vote_share.observe(outcome.vote_share)
         for reason in outcome.review_reasons:
             self._reasons.labels(reason).inc()
+        if outcome.verdict is Verdict.PASS:
+            gate = next((gate for gate in _GATES if gate in outcome.review_reasons), "other")
+            self._passes.labels(mission, gate if outcome.review_reasons else "released").inc()
 
     @override
     def record_review(self, before: State, machine: Verdict | None, person: Verdict, seconds: float) -> None:

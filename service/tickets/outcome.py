@@ -35,6 +35,7 @@ def outcome_of(
         vote_share=judged.selection.vote_share,
         threshold=calibration.threshold if calibration else None,
         review_reasons=tuple(reasons),
+        missing=judged.decision.missing,
         selection=_selection(judged),
         trajectories=tuple(_trajectory(judged, rollout) for rollout in judged.rollouts),
     )

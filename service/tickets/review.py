@@ -24,7 +24,9 @@ class Risk(StrEnum):
     """A divided 不通过: nothing is released, whatever a person decides in haste."""
 
 
-_UNRELIABLE = frozenset({"no_verdict", "summaries_unclear", "photo_without_line", "mission_untrained"})
+_UNRELIABLE = frozenset(
+    {"no_verdict", "summaries_unclear", "photo_without_line", "mission_untrained", "evidence_missing"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

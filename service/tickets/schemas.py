@@ -111,6 +111,7 @@ class TicketOut(Wire):
         description="The lowest score at which a 通过 is released; null without a calibration."
     )
     review_reasons: list[str]
+    missing: list[str] = Field(description="The required key items that no line shows, if that holds a 通过 back.")
     model: ModelOut | None
     guidance: str | None = Field(description="The digest of the guidance version.")
     photos: list[TicketPhotoOut]
@@ -185,6 +186,7 @@ def ticket_out(ticket: Ticket) -> TicketOut:
         vote_share=outcome.vote_share if outcome else None,
         threshold=outcome.threshold if outcome else None,
         review_reasons=list(outcome.review_reasons) if outcome else [],
+        missing=list(outcome.missing) if outcome else [],
         model=ModelOut(alias=pinned.model_alias, digest=pinned.model_digest) if pinned else None,
         guidance=pinned.guidance if pinned else None,
         photos=[

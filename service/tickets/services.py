@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
+from service.judging.release_state import ReleaseStates
 from service.platform.errors import QueueFull, QueueUnavailable
 from service.tickets.blob_store import BlobStore
 from service.tickets.deliveries import DeliveryStore
@@ -39,6 +40,7 @@ class TicketServices:
     queue: JobQueue
     deliveries: DeliveryStore
     metrics: TicketMetrics
+    releases: ReleaseStates
     max_queued: int
     safety: RedisSafety | None = None
     """None where tickets are not in Redis."""

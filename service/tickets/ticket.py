@@ -83,7 +83,8 @@ class JudgedWith:
 class Outcome:
     """The result of judging. ``review_reasons`` is empty exactly when the verdict is released without a review.
 
-    ``trajectories`` and the scores in ``selection`` have the format of the training-free loop's artifacts.
+    ``missing`` are the required key items that no line shows, where that holds a 通过 back. ``trajectories`` and the scores in
+    ``selection`` have the format of the training-free loop's artifacts.
     """
 
     verdict: Verdict | None
@@ -94,6 +95,7 @@ class Outcome:
     review_reasons: tuple[str, ...]
     selection: JsonObject
     trajectories: tuple[JsonObject, ...]
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

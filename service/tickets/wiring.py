@@ -17,6 +17,8 @@ from redis.asyncio import Redis
 from engine.profile import hardware_of
 from engine.protocol import DecodingParams, Health
 from service.guidance.store import GuidanceStore
+from service.judging.decision import ReleaseRule
+from service.judging.release_state import ReleaseStates
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
 from service.learning.config import default_sampler, load_config
@@ -203,6 +205,7 @@ async def _check_redis(safety: RedisSafety) -> AsyncGenerator[RedisSafety, None]
 
 def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketServices:
     """The services that the API's routes use."""
+    samplers, evidence = sampling_of(parts.settings)
     return TicketServices(
         submit=SubmitTicket(
             store=parts.store,
@@ -211,7 +214,7 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
             reader=reader,
             webhook=parts.webhook,
             observer=parts.metrics,
-            evidence=sampling_of(parts.settings)[1],
+            evidence=evidence,
             max_queued=parts.settings.stage_b_max_queued,
         ),
         manage=ManageTickets(parts.store, parts.queue, parts.metrics),
@@ -224,6 +227,9 @@ def ticket_services_of(parts: TicketParts, reader: PhotoReader) -> TicketService
         metrics=parts.metrics,
         max_queued=parts.settings.stage_b_max_queued,
         safety=parts.safety,
+        releases=ReleaseStates(
+            Thresholds(parts.settings.guidance_root), samplers[evidence], ReleaseRule(parts.settings.release)
+        ),
     )
 
 
@@ -242,6 +248,7 @@ def ticket_worker(
             samplers=sampling_of(settings)[0],
             stage_a=DecodingParams(max_new_tokens=settings.stage_a_max_new_tokens),
             timeout_s=settings.timeout_s,
+            release=ReleaseRule(settings.release),
         ),
         observer=parts.metrics,
     )

@@ -17,6 +17,7 @@ from engine.errors import EngineRefused
 from engine.protocol import DecodingParams, Engine
 from service.guidance.guidance import Guidance
 from service.guidance.store import GuidanceStore
+from service.judging.decision import ReleaseRule
 from service.judging.judge_ticket import JudgeTicket, TicketInput, Wave
 from service.judging.rollouts import restore_rollout
 from service.judging.sampler import EvidenceKind, Sampler
@@ -41,11 +42,15 @@ _tracer = get_tracer("vqc.tickets")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingConfig:
-    """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, the deadline of a request."""
+    """How tickets are judged: a sampler per kind of evidence, the decoding of Stage-A lines, the deadline of a request.
+
+    ``release`` says what a 通过 needs to leave without a person.
+    """
 
     samplers: Mapping[EvidenceKind, Sampler]
     stage_a: DecodingParams
     timeout_s: float
+    release: ReleaseRule = ReleaseRule.CALIBRATED
 
 
 class WorkOnTicket:
@@ -166,6 +171,7 @@ class WorkOnTicket:
             request_id=ticket.job_id,
             timeout_s=self._judging.timeout_s,
             calibration=calibration,
+            release=self._judging.release,
             finished=[restore_rollout(sampler.waves, record, words=mission.words) for record in ticket.rollouts],
             on_wave=save_wave,
         )

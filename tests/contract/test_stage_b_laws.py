@@ -4,15 +4,21 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.plausible import verdict_script
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.guidance import first_version
-from service.judging.calibration import ScoredTicket, calibrate
+from service.judging.calibration import Calibration, ScoredTicket, calibrate
+from service.judging.decision import decide
+from service.judging.evidence import Polarity, evidence
+from service.judging.judge import judge
 from service.judging.judge_ticket import JudgeTicket, TicketInput
 from service.judging.rollouts import plan
 from service.judging.sampler import Sampler
+from tests.support.parsed_rollouts import rollouts
 from vqc.missions import mission_named
 from vqc.verdict import Verdict
 
@@ -88,3 +94,35 @@ def test_calibrated_false_release_exceeds_the_budget_no_more_often_than_stated(b
         threshold = calibrate([*failed, *passed], budget=budget, delta=delta).threshold
         exceeded += threshold is not None and 0.6 * (1 - threshold) > budget
     assert exceeded <= 200 * delta
+
+
+CALIBRATIONS = st.none() | st.builds(
+    Calibration,
+    threshold=st.none() | st.floats(0, 1),
+    budget=st.just(0.05),
+    delta=st.just(0.1),
+    failed=st.just(90),
+    released_failed=st.just(0),
+    coverage=st.just(0.5),
+    risk_bound=st.just(0.03),
+)
+LINES = st.lists(
+    st.sampled_from(["BBU设备/华为,显示完整,无需安装×1", "BBU设备/华为,显示完整×1", "无关图片", "？"]), max_size=3
+)
+TEXTS = st.lists(
+    st.sampled_from(["通过\n理由: BBU设备无需安装挡风板", "不通过\n理由: 挡风板缺失", "…"]), min_size=1, max_size=5
+)
+
+
+@given(LINES, TEXTS, CALIBRATIONS)
+def test_no_pass_leaves_without_its_evidence_and_a_calibration_that_accepts_it(lines, texts, calibration):
+    """Law 9, whatever the lines, the votes and the calibration."""
+    shown = evidence(MISSION, lines)
+    for chosen in judge(MISSION, lines, rollouts(texts)):
+        decision = decide(MISSION, chosen, shown, calibration)
+        if decision.verdict is Verdict.PASS:
+            assert calibration is not None
+            assert calibration.threshold is not None
+            assert chosen.merit.semantic_advantage >= calibration.threshold
+            assert all(item.polarity is not Polarity.MISSING for item in shown.items if item.required)
+        assert (decision.verdict is None) == bool(decision.reasons)

@@ -116,6 +116,7 @@ async def test_every_panel_and_every_alert_has_a_value(managed_engine, collector
             "VQC_STATE_DIR": str(tmp_path / "state"),
             "VQC_WEBHOOK_HOSTS": "hooks.invalid",
             "VQC_WEBHOOK_SECRET": "s" * 32,
+            "VQC_RELEASE": "always",  # the verdicts are made up; what is released is counted
         }
         real = shared | {
             "VQC_ENGINE_URL": f"unix://{uds}",
@@ -128,6 +129,7 @@ async def test_every_panel_and_every_alert_has_a_value(managed_engine, collector
             "VQC_MODEL": "champion",
             "VQC_SHADOW": "two",
             "VQC_REGISTRY_POLL_S": "0",
+            "VQC_RELEASE": "always",
             "VQC_STATE_DIR": str(tmp_path / "other"),
         }
         commands = {

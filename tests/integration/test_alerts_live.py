@@ -41,7 +41,7 @@ from trainer import prometheus_exporter
 from vqc.grammar import VERDICT_GRAMMAR
 
 PHOTO = {"photo": ("a.jpg", jpeg())}
-ALWAYS = {"VqcModelsDisagree", "VqcTrainingSilent", "VqcVoteShareDrift", "VqcVocabularyDrift"}
+ALWAYS = {"VqcModelsDisagree", "VqcTrainingSilent", "VqcVoteShareDrift", "VqcVocabularyDrift", "VqcReleaseStopped"}
 """What is wrong from the first look on: processes of two versions, a silent run, a history with a break in it."""
 
 
@@ -53,6 +53,8 @@ def history(folder: Path) -> None:
         "vqc_group_vote_share_count": (1.0, 1.0),
         'vqc_summary_items_total{known="true"}': (0.95, 0.4),
         'vqc_summary_items_total{known="false"}': (0.05, 0.6),
+        'vqc_group_passes_total{mission="m",outcome="released"}': (1.0, 0.0),
+        'vqc_group_passes_total{mission="m",outcome="not_calibrated"}': (0.0, 1.0),
     }
     for name, (before, after) in counters.items():
         for minute in range(0, 24 * 60, 5):
@@ -116,6 +118,7 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
             "VQC_MODEL_DIGEST": "another",
             "VQC_REDIS_URL": url,
             "VQC_STATE_DIR": str(tmp_path / "state"),
+            "VQC_RELEASE": "rules",
             "VQC_STAGE_B_LEASE_S": "1",
             "VQC_WEBHOOK_HOSTS": "hooks.invalid",
             "VQC_WEBHOOK_SECRET": "s" * 32,

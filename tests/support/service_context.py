@@ -14,7 +14,11 @@ from service.app.metrics import Metrics
 from service.guidance.proposal_store import ProposalStore
 from service.guidance.services import GuidanceServices
 from service.guidance.store import GuidanceStore
+from service.judging.decision import ReleaseRule
+from service.judging.release_state import ReleaseStates
 from service.judging.sampler import EvidenceKind
+from service.judging.thresholds import Thresholds
+from service.learning.config import default_sampler
 from service.models.exchange import Exchange
 from service.models.observe import ModelObserver
 from service.models.roles import ServedModel
@@ -109,11 +113,15 @@ def context_with(
         models=ModelServices(router=models, swaps=swaps or swaps_of(models), catalogue=catalogue),
         guidance=GuidanceServices(versions=GuidanceStore(guidance_root), proposals=ProposalStore(guidance_root)),
         metrics=metrics,
-        tickets=memory_ticket_services(reader, metrics, webhook or SignedWebhook((), None, lambda ticket: b"")),
+        tickets=memory_ticket_services(
+            reader, metrics, webhook or SignedWebhook((), None, lambda ticket: b""), calibrations=guidance_root
+        ),
     )
 
 
-def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=1000) -> TicketServices:
+def memory_ticket_services(
+    reader: PhotoReader, metrics: Metrics, webhook, *, max_queued=1000, calibrations: Path = Path("/nonexistent")
+) -> TicketServices:
     """Ticket services whose store, queue and photos are in memory; no worker takes the jobs."""
     store, queue, observed = MemoryTicketStore(), MemoryQueue(), TicketMetrics(metrics.registry)
     blobs = BlobStore(f"memory://{uuid4().hex}")
@@ -139,6 +147,7 @@ def memory_ticket_services(reader: PhotoReader, metrics: Metrics, webhook, *, ma
         deliveries=MemoryDeliveries(),
         metrics=observed,
         max_queued=max_queued,
+        releases=ReleaseStates(Thresholds(calibrations), default_sampler(), ReleaseRule.CALIBRATED),
     )
 
 

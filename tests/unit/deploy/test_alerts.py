@@ -95,6 +95,13 @@ FIRING: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {},
     ),
     "VqcAbstention": ({DONE + ',state="needs_review",verdict="none"}': "0+100"}, {}),
+    "VqcReleaseStopped": (
+        {
+            'vqc_group_passes_total{job="worker",instance="w",mission="m",outcome="released"}': "0+5x60 300x40",
+            'vqc_group_passes_total{job="worker",instance="w",mission="m",outcome="not_calibrated"}': "0x60 0+5x40",
+        },
+        {"mission": "m"},
+    ),
     "VqcVoteShareDrift": ({'vqc_group_vote_share_sum{job="worker",instance="w"}': "0+95x1080 102600+55x400"}, {}),
     "VqcVocabularyDrift": (
         {'vqc_summary_items_total{job="worker",instance="w",mission="m",known="false"}': "0+5x1080 5400+95x400"},

@@ -8,6 +8,7 @@ import pytest
 
 from service.guidance.gate import GateRule, gate
 from service.guidance.guidance import Add, apply_operations
+from service.judging.calibration import calibrate
 from tests.support.guidance_proposals import MISSION, proposal
 from vqc.missions import missions
 
@@ -27,6 +28,26 @@ async def test_every_mission_is_listed_with_its_pending_proposals(visitor, waiti
     html = (await visitor.get("/console/guidance")).text
     assert all(name in html for name in missions())
     assert html.count("1 个待审") == 1
+
+
+async def test_every_mission_says_whether_it_releases_and_why(visitor, context):
+    async def states() -> tuple[int, ...]:
+        html = (await visitor.get("/console/guidance", **{"Accept-Language": "en"})).text
+        return tuple(
+            html.count(words) for words in ("not calibrated, people", "calibrated, releases", "no score can be")
+        )
+
+    count = len(missions())
+    assert await states() == (count, 0, 0)
+    guidance, model = context.guidance.versions.active_version(MISSION), context.models.router.model.digest
+    for threshold, expected in ((0.8, (count - 1, 1, 0)), (None, (count - 1, 0, 1))):
+        found = replace(calibrate([]), threshold=threshold)
+        releases = context.tickets.releases
+        releases.thresholds.put(found, guidance, model=model, sampler=releases.sampler.digest)
+        assert await states() == expected
+    html = (await visitor.get("/console/guidance")).text
+    assert "已校准，但没有可放行的得分" in html
+    assert "预算 5%，阈值 –" in html
 
 
 async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visitor, waiting):

@@ -115,7 +115,7 @@ async def test_a_calibrated_threshold_holds_a_pass_back():
     )
     found = await judged(failing(0.0), calibration=strict)
     assert (found.selection.verdict, found.decision.verdict) == (Verdict.PASS, None)
-    assert ReviewReason.BELOW_THRESHOLD in found.decision.reasons
+    assert ReviewReason.ABOVE_RISK in found.decision.reasons
 
 
 @pytest.mark.parametrize("sampler", [WHOLE, ADAPTIVE], ids=["whole", "adaptive"])

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from engine.protocol import DecodingParams
 from engine.scripted import ScriptedEngine
 from service.guidance.store import GuidanceStore
+from service.judging.decision import ReleaseRule
 from service.judging.rollouts import plan
 from service.judging.sampler import EvidenceKind, Sampler
 from service.judging.thresholds import Thresholds
@@ -74,6 +75,7 @@ class Bench:
         )
     )
     model: str = "m" * 64
+    release: ReleaseRule = ReleaseRule.RULES
 
     def __post_init__(self) -> None:
         self.store = MemoryTicketStore()
@@ -96,7 +98,12 @@ class Bench:
             blobs=self.blobs,
             guidance=self.guidance,
             thresholds=Thresholds(self.root),
-            judging=JudgingConfig(samplers=samplers, stage_a=DecodingParams(max_new_tokens=128), timeout_s=120),
+            judging=JudgingConfig(
+                samplers=samplers,
+                stage_a=DecodingParams(max_new_tokens=128),
+                timeout_s=120,
+                release=self.release,
+            ),
             observer=self.watcher,
         )
         return ProcessTicket(

@@ -378,7 +378,7 @@ async def test_a_calibrated_threshold_holds_back_a_pass_below_it(bench):
     await bench.deliver(ticket)
     done = await bench.store.get(ticket.id)
     assert (done.state, done.outcome.verdict, done.outcome.threshold) == (State.NEEDS_REVIEW, Verdict.PASS, 0.99)
-    assert done.outcome.review_reasons == ("below_threshold",)
+    assert done.outcome.review_reasons == ("above_risk",)
     assert done.outcome.score < 0.99
     other = await bench.accept()  # made for another model: does not hold
     await bench.deliver(other, bench.process(model="x" * 64))
