@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from service.web.auth import ApiKey, Scope, secret_digest
 from vqc.errors import InvalidValue
 
 _Version = tuple[int, int, int]
+_CLOCK_STEP_NS = 1_000_000_000
 _log = structlog.get_logger("vqc")
 
 
@@ -38,21 +40,25 @@ class KeyFile:
         self._path = path
         self._on_change = on_change
         self._version = _version_of(path)
-        self._keys = {key.id: key for key in read_keys(path)}
+        self._content = _content_of(path)
+        self._keys = {key.id: key for key in _parse(path, self._content)}
 
     def __call__(self) -> Mapping[str, ApiKey]:
         """The keys at this moment."""
         # Looked at for each request: this takes 2 µs, and a revoked key must not be valid for one request more.
         version = _version_of(self._path)
-        if version != self._version:
-            # Remembered before it is read: a change meanwhile is another version, and a broken file is reported once.
+        if version != self._version or (version is not None and _may_change_unseen(version)):
             self._version = version
             self._read_again()
         return self._keys
 
     def _read_again(self) -> None:
         try:
-            keys = {key.id: key for key in read_keys(self._path)}
+            content = _content_of(self._path)
+            if content == self._content:
+                return
+            self._content = content  # remembered before it is read, so that a broken file is reported once
+            keys = {key.id: key for key in _parse(self._path, content)}
         except InvalidValue as error:
             _log.error("api_keys_file_invalid", path=str(self._path), error=str(error))
             return
@@ -64,9 +70,20 @@ class KeyFile:
 
 def read_keys(path: Path) -> list[ApiKey]:
     """The keys of a key file. Raises ``InvalidValue`` that names the file."""
+    return _parse(path, _content_of(path))
+
+
+def _content_of(path: Path) -> bytes:
     try:
-        keys = TypeAdapter(list[ApiKey]).validate_python(yaml.safe_load(path.read_text("utf-8")) or [])
-    except (OSError, UnicodeError, yaml.YAMLError, ValidationError) as error:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidValue("api_keys_file", str(path), f"must be a readable key file: {error}") from error
+
+
+def _parse(path: Path, content: bytes) -> list[ApiKey]:
+    try:
+        keys = TypeAdapter(list[ApiKey]).validate_python(yaml.safe_load(content.decode("utf-8-sig")) or [])
+    except (UnicodeError, yaml.YAMLError, ValidationError) as error:
         raise InvalidValue("api_keys_file", str(path), f"must be a readable key file: {error}") from error
     if len({key.id for key in keys}) < len(keys):
         raise InvalidValue("api_keys_file", str(path), "must name each key id once")
@@ -190,3 +207,8 @@ def _version_of(path: Path) -> _Version | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _may_change_unseen(version: _Version) -> bool:
+    """Whether the file was changed so recently that another change would leave its time as it is (it has steps of some ms)."""
+    return abs(time_ns() - version[2]) < _CLOCK_STEP_NS

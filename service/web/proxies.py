@@ -19,7 +19,13 @@ def behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
     # A socket for IPv4 and IPv6 shows IPv4 peers as IPv6 addresses.
     mapped = [f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4]
     hosts = [*map(str, networks), *mapped] or list(trusted)
-    inner = ProxyHeadersMiddleware(cast(Any, app), hosts)
+
+    async def with_scheme(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["vqc_from_proxy"] and (scheme := _browser_scheme(scope)):
+            scope["scheme"] = scheme
+        await app(scope, receive, send)
+
+    inner = ProxyHeadersMiddleware(cast(Any, with_scheme), hosts)
 
     async def behind(scope: Scope, receive: Receive, send: Send) -> None:
         # Before the client of the scope is replaced by the one that the proxy names.
@@ -27,3 +33,10 @@ def behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
         await inner(cast(Any, scope), cast(Any, receive), cast(Any, send))
 
     return behind
+
+
+def _browser_scheme(scope: Scope) -> str | None:
+    """The scheme that the browser uses. Behind several proxies the header is a list, which begins with the one next to it."""
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    first = ",".join(values).partition(",")[0].strip().lower()
+    return first if first in ("http", "https") else None

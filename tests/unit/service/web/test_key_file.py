@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -82,6 +83,15 @@ def test_scopes_and_expiry_change_with_the_file(file):
     file.write_text(yaml.safe_dump([key | {"expires_at": "2020-01-01T00:00:00Z"}]))
     with pytest.raises(Unauthenticated, match="expired"):
         ring.authenticate(f"Bearer {token}")
+
+
+def test_a_change_that_leaves_size_and_time_of_the_file_as_they_are_is_seen(file):
+    token = create_key(file, [Scope.CAPTION], None)
+    keys = KeyFile(file)
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text(re.sub(f"'?{id_of(token)}'?", lambda found: "abcdefab".center(len(found[0])), file.read_text()))
+    os.utime(file, ns=times)
+    assert keys().keys() == {"abcdefab"}
 
 
 @pytest.mark.parametrize("broken", ["- id: x\n  scopes: [everything]\n", "{{{", "- {id: a", b"\xff\xfe", None])

@@ -42,6 +42,21 @@ async def test_a_client_cannot_put_itself_before_the_proxy(console):
     assert (await seen(console, "10.1.2.3", **chain))[1] == "203.0.113.9"
 
 
+@pytest.mark.parametrize(
+    ("value", "secure"),
+    [
+        ("https, http", True),
+        ("https,https", True),
+        ("HTTPS", True),
+        ("http, https", False),
+        ("wss", False),
+        ("", False),
+    ],
+)
+async def test_behind_several_proxies_the_scheme_of_the_browser_counts(console, value, secure):
+    assert (await seen(console, "10.1.2.3", **{"X-Forwarded-Proto": value}))[0] is secure
+
+
 async def test_the_cookie_of_a_sign_in_behind_tls_is_secure(site):
     transport = httpx.ASGITransport(app=site.app, client=("10.1.2.3", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://vqc.test", headers=BEHIND_TLS) as client:
