@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from typing import Final
 
@@ -18,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 from vqc.errors import PhotoReason, PhotoRejected
 from vqc.geometry import SizeWH
 from vqc.photo_files import FORMATS, BrokenFile, PhotoFile
-from vqc.photo_files.exif import orientation_of
+from vqc.photo_files.pillow import open_image, read_head
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``photo_header`` checks ours before decoding
 warnings.filterwarnings(
@@ -120,23 +119,20 @@ def photo_header(data: bytes, limits: PhotoLimits | None = None) -> PhotoHeader:
         size_wh = file.size_wh
         if size_wh is not None:
             _check_size(file.format, size_wh, limits)  # before a library allocates memory for it
-        with _open(file.head(), file.format) as image:
-            stored_wh = size_wh or image.size
-            _check_size(file.format, stored_wh, limits)
-            if file.format not in ("JPEG", "HEIF") and getattr(image, "n_frames", 1) > 1:
-                raise PhotoRejected(PhotoReason.ANIMATED, _byte_count(data), "a photo has one frame")
-            orientation = file.orientation or orientation_of(image.info.get("exif"))
-            if not file.needs_decoding:
-                image.load()
-            width, height = stored_wh
-            return PhotoHeader(
-                file=file,
-                size_wh=(height, width) if orientation in _SIDES_SWAPPED else (width, height),
-                stored_wh=stored_wh,
-                mode=image.mode,
-                orientation=orientation,
-                has_transparency=image.has_transparency_data,
-            )
+        found = read_head(file.head(), file.format, decode=not file.needs_decoding)
+        stored_wh = size_wh or found.size_wh
+        _check_size(file.format, stored_wh, limits)
+        if found.frames > 1 and file.format not in ("JPEG", "HEIF"):
+            raise PhotoRejected(PhotoReason.ANIMATED, _byte_count(data), "a photo has one frame")
+        orientation = file.orientation or found.orientation
+        return PhotoHeader(
+            file=file,
+            size_wh=(stored_wh[1], stored_wh[0]) if orientation in _SIDES_SWAPPED else stored_wh,
+            stored_wh=stored_wh,
+            mode=found.mode,
+            orientation=orientation,
+            has_transparency=found.has_transparency,
+        )
     except PhotoRejected:
         raise
     except Exception as error:  # Pillow and its plugins raise anything for broken bytes
@@ -192,7 +188,7 @@ def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> I
     """
     header = _checked_header(data, limits or PhotoLimits())
     try:
-        with _open(header.file.bare(), header.file.format) as image:
+        with open_image(header.file.bare(), header.file.format) as image:
             image.draft(None, (side_px, side_px))
             pixels = canonical_image(image, header.orientation)
     except Exception as error:
@@ -263,7 +259,7 @@ def _checked_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
     try:
         header.file.check()
         if not header.file.needs_decoding and (skeleton := header.file.skeleton()):
-            with _open(skeleton, header.file.format) as image:
+            with open_image(skeleton, header.file.format) as image:
                 image.load()
     except Exception as error:
         raise _broken_error(data, error) from error
@@ -273,7 +269,7 @@ def _checked_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
 def _pixels(header: PhotoHeader) -> Image.Image:
     data = header.file.data
     try:
-        with _open(header.file.bare(), header.file.format) as image:
+        with open_image(header.file.bare(), header.file.format) as image:
             pixels = canonical_image(image, header.orientation)
     except Exception as error:
         raise _broken_error(data, error) from error
@@ -304,7 +300,7 @@ def _sent_as_it_is(header: PhotoHeader) -> CanonicalPhoto:
 
 def _pillow_agrees(header: PhotoHeader) -> bool:
     try:
-        with _open(header.file.data, header.file.format) as image:
+        with open_image(header.file.data, header.file.format) as image:
             stand_in = Image.new("L", (1, 1))  # has the photo's metadata: turning it costs nothing
             stand_in.info = dict(image.info)
             ImageOps.exif_transpose(stand_in)  # the engine ignores orientation where this fails
@@ -348,19 +344,6 @@ def _lossless_png(pixels: Image.Image) -> tuple[str, bytes]:
     out = io.BytesIO()
     pixels.save(out, "PNG", optimize=True)
     return "image/png", out.getvalue()
-
-
-def _open(data: bytes, name: str) -> Image.Image:
-    if name == "HEIF":
-        _register_heif()
-    return Image.open(io.BytesIO(data), formats=(name,))
-
-
-@cache
-def _register_heif() -> None:
-    from pillow_heif import register_heif_opener  # loads libheif: only for the first such photo
-
-    register_heif_opener()
 
 
 def _broken_error(data: bytes, error: Exception) -> PhotoRejected:

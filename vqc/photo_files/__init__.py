@@ -1,7 +1,7 @@
 """The structure of encoded photos: which bytes make the pixels, and which only describe them.
 
 Pixels are always decoded from a copy without metadata, so broken metadata never costs a whole picture, and every reader
-(trainer, service, commands) sees the same photo. Nothing here decodes pixels.
+(trainer, service, commands) sees the same photo. Nothing here decodes a photo's pixels.
 """
 
 from vqc.photo_files.base import BrokenFile, PhotoFile
