@@ -44,12 +44,14 @@ class NotifyWebhook:
             await self.webhook.deliver(ticket)
         except (WebhookFailed, UrlRejected) as error:
             self.observer.record_webhook(delivered=False)
-            _log.warning("webhook_failed", group=ticket.id, error=str(error), last=last)
+            # Without the URL, whose path and query may hold a secret.
+            reason = f"the URL is not allowed: {error.valid}" if isinstance(error, UrlRejected) else str(error)
+            _log.warning("webhook_failed", group=ticket.id, error=reason, last=last)
             retried = not last and isinstance(error, WebhookFailed)
-            await self._save(ticket, DeliveryState.RETRYING if retried else DeliveryState.FAILED, str(error))
+            await self._save(ticket, DeliveryState.RETRYING if retried else DeliveryState.FAILED, reason)
             if retried:
                 return False
-            name, data = "webhook_failed", {"reason": str(error)}
+            name, data = "webhook_failed", {"reason": reason}
         else:
             self.observer.record_webhook(delivered=True)
             await self._save(ticket, DeliveryState.DELIVERED)

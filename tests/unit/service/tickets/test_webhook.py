@@ -152,6 +152,18 @@ async def test_it_is_tried_until_taken_or_given_up_and_the_record_says_which():
     assert len(seen) == 3
 
 
+async def test_the_reason_of_a_failure_does_not_have_the_url():
+    store, deliveries = MemoryTicketStore(), MemoryDeliveries()
+    webhook = SignedWebhook(["hooks.example.com"], SECRET, lambda one: b"{}", resolve=nowhere)
+    notify = NotifyWebhook(store=store, webhook=webhook, deliveries=deliveries, observer=TicketObserver())
+    ended = await store.create(finished("https://gone.example.com/x?token=hunter2"), ACCEPTED, None)
+    assert await notify(ended.job_id, last=False)
+    kept = await deliveries.get(ended.job_id)
+    assert (kept.state, kept.host) == (DeliveryState.FAILED, "gone.example.com")
+    assert "hooks.example.com" in kept.problem
+    assert "hunter2" not in kept.problem + str(await store.events(ended.id, None))
+
+
 async def test_a_run_that_is_not_finished_or_not_the_last_is_not_notified():
     async with receiver() as (webhook, url, seen):
         store = MemoryTicketStore()
