@@ -11,6 +11,7 @@ Only ``service.web.problems`` knows status codes.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
@@ -73,7 +74,12 @@ def short_repr(value: object, limit: int = 120) -> str:
     >>> short_repr("x" * 500, 10)
     "'xxxxxxxxx…"
     """
-    text = repr(value)
+    if isinstance(value, str | bytes | bytearray):
+        text = repr(value[: limit + 1])  # the whole of a payload takes its time, and twice its memory
+    else:
+        shown = reprlib.Repr()
+        shown.maxstring = shown.maxother = shown.maxlong = shown.maxdict = shown.maxlist = shown.maxtuple = limit + 1
+        text = shown.repr(value)
     return text if len(text) <= limit else text[:limit] + "…"
 
 

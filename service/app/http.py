@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import json
+from collections.abc import Awaitable, Callable
+from functools import cache
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Lifespan
 
 from service.app.context import Context
@@ -42,6 +47,7 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         version=VERSION,
         summary="Visual quality control of installations",
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -54,4 +60,18 @@ def create_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(proposals_router)
     problems.install(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.add_route("/openapi.json", _openapi_route(app), include_in_schema=False)
     return app
+
+
+def _openapi_route(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    """Sends the document, made once: it takes a quarter of a second, and anyone may ask for it."""
+
+    @cache
+    def made() -> bytes:
+        return json.dumps(app.openapi(), ensure_ascii=False).encode()
+
+    async def openapi(request: Request) -> Response:
+        return Response(made(), media_type="application/json")
+
+    return openapi

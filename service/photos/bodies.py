@@ -21,7 +21,7 @@ async def caption_photo(request: Request, fetch: FetchPhoto) -> bytes:
             photo = (await json_body(request, CaptionIn)).photo
             if photo.url is not None:
                 return await while_connected(request, fetch(photo.url))
-            return decode_base64(photo.base64 or "", "photo.base64")
+            return await decode_base64(photo.base64 or "", "photo.base64")
         case "multipart/form-data":
             async with form_of(request, max_files=1) as form:
                 return await uploads_of(form, "photo", {"photo"})[0].read()
@@ -62,6 +62,6 @@ def source_of(photo: PhotoIn, field: str, fetch: FetchPhoto) -> PhotoSource:
     async def read() -> bytes:
         if photo.url is not None:
             return await fetch(photo.url)
-        return decode_base64(photo.base64 or "", f"{field}.base64")
+        return await decode_base64(photo.base64 or "", f"{field}.base64")
 
     return read

@@ -30,7 +30,13 @@ HeadRefusal = Literal["malformed", "head_too_large", "head_timeout"]
 RESERVED = "vqc_reserved"
 """In the scope of a request whose connection has a reserved place: it is served only what probes ask for."""
 BODY_BYTES = "vqc_body_bytes"
-"""In the scope of a request: how much of its body has arrived."""
+"""In the scope of a request: the bytes that its body counts with among those in flight."""
+_AHEAD = 8
+"""A body counts with this multiple of what has arrived, up to its declared length.
+
+Counted as it arrives, many large bodies would all get far before most are rejected; counted as it is declared, a few heads
+would take all the room.
+"""
 _REFUSALS: dict[HeadRefusal, tuple[int, str, str]] = {
     "malformed": (400, "malformed-request", "The request is malformed"),
     "head_too_large": (431, "head-too-large", "The request line and headers are too large"),
@@ -98,7 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refusal: HeadRefusal | None = None
         self._head_bytes = self._head_fields = 0
         self._unread = 0  # bytes since the last one that completed a head or belonged to a body
-        self._body_bytes = 0
+        self._body_bytes = self._body_length = 0
         self._body_error: VqcError | None = None
 
     @override
@@ -177,6 +183,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_body = True
         self._head_bytes = self._unread = self._body_bytes = 0
         self._body_error = None
+        self._body_length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         self.scope[BODY_BYTES] = 0  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self._server.connections.move(self, "uploading")
@@ -186,11 +193,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread = 0
         if self.cycle.response_complete or self._body_error is not None:
             return
-        if not self._server.bytes.take(len(body)):
-            self._fail_body(BytesOverloaded(self._server.bytes.limit))
-            return
-        self.cycle.scope[BODY_BYTES] += len(body)  # type: ignore[typeddict-unknown-key]
         self._body_bytes += len(body)
+        counted: int = self.cycle.scope[BODY_BYTES]  # type: ignore[typeddict-item]
+        wanted = max(self._body_bytes, min(self._body_length, self._body_bytes * _AHEAD))
+        if wanted > counted:
+            if not self._server.bytes.take(wanted - counted):
+                self._fail_body(BytesOverloaded(self._server.bytes.limit))
+                return
+            self.cycle.scope[BODY_BYTES] = wanted  # type: ignore[typeddict-unknown-key]
         super().on_body(body)
 
     @override

@@ -13,14 +13,17 @@ from service.platform.http_connections import BytesInFlight
 from vqc.errors import VqcError
 
 
-def check_declared(headers: Headers, max_bytes: int, in_flight: BytesInFlight, arrived: int) -> None:
-    """Raises ``BodyTooLarge`` or ``BytesOverloaded`` if the declared body, of which some has arrived, cannot be received."""
+def check_declared(headers: Headers, max_bytes: int, in_flight: BytesInFlight, counted: int) -> None:
+    """Raises ``BodyTooLarge`` or ``BytesOverloaded`` if the declared body has no room, before it is read.
+
+    ``counted`` of its bytes are in flight already: what came with its head.
+    """
     declared = headers.get("content-length", "0")
     if not declared.isdecimal():
         return
     if int(declared) > max_bytes:
         raise BodyTooLarge(int(declared), max_bytes)
-    if int(declared) - arrived > in_flight.limit - in_flight.used:
+    if int(declared) - counted > in_flight.limit - in_flight.used:
         raise BytesOverloaded(in_flight.limit)
 
 
