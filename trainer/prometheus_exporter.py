@@ -13,9 +13,11 @@ from pathlib import Path
 from time import time
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from trainer.scrape_server import start_scrape_server
 
 LOG_NAME = "logging.jsonl"
 LATEST_RUNS = 20
@@ -92,7 +94,7 @@ def serve(root: Path, host: str, port: int) -> tuple[WSGIServer, int]:
     """Starts a server for the metrics of the runs below ``root``; returns it and the port it listens on."""
     registry = CollectorRegistry()
     registry.register(TrainingProgress(root))
-    server, _ = start_http_server(port, host, registry)
+    server = start_scrape_server(port, host, registry)
     return server, server.server_port
 
 
