@@ -93,7 +93,7 @@ async def measure(
         async with running_api(256) as server:
             process = start_attack(name, server.target)
             try:
-                await asyncio.sleep(2.0)  # the attack has begun
+                await asyncio.sleep(min(2.0, seconds))  # the attack has begun
                 times, errors = await _others(server.target, seconds)
             finally:
                 process.kill()
