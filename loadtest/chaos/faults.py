@@ -103,9 +103,8 @@ async def lose_stream(stack: Stack, draw: random.Random) -> None:
 async def lose_entry(stack: Stack, draw: random.Random) -> None:
     """The newest entries of the queue are deleted, read or not."""
     with suppress(RedisError, OSError):
-        entries = await stack.admin.xrevrange(_STREAM, count=5)
-        for id, _ in entries:
-            await stack.admin.xdel(_STREAM, id)
+        for id, _ in await stack.admin.xrevrange(_STREAM, count=5) or ():
+            await stack.admin.xdel(_STREAM, str(id))
 
 
 async def lose_group(stack: Stack, draw: random.Random) -> None:

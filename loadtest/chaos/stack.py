@@ -109,7 +109,10 @@ async def running_stack(folder: Path, workers: int) -> AsyncGenerator[Stack, Non
         Supervised(f"worker{n}", [*python, "loadtest.chaos.worker"], settings, folder / "worker.log")
         for n in range(workers)
     ]
-    proxy, admin = RedisProxy(behind), Redis.from_url(f"unix://{behind}", decode_responses=True)
+    proxy, admin = (
+        RedisProxy(behind),
+        Redis.from_url(f"unix://{behind}", decode_responses=True, encoding_errors="replace"),
+    )
     stack = Stack(
         folder=folder,
         url=f"http://127.0.0.1:{port}",

@@ -218,7 +218,7 @@ class _Run:
             await asyncio.sleep(0.3)
 
     async def _wait_for_ends(self) -> dict[str, dict[str, object]]:
-        """The final records by id; after ten minutes, those that there are."""
+        """The final records by id; after four minutes, those that there are."""
         waiting = {id for ids in self._accepted.values() for id in ids}
         records: dict[str, dict[str, object]] = {}
         until = perf_counter() + 240
@@ -267,7 +267,7 @@ class _Run:
     async def _ends(self, id: str) -> int:
         """The number of events that end the run."""
         entries = await self._stack.admin.xrange(f"vqc:group:{id}:events")
-        return sum(fields.get("name") == "finished" for _, fields in entries)
+        return sum((fields or {}).get("name") == "finished" for _, fields in entries or ())
 
     async def _wait_for_webhooks(self, records: dict[str, dict[str, object]]) -> tuple[set[str], int]:
         """The tickets whose webhook came, and how many of what came contradicts the record."""

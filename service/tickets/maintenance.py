@@ -16,6 +16,8 @@ from service.tickets.ticket import State
 
 _PAGE = 1000
 """Queued tickets that one round compares with the queue."""
+_WEBHOOK_QUIET_S = 1800.0
+"""A webhook that a worker has had for so long was lost with it: one attempt takes ten seconds."""
 _log = structlog.get_logger("vqc.worker")
 
 
@@ -47,6 +49,8 @@ class TicketMaintenance:
         self._keep = keep
         self._clock = clock
         self._after: str | None = None
+        self._owing = HeartbeatWatch()
+        self._owing_after: str | None = None
 
     async def repair(self) -> None:
         """Corrects what is not as the records say. Raises ``QueueUnavailable``."""
@@ -74,6 +78,14 @@ class TicketMaintenance:
                 await self._queue.requeue(ticket.job_id)
                 requeued += 1
         return requeued
+
+    async def renotify_lost(self) -> int:
+        """Queues the webhooks again whose jobs are lost; returns their number. Raises ``QueueUnavailable``."""
+        page = await self._store.owing(after=self._owing_after, limit=_PAGE)
+        self._owing_after = page.after
+        jobs = [ticket.job_id for ticket in page.tickets]
+        quiet = self._owing.quiet(dict.fromkeys(jobs, ""), _WEBHOOK_QUIET_S)
+        return await self._queue.renotify_lost(jobs, quiet=quiet)
 
     async def delete_expired(self) -> tuple[int, int]:
         """Deletes expired tickets and photos; returns their numbers. Raises ``QueueUnavailable``."""

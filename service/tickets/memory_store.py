@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -14,7 +14,16 @@ from typing_extensions import override
 from service.platform.errors import IdempotencyConflict, UnknownTicket
 from service.tickets.ports import JobQueue, QueueDepth
 from service.tickets.review import ReviewFacet, facets_of
-from service.tickets.store import Change, Event, Idempotency, Repairs, StoredEvent, TicketPage, TicketStore
+from service.tickets.store import (
+    Change,
+    Event,
+    Idempotency,
+    Repairs,
+    StoredEvent,
+    TicketPage,
+    TicketStore,
+    owes_webhook,
+)
 from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 
@@ -44,6 +53,12 @@ class MemoryQueue(JobQueue):
         return len(lost)
 
     @override
+    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
+        lost = [job_id for job_id in job_ids if job_id not in self.notifying or job_id in quiet]
+        self.notifying |= dict.fromkeys(lost)
+        return len(lost)
+
+    @override
     async def repair(self) -> int:
         return 0
 
@@ -62,6 +77,7 @@ class MemoryTicketStore(TicketStore):
     def __init__(self) -> None:
         self._tickets: dict[str, Ticket] = {}
         self._events: dict[str, list[StoredEvent]] = defaultdict(list)
+        self._owing: set[str] = set()
         self._operations: dict[str, str | None] = {}
         self._heartbeats: dict[str, int] = {}
         self._keys: dict[str, tuple[str, str]] = {}
@@ -128,6 +144,11 @@ class MemoryTicketStore(TicketStore):
         return TicketPage(tickets=tuple(rest[:limit]), after=rest[limit - 1].id if len(rest) > limit else None)
 
     @override
+    async def owing(self, *, after: str | None, limit: int) -> TicketPage:
+        found = [self._tickets[id] for id in sorted(self._owing) if after is None or id > after]
+        return TicketPage(tickets=tuple(found[:limit]), after=found[limit - 1].id if len(found) > limit else None)
+
+    @override
     async def waiting(
         self, facet: ReviewFacet, *, after: str | None, until: str | None, limit: int
     ) -> Sequence[Ticket]:
@@ -169,6 +190,7 @@ class MemoryTicketStore(TicketStore):
         for id in old:
             del self._tickets[id]
             self._events.pop(id, None)
+            self._owing.discard(id)
             self._operations.pop(id, None)
         return len(old)
 
@@ -190,6 +212,8 @@ class MemoryTicketStore(TicketStore):
             self._beat(ticket.id)
         else:
             self._heartbeats.pop(ticket.id, None)
+        if (owes := owes_webhook(ticket, events)) is not None:
+            (self._owing.add if owes else self._owing.discard)(ticket.id)
         stored = self._events[ticket.id]
         stored += [
             StoredEvent(id=f"{len(stored) + n}-0", name=e.name, data=e.data) for n, e in enumerate(events, start=1)

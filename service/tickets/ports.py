@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -51,6 +51,13 @@ class JobQueue(Protocol):
 
     async def requeue_lost(self, job_ids: Sequence[str]) -> int:
         """Queues the judging of those runs, all of which wait for a worker, whose job the queue has lost; their number."""
+        ...
+
+    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
+        """Queues the webhooks of those runs whose job the queue has lost; their number.
+
+        Of a run in ``quiet``, a job that a worker has counts as lost too.
+        """
         ...
 
     async def repair(self) -> int:

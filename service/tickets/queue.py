@@ -7,7 +7,7 @@ Deleting an undelivered entry would make the lag of the consumer group unknown, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import time
@@ -28,6 +28,8 @@ _KEEP_RUNS = timedelta(minutes=5)
 _TIMEOUT_S = 5.0
 MAX_DELAY_S = 90.0
 """No judging is delayed for longer: the longest backoff of ``RetryPolicy`` and a margin for the clocks of two hosts."""
+
+_MAX_NOTIFY_DELAY_S = 15 * 60.0
 
 
 async def _run_in_worker(job_id: str) -> None:
@@ -76,9 +78,18 @@ class DocketQueue(JobQueue):
         if not job_ids:
             return 0
         # By the clock of this host, which may differ from the one that delayed a job: such a job is only run too early.
-        lost = await self._entries.find_lost(job_ids, latest=time() + MAX_DELAY_S)
+        lost = await self._entries.find_lost(JUDGE, job_ids, latest=time() + MAX_DELAY_S)
         for job_id in lost:
             await self.requeue(job_id)
+        return len(lost)
+
+    @override
+    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
+        if not job_ids:
+            return 0
+        lost = await self._entries.find_lost(NOTIFY, job_ids, latest=time() + _MAX_NOTIFY_DELAY_S, quiet=quiet)
+        for job_id in lost:
+            await self._add(NOTIFY, job_id, again=True)
         return len(lost)
 
     @override

@@ -6,7 +6,7 @@ the stream has lost it, and a worker ends at an entry that it cannot read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,8 +27,11 @@ _KEPT = 1000
 
 _FIND_LOST = """
 -- KEYS: the stream, the delayed jobs, then of each job its bookkeeping and its parked message.
--- ARGV: the group, the latest time for which a job can be delayed, then the name of each job.
-local last, lost = nil, {}
+-- ARGV: the group, the latest time for which a job can be delayed, the number of jobs that are lost even if a worker has them
+-- and their names, then the name of each job.
+local last, lost, quiet = nil, {}, {}
+local first = 4 + ARGV[3]
+for i = 4, first - 1 do quiet[ARGV[i]] = true end
 local function split(id)
   local ms, n = string.match(id, '(%d+)-(%d+)')
   return tonumber(ms), tonumber(n)
@@ -48,8 +51,9 @@ local function on_stream(id)
   if ms > last_ms or (ms == last_ms and n > last_n) then return true end
   return #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0
 end
-for i = 3, #ARGV do
-  local runs, parked = KEYS[2 * i - 3], KEYS[2 * i - 2]
+for i = first, #ARGV do
+  local at = 2 * (i - first) + 3
+  local runs, parked = KEYS[at], KEYS[at + 1]
   local kind, found = redis.call('TYPE', runs).ok, false
   if kind == 'hash' then
     local run = redis.call('HMGET', runs, 'state', 'stream_id', 'generation')
@@ -61,7 +65,7 @@ for i = 3, #ARGV do
       local due = redis.call('ZSCORE', KEYS[2], ARGV[i])
       found = due and tonumber(due) <= tonumber(ARGV[2]) and redis.call('HEXISTS', parked, 'function') == 1
     else
-      found = run[1] == 'running'
+      found = run[1] == 'running' and not quiet[ARGV[i]]
     end
   elseif kind ~= 'none' then
     redis.call('DEL', runs)
@@ -121,14 +125,29 @@ class QueueEntries:
         self._repair = redis.register_script(_REPAIR)
         self._probe = redis.register_script(_PROBE)
 
-    async def find_lost(self, job_ids: Sequence[str], *, latest: float) -> Sequence[str]:
-        """Those runs whose job is neither on the stream, nor with a worker, nor delayed until ``latest`` (in Unix time)."""
-        names = [f"{JUDGE}:{job_id}" for job_id in job_ids]
+    async def find_lost(
+        self, task: str, job_ids: Sequence[str], *, latest: float, quiet: Collection[str] = ()
+    ) -> Sequence[str]:
+        """Those runs whose job is neither on the stream, nor with a worker, nor delayed until ``latest`` (in Unix time).
+
+        Of a run in ``quiet``, a job that a worker has counts as lost: the worker is dead, or has had it for too long.
+        """
+        names = [f"{task}:{job_id}" for job_id in job_ids]
         keys = [self._docket.stream_key, self._docket.queue_key]
         for name in names:
             keys += [self._docket.runs_key(name), self._docket.parked_task_key(name)]
+        suspects = [job_id for job_id in job_ids if job_id in quiet]
         with answering():
-            found = await self._find_lost_script(keys=keys, args=[self._docket.worker_group_name, latest, *names])
+            found = await self._find_lost_script(
+                keys=keys,
+                args=[
+                    self._docket.worker_group_name,
+                    latest,
+                    len(suspects),
+                    *(f"{task}:{job_id}" for job_id in suspects),
+                    *names,
+                ],
+            )
         return [name.partition(":")[2] for name in cast(list[str], found)]
 
     async def repair(self, now: float) -> int:

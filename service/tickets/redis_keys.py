@@ -37,6 +37,11 @@ class TicketKeys:
         """A sorted set: the ids whose records cannot be read. The records stay where they are."""
         return f"{self.prefix}:groups:unreadable"
 
+    @property
+    def owing(self) -> str:
+        """A sorted set: the ids of finished tickets whose webhook is neither delivered nor given up."""
+        return f"{self.prefix}:groups:owing"
+
     def facet(self, name: str) -> str:
         """A sorted set: the ids of the tickets that wait for a review in the facet of this ``facet_name``."""
         return f"{self.prefix}:shelf:{name}"

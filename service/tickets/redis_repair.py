@@ -84,7 +84,7 @@ class RecordRepair:
         return count
 
     async def _rename_indices_of_another_type(self) -> int:
-        zsets = [*map(self._keys.state, State), self._keys.active, self._keys.unreadable]
+        zsets = [*map(self._keys.state, State), self._keys.active, self._keys.unreadable, self._keys.owing]
         wanted = {**dict.fromkeys(zsets, "zset"), self._keys.facets: "set"}
         async with self._redis.pipeline(transaction=False) as pipeline:
             for key in wanted:

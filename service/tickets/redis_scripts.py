@@ -62,10 +62,13 @@ redis.call('ZREM', KEYS[3], ARGV[3])
 redis.call('ZADD', KEYS[4], 0, ARGV[3])
 -- A change of an active ticket counts as a heartbeat. A finished one has none, so that it is never requeued as quiet.
 if ARGV[7] == '1' then beat(KEYS[5], ARGV[3]) else redis.call('ZREM', KEYS[5], ARGV[3]) end
--- ARGV from 11: the facets to leave (ARGV[9] of them), those to join (ARGV[10]), then name and data of each event.
-local events = 11 + ARGV[9] + ARGV[10]
-for i = 11, 10 + ARGV[9] do leave_facet(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
-for i = 11 + ARGV[9], events - 1 do join_facet(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
+-- Whether the ticket owes its webhook; nothing leaves that as it was.
+if ARGV[11] == '1' then redis.call('ZADD', KEYS[7], 0, ARGV[3]) end
+if ARGV[11] == '0' then redis.call('ZREM', KEYS[7], ARGV[3]) end
+-- ARGV from 12: the facets to leave (ARGV[9] of them), those to join (ARGV[10]), then name and data of each event.
+local events = 12 + ARGV[9] + ARGV[10]
+for i = 12, 11 + ARGV[9] do leave_facet(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
+for i = 12 + ARGV[9], events - 1 do join_facet(ARGV[i], ARGV[3], KEYS[6], ARGV[8]) end
 for i = events, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'name', ARGV[i], 'data', ARGV[i + 1]) end
 if events < #ARGV then redis.call('PUBLISH', KEYS[2], '') end
 return 1
@@ -134,6 +137,7 @@ _SET_ASIDE = """
 local exists = redis.call('EXISTS', KEYS[1])
 for one in pairs(STATES) do redis.call('ZREM', ARGV[2] .. one, ARGV[1]) end
 redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', ARGV[2] .. 'owing', ARGV[1])
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[4])) do leave_facet(name, ARGV[1], KEYS[4], ARGV[3]) end
 if exists == 0 then return redis.call('ZREM', KEYS[3], ARGV[1]) * 0 end
 return redis.call('ZADD', KEYS[3], 0, ARGV[1])

@@ -25,7 +25,16 @@ from service.tickets.redis_notifications import EventNotifier
 from service.tickets.redis_repair import RecordRepair, parse_record, record_json
 from service.tickets.redis_scripts import TicketScripts
 from service.tickets.review import ReviewFacet, facets_of
-from service.tickets.store import Change, Event, Idempotency, Repairs, StoredEvent, TicketPage, TicketStore
+from service.tickets.store import (
+    Change,
+    Event,
+    Idempotency,
+    Repairs,
+    StoredEvent,
+    TicketPage,
+    TicketStore,
+    owes_webhook,
+)
 from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
@@ -98,6 +107,7 @@ class RedisTicketStore(TicketStore):
                 self._keys.state(after.state),
                 self._keys.active,
                 self._keys.facets,
+                self._keys.owing,
             ]
             active = int(after.state in ACTIVE)
             values = [
@@ -111,7 +121,7 @@ class RedisTicketStore(TicketStore):
                 self._keys.facet(""),
             ]
             left, taken = facets_of(before) - facets_of(after), facets_of(after) - facets_of(before)
-            values += [len(left), len(taken), *map(facet_name, left), *map(facet_name, taken)]
+            values += [len(left), len(taken), _owes(after, events), *map(facet_name, left), *map(facet_name, taken)]
             with answering():
                 done = await self._scripts.update(
                     keys=keys, args=[*values, *(part for event in events for part in _event_args(event))]
@@ -146,6 +156,10 @@ class RedisTicketStore(TicketStore):
         return {id: repr(score) for id, score in zip(ids, cast(list[float | None], scores), strict=True)}
 
     @override
+    async def owing(self, *, after: str | None, limit: int) -> TicketPage:
+        return await self._page(self._keys.owing, after, limit)
+
+    @override
     async def repair(self) -> Repairs:
         return await self._repair()
 
@@ -156,12 +170,7 @@ class RedisTicketStore(TicketStore):
 
     @override
     async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
-        lowest = f"({after}" if after else "-"
-        with answering():
-            found = await self._redis.zrangebylex(self._keys.state(state), lowest, "+", start=0, num=limit + 1)
-        ids = cast(list[str], found)
-        tickets = await self._records(ids[:limit])
-        return TicketPage(tickets=tuple(tickets), after=ids[limit - 1] if len(ids) > limit else None)
+        return await self._page(self._keys.state(state), after, limit)
 
     @override
     async def waiting(
@@ -272,6 +281,14 @@ class RedisTicketStore(TicketStore):
         entries = (_stored_event(*entry) for _, entries in cast(_Streams, found or []) for entry in entries)
         return [event for event in entries if event]
 
+    async def _page(self, index: str, after: str | None, limit: int) -> TicketPage:
+        lowest = f"({after}" if after else "-"
+        with answering():
+            found = await self._redis.zrangebylex(index, lowest, "+", start=0, num=limit + 1)
+        ids = cast(list[str], found)
+        tickets = await self._records(ids[:limit])
+        return TicketPage(tickets=tuple(tickets), after=ids[limit - 1] if len(ids) > limit else None)
+
     async def _read(self, id: str) -> tuple[str, str | None, Ticket]:
         """The version, the last operation and the record. Raises ``UnknownTicket`` or ``RecordUnreadable``."""
         try:
@@ -312,6 +329,12 @@ def _moment(id: str) -> datetime | None:
         return moment_of(id)
     except (ValueError, OverflowError):  # no id of ours; the sweep removes it
         return None
+
+
+def _owes(after: Ticket, events: Sequence[Event]) -> str:
+    """``1`` if the change makes the ticket owe its webhook, ``0`` if it no longer does, nothing if that is as before."""
+    owes = owes_webhook(after, events)
+    return "" if owes is None else str(int(owes))
 
 
 def _event_args(event: Event) -> tuple[str, str]:

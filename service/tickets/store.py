@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.tickets.review import ReviewFacet
-from service.tickets.ticket import JsonObject, State, Ticket
+from service.tickets.ticket import ACTIVE, JsonObject, State, Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,18 @@ FINISHED = "finished"
 def finished_event(state: State, run: int, at: datetime, **data: object) -> Event:
     """The event that ends a run; followers stop after it."""
     return Event(name=FINISHED, data={"state": state, "run": run, "at": at.isoformat(), **data})
+
+
+WEBHOOK_ENDS = frozenset({"webhook_delivered", "webhook_failed"})
+"""The events after which a run owes no webhook any more."""
+
+
+def owes_webhook(after: Ticket, events: Sequence[Event]) -> bool | None:
+    """Whether a ticket owes its webhook after a change with these events; None if the change says nothing about it."""
+    names = {event.name for event in events}
+    if after.state in ACTIVE or names & WEBHOOK_ENDS:
+        return False
+    return True if after.webhook and "finished" in names else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,10 @@ class TicketStore(Protocol):
 
     async def page(self, state: State, *, after: str | None, limit: int) -> TicketPage:
         """The tickets in a state, in the order of their acceptance."""
+        ...
+
+    async def owing(self, *, after: str | None, limit: int) -> TicketPage:
+        """The finished tickets whose webhook is neither delivered nor given up."""
         ...
 
     async def waiting(

@@ -126,6 +126,8 @@ class TicketWorker:
                 await self._maintenance.repair()
                 if requeued := await self._maintenance.requeue_lost():
                     _log.info("tickets_requeued", groups=requeued)
+                if renotified := await self._maintenance.renotify_lost():
+                    _log.info("webhooks_requeued", groups=renotified)
                 if turn % _DELETE_EVERY == 0:
                     await self._maintenance.delete_expired()
             except QueueUnavailable as error:

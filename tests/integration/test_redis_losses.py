@@ -9,6 +9,7 @@ import pytest_asyncio
 from docket import Worker
 
 from service.platform.errors import RecordUnreadable
+from service.tickets.claim import claim_ticket
 from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.maintenance import TicketMaintenance
 from service.tickets.ports import JUDGE
@@ -17,7 +18,7 @@ from service.tickets.ticket import State
 from service.web.problems import problem_of
 from tests.support.redis_servers import SERVERS
 from tests.support.stage_b_redis import SpoiltRedis, spoilt_redis
-from tests.support.ticket_store_suite import held
+from tests.support.ticket_store_suite import START, held
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STREAM, QUEUE, GROUP = "vqc-stage-b:stream", "vqc-stage-b:queue", "docket-workers"
@@ -36,12 +37,12 @@ async def bench(server):
     return server
 
 
-def maintenance(bench: SpoiltRedis) -> TicketMaintenance:
+def maintenance(bench: SpoiltRedis, clock=lambda: 0.0) -> TicketMaintenance:
     return TicketMaintenance(
         bench.parts.store,
         bench.parts.queue,
         bench.parts.blobs,
-        watch=HeartbeatWatch(lambda: 0.0),
+        watch=HeartbeatWatch(clock),
         quiet_s=60,
         keep=timedelta(days=1),
     )
@@ -147,6 +148,38 @@ async def test_what_is_queued_in_the_records_is_queued_again(bench, lose):
     await sweep.repair()
     assert await sweep.requeue_lost() == 0  # all of them are there
     assert set(await all_jobs(bench)) == {ticket.job_id for ticket in tickets}
+
+
+async def test_a_webhook_whose_job_is_lost_is_queued_again(bench):
+    (ticket,) = await bench.tickets(1, webhook="https://receiver.test/")
+    await bench.services.manage.cancel(ticket.id, None)
+    sweep = maintenance(bench)
+    assert await sweep.renotify_lost() == 0
+    await bench.admin.delete(STREAM)
+    assert (await sweep.renotify_lost(), await sweep.renotify_lost()) == (1, 0)
+    ((_, entry),) = await bench.admin.xrange(STREAM)
+    assert entry["key"] == f"notify:{ticket.job_id}"
+
+
+async def test_the_clock_of_redis_goes_back_an_hour_while_a_worker_dies(bench):
+    """Its heartbeat, the delivery of its job and docket's lease of the redelivery are then all an hour in the future."""
+    (ticket,) = await bench.tickets(1)
+    store = bench.parts.store
+    await claim_ticket(store, ticket.id, "1", max_attempts=3, clock=lambda: START, store_poll_s=1)
+    ((_, ((entry, _),)),) = await bench.admin.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    ahead = (await bench.admin.time())[0] + 3600
+    await bench.admin.zadd("vqc:groups:active", {ticket.id: ahead})
+    await bench.admin.xclaim(STREAM, GROUP, "dead", 0, [entry], time=ahead * 1000)
+    await bench.admin.set("vqc-stage-b:leases:redelivery-sweep", "dead", ex=3600)
+    now = [0.0]
+    sweep = maintenance(bench, lambda: now[0])
+    assert await sweep.requeue_lost() == 0
+    now[0] = 61.0
+    assert await sweep.requeue_lost() == 1
+    assert (await bench.parts.queue.depth()).lag == 1  # it waits for a worker of now
+    before = await store.beat(ticket.id)
+    assert await store.heartbeat(ticket.id, 1)  # and a heartbeat of the earlier hour is a new one all the same
+    assert await store.beat(ticket.id) != before
 
 
 async def test_a_sweep_of_a_sound_queue_changes_nothing(bench):

@@ -31,8 +31,8 @@ class SpoiltRedis:
     services: TicketServices
     admin: Redis
 
-    async def tickets(self, count: int) -> list[Ticket]:
-        one = Submission(mission=MISSION, photos=[SubmittedPhoto(summary=GOOD)])
+    async def tickets(self, count: int, *, webhook: str | None = None) -> list[Ticket]:
+        one = Submission(mission=MISSION, photos=[SubmittedPhoto(summary=GOOD)], webhook=webhook)
         return [await self.services.submit(one) for _ in range(count)]
 
 
@@ -44,7 +44,14 @@ async def spoilt_redis(tmp_path: Path, server: str = "valkey", **settings) -> As
     from vqc.image import PhotoLimits
 
     async with embedded_redis(tmp_path / "redis", binary_of(server)) as url, connect(url) as admin:
-        given = {"redis_url": url, "state_dir": tmp_path / "state", "engine": "scripted"} | settings
+        given = {
+            "redis_url": url,
+            "state_dir": tmp_path / "state",
+            "engine": "scripted",
+            "webhook_hosts": ("receiver.test",),
+            "webhook_secret": "a secret of these tests alone",
+            **settings,
+        }
         reader = PhotoReader(PhotoLimits(), 1, Metrics(AdmissionControl(1)).photos)
         async with ticket_parts(Settings(**given), CollectorRegistry()) as parts:
             yield SpoiltRedis(url, parts, ticket_services_of(parts, reader), admin)

@@ -213,6 +213,25 @@ class TicketStoreSuite:
             seen.add(str(await store.beat(ids[0])))
         assert len(seen) == 4
 
+    async def test_a_finished_ticket_owes_its_webhook_until_it_is_delivered_or_given_up(self, store: TicketStore):
+        ids = []
+        for n in range(4):
+            one = await store.create(ticket(n, webhook="https://a.example.com/" if n else None), ACCEPTED, None)
+            await store.update(one.id, with_event(lambda record: record.cancel(START), "finished"))
+            ids.append(one.id)
+
+        async def owing() -> list[str]:
+            first = await store.owing(after=None, limit=2)
+            rest = await store.owing(after=first.after, limit=9) if first.after else None
+            return [one.id for one in (*first.tickets, *(rest.tickets if rest else ()))]
+
+        assert await owing() == ids[1:]
+        await store.update(ids[1], with_event(lambda record: record, "webhook_delivered"))
+        await store.update(ids[2], with_event(Ticket.retry, "retried"))
+        assert await owing() == ids[3:]
+        await store.update(ids[3], with_event(lambda record: record, "webhook_failed"))
+        assert await owing() == []
+
     async def test_pages_hold_each_ticket_of_a_state_once_in_order(self, store: TicketStore):
         ids = [(await store.create(ticket(n), ACCEPTED, None)).id for n in range(7)]
         await store.update(ids[3], with_event(Ticket.claim))
