@@ -57,7 +57,7 @@ class ChaosRow:
     by_fault: dict[str, int] = field(default_factory=dict)
 
     @property
-    def passed(self) -> bool:
+    def is_sound(self) -> bool:
         """Whether every accepted ticket ended exactly once, and every webhook said so."""
         wrong = self.unfinished + self.ended_twice + self.doubled + self.contradicted + self.unsent
         return not wrong and self.accepted == self.tickets
@@ -98,7 +98,7 @@ def chaos(seeds: tuple[int, ...], tickets: int, workers: int, seconds: float, pa
         for row in rows:
             printed.add_row(*(cell(getattr(row, name), ",.0f") for name in shown))
         Console(width=240).print(printed)
-    if bad := [row.seed for row in rows if not row.passed]:
+    if bad := [row.seed for row in rows if not row.is_sound]:
         raise BenchFailed(f"not every ticket ended exactly once with the seeds {bad}")
 
 
