@@ -146,7 +146,7 @@ class Followers:
         self.process.start()
 
     async def receive(self) -> int:
-        """The next number: how many streams have begun, then how many ended without the end of their ticket."""
+        """The next number: how many streams were answered or cut off, then how many ended without the end of their ticket."""
         while not self._pipe.poll():
             await asyncio.sleep(0.02)
             if not self.process.is_alive():
@@ -156,23 +156,26 @@ class Followers:
 
 def _follow_all(target: Target, paths: Sequence[str], followers: int, pipe: Any) -> None:
     raise_open_files()
-    begun = 0
+    settled = 0
+
+    def settle() -> None:
+        nonlocal settled
+        settled += 1
+        if settled == followers:
+            pipe.send(settled)
 
     async def follow(path: str) -> bool:
-        nonlocal begun
         received = b""
         with suppress(OSError):
             reader, writer = await asyncio.open_connection(target.host, target.port)
             writer.write(target.head("GET", f"{path}/events", Accept="text/event-stream"))
-            while data := await reader.read(65536):
+            while b"event: finished" not in received and (data := await reader.read(65536)):
+                if not received:
+                    settle()
                 received += data
-                if b"event: accepted" in received and b"event: accepted" not in received[: -len(data)]:
-                    begun += 1
-                    if begun == followers:
-                        pipe.send(begun)
-                if b"event: finished" in received:
-                    break
             writer.transport.abort()
+        if not received:
+            settle()
         return b"event: finished" in received
 
     async def all_at_once() -> None:

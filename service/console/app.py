@@ -15,6 +15,7 @@ from service.console.accounts import GroupScopes
 from service.console.errors import SIGN_IN
 from service.console.pages import PAGES
 from service.console.proxy_sign_in import ProxySignIn
+from service.console.recent import Recent
 from service.console.render import visit_of
 from service.console.session_middleware import SessionMiddleware
 from service.console.session_store import SessionStore
@@ -49,6 +50,7 @@ def create_console(
     attach(app)
     app.state.sessions = sessions
     app.state.grafana_url = options.grafana_url
+    app.state.live_numbers = Recent()
     app.state.oidc = options.oidc
     app.state.group_scopes = options.groups
     for router in (start, assets.router, sign.router, oidc_routes.router, *(page.router for page in PAGES)):

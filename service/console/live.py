@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.console.access import require_view
+from service.console.recent import Recent
 from service.console.render import page
 from service.models.services import model_services
 from service.platform.audit_log import Action
@@ -43,7 +44,8 @@ async def show(request: Request, after: Annotated[str | None, Query(pattern="^[0
 async def numbers(request: Request) -> Response:
     """The numbers alone, which the page polls."""
     require_view(request)
-    return page(request, "live_numbers.html", **await _numbers(request))
+    recent: Recent[dict[str, Any]] = request.app.state.live_numbers
+    return page(request, "live_numbers.html", **await recent.get(lambda: _numbers(request)))
 
 
 @router.post("/retry")
