@@ -15,6 +15,7 @@ import shutil
 from io import FileIO
 from pathlib import Path
 
+from registry.checkpoint_files import is_code, is_pickle
 from registry.errors import Corrupt
 from registry.files import file_lock, sync_directory
 from registry.oci import WEIGHT_TYPE, Descriptor
@@ -34,6 +35,7 @@ from registry.version import Version
 
 def materialise(store: Store, version: Version, cache: Path, progress: Progress | None) -> Path:
     """The version's directory in ``cache``, with every byte verified by this call."""
+    check_kinds(version)
     name = version.digest.replace(":", "-")
     target = cache / "versions" / name
     with file_lock(cache / "locks" / name):
@@ -50,6 +52,14 @@ def materialise(store: Store, version: Version, cache: Path, progress: Progress 
                 target.rename(corrupt)
                 shutil.rmtree(corrupt)
         return assemble(store, version, target, cache / "blobs", progress, keep_work=True)
+
+
+def check_kinds(version: Version) -> None:
+    """Raises Corrupt for a version with code or pickles: another tool pushed it, and loading it could run them."""
+    for file in version.files:
+        if is_code(file.title) or is_pickle(file.title):
+            kind = "code" if is_code(file.title) else "a pickle"
+            raise Corrupt(version.digest, expected="weights and settings only", found=f"{file.title}, which is {kind}")
 
 
 def check_directory(directory: Path, version: Version, progress: Progress | None = None) -> None:
@@ -79,6 +89,7 @@ def assemble(
 
     ``work`` holds downloads; weights can only be hard-linked if it is on the same file system as ``target``.
     """
+    check_kinds(version)
     partial = target.parent / f".{target.name}.{version.digest[7:19]}.new"
     shutil.rmtree(partial, ignore_errors=True)
     try:

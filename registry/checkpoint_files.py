@@ -70,10 +70,24 @@ def pushed_files(directory: Path) -> tuple[list[str], list[str]]:
     return files, left_out
 
 
+def is_pickle(name: str) -> bool:
+    """Whether a file of this name is unpickled when it is loaded, which runs code."""
+    return name.lower().endswith(
+        (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".dill")
+    )
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of this name is code."""
+    return name.lower().endswith(
+        (".py", ".pyc", ".pyd", ".pth", ".so", ".sh", ".dll", ".dylib", ".exe", ".bat", ".ps1")
+    )
+
+
 def _refusal(name: str) -> str:
-    if name.endswith((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")):
+    if is_pickle(name):
         return f"{name} is a pickle, which is rejected: save weights as safetensors, and remove it from the directory"
-    if name.endswith((".py", ".pyc", ".so", ".sh")):
+    if is_code(name):
         return f"{name} is code, which is rejected: a version holds weights and settings only; remove it"
     kinds = ", ".join(_PARTS)
     return f"{name} is of a kind that is not pushed ({kinds}, {', '.join(_DOCUMENTS)}); remove it from the directory"

@@ -11,6 +11,8 @@ _REMOTE = "oci://"
 # ``Path`` collapses the two slashes of an address, so one slash after the scheme is enough.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>/.*)?", re.DOTALL)
 _SCHEMES = {"http", "https", "oci", "docker", "oras", "file", "s3", "gs", "az", "hf", "ftp", "ssh", "git", "hdfs"}
+_ELSEWHERE = re.compile(r"~|\$|%|[A-Za-z]:\\|\\\\|[^/@\s]+@[^/@:\s]+:|(?:https?|oci|s3|file)//")
+"""What a shell would have expanded, another system's path, ``git@host:path``, a scheme without its colon."""
 _USER = re.compile(r"(?<=/)[^/@]*@|^[^/@]*@")
 _PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):\d+")
 _NAME = re.compile(
@@ -27,9 +29,16 @@ def parse_location(where: str | Path) -> Path | str:
     text = str(where)
     if text.startswith(_REMOTE):
         return text
-    if not text.strip() or "\0" in text:
-        raise InvalidValue("registry", text, "name a directory, or oci://host[:port]/repository")
+    if not text.strip() or text != text.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        valid = "name a directory, or oci://host[:port]/repository, without spaces around it or control characters"
+        raise InvalidValue("registry", _without_password(text), valid)
     path = Path(where)
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise InvalidValue("registry", text, f"must be a path that can exist: {error.strerror}") from error
+    if _ELSEWHERE.match(text) and not path.exists():
+        raise InvalidValue("registry", _without_password(text), "write the whole path of a directory on this machine")
     bare = _USER.sub("", text)
     scheme = _SCHEME.match(text)
     if scheme and (scheme["rest"] or scheme["scheme"].lower() in _SCHEMES):
@@ -41,6 +50,7 @@ def parse_location(where: str | Path) -> Path | str:
         else:
             valid = "a registry is a directory on a local disk, or oci://host[:port]/repository"
         raise InvalidValue("registry", _without_password(text), valid)
+    bare = bare.lstrip("/") if text.startswith("//") else bare  # an address without its scheme
     first = bare.split("/", 1)[0]
     named = _PORT.fullmatch(first) is not None or _NAME.fullmatch(first) is not None
     if named and not path.is_dir() and not Path(first).is_dir():

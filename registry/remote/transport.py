@@ -59,9 +59,12 @@ class Transport:
         """
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
-            raise InvalidValue(
-                "registry", address, "must be oci://host[:port]/repository in lower case, without tag or password"
-            )
+            shown = re.sub(r"//\S*@", "//…@", address)
+            valid = "must be oci://host[:port]/repository in lower case, without tag or password"
+            raise InvalidValue("registry", shown, valid)
+        port = re.search(r":(\d+)$", parts["host"])
+        if port and not 0 < int(port[1][:6]) < 65536:
+            raise InvalidValue("registry", address, "must have a port from 1 to 65535")
         try:
             return cls(parts["host"], parts["name"])
         except httpx.InvalidURL as error:

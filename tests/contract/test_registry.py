@@ -259,3 +259,24 @@ def test_other_tools_paths_stay_inside_the_directory(registry: Registry, model: 
     with pytest.raises(Corrupt, match="evil"):
         registry.materialise(blob.digest, tmp_path / "cache")
     assert not list(tmp_path.rglob("evil.json"))
+
+
+@pytest.mark.parametrize("name", ["modeling_evil.py", "pytorch_model.bin", "sub/x.PKL", "x.so", "rng.pth"])
+def test_other_tools_code_and_pickles_are_not_pulled(
+    registry: Registry, model: Path, tmp_path: Path, name: str
+) -> None:
+    from registry.oci import MANIFEST_TYPE, MODEL_TYPE, descriptor_of
+    from registry.version import layer
+
+    version = registry.push(model)
+    layers = (*version.files, layer(name, version.files[0]))
+    content = version.manifest.model_copy(update={"layers": layers}).to_bytes()
+    blob = descriptor_of(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
+    registry.store.add_manifest(content, blob)
+    for use in (
+        lambda: registry.materialise(blob.digest, tmp_path / "cache"),
+        lambda: registry.pull(blob.digest, tmp_path / "out"),
+    ):
+        with pytest.raises(Corrupt, match=name.replace(".", r"\.")):
+            use()
+    assert not list(tmp_path.rglob(name.split("/")[-1]))

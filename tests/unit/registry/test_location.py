@@ -42,6 +42,15 @@ from vqc.errors import InvalidValue
         ("", "oci://"),
         ("  ", "oci://"),
         ("a\0b", "oci://"),
+        ("a\nb", "oci://"),
+        (" oci://harbor.example.com/vqc", "without spaces"),
+        ("//harbor.example.com/vqc", "oci://harbor.example.com/vqc"),
+        ("git@harbor.example.com:team/vqc", "whole path"),
+        ("~/models", "whole path"),
+        ("$HOME/models", "whole path"),
+        ("C:\\models", "whole path"),
+        ("\\\\host\\models", "whole path"),
+        ("x" * 5000, "can exist"),
     ],
 )
 @pytest.mark.parametrize("kind", [str, Path])
@@ -57,7 +66,10 @@ def test_an_address_of_another_kind_is_refused_with_the_right_one(
 
 
 def test_a_password_in_an_address_is_not_repeated() -> None:
-    for where in ("https://ann:secret@harbor.example.com/vqc", "ann:secret@harbor.example.com/vqc"):
+    for where in (
+        "https://ann:secret@harbor.example.com/vqc",
+        "ann:secret@harbor.example.com/vqc",
+    ):
         with pytest.raises(InvalidValue, match="oci://harbor.example.com/vqc") as caught:
             parse_location(where)
         assert "secret" not in str(caught.value)
