@@ -70,7 +70,7 @@ class Registry:
         if checkpoint.kind == "adapter" and base is None:
             needed = checkpoint.facts.base_model or "its base model"
             raise NotACheckpoint(directory, f"it is an adapter: push {needed!r} first and pass that version as --base")
-        base = self.resolve(base) if base is not None else None
+        base = self._base(base, checkpoint.kind) if base is not None else None
         all_facts = merged_facts(checkpoint.facts, facts)
 
         def add_layer(name: str) -> Descriptor:
@@ -243,6 +243,18 @@ class Registry:
             return new_entry("collect", before=digest, actor=actor, reason="unreferenced")
 
         return self._store.collect(rollback_targets(self._store.audit()), older_than_s, dry_run, entry_of)
+
+    def _base(self, ref: str, kind: str) -> str:
+        """The digest of the model that an adapter or model builds on. Raises ``InvalidValue``, ``UnknownVersion``."""
+        digest = self.resolve(ref)
+        manifest = self._manifest(digest)
+        if not manifest.is_model:
+            raise InvalidValue("base", ref, "must be a model")
+        if kind == "adapter" and Version(digest=digest, manifest=manifest).kind == "adapter":
+            raise InvalidValue(
+                "base", ref, "must be a model: an engine serves an adapter on a model, not on an adapter"
+            )
+        return digest
 
     def _descriptor(self, digest: str) -> Descriptor:
         return descriptor_of(self._bytes(digest), MANIFEST_TYPE, artifactType=self._manifest(digest).kind)

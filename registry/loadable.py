@@ -15,6 +15,8 @@ SHARDS = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
+_TOKENIZERS = ("BPE", "WordPiece", "WordLevel", "Unigram")
+_OBJECTS = ("generation_config.json", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json")
 _TAIL = re.compile(r"for[a-z]+|model|lmheadmodel|chatmodel|")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _TEXT_LAYER = re.compile(r"(?:^|\.)(?:language_model|model)\.layers\.(\d+)\.")
@@ -41,6 +43,11 @@ def check_json(directory: Path, files: Sequence[str]) -> None:
 
 def check_model(directory: Path, config: Mapping[str, Any], headers: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Raises NotACheckpoint with the first thing that is missing or does not fit."""
+    for part in ("text_config", "vision_config"):
+        if not isinstance(config.get(part, {}), dict):
+            raise NotACheckpoint(directory, f"its config.json has a {part} that is no object")
+    for name in _OBJECTS:
+        json_object(directory / name)
     _check_architecture(directory, config)
     _check_shards(directory, headers)
     tensors = {name: tensor for header in headers.values() for name, tensor in header.items()}
@@ -127,8 +134,12 @@ def _check_sizes(directory: Path, config: Mapping[str, Any], tensors: Mapping[st
 
 def _check_tokenizer(directory: Path) -> None:
     fast = json_object(directory / "tokenizer.json")
-    if fast is not None and not isinstance(fast.get("model"), dict):
+    model = fast.get("model") if fast is not None else None
+    if fast is not None and not isinstance(model, dict):
         raise NotACheckpoint(directory / "tokenizer.json", "it is not a tokenizer: it has no 'model'")
+    # Files of old releases of tokenizers name no type; the vocabulary tells it.
+    if (isinstance(model, dict) and model.get("type", "BPE") not in _TOKENIZERS) or model == {}:
+        raise NotACheckpoint(directory / "tokenizer.json", f"it is not a tokenizer: its model is not {_TOKENIZERS}")
     slow = json_object(directory / "vocab.json") and _has_bytes(directory / "merges.txt")
     pieces = any(_has_bytes(path) for pattern in ("*.model", "*.tiktoken") for path in directory.glob(pattern))
     if fast is None and not slow and not pieces:
@@ -138,6 +149,9 @@ def _check_tokenizer(directory: Path) -> None:
 
 
 def _check_template(directory: Path) -> None:
+    for path in (directory / name for name in _TEMPLATE_FILES if name.endswith(".jinja")):
+        if _has_bytes(path) and not path.read_text("utf-8").strip():
+            raise NotACheckpoint(path, "it is an empty chat template; copy it from its base")
     settings = json_object(directory / "tokenizer_config.json") or {}
     if not settings.get("chat_template") and not any(_has_bytes(directory / name) for name in _TEMPLATE_FILES):
         raise NotACheckpoint(directory, "it has no chat template (chat_template.jinja); copy it from its base")
@@ -149,6 +163,9 @@ def _has_bytes(path: Path) -> bool:
 
 def _json(path: Path) -> object:
     try:
-        return parse_json(path.read_bytes())
+        content = path.read_bytes()
+        if content.startswith(b"\xef\xbb\xbf"):
+            raise ValueError("it begins with a byte order mark, which transformers does not read")
+        return parse_json(content)
     except ValueError as error:
         raise NotACheckpoint(path, f"it is not JSON: {error}") from error

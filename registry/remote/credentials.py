@@ -21,7 +21,7 @@ from registry.errors import RegistryUnavailable, UnsafeAnswer
 from registry.values import parse_json
 
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 
 class RegistryAuth(httpx.Auth):

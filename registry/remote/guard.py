@@ -24,11 +24,17 @@ STREAM = {"registry.stream": True}
 
 _MAX_ERROR = 64 * 2**10
 _DOCUMENT_S = 120.0
-_PUBLIC, _PRIVATE, _THIS_MACHINE = range(3)
+_PUBLIC, _PRIVATE, _THIS_MACHINE, _NOWHERE = range(4)
 _PRIVATE_NETWORKS = [
     ip_network(network) for network in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 ]
-"""What else is not public counts as this machine: loopback, link-local (metadata services), addresses that wrap another."""
+"""What else is not public leads nowhere: link-local (metadata services), multicast, addresses that wrap another."""
+
+_WHY = {
+    _PRIVATE: "a private address",
+    _THIS_MACHINE: "an address of this machine",
+    _NOWHERE: "a link-local or reserved address",
+}
 
 Resolve = Callable[[str], Sequence[str]]
 """Host to IP addresses. Raises ``OSError``."""
@@ -57,8 +63,8 @@ class Guard:
         reach = self._reach(url.host)
         if url.scheme == "http" and reach != _THIS_MACHINE:
             raise self._unsafe(url, "without TLS")
-        if reach > self._reach(self._base.host):
-            raise self._unsafe(url, "a private address" if reach == _PRIVATE else "an address of this machine")
+        if reach == _NOWHERE or reach > self._reach(self._base.host):
+            raise self._unsafe(url, _WHY[reach])
 
     def limit_response(self, response: httpx.Response) -> None:
         """Bounds the body of a response, and leaves it as it was sent: nothing is decompressed."""
@@ -120,4 +126,6 @@ def _reach_of(address: str) -> int:
         return _PUBLIC
     parsed = ip_address(address.partition("%")[0])
     inner = getattr(parsed, "ipv4_mapped", None) or parsed
-    return _PRIVATE if any(inner in network for network in _PRIVATE_NETWORKS) else _THIS_MACHINE
+    if inner.is_loopback:
+        return _THIS_MACHINE
+    return _PRIVATE if any(inner in network for network in _PRIVATE_NETWORKS) else _NOWHERE

@@ -78,6 +78,10 @@ REFUSED = [
     (PRIVATE, "https://169.254.169.254/latest"),
     (PRIVATE, "https://[64:ff9b::7f00:1]/blob"),
     (PRIVATE, "https://[fe80::1]/blob"),
+    (HERE, "http://169.254.169.254/latest"),
+    (HERE, "https://169.254.169.254/latest"),
+    (HERE, "https://[64:ff9b::7f00:1]/blob"),
+    (HERE, "http://0.0.0.0/blob"),
     (HERE, "http://storage.test/blob"),
     (HERE, "http://minio.corp/blob"),
 ]
@@ -231,7 +235,7 @@ def test_a_token_service_that_leads_elsewhere_does_not_take_the_password_along(t
 
 
 @pytest.mark.usefixtures("names")
-@pytest.mark.parametrize("token", ["", None, 1, "a\nb", "é", {"a": 1}])
+@pytest.mark.parametrize("token", ["", None, 1, "a\nb", "é", {"a": 1}, "a" * 70_000])
 def test_a_token_that_cannot_be_sent_is_none(token: object) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "auth.test":

@@ -6,6 +6,7 @@ import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -83,6 +84,12 @@ def test_a_document_without_end_is_given_up(use: str) -> None:
     }
     with pytest.raises(UnsafeAnswer, match="longer than"):
         uses[use]()
+
+
+def test_a_document_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.remote.guard.monotonic", count(0, 50).__next__)
+    with pytest.raises(RegistryUnavailable, match="did not arrive within"):
+        store_of(lambda request: httpx.Response(200, stream=Endless())).versions()
 
 
 @pytest.mark.parametrize("status", [307, 401, 403, 500])
