@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from typing_extensions import override
 
 from service.console.session_store import SessionRecord, SessionStore
+from service.platform.errors import QueueUnavailable
+from service.platform.redis_answers import CONNECTION, TIMEOUT
 from service.platform.redis_client import answering
 
 _RECORD = TypeAdapter(SessionRecord)
@@ -30,9 +32,15 @@ class RedisSessions(SessionStore):
 
     @override
     async def get(self, id: str, *, renew: timedelta | None) -> SessionRecord | None:
-        with answering():
-            key = self._key(id)
-            found = await (self._redis.get(key) if renew is None else self._redis.getex(key, px=renew))
+        key = self._key(id)
+        try:
+            with answering():
+                found = await (self._redis.get(key) if renew is None else self._redis.getex(key, px=renew))
+        except QueueUnavailable as error:
+            if error.code in (CONNECTION, TIMEOUT):
+                raise
+            with answering():  # renewing is a write: people can look at the console while Redis accepts none
+                found = await self._redis.get(key)
         try:
             return None if found is None else _RECORD.validate_json(cast(str, found))
         except ValueError:  # another version's, or damaged: that person signs in again

@@ -9,7 +9,9 @@ import sys
 
 def test_every_ticket_ends_once() -> None:
     command = [sys.executable, "-m", "loadtest", "chaos", "--tickets", "30", "--seconds", "4", "--pause", "0.5"]
-    result = subprocess.run([*command, "--seed", "3", "--json"], capture_output=True, text=True, check=False, timeout=400)
+    result = subprocess.run(
+        [*command, "--seed", "3", "--json"], capture_output=True, text=True, check=False, timeout=400
+    )
 
     assert result.returncode == 0, result.stderr
     (row,) = json.loads(result.stdout)

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
+from service.console.redis_sessions import RedisSessions
+from service.console.session_store import SessionRecord
 from service.platform.errors import QueueUnavailable
 from service.platform.redis_answers import ANSWERS
 from service.tickets.claim import claim_ticket
@@ -56,6 +58,14 @@ async def test_a_server_that_answers_no_write_is_not_ready_in_time(bench, monkey
         assert await bench.services.find_problems() == ["the queue does not answer within 0.05 s"]
         with pytest.raises(QueueUnavailable, match="does not answer in time"):
             await bench.parts.queue.judge("1.1")
+
+
+async def test_a_signed_in_person_can_look_while_redis_accepts_no_write(bench):
+    sessions, hour = RedisSessions(bench.admin), timedelta(hours=1)
+    record = SessionRecord(key_id="1a2b3c4d", digest="d" * 64)
+    await sessions.save("id", record, hour)
+    async with FAULTS["NOREPLICAS"](bench.url, bench.admin):
+        assert await sessions.get("id", renew=hour) == record
 
 
 async def test_a_connection_that_is_cut_is_made_again(bench):
