@@ -16,8 +16,8 @@ from service.tickets.ticket import State
 
 _PAGE = 1000
 """Queued tickets that one round compares with the queue."""
-_WEBHOOK_QUIET_S = 1800.0
-"""A webhook that a worker has had for so long was lost with it: one attempt takes ten seconds."""
+_WEBHOOK_HELD_S = 30.0
+"""A webhook that one worker has had for so long is lost with it: an attempt takes ten seconds."""
 _log = structlog.get_logger("vqc.worker")
 
 
@@ -49,7 +49,6 @@ class TicketMaintenance:
         self._keep = keep
         self._clock = clock
         self._after: str | None = None
-        self._owing = HeartbeatWatch()
         self._owing_after: str | None = None
 
     async def repair(self) -> None:
@@ -68,7 +67,7 @@ class TicketMaintenance:
         """Requeues lost jobs and quiet tickets; returns their number. Raises ``QueueUnavailable``."""
         page = await self._store.page(State.QUEUED, after=self._after, limit=_PAGE)
         self._after = page.after
-        requeued = await self._queue.requeue_lost([ticket.job_id for ticket in page.tickets])
+        requeued = await self._queue.requeue_lost([ticket.job_id for ticket in page.tickets], held_s=self._quiet_s)
         for id in self._watch.quiet(await self._store.beats(), self._quiet_s):
             try:
                 ticket = await self._store.get(id)
@@ -84,8 +83,7 @@ class TicketMaintenance:
         page = await self._store.owing(after=self._owing_after, limit=_PAGE)
         self._owing_after = page.after
         jobs = [ticket.job_id for ticket in page.tickets]
-        quiet = self._owing.quiet(dict.fromkeys(jobs, ""), _WEBHOOK_QUIET_S)
-        return await self._queue.renotify_lost(jobs, quiet=quiet)
+        return await self._queue.renotify_lost(jobs, held_s=max(self._quiet_s, _WEBHOOK_HELD_S))
 
     async def delete_expired(self) -> tuple[int, int]:
         """Deletes expired tickets and photos; returns their numbers. Raises ``QueueUnavailable``."""

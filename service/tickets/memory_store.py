@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -47,14 +47,14 @@ class MemoryQueue(JobQueue):
         self.judging[job_id] = None
 
     @override
-    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
+    async def requeue_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
         lost = [job_id for job_id in job_ids if job_id not in self.judging]
         self.judging |= dict.fromkeys(lost)
         return len(lost)
 
     @override
-    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
-        lost = [job_id for job_id in job_ids if job_id not in self.notifying or job_id in quiet]
+    async def renotify_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
+        lost = [job_id for job_id in job_ids if job_id not in self.notifying]
         self.notifying |= dict.fromkeys(lost)
         return len(lost)
 

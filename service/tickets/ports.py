@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -49,15 +49,15 @@ class JobQueue(Protocol):
         """Queues the judging of a run whose worker is lost. An older job of the run has no effect from now on."""
         ...
 
-    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
-        """Queues the judging of those runs, all of which wait for a worker, whose job the queue has lost; their number."""
+    async def requeue_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
+        """Queues the judging of those runs, all of which wait for a worker, whose job the queue has lost; their number.
+
+        A job that one worker has had for ``held_s`` is lost with that worker.
+        """
         ...
 
-    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
-        """Queues the webhooks of those runs whose job the queue has lost; their number.
-
-        Of a run in ``quiet``, a job that a worker has counts as lost too.
-        """
+    async def renotify_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
+        """Queues the webhooks of those runs whose job the queue has lost, likewise; their number."""
         ...
 
     async def repair(self) -> int:

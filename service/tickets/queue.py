@@ -7,7 +7,7 @@ Deleting an undelivered entry would make the lag of the consumer group unknown, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import time
@@ -74,20 +74,20 @@ class DocketQueue(JobQueue):
         await self._add(JUDGE, job_id, again=True)
 
     @override
-    async def requeue_lost(self, job_ids: Sequence[str]) -> int:
+    async def requeue_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
         if not job_ids:
             return 0
         # By the clock of this host, which may differ from the one that delayed a job: such a job is only run too early.
-        lost = await self._entries.find_lost(JUDGE, job_ids, latest=time() + MAX_DELAY_S)
+        lost = await self._entries.find_lost(JUDGE, job_ids, latest=time() + MAX_DELAY_S, held_s=held_s)
         for job_id in lost:
             await self.requeue(job_id)
         return len(lost)
 
     @override
-    async def renotify_lost(self, job_ids: Sequence[str], *, quiet: Collection[str]) -> int:
+    async def renotify_lost(self, job_ids: Sequence[str], *, held_s: float) -> int:
         if not job_ids:
             return 0
-        lost = await self._entries.find_lost(NOTIFY, job_ids, latest=time() + _MAX_NOTIFY_DELAY_S, quiet=quiet)
+        lost = await self._entries.find_lost(NOTIFY, job_ids, latest=time() + _MAX_NOTIFY_DELAY_S, held_s=held_s)
         for job_id in lost:
             await self._add(NOTIFY, job_id, again=True)
         return len(lost)

@@ -6,7 +6,7 @@ the stream has lost it, and a worker ends at an entry that it cannot read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,22 +16,22 @@ from redis.asyncio import Redis
 from typing_extensions import override
 
 from service.platform.redis_client import answering
+from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.ports import JUDGE, NOTIFY
 
 if TYPE_CHECKING:
     from docket._redis import RedisClient
 
 _log = structlog.get_logger("vqc.queue")
+_FORGET_S = 3600.0
 _KEPT = 1000
 """The most entries that are kept after they were set aside."""
 
 _FIND_LOST = """
 -- KEYS: the stream, the delayed jobs, then of each job its bookkeeping and its parked message.
--- ARGV: the group, the latest time for which a job can be delayed, the number of jobs that are lost even if a worker has them
--- and their names, then the name of each job.
-local last, lost, quiet = nil, {}, {}
-local first = 4 + ARGV[3]
-for i = 4, first - 1 do quiet[ARGV[i]] = true end
+-- ARGV: the group, the latest time for which a job can be delayed, then the name of each job.
+-- Returns the lost jobs, those that a worker has, and since when by the worker's clock.
+local last, lost, held, started = nil, {}, {}, {}
 local function split(id)
   local ms, n = string.match(id, '(%d+)-(%d+)')
   return tonumber(ms), tonumber(n)
@@ -51,12 +51,11 @@ local function on_stream(id)
   if ms > last_ms or (ms == last_ms and n > last_n) then return true end
   return #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0
 end
-for i = first, #ARGV do
-  local at = 2 * (i - first) + 3
-  local runs, parked = KEYS[at], KEYS[at + 1]
+for i = 3, #ARGV do
+  local runs, parked = KEYS[2 * i - 3], KEYS[2 * i - 2]
   local kind, found = redis.call('TYPE', runs).ok, false
   if kind == 'hash' then
-    local run = redis.call('HMGET', runs, 'state', 'stream_id', 'generation')
+    local run = redis.call('HMGET', runs, 'state', 'stream_id', 'generation', 'started_at')
     if run[3] and not tonumber(run[3]) then
       redis.call('DEL', runs)
     elseif run[1] == 'queued' then
@@ -64,15 +63,17 @@ for i = first, #ARGV do
     elseif run[1] == 'scheduled' then
       local due = redis.call('ZSCORE', KEYS[2], ARGV[i])
       found = due and tonumber(due) <= tonumber(ARGV[2]) and redis.call('HEXISTS', parked, 'function') == 1
-    else
-      found = run[1] == 'running' and not quiet[ARGV[i]]
+    elseif run[1] == 'running' then
+      found = true
+      held[#held + 1] = ARGV[i]
+      started[#started + 1] = (run[4] or '') .. '.' .. (run[3] or '')
     end
   elseif kind ~= 'none' then
     redis.call('DEL', runs)
   end
   if not found then lost[#lost + 1] = ARGV[i] end
 end
-return lost
+return {lost, held, started}
 """
 
 _REPAIR = """
@@ -124,31 +125,25 @@ class QueueEntries:
         self._find_lost_script = redis.register_script(_FIND_LOST)
         self._repair = redis.register_script(_REPAIR)
         self._probe = redis.register_script(_PROBE)
+        self._held = HeartbeatWatch()
 
-    async def find_lost(
-        self, task: str, job_ids: Sequence[str], *, latest: float, quiet: Collection[str] = ()
-    ) -> Sequence[str]:
+    async def find_lost(self, task: str, job_ids: Sequence[str], *, latest: float, held_s: float) -> Sequence[str]:
         """Those runs whose job is neither on the stream, nor with a worker, nor delayed until ``latest`` (in Unix time).
 
-        Of a run in ``quiet``, a job that a worker has counts as lost: the worker is dead, or has had it for too long.
+        A job that one worker has had for ``held_s``, as long as this process has watched, is lost with that worker.
         """
         names = [f"{task}:{job_id}" for job_id in job_ids]
         keys = [self._docket.stream_key, self._docket.queue_key]
         for name in names:
             keys += [self._docket.runs_key(name), self._docket.parked_task_key(name)]
-        suspects = [job_id for job_id in job_ids if job_id in quiet]
         with answering():
-            found = await self._find_lost_script(
-                keys=keys,
-                args=[
-                    self._docket.worker_group_name,
-                    latest,
-                    len(suspects),
-                    *(f"{task}:{job_id}" for job_id in suspects),
-                    *names,
-                ],
-            )
-        return [name.partition(":")[2] for name in cast(list[str], found)]
+            found = await self._find_lost_script(keys=keys, args=[self._docket.worker_group_name, latest, *names])
+        lost, held, started = cast(tuple[list[str], list[str], list[str]], found)
+        for name, start in zip(held, started, strict=True):
+            if self._held.unchanged_s(name, start) >= held_s:
+                lost.append(name)
+        self._held.forget_unseen(_FORGET_S)
+        return [name.partition(":")[2] for name in lost]
 
     async def repair(self, now: float) -> int:
         """Sets aside delayed entries that are no jobs, and keys of another type; returns their number."""

@@ -161,6 +161,21 @@ async def test_a_webhook_whose_job_is_lost_is_queued_again(bench):
     assert entry["key"] == f"notify:{ticket.job_id}"
 
 
+async def test_a_job_of_a_queued_ticket_that_a_dead_worker_had_is_queued_again(bench, monkeypatch):
+    """Delivered, not yet claimed in the record, and its entry lost with the stream: docket's bookkeeping says running."""
+    (ticket,) = await bench.tickets(1)
+    await bench.admin.hset(f"vqc-stage-b:runs:judge:{ticket.job_id}", mapping={"state": "running", "started_at": "1"})
+    await bench.admin.hdel(f"vqc-stage-b:runs:judge:{ticket.job_id}", "known", "stream_id")
+    await bench.admin.delete(STREAM)
+    now = [0.0]
+    monkeypatch.setattr(bench.parts.queue._entries, "_held", HeartbeatWatch(lambda: now[0]))
+    sweep = maintenance(bench)
+    assert await sweep.requeue_lost() == 0
+    now[0] = 60.0
+    assert await sweep.requeue_lost() == 1
+    assert await all_jobs(bench) == [ticket.job_id]
+
+
 async def test_the_clock_of_redis_goes_back_an_hour_while_a_worker_dies(bench):
     """Its heartbeat, the delivery of its job and docket's lease of the redelivery are then all an hour in the future."""
     (ticket,) = await bench.tickets(1)
