@@ -27,6 +27,7 @@ from service.judging.sampler import EvidenceKind
 from service.platform.admission import AdmissionControl
 from service.platform.redis_client import connect
 from service.platform.redis_server import embedded_redis
+from service.tickets import queue
 from service.tickets.redis_store import RedisTicketStore
 from service.tickets.store import Event
 from service.tickets.ticket import State, Ticket, TicketPhoto, id_at
@@ -147,7 +148,8 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
         prometheus = stack.enter_context(Prometheus(tmp_path, targets, overrides={"for": "0s"}))
         await prometheus.ready()
         watch = Watch(prometheus)
-        store = RedisTicketStore(await stack.enter_async_context(connect(url)))
+        redis = await stack.enter_async_context(connect(url))
+        store = RedisTicketStore(redis)
 
         # Nobody works: what is submitted stays on the queue.
         ticket = {"mission": MISSION.name, "photos": [{"summary": GOOD}]}
@@ -183,6 +185,12 @@ async def test_every_alert_fires_on_its_trouble(tmp_path):
         review = {"verdict": "不通过", "name": "inspector", "note": "no shield"}
         assert (await api.post(f"{location}/review", json=review)).status_code == 200
         await watch.until("VqcFalseReleases")
+
+        # Somebody writes to the queue's stream, and lets Redis delete what it holds.
+        await redis.xadd(f"{queue.NAME}:stream", {"hello": "world"})
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        await watch.until("VqcUnreadable", "VqcRedisUnsafe")
+        await redis.config_set("maxmemory-policy", "noeviction")
 
         # More than is admitted; then an engine that holds what it has and writes nothing.
         fake.engine = ScriptedEngine(latency_s=600)

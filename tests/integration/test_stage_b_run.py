@@ -67,7 +67,8 @@ def whole(config, tmp_path_factory) -> Path:
 
 def test_a_run_leaves_every_artifact_and_each_is_valid(whole):
     schemas = {
-        path.name.removesuffix(".schema.json"): json.loads(path.read_text("utf-8")) for path in SCHEMAS.glob("*.schema.json")
+        path.name.removesuffix(".schema.json"): json.loads(path.read_text("utf-8"))
+        for path in SCHEMAS.glob("*.schema.json")
     }
     checks = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas.items()}
     for schema in schemas.values():

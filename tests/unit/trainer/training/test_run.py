@@ -93,7 +93,7 @@ def test_another_contract_is_not_exported(checkpoint: Path, jsonl: Path, tmp_pat
     assert result.checkpoint is not None
     path = result.checkpoint / "vqc_training.json"
     said = json.loads(path.read_text("utf-8"))
-    said["contract"]["prompts"] = "other"
+    said["contract"]["prompts/telecom"] = "other"
     path.write_text(json.dumps(said), encoding="utf-8")
     with pytest.raises(ContractChanged, match="another prompts"):
         export(result.checkpoint, tmp_path / "out")
