@@ -68,10 +68,10 @@ def _openapi_route(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
     """Sends the document, made once: it takes a quarter of a second, and anyone may ask for it."""
 
     @cache
-    def made() -> bytes:
+    def content() -> bytes:
         return json.dumps(app.openapi(), ensure_ascii=False).encode()
 
     async def openapi(request: Request) -> Response:
-        return Response(made(), media_type="application/json")
+        return Response(content(), media_type="application/json")
 
     return openapi
