@@ -91,7 +91,8 @@ def print_ticket(ticket: dict[str, Any], *, as_json: bool) -> None:
             f"  理由: {ticket['reason']}  (machine: {ticket['machine_verdict']}, {share}, score {ticket['score']:.3f})"
         )
     for reason in ticket["review_reasons"]:
-        click.echo(f"  needs review: {reason}")
+        items = f" ({'、'.join(ticket['missing'])})" if reason == "evidence_missing" else ""
+        click.echo(f"  needs review: {reason}{items}")
     if ticket["failure"]:
         click.echo(f"  {ticket['failure']['kind']}: {ticket['failure']['detail']}")
     for decision in ticket["reviews"]:
