@@ -239,7 +239,7 @@ class Settings(HttpSettings):
         10_000, ge=1, description="Maximum number of queued tickets; above it a ticket is rejected with 429."
     )
     stage_b_keep_days: float = Field(
-        30.0, gt=0, description="Days after which finished tickets and their photos are deleted."
+        30.0, gt=0, description="Days after which decided tickets and their photos are deleted; undecided ones stay."
     )
     worker_concurrency: int | None = Field(
         None,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -13,6 +17,7 @@ from service.platform.errors import BlobMissing, QueueUnavailable
 from vqc.errors import InvalidValue
 
 _T = TypeVar("_T")
+_LOCK = ".lock"
 
 
 class BlobStore:
@@ -35,7 +40,7 @@ class BlobStore:
         self._is_local = isinstance(self._files, LocalFileSystem)
 
     async def put(self, digest: str, data: bytes) -> None:
-        """Stores ``data`` under its SHA-256 (hex), completely or not at all."""
+        """Stores ``data`` under its SHA-256 (hex), completely or not at all. A local file is on disk when this returns."""
         await self._run(lambda: self._put(self._path(digest), data))
 
     async def get(self, digest: str) -> bytes:
@@ -60,9 +65,9 @@ class BlobStore:
         """Stores what was made of the photo with this digest. It can be made again at any time, and ages as photos do."""
         await self._run(lambda: self._put(self._derived_path(kind, digest), data))
 
-    async def remove(self, before: datetime) -> int:
-        """Deletes the blobs that were last written before a time; returns their number."""
-        return await self._run(lambda: self._remove(before))
+    async def remove(self, before: datetime, keep: Collection[str] = ()) -> int:
+        """Deletes the blobs that were last put before a time, but for the digests to ``keep``; returns their number."""
+        return await self._run(lambda: self._remove(before, keep))
 
     async def ping(self) -> None:
         """Returns when the store is writable."""
@@ -72,21 +77,51 @@ class BlobStore:
         if not self._is_local:
             return self._files.pipe_file(path, data)  # an object store makes an object visible only when it is complete
         # A file is visible while it is written, so it is written beside its place and renamed.
-        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        beside = f"{path}.{uuid4().hex}"
-        self._files.pipe_file(beside, data)
-        self._files.mv(beside, path)
+        place = Path(path)
+        _make_folder(place.parent)
+        beside = place.with_name(f"{place.name}.{uuid4().hex}")
+        try:
+            with beside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._lock(fcntl.LOCK_SH):
+                beside.replace(place)
+        except BaseException:  # a full disk: what is there of the file would only keep it full
+            beside.unlink(missing_ok=True)
+            raise
+        _sync(place.parent)
         return None
 
-    def _remove(self, before: datetime) -> int:
-        old = []
+    def _remove(self, before: datetime, keep: Collection[str]) -> int:
+        removed = 0
         for path in self._files.find(self._root):
+            name = path.rpartition("/")[2]
+            if name == _LOCK or name in keep or not self._is_old(path, before):
+                continue
+            if not self._is_local:
+                self._files.rm_file(path)
+                removed += 1
+                continue
+            with self._lock(fcntl.LOCK_EX):  # the photo may have been put again since it was looked at
+                if self._is_old(path, before):
+                    Path(path).unlink()
+                    removed += 1
+        return removed
+
+    def _is_old(self, path: str, before: datetime) -> bool:
+        try:
             modified = self._files.modified(path)
-            if (modified if modified.tzinfo else modified.replace(tzinfo=UTC)) < before:
-                old.append(path)
-        for path in old:
-            self._files.rm_file(path)
-        return len(old)
+        except FileNotFoundError:  # another process removed it
+            return False
+        return (modified if modified.tzinfo else modified.replace(tzinfo=UTC)) < before
+
+    @contextmanager
+    def _lock(self, kind: int) -> Iterator[None]:
+        """Held while a local photo gets its name (shared), and while one is looked at and removed (exclusive)."""
+        with Path(self._root, _LOCK).open("ab") as lock:
+            fcntl.flock(lock, kind)
+            yield
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}"
@@ -101,3 +136,19 @@ class BlobStore:
             raise
         except Exception as error:  # every file system raises its own errors
             raise QueueUnavailable(f"the photo store: {error}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates the folder and those above it; their names are on disk when this returns."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync(one.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -18,11 +18,13 @@ _PAGE = 1000
 """Queued tickets that one round compares with the queue."""
 _WEBHOOK_HELD_S = 30.0
 """A webhook that one worker has had for so long is lost with it: an attempt takes ten seconds."""
+_MARKED = (State.QUEUED, State.RUNNING, State.QUEUED, State.RUNNING, State.NEEDS_REVIEW)
+"""The undecided states in the order of a ticket's way, twice where it may go back: one that moves meanwhile is not missed."""
 _log = structlog.get_logger("vqc.worker")
 
 
 class TicketMaintenance:
-    """Keeps the queue equal to the records, which are the truth, and deletes finished tickets after ``keep``.
+    """Keeps the queue equal to the records, which are the truth, and deletes decided tickets after ``keep``.
 
     A job is lost when the API died after it saved the record and before it queued the job, or when the queue lost it while
     the record survived. A running ticket is quiet when its heartbeat has not changed for ``quiet_s``: its worker is dead, and
@@ -88,4 +90,18 @@ class TicketMaintenance:
     async def delete_expired(self) -> tuple[int, int]:
         """Deletes expired tickets and photos; returns their numbers. Raises ``QueueUnavailable``."""
         before = self._clock() - self._keep
-        return await self._store.remove(before), await self._blobs.remove(before)
+        tickets = await self._store.remove(before)
+        # Read after the tickets are gone, and before the first photo is looked at. What is put from now on is new.
+        return tickets, await self._blobs.remove(before, await self._needed_photos())
+
+    async def _needed_photos(self) -> set[str]:
+        """The digests of all photos that a ticket without a decision has, however old it is."""
+        needed: set[str] = set()
+        for state in _MARKED:
+            after = None
+            while True:
+                page = await self._store.page(state, after=after, limit=_PAGE)
+                needed |= {photo.digest for ticket in page.tickets for photo in ticket.photos if photo.digest}
+                if (after := page.after) is None:
+                    break
+        return needed

@@ -24,7 +24,7 @@ from service.tickets.store import (
     TicketStore,
     owes_webhook,
 )
-from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
+from service.tickets.ticket import ACTIVE, UNDECIDED, State, Ticket, id_at, moment_of
 
 
 class MemoryQueue(JobQueue):
@@ -186,7 +186,7 @@ class MemoryTicketStore(TicketStore):
 
     @override
     async def remove(self, before: datetime) -> int:
-        old = [one.id for one in self._tickets.values() if one.id < id_at(before) and one.is_finished]
+        old = [one.id for one in self._tickets.values() if one.id < id_at(before) and one.state not in UNDECIDED]
         for id in old:
             del self._tickets[id]
             self._events.pop(id, None)

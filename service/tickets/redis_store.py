@@ -35,7 +35,7 @@ from service.tickets.store import (
     TicketStore,
     owes_webhook,
 )
-from service.tickets.ticket import ACTIVE, State, Ticket, id_at, moment_of
+from service.tickets.ticket import ACTIVE, UNDECIDED, State, Ticket, id_at, moment_of
 
 IDEMPOTENCY_TTL_S = 7 * 24 * 3600
 """How long an Idempotency-Key is valid."""
@@ -233,7 +233,7 @@ class RedisTicketStore(TicketStore):
     @override
     async def remove(self, before: datetime) -> int:
         removed = 0
-        for state in set(State) - ACTIVE:
+        for state in set(State) - UNDECIDED:
             with answering():
                 end = f"({id_at(before)}"
                 old = await self._redis.zrangebylex(self._keys.state(state), "-", end, start=0, num=_BATCH)

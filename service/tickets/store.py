@@ -167,7 +167,7 @@ class TicketStore(Protocol):
         ...
 
     async def remove(self, before: datetime) -> int:
-        """Deletes finished tickets that were accepted before a time; returns their number."""
+        """Deletes tickets that were accepted before a time and wait for no worker and no person; returns their number."""
         ...
 
     async def probe(self) -> None:

@@ -52,6 +52,9 @@ needs_review or decided: the decision was withdrawn, and the ticket returns to t
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 """The states with work left for a worker. Every other state ends the run with one final record."""
 
+UNDECIDED = ACTIVE | {State.NEEDS_REVIEW}
+"""The states that wait for a worker or a person. Retention never deletes such a ticket or its photos."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPhoto:

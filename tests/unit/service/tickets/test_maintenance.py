@@ -1,13 +1,17 @@
 """Nothing accepted is forgotten, nothing old is kept."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
 
 from service.platform.errors import UnknownTicket
 from service.tickets.blob_store import BlobStore
 from service.tickets.heartbeat_watch import HeartbeatWatch
 from service.tickets.maintenance import TicketMaintenance
 from service.tickets.memory_store import MemoryQueue, MemoryTicketStore
-from service.tickets.ticket import Ticket
+from service.tickets.ticket import State, Ticket, TicketPhoto
 from tests.support.ticket_store_suite import ACCEPTED, ticket
 
 
@@ -62,3 +66,23 @@ async def test_finished_tickets_are_kept_for_their_days():
     except UnknownTicket:
         return
     raise AssertionError("it is still there")
+
+
+@pytest.mark.parametrize("state", State)
+async def test_an_undecided_ticket_and_its_photo_outlive_every_retention(tmp_path, state):
+    store, blobs, data = MemoryTicketStore(), BlobStore(str(tmp_path)), b"photo"
+    digest = sha256(data).hexdigest()
+    await blobs.put(digest, data)
+    photo = TicketPhoto(image_id="image_1", digest=digest)
+    await store.create(replace(ticket(0), photos=(photo,), state=state), ACCEPTED, None)
+    maintenance = TicketMaintenance(
+        store,
+        MemoryQueue(),
+        blobs,
+        watch=HeartbeatWatch(lambda: 0.0),
+        quiet_s=60,
+        keep=timedelta(days=30),
+        clock=lambda: datetime.now(UTC) + timedelta(days=3650),
+    )
+    gone = 0 if state in {State.QUEUED, State.RUNNING, State.NEEDS_REVIEW} else 1
+    assert await maintenance.delete_expired() == (gone, gone)
