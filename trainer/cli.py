@@ -51,8 +51,10 @@ def run(config: Path, base: Path | None, debug: bool, dry_run: bool, as_json: bo
     if dry_run:
         click.echo(resolved_yaml(loaded), nl=False)
         return
+    from trainer.training.checkpoints import check_named
     from trainer.training.logs import configure, get_logger, is_first_rank
 
+    check_named(loaded)  # before torch is loaded
     configure(debug=debug)
     get_logger("trainer.run").debug("configuration %s:\n%s", config, resolved_yaml(loaded).rstrip())
     from trainer.training.ranks import end_process_group

@@ -4,6 +4,8 @@ TrainingError
 ├── LossDiverged         the loss is not finite
 ├── OutOfMemory          the device has no memory left
 ├── NoGradient           a tower that is trained gets no gradient
+├── CheckpointNotWritten the disk refused a checkpoint; those of before are complete
+├── CheckpointRejected   a run cannot continue from a checkpoint (one sentence each in ``problems``)
 ├── StudentServerLost    the vLLM server of the student is unavailable or answers as another model
 └── UnhealthyRun         checks before training failed (one sentence each in ``problems``)
 """
@@ -52,6 +54,31 @@ class NoGradient(TrainingError):
         super().__init__(
             f"the {tower} has trainable parameters but its gradient is zero: the photos do not reach the model. In chat "
             'records an image is {"type": "image", "image": …}; `vqc-train validate` names records without one'
+        )
+
+
+class CheckpointNotWritten(TrainingError):
+    """The checkpoint of a step could not be written; nothing of it is left, and earlier checkpoints are complete."""
+
+    def __init__(self, step: int, run_dir: Path, detail: str) -> None:
+        self.step = step
+        super().__init__(
+            f"the checkpoint of step {step} could not be written to {str(run_dir)!r} ({detail}): free disk space, or lower "
+            "training.save_total_limit, and continue with training.resume_from_checkpoint from an earlier one"
+        )
+
+
+class CheckpointRejected(TrainingError):
+    """A run cannot continue from a checkpoint. ``problems`` holds one sentence each."""
+
+    def __init__(self, checkpoint: Path, problems: Iterable[str]) -> None:
+        self.checkpoint = checkpoint
+        self.problems = tuple(problems)
+        super().__init__(
+            f"the run cannot continue from {str(checkpoint)!r}:\n"
+            + "\n".join(f"- {problem}" for problem in self.problems)
+            + "\nUse a complete checkpoint with its own settings and records; training.resume_only_model: true starts a new "
+            "run from its weights alone"
         )
 
 

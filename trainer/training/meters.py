@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,10 @@ class Meters:
         zero = self._sums.new_zeros(())
         found = [outputs.get(name) for name in _SUMS]
         self._sums = self._sums + torch.stack([zero if value is None else value.double() for value in found])
+
+    def are_finite(self) -> bool:
+        """Whether every sum over all ranks is a finite number."""
+        return all(map(math.isfinite, self._over_ranks(self._sums)))
 
     def means(self) -> dict[str, float]:
         """The means per token of every metric with a count above 0. Resets all sums."""

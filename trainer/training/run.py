@@ -17,7 +17,7 @@ from trainer.model.coordinates import CoordinateTargets
 from trainer.model.encode import Encoder
 from trainer.model.liger import require_liger, use_liger_kernels
 from trainer.model.towers import Tower
-from trainer.training import callbacks, distillation, health, inputs
+from trainer.training import callbacks, checkpoints, distillation, health, inputs
 from trainer.training.arguments import autocasts, set_up_ranks, training_arguments, weight_dtype
 from trainer.training.errors import OutOfMemory
 from trainer.training.logs import get_logger, without_loading_bars
@@ -89,6 +89,7 @@ def run(config: TrainConfig, *, debug: bool = False) -> RunResult:
 def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     """Loads and checks everything that a run needs, and returns its trainer; nothing is trained yet."""
     training, run_dir = config.training, config.training.run_dir
+    checkpoints.check_named(config)
     if training.use_liger_kernel:
         require_liger()
     set_up_ranks(config)  # before anything is shared between ranks
@@ -96,6 +97,8 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     set_seed(training.seed)
     base = inputs.base_checkpoint(config)
     paths = inputs.data_files(config)
+    provenance = _provenance(config, base, paths[0])
+    _check_records(config, provenance)
     data = inputs.datasets(config, paths)
     encoder = Encoder.load(base, max_length=config.max_length, truncate=config.template.truncation_strategy == "right")
     workers = training.dataloader_num_workers
@@ -136,7 +139,6 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         network.compile_blocks(model)
     distiller = distillation.build_distiller(config, model, base, encoder, collator, args, attn_impl)
     _log_towers(model, attn_impl, steps)
-    provenance = _provenance(config, base, paths[0])
     source = Path(base)
 
     def finish(directory: Path) -> None:
@@ -154,8 +156,15 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
     return RunTrainer(
-        model, args, training, loaders=loaders, finish=finish, callbacks=run_callbacks, distiller=distiller
-    )
+        model, args, training, loaders=loaders, finish=finish, callbacks=run_callbacks, distiller=distiller,
+        settings=checkpoints.settings(config),
+    )  # fmt: skip
+
+
+def _check_records(config: TrainConfig, provenance: Provenance) -> None:
+    named = config.training.resume_from_checkpoint if not config.training.resume_only_model else None
+    before = Provenance.read(Path(named).expanduser()) if named else None
+    checkpoints.check_data(config, named, provenance.dataset_digest, before.dataset_digest if before else None)
 
 
 def _steps(config: TrainConfig, batches: int) -> int:

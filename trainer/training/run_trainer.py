@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from typing_extensions import override
 
 from trainer.config import TrainingSection
 from trainer.model.collate import COUNTS, model_inputs
-from trainer.training import optim, schedule
+from trainer.training import checkpoints, optim, schedule
 from trainer.training.callbacks import is_save_delayed
 from trainer.training.distiller import Distiller
-from trainer.training.errors import StudentServerLost
+from trainer.training.errors import CheckpointNotWritten, LossDiverged, StudentServerLost
 from trainer.training.meters import Meters
 from trainer.training.samples import EpochLoader, to_device
 from trainer.training.sharding import without_tied
@@ -32,7 +33,8 @@ class RunTrainer(Trainer):
     """The trainer of one run.
 
     ``loaders`` are this rank's training batches and evaluation batches (or None). ``finish`` completes a checkpoint
-    directory after its weights are written. ``distiller`` adds a teacher.
+    directory after its weights are written. ``distiller`` adds a teacher. ``settings`` are those that must be the same
+    when the run continues from one of its checkpoints.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class RunTrainer(Trainer):
         finish: Callable[[Path], None],
         callbacks: list[TrainerCallback],
         distiller: Distiller | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         evaluation = loaders[1].dataset if loaders[1] is not None else None
         super().__init__(model, args, train_dataset=loaders[0].dataset, eval_dataset=evaluation, callbacks=callbacks)
@@ -54,6 +57,8 @@ class RunTrainer(Trainer):
         self._loaders = loaders
         self._finish = finish
         self._distiller = distiller
+        self._settings = settings or {}
+        self._aside: Path | None = None  # where the checkpoint in hand is written
         self._image_items: torch.Tensor | None = None  # image tokens of the current step, over all ranks
         self._meters = Meters(self._sum_over_ranks, args.device)
         self._seen = [0, 0]  # samples, tokens since the last log
@@ -211,6 +216,61 @@ class RunTrainer(Trainer):
             self._save_checkpoint(model, trial=None)
             self.args.save_total_limit = limit
         return directory
+
+    @override
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self._aside is None else str(self._aside)
+
+    @override
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Writes this step's checkpoint aside and renames it when it is complete and on the disk.
+
+        Raises:
+            LossDiverged: a parameter is not finite; nothing is written and no earlier checkpoint deleted.
+            CheckpointNotWritten: the disk refuses it.
+        """
+        self._check_finite()
+        run_dir, step = Path(self._get_output_dir(trial)), self.state.global_step
+        aside = run_dir / checkpoints.ASIDE
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            if self.args.should_save:
+                checkpoints.begin(run_dir)
+            self.accelerator.wait_for_everyone()
+            self._aside = aside
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # every rank has written its part
+            self._publish(aside / f"checkpoint-{step}", run_dir)
+            self.accelerator.wait_for_everyone()
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise CheckpointNotWritten(step, run_dir, str(error).splitlines()[0]) from error
+        finally:
+            self._aside = None
+            self.args.save_total_limit = limit
+            if self.args.should_save:
+                checkpoints.end(run_dir)
+        if self.args.should_save:
+            checkpoints.rotate(run_dir, limit, self.state.best_model_checkpoint)
+
+    def _publish(self, written: Path, run_dir: Path) -> None:
+        step = self.state.best_global_step
+        best = run_dir / f"checkpoint-{step}" if step else None
+        if best is not None and (best.is_dir() or best.name == written.name):
+            self.state.best_model_checkpoint = str(best)
+        if self.args.should_save:
+            self.state.save_to_json(str(written / checkpoints.STATE))
+            checkpoints.publish(written, run_dir, self._settings)
+
+    def _check_finite(self) -> None:
+        bad = torch.zeros((), dtype=torch.float64, device=self.args.device)
+        for group in self.optimizer.param_groups if self.optimizer is not None else ():
+            for parameter in group["params"]:
+                values = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+                bad += (~torch.isfinite(values.detach())).sum()
+        if any(self._sum_over_ranks(bad[None])) or not self._meters.are_finite():
+            raise LossDiverged(self.state.global_step, float("nan"))
 
     def _sum_over_ranks(self, sums: torch.Tensor) -> list[float]:
         reduced: Any = self.accelerator.reduce(sums, "sum")
