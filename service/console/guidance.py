@@ -34,11 +34,7 @@ Note = Annotated[str, Form(max_length=2000)]
 @router.get("")
 async def every_mission(request: Request) -> Response:
     """The missions, each with its active version and the number of pending proposals."""
-    services, tickets = guidance_services(request), optional_ticket_services(request)
-    model = model_services(request).router.model.digest
-
-    def read_release(active: Guidance) -> ReleaseState | None:
-        return tickets.releases.read(active, model) if tickets else None
+    services, read_release = guidance_services(request), _release_reader(request)
 
     def read_rows() -> list[MissionRow]:
         versions, proposals = services.versions, services.proposals
@@ -104,6 +100,12 @@ async def rollback(
     )
 
 
+def _release_reader(request: Request) -> Callable[[Guidance], ReleaseState | None]:
+    """Reads the release state under a guidance version and the active model; None without Stage-B."""
+    tickets, model = optional_ticket_services(request), model_services(request).router.model.digest
+    return lambda active: tickets.releases.read(active, model) if tickets else None
+
+
 async def _apply_change(
     request: Request,
     mission: str,
@@ -126,11 +128,13 @@ async def _apply_change(
 async def _page(request: Request, mission: Mission, *, done: str = "", error: VqcError | None = None) -> Response:
     services, status = guidance_services(request), problem_of(error).status if error else 200
     view = await asyncio.to_thread(mission_view, mission, services.versions, services.proposals)
+    release = await asyncio.to_thread(_release_reader(request), view.active)
     return page(
         request,
         "guidance.html",
         status,
         view=view,
+        release=release,
         why=_why(error, words_of(request)) if error else "",
         done=done if has_text(f"guidance.done_{done}") else "",
         may_change=Scope.ADMIN in caller_of(request).scopes,

@@ -48,6 +48,14 @@ async def test_every_mission_says_whether_it_releases_and_why(visitor, context):
     html = (await visitor.get("/console/guidance")).text
     assert "已校准，但没有可放行的得分" in html
     assert "预算 5%，阈值 –" in html
+    assert "预算 5%，阈值 –" in (await visitor.get(PATH)).text
+    context.guidance.versions.approve(
+        MISSION,
+        apply_operations(guidance, [Add(text="新规则", evidence=("QC-9",))]),
+        expected=guidance.digest,
+        by="王工",
+    )
+    assert "未校准，通过由人判定" in (await visitor.get(PATH)).text
 
 
 async def test_a_proposal_shows_what_it_changes_its_tickets_and_its_effect(visitor, waiting):
