@@ -42,10 +42,9 @@ def submit(
     from service.cli.client import call, client_of, ticket_events
     from service.cli.file_names import read_photo, readable_name
     from service.cli.groups import print_ticket
-    from vqc.missions import mission_named
 
     body = {
-        "mission": mission_named(mission).name,
+        "mission": mission,  # the service knows its missions; this machine may have other inspections
         "ticket_id": ticket_id,
         "evidence": evidence,
         "webhook": webhook,

@@ -133,6 +133,8 @@ async def test_the_commands_submit_list_show_and_decide(tmp_path):
             return process.returncode, out.decode(), err.decode()
 
         photo = next(iter(sorted((ROOT / "deploy" / "demo" / "photos").glob("*.jpg"))))
+        code, _, err = await vqc("stage-b", "submit", str(photo), "--mission", "风板检查")
+        assert (code, "did you mean '挡风板安装检查'?" in err) == (2, True)  # the service says so: missions are its own
         submit = ("stage-b", "submit", str(photo), "--mission", MISSION, "--summary", "无关图片", "--json")
         code, out, err = await vqc(*submit)
         record = json.loads(out)
