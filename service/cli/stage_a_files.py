@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 from service.cli.file_names import escaped_name, readable_name
 from vqc.errors import InvalidValue
 from vqc.image import SUFFIXES
+from vqc.json_lines import records_in
 
 _TWINS = {".heic", ".heif", ".avif"}
 
@@ -50,10 +52,10 @@ def read_done(output: Path) -> set[str]:
         raise InvalidValue("output", str(output), "its folder must exist")
     if not output.exists():
         return set()
-    text = output.read_text("utf-8")
-    complete = text[: text.rfind("\n") + 1]
+    data = output.read_bytes()
+    complete = data[: data.rfind(b"\n") + 1]
     done = set()
-    for number, line in enumerate(complete.splitlines(), start=1):
+    for number, line in records_in(complete):
         try:
             entry = json.loads(line)
             done.add(str(entry["image_id"]))
@@ -63,8 +65,8 @@ def read_done(output: Path) -> set[str]:
             raise InvalidValue(
                 "output", place, 'must be a line {"image_id": …, "summary": …}, or name a new file'
             ) from error
-    if complete != text:
-        output.write_text(complete, "utf-8")
+    if complete != data:
+        os.truncate(output, len(complete))
     return done
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from service.judging.thresholds import Thresholds
 from service.learning.report import render_report
 from service.platform.files import read_json, write_text
 from vqc.errors import InvalidValue
+from vqc.json_lines import read_records
 from vqc.verdict import Verdict
 
 _SAME = ("model", "sampler")
@@ -50,7 +50,7 @@ def calibrate_run(run: Path, *, budget: float, delta: float, store: Path | None,
 
 def last_tickets(folder: Path, *, only_calibrate: bool) -> list[ScoredTicket]:
     """The labelled tickets of the mission's last pass. One without a verdict is never released, so it counts as 不通过."""
-    lines = [json.loads(line) for line in (folder / "selections.jsonl").read_text("utf-8").splitlines()]
+    lines = read_records(folder / "selections.jsonl")[0]
     last = max(line["epoch"] for line in lines)
     results = [line["result"] for line in lines if line["epoch"] == last and line["result"]["label"]]
     return [

@@ -16,6 +16,7 @@ from service.learning.ticket_pass import LoadPhotos
 from service.photos.reader import PhotoReader
 from vqc.errors import InvalidValue, PhotoRejected
 from vqc.image import SUFFIXES, EncodedPhoto
+from vqc.json_lines import records_in
 from vqc.missions import Mission, load_missions, missions
 
 _MAX_REJECTED_SHOWN = 10
@@ -43,10 +44,10 @@ def read_tickets(config: StageBConfig) -> IngestResult:
 def _lines(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for path in paths:
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = [(number, line.decode()) for number, line in records_in(path.read_bytes())]
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidValue("stage_a_paths", str(path), "must be a readable UTF-8 file of JSON lines") from error
-        yield from ((f"{path}:{number}", line) for number, line in enumerate(lines, start=1))
+        yield from ((f"{path}:{number}", line) for number, line in lines)
 
 
 def by_mission(tickets: Sequence[LabelledTicket]) -> Iterator[tuple[Mission, list[LabelledTicket]]]:

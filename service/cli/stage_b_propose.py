@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from service.guidance.proposal_store import ProposalStore
 from service.guidance.store import GuidanceStore
 from service.judging.thresholds import Thresholds
 from service.platform.files import folder_of, read_json
+from vqc.json_lines import read_records
 from vqc.missions import Mission
 from vqc.verdict import Verdict
 
@@ -108,4 +108,4 @@ def _ticket(group_id: str, result: dict[str, Any]) -> EvidenceTicket:
 
 
 def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return read_records(path)[0]

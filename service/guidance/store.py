@@ -11,20 +11,23 @@ A change takes a lock and is a compare-and-set. Readers need no lock: a file is 
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from service.guidance.guidance import Guidance, first_version
 from service.guidance.record import HistoryEntry, guidance_of, record_of
 from service.platform.errors import GuidanceConflict
-from service.platform.files import folder_of, read_json, write_json
+from service.platform.files import folder_of, read_json, translate_write_errors, write_json
 from vqc.errors import InvalidValue
+from vqc.json_lines import appended_record, read_records
 from vqc.missions import Mission
 
+_log = structlog.get_logger("vqc.guidance")
 SHORTEST_PREFIX = 8
 """The shortest prefix of a digest that names a version."""
 
@@ -72,14 +75,19 @@ class GuidanceStore:
     def history(self, mission: Mission) -> tuple[HistoryEntry, ...]:
         """The history of the mission's guidance, oldest first."""
         path = folder_of(self._root, mission.name) / "history.jsonl"
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return tuple(HistoryEntry(**json.loads(line)) for line in lines)
+        try:
+            entries, torn = read_records(path)
+            found = tuple(HistoryEntry(**entry) for entry in entries)
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidValue(str(path), type(error).__name__, f"must be a readable history: {error}") from error
+        if torn:
+            _log.warning("guidance_history_torn", path=str(path), bytes=len(torn))
+        return found
 
     def propose(self, mission: Mission, guidance: Guidance, *, by: str, run: str) -> None:
         """Stores a version without activating it."""
-        with self._lock(mission):
+        with self._lock(mission), self._history_entry(mission, "proposed", guidance, by, "", run):
             self._save_snapshot(mission, guidance)
-            self._append_history(mission, "proposed", guidance, by, "", run)
 
     def approve(
         self, mission: Mission, guidance: Guidance, *, expected: str, by: str, note: str = "", run: str = ""
@@ -119,15 +127,26 @@ class GuidanceStore:
             # would not find it. The snapshot of the new version comes before it is active, so that a crash in between
             # leaves an active version that is stored as well.
             self._save_snapshot(mission, current)
-            self._save_snapshot(mission, guidance)
-            write_json(folder_of(self._root, mission.name) / "guidance.json", record_of(guidance))
-            self._append_history(mission, action, guidance, by, note, run)
+            # The entry comes first and leaves with an error: a full disk activates no version that the history does not have.
+            with self._history_entry(mission, action, guidance, by, note, run):
+                is_new = self._save_snapshot(mission, guidance)
+                try:
+                    write_json(folder_of(self._root, mission.name) / "guidance.json", record_of(guidance))
+                except BaseException:
+                    if is_new:
+                        self._snapshot_path(mission, guidance).unlink()
+                    raise
             self._prune(mission, guidance)
 
-    def _save_snapshot(self, mission: Mission, guidance: Guidance) -> None:
-        path = self._snapshots(mission) / f"{guidance.step:04d}-{guidance.digest[:16]}.json"
-        if not path.exists():
+    def _save_snapshot(self, mission: Mission, guidance: Guidance) -> bool:
+        """Returns whether the version was not stored before."""
+        path = self._snapshot_path(mission, guidance)
+        if is_new := not path.exists():
             write_json(path, record_of(guidance))
+        return is_new
+
+    def _snapshot_path(self, mission: Mission, guidance: Guidance) -> Path:
+        return self._snapshots(mission) / f"{guidance.step:04d}-{guidance.digest[:16]}.json"
 
     def _prune(self, mission: Mission, current: Guidance) -> None:
         if self._retention is None:
@@ -138,11 +157,15 @@ class GuidanceStore:
         for path in spare[: max(0, len(spare) + 1 - self._retention)]:
             path.unlink()
 
-    def _append_history(self, mission: Mission, action: str, guidance: Guidance, by: str, note: str, run: str) -> None:
+    @contextmanager
+    def _history_entry(
+        self, mission: Mission, action: str, guidance: Guidance, by: str, note: str, run: str
+    ) -> Iterator[None]:
         at, version, step = self._clock().isoformat(), guidance.digest, guidance.step
         entry = HistoryEntry(at=at, action=action, version=version, step=step, by=by, note=note, run=run)
-        with (folder_of(self._root, mission.name) / "history.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        path = folder_of(self._root, mission.name) / "history.jsonl"
+        with translate_write_errors(path), appended_record(path, asdict(entry)):
+            yield
 
     def _snapshots(self, mission: Mission) -> Path:
         return folder_of(self._root, mission.name) / "snapshots"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from service.platform.files import read_json
+from vqc.json_lines import read_records
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _WIDTH, _HEIGHT, _MARGIN = 420, 260, 44
@@ -59,4 +59,4 @@ def curve_points(curve: list[dict[str, Any]]) -> str:
 
 
 def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    return read_records(path)[0]

@@ -31,6 +31,8 @@ VqcError
 ├── WebhookFailed       a webhook was not accepted
 ├── QueueUnavailable    Redis or the photo store does not answer
 ├── RecordUnreadable    what is stored under a ticket's id is no record that this version reads
+├── StorageUnavailable  a file of the service cannot be written
+│   └── StorageFull     its disk is full
 ├── BlobMissing         a photo is missing from the photo store, or damaged there
 ├── GuidanceConflict    a change of guidance was made for a version that is not active
 ├── UnknownProposal     no guidance proposal has this id
@@ -199,6 +201,18 @@ class QueueUnavailable(VqcError):
         self.code = code
         self.retry_after_s = retry_after_s
         super().__init__(f"the queue does not answer: {reason}")
+
+
+class StorageUnavailable(VqcError):
+    """A file of the service cannot be written; ``retry_after_s`` is a guess."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.retry_after_s = 30.0
+        super().__init__(f"{path} cannot be written: {reason}")
+
+
+class StorageFull(StorageUnavailable):
+    """The disk of a file of the service is full."""
 
 
 class RecordUnreadable(VqcError):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from service.platform.errors import StorageFull, StorageUnavailable
 from vqc.errors import InvalidValue
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def folder_of(root: Path, mission: str) -> Path:
@@ -43,6 +49,21 @@ def write_json(path: Path, value: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """As ``write_json``, for any text."""
+    with translate_write_errors(path):
+        _write_text(path, text)
+
+
+@contextmanager
+def translate_write_errors(path: Path) -> Iterator[None]:
+    """Raises ``StorageFull`` or ``StorageUnavailable`` for an ``OSError`` of the block."""
+    try:
+        yield
+    except OSError as error:
+        kind = StorageFull if error.errno in _FULL else StorageUnavailable
+        raise kind(str(path), error.strerror or str(error)) from error
+
+
+def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
         try:

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -9,7 +11,8 @@ from service.guidance.record import guidance_of, record_of
 from service.guidance.store import GuidanceStore
 from service.judging.calibration import Calibration
 from service.judging.thresholds import Thresholds
-from service.platform.errors import GuidanceConflict
+from service.platform.errors import GuidanceConflict, StorageFull, StorageUnavailable
+from service.web.problems import problem_of
 from vqc.errors import InvalidValue
 from vqc.missions import mission_named
 
@@ -127,3 +130,48 @@ def test_a_threshold_holds_for_the_four_that_it_was_made_for(tmp_path):
     path.write_text('{"mission": 3}', "utf-8")
     with pytest.raises(InvalidValue, match="stage-b calibrate"):
         kept.find(SECOND, model="m1", sampler="s1")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e", "\r"])
+def test_a_note_may_hold_every_character_that_ends_a_line_elsewhere(store, mark):
+    store.approve(MISSION, SECOND, expected=FIRST.digest, by="Li", note=f"a{mark}b")
+    assert [entry.note for entry in store.history(MISSION)] == [f"a{mark}b"]
+
+
+def test_a_torn_last_line_of_the_history_is_left_out_and_removed_by_the_next_entry(store, tmp_path):
+    store.approve(MISSION, SECOND, expected=FIRST.digest, by="Li")
+    path = tmp_path / MISSION.name / "history.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + '{"at": "2025", "by": "王'.encode()[:-1])
+    assert len(store.history(MISSION)) == 1
+    store.approve(MISSION, THIRD, expected=SECOND.digest, by="Li")
+    assert len(store.history(MISSION)) == 2
+    assert path.read_bytes().startswith(whole + b"{")
+    assert path.read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize(("code", "kind", "status"), [
+    (errno.ENOSPC, StorageFull, 507), (errno.EDQUOT, StorageFull, 507), (errno.EIO, StorageUnavailable, 503),
+])  # fmt: skip
+def test_a_full_disk_leaves_everything_as_it_was_at_whatever_write_it_comes(
+    store, tmp_path, monkeypatch, code, kind, status
+):
+    store.approve(MISSION, SECOND, expected=FIRST.digest, by="Li")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    fsync, left = os.fsync, [0]
+
+    def fail_after(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_after)
+    for writes in range(3):  # the entry, the snapshot, the active version
+        left[0] = writes
+        with pytest.raises(kind) as raised:
+            store.approve(MISSION, THIRD, expected=SECOND.digest, by="Li")
+        assert problem_of(raised.value).status == status
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    left[0] = 3
+    store.approve(MISSION, THIRD, expected=SECOND.digest, by="Li")
