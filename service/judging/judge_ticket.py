@@ -158,22 +158,7 @@ class JudgeTicket:
                     break
                 if not run.has(entry):
                     await wave(index, entry)
-        shown = evidence(ticket.mission, ticket.summaries)
-        judgements = judge(ticket.mission, ticket.summaries, run.rollouts, ticket.label)
-        selection = select([one.candidate for one in judgements])
-        chosen = next((one for one in judgements if one.rollout.candidate_index == selection.candidate_index), None)
-        return JudgedTicket(
-            ticket=ticket,
-            guidance=guidance,
-            rollouts=run.rollouts,
-            judgements=judgements,
-            selection=selection,
-            chosen=chosen,
-            decision=decide(ticket.mission, chosen, shown, calibration, release),
-            summary_confidence=shown.confidence,
-            planned=sampler.sample_count,
-            prompt_digest=prompt_digest(prompt),
-        )
+        return _judged_ticket(ticket, guidance, sampler, run.rollouts, (calibration, release), prompt_digest(prompt))
 
 
 class _Run:
@@ -232,6 +217,32 @@ def _prompt_and_photos(
     summaries = ticket.summaries if kind.shows_summaries else ()
     prompt = stage_b_prompt(mission, summaries, guidance.prompt_rules)
     return prompt, ticket.photos if kind.shows_images else ()
+
+
+def _judged_ticket(
+    ticket: TicketInput,
+    guidance: Guidance,
+    sampler: Sampler,
+    rollouts: tuple[Rollout, ...],
+    gates: tuple[Calibration | None, ReleaseRule],
+    digest: str,
+) -> JudgedTicket:
+    shown = evidence(ticket.mission, ticket.summaries)
+    judgements = judge(ticket.mission, ticket.summaries, rollouts, ticket.label)
+    selection = select([one.candidate for one in judgements])
+    chosen = next((one for one in judgements if one.rollout.candidate_index == selection.candidate_index), None)
+    return JudgedTicket(
+        ticket=ticket,
+        guidance=guidance,
+        rollouts=rollouts,
+        judgements=judgements,
+        selection=selection,
+        chosen=chosen,
+        decision=decide(ticket.mission, chosen, shown, *gates),
+        summary_confidence=shown.confidence,
+        planned=sampler.sample_count,
+        prompt_digest=digest,
+    )
 
 
 def _votes(rollouts: Sequence[Rollout]) -> tuple[int, int]:
