@@ -3,11 +3,13 @@
     {"mission": …, "group_id": …, "label": "pass", "per_image": {"image_1": …}}      a ticket; or "summaries": […]
     {"image_id": "审核通过/QC-0001/1", "summary": …}                                  a photo of a ticket
 
-A photo's line may leave out ticket, label and mission if the folders in its id name them.
+A photo's line may leave out ticket, label and mission if the folders in its id name them. The same ticket with another label is
+another submission of it, so both are judged.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -47,9 +49,9 @@ class LabelledTicket:
     place: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """The identity of the ticket in a run."""
-        return self.mission.name, self.group_id
+    def key(self) -> tuple[str, str, str]:
+        """The identity of the ticket in a run: a ticket that failed and was submitted again to pass is two."""
+        return self.mission.name, self.group_id, str(self.label or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,26 +100,25 @@ def ingest(
     >>> [(one.group_id, len(one.summaries), str(one.label)) for one in read.tickets], read.rejected[0].place
     ([('QC-0001', 2, '不通过')], 'a:3')
     """
-    found: dict[tuple[str, str], LabelledTicket] = {}
-    # Tickets that photo lines make: only these may grow. Two whole tickets of one id are a mistake, and so is a mixture.
-    by_photo: set[tuple[str, str]] = set()
+    found: dict[tuple[str, str, str], LabelledTicket] = {}
+    # Tickets that photo lines make: only these may grow. Two whole tickets of one key are a mistake, and so is a mixture.
+    by_photo: set[tuple[str, str, str]] = set()
     rejected: list[RejectedLine] = []
     for place, text in lines:
         if not text.strip():
             continue
         try:
             line = _Line.model_validate_json(text)
-            if line.image_id is None:
-                record = _ticket(line, place, missions)
-                if record.key in found:
-                    raise _Unusable(f"group_id: {record.group_id!r} is already at {found[record.key].place}")
-                found[record.key] = record
-            else:
-                record = _photo(line, place, missions, mission)
-                if record.key in found and record.key not in by_photo:
-                    raise _Unusable(f"group_id: {record.group_id!r} is already at {found[record.key].place}")
+            _reject_repeated_keys(text)
+            is_photo = line.image_id is not None
+            record = _photo(line, place, missions, mission) if is_photo else _ticket(line, place, missions)
+            _check_label(record, found)
+            before = found.get(record.key)
+            if before is not None and not (is_photo and record.key in by_photo):
+                raise _Unusable(f"group_id: {record.group_id!r} is already at {before.place}")
+            found[record.key] = _with_photo(before, record) if before else record
+            if is_photo:
                 by_photo.add(record.key)
-                found[record.key] = _with_photo(found[record.key], record) if record.key in found else record
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -127,10 +128,30 @@ def ingest(
     return IngestResult(tickets=tuple(found.values()), rejected=tuple(rejected))
 
 
+def _reject_repeated_keys(text: str) -> None:
+    """JSON lets the last of two equal keys win, so that a photo would vanish."""
+
+    def check(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        names = [name for name, _ in pairs]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise _Unusable(f"{twice}: stands twice in the line")
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=check)
+
+
+def _check_label(record: LabelledTicket, found: Mapping[tuple[str, str, str], LabelledTicket]) -> None:
+    """A line without a label could be of either submission, so a ticket has lines with labels or without, not both."""
+    for label in Verdict if record.label is None else (None,):
+        other = found.get((record.mission.name, record.group_id, str(label or "")))
+        if other is not None:
+            raise _Unusable(f"label: {_label_text(record.label)} contradicts {_label_text(label)} at {other.place}")
+
+
 def _with_photo(first: LabelledTicket, photo: LabelledTicket) -> LabelledTicket:
     """A ticket with one more photo."""
-    if photo.label is not first.label:
-        raise _Unusable(f"label: {_label_text(photo.label)} contradicts {_label_text(first.label)} at {first.place}")
+    if photo.photos[0] in first.photos:
+        raise _Unusable(f"image_id: {photo.photos[0]!r} is already a photo of the ticket at {first.place}")
     return replace(first, summaries=(*first.summaries, *photo.summaries), photos=(*first.photos, *photo.photos))
 
 
@@ -148,6 +169,8 @@ def _ticket(line: _Line, place: str, missions: Mapping[str, Mission]) -> Labelle
     photos = tuple(line.photos or line.images or ())
     if photos and len(photos) != len(summaries):
         raise _Unusable(f"photos: {len(photos)} names for {len(summaries)} lines; the numbers must be equal")
+    if twice := next((name for name in photos if photos.count(name) > 1), None):
+        raise _Unusable(f"photos: {twice!r} stands twice")
     return LabelledTicket(
         mission=_mission(line.mission, missions),
         group_id=line.group_id,

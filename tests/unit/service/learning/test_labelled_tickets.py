@@ -3,6 +3,7 @@ import json
 import pytest
 
 from service.learning.labelled_tickets import ingest
+from service.learning.order import part_of
 from vqc.missions import missions
 from vqc.verdict import Verdict
 
@@ -72,6 +73,8 @@ GOOD = {"mission": SHIELD, "group_id": "QC-1", "label": "pass", "per_image": {"i
         (GOOD | {"per_image": {"a_1": "一", "b_1": "二"}}, "two photos have the number 1"),
         (GOOD | {"per_image": None}, "per_image"),
         (GOOD | {"photos": ["a", "b"]}, "2 names for 1 lines"),
+        (GOOD | {"per_image": {"image_1": "一", "image_2": "二"}, "photos": ["a", "a"]}, "photos: 'a' stands twice"),
+        ('{"group_id": "QC-9", "per_image": {"image_1": "一", "image_1": "二"}}', "image_1: stands twice"),
         (GOOD | {"group_id": ""}, "group_id"),
         ({"image_id": "1", "summary": "一"}, "names no ticket"),
         ({"image_id": "QC-1/1"}, "summary"),
@@ -84,12 +87,34 @@ def test_a_bad_line_is_rejected_with_its_place(line, words):
     assert words in found.rejected[0].reason
 
 
-def test_a_repeated_ticket_and_a_contradicting_label_are_rejected():
+def test_a_repeated_ticket_a_repeated_photo_and_a_missing_label_are_rejected():
     photo = {"image_id": "审核通过/QC-2/1", "summary": "一"}
     found = read(
-        GOOD, GOOD, photo, {**photo, "image_id": "审核不通过/QC-2/2"}, {**photo, "image_id": "QC-1/9"}, mission=SHIELD
+        GOOD, GOOD, photo, photo, {**photo, "image_id": "QC-2/9"}, {**photo, "image_id": "QC-1/9"}, mission=SHIELD
     )
     assert [one.group_id for one in found.tickets] == ["QC-1", "QC-2"]
-    assert [one.place for one in found.rejected] == ["a.jsonl:2", "a.jsonl:4", "a.jsonl:5"]
-    assert "is already at a.jsonl:1" in found.rejected[0].reason
-    assert "label: 不通过 contradicts 通过 at a.jsonl:3" in found.rejected[1].reason
+    assert [one.place for one in found.rejected] == ["a.jsonl:2", "a.jsonl:4", "a.jsonl:5", "a.jsonl:6"]
+    for rejected, words in zip(
+        found.rejected,
+        (
+            "is already at a.jsonl:1",
+            "image_id: '审核通过/QC-2/1' is already a photo of the ticket at a.jsonl:3",
+            "label: no label contradicts 通过 at a.jsonl:3",
+            "label: no label contradicts 通过 at a.jsonl:1",
+        ),
+        strict=True,
+    ):
+        assert words in rejected.reason
+
+
+def test_a_ticket_that_failed_and_was_submitted_again_to_pass_is_two():
+    whole = read(GOOD | {"label": "fail"}, GOOD | {"label": "pass"})
+    photos = [
+        {"image_id": f"{label}/QC-2/{n}", "summary": "一"} for label in ("审核不通过", "审核通过") for n in (1, 2)
+    ]
+    for found in (whole, read(*photos, mission=SHIELD)):
+        assert not found.rejected
+        assert [one.label for one in found.tickets] == [Verdict.FAIL, Verdict.PASS]
+        assert len({one.group_id for one in found.tickets}) == 1
+        assert len({one.key for one in found.tickets}) == 2
+        assert len({part_of(one, 17, holdout=0.3, calibrate=0.3) for one in found.tickets}) == 1
