@@ -51,7 +51,13 @@ async def served(engine, models: ModelRouter | None = None) -> AsyncGenerator[ht
     """A client of the API served on a real socket."""
     context = context_with(engine, max_body_bytes=2**25, timeout_s=120, models=models)
     http = server(
-        create_app(context), context.web.admission, host="127.0.0.1", port=0, drain_delay_s=0, drain_timeout_s=30
+        create_app(context),
+        context.web.admission,
+        context.web.server,
+        host="127.0.0.1",
+        port=0,
+        drain_delay_s=0,
+        drain_timeout_s=30,
     )
     http.capture_signals = nullcontext  # the test process keeps its own
     task = asyncio.ensure_future(http.serve())
