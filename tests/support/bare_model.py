@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.support.registry_models import TOKENIZER
 from vqc.contract import MANIFEST
 
 SMALL = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl"}
@@ -20,7 +21,7 @@ def checkpoint(directory, weights: bytes, contract: dict[str, str] | None = None
     ).encode()
     files = {
         "config.json": json.dumps(SMALL).encode(),
-        "tokenizer.json": b'{"model": {}}',
+        "tokenizer.json": TOKENIZER.encode(),
         "chat_template.jinja": b"{{ messages }}",
         "model.safetensors": len(header).to_bytes(8, "little") + header,
         "preprocessor_config.json": b"{}",
