@@ -143,7 +143,7 @@ def write_model(directory: Path, size: int) -> Path:
     for name, content in {
         "config.json": {"model_type": "qwen3_vl", "architectures": ["Qwen3VLForConditionalGeneration"]},
         "model.safetensors.index.json": index,
-        "tokenizer.json": {"model": {}},
+        "tokenizer.json": {"model": {"type": "BPE", "vocab": {}, "merges": []}},
         "tokenizer_config.json": {"chat_template": "{{ messages }}"},
     }.items():
         (directory / name).write_text(json.dumps(content))
