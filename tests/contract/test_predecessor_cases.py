@@ -48,6 +48,7 @@ import pytest
 from engine.protocol import DecodingParams
 from service.cli.stage_a_files import photos_below
 from service.guidance.guidance import Add, Merge, Remove, Update, apply_operations, first_version
+from service.platform.errors import StorageFull
 from service.platform.files import write_json
 from trainer.augmentation.labels import Label, cut_labels
 from trainer.config import ConfigError, TrainConfig, config_from
@@ -173,7 +174,7 @@ def test_sb_guidance_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageFull, match="no space"):
         write_json(live, {"G0": "别的"})
     assert live.read_bytes() == before
     assert list(tmp_path.iterdir()) == [live]

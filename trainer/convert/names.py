@@ -67,6 +67,7 @@ OURS_ONLY = {
     **{f"rlhf.{name}": _ROLLOUT for name in SERVED},
     "rlhf.teacher_cache": "has no counterpart; gkd_logits_topk with a teacher server is similar",
     "data": "is a placeholder",
+    "custom.inspections": "has no counterpart: ms-swift's prompts are in the records",
     "custom.scenes": "has no counterpart: draw the records first (`vqc-train scenes`) and name the JSONL file",
     "custom.root_image_dir": "is the environment variable ROOT_IMAGE_DIR in ms-swift",
     "custom.max_image_bytes": "has no counterpart: ms-swift reads files of any size",

@@ -35,6 +35,12 @@ def test_overlap_is_a_symmetric_share(first, second):
     assert overlap(second, first) == pytest.approx(found)
 
 
+def test_a_corner_almost_on_an_edge_does_not_change_the_overlap():
+    thin = Shape(Kind.QUAD, (479, 1, 0, 0, 0, 0, 478, 0))
+    bow = Shape(Kind.QUAD, (479, 1, 714, 0, 0, 1, 478, 0))
+    assert overlap(thin, bow) == pytest.approx(overlap(bow, thin)) == pytest.approx(0.161918, abs=1e-6)
+
+
 def test_overlap_of_known_shapes():
     square = Shape(Kind.BBOX, (0, 0, 10, 10))
     diamond = Shape(Kind.QUAD, (5, 0, 10, 5, 5, 10, 0, 5))
