@@ -17,7 +17,7 @@ from pathlib import Path
 
 from registry.checkpoint_files import is_code, is_pickle
 from registry.errors import Corrupt
-from registry.files import file_lock, sync_directory
+from registry.files import file_lock
 from registry.oci import WEIGHT_TYPE, Descriptor
 from registry.store import Store
 from registry.streams import (
@@ -31,6 +31,7 @@ from registry.streams import (
 )
 from registry.values import Progress
 from registry.version import Version
+from vqc.durable import sync_directory
 
 
 def materialise(store: Store, version: Version, cache: Path, progress: Progress | None) -> Path:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from registry.errors import Corrupt, RegistryBusy
 from registry.streams import translate_no_space, write_all
+from vqc.durable import sync_directory
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -113,12 +114,3 @@ def replace_directory(new: Path, target: Path) -> None:
     new.rename(target)
     sync_directory(target.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes renames inside a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from registry.errors import AliasMoved, Corrupt, UnknownVersion
-from registry.files import file_lock, partial_file, read_regular, sync_directory, write_atomically
+from registry.files import file_lock, partial_file, read_regular, write_atomically
 from registry.layout.collect import plan_collection
 from registry.layout.index import IndexFile, alias_in, aliases_in, by_digest, with_alias, without_alias
 from registry.layout.leases import LeaseFiles
@@ -32,6 +32,7 @@ from registry.streams import (
     translate_no_space,
 )
 from registry.values import ANY, AuditEntry, Collected, Expected, Lease, UntrackedLease, utc_now
+from vqc.durable import sync_directory
 from vqc.errors import InvalidValue
 
 _OWN = {"oci-layout", "index.json", "blobs", "vqc"}

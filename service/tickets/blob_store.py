@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from service.platform.errors import BlobMissing, QueueUnavailable
+from vqc.durable import sync_directory
 from vqc.errors import InvalidValue
 
 _T = TypeVar("_T")
@@ -90,7 +91,7 @@ class BlobStore:
         except BaseException:  # a full disk: what is there of the file would only keep it full
             beside.unlink(missing_ok=True)
             raise
-        _sync(place.parent)
+        sync_directory(place.parent)
         return None
 
     def _remove(self, before: datetime, keep: Collection[str]) -> int:
@@ -143,12 +144,4 @@ def _make_folder(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in missing:
-        _sync(one.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(one.parent)

@@ -20,6 +20,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from service.web.auth import ApiKey, Scope, secret_digest
+from vqc.durable import sync_directory
 from vqc.errors import InvalidValue
 
 _Version = tuple[int, int, int]
@@ -193,11 +194,7 @@ def _replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(path.parent)
 
 
 def _version_of(path: Path) -> _Version | None:

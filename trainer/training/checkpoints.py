@@ -15,6 +15,7 @@ from typing import Any
 
 from trainer.config import TrainConfig
 from trainer.training.errors import CheckpointRejected
+from vqc.durable import sync_path
 from vqc.errors import InvalidValue
 
 ASIDE = ".writing"
@@ -78,12 +79,12 @@ def publish(written: Path, run_dir: Path, kept_settings: dict[str, Any]) -> Path
     content = json.dumps({"files": sizes, "settings": kept_settings}, ensure_ascii=False, indent=1)
     (written / CONTENT).write_text(content + "\n", encoding="utf-8")
     for path in (*files, written / CONTENT, *(each for each in written.rglob("*") if each.is_dir()), written):
-        _sync(path)
+        sync_path(path)
     target = run_dir / written.name
     if target.exists():  # a continued run takes this step again
         os.replace(target, written.parent / f"old-{written.name}")
     os.replace(written, target)
-    _sync(run_dir)
+    sync_path(run_dir)
     return target
 
 
@@ -215,11 +216,3 @@ def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
