@@ -106,9 +106,8 @@ def differing_parts(trained: Mapping[str, str | None]) -> list[str]:
     """
     known = current_form(trained)
     differing = [part for part, value in shared_digests().items() if not same_part(known.get(part), value)]
-    if not any(
-        part.startswith(_PROMPTS) for part in known
-    ):  # none, or of before and no active inspection remembers them
+    # It names no prompts, or only the one part of before, which no active inspection remembers.
+    if not any(part.startswith(_PROMPTS) for part in known):
         return [*differing, "prompts"]
     changed = {part for part in contract_digests() if part.startswith(_PROMPTS) and part in known} - _known_texts(known)
     return [*differing, *sorted(changed)]

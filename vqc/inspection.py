@@ -47,6 +47,11 @@ class InspectionHeader(BaseModel):
         default=None, description="The fixed words of answers; default: the language's own."
     )
 
+    @property
+    def answer_words(self) -> AnswerWords:
+        """The fixed words of answers: its own, else those of its language."""
+        return self.words or WORDS[self.language]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inspection:
@@ -69,7 +74,7 @@ class Inspection:
     @property
     def words(self) -> AnswerWords:
         """The fixed words of its answers."""
-        return self.header.words or WORDS[self.header.language]
+        return self.header.answer_words
 
     @property
     def record(self) -> dict[str, object]:
@@ -100,11 +105,7 @@ def load_inspection(directory: Path) -> Inspection:
     header = _read_model(directory, HEADER, InspectionHeader)
     prompts = _read_model(directory, PROMPTS, PromptTexts)
     source = directory / MISSIONS
-    definitions = parse_missions(_read_text(directory, MISSIONS), str(source))
-    words = header.words or WORDS[header.language]
-    missions = {
-        one.name: Mission(**dict(one), prompts=prompts, words=words, language=header.language) for one in definitions
-    }
+    missions = parse_missions(_read_text(directory, MISSIONS), str(source), header, prompts)
     history: dict[str | None, Mapping[str, str]] = {}
     if (directory / HISTORY).exists():
         past = _parse_yaml(_read_text(directory, HISTORY), str(directory / HISTORY))
@@ -112,8 +113,11 @@ def load_inspection(directory: Path) -> Inspection:
     return Inspection(header=header, missions=missions, prompts=prompts, history=history)
 
 
-def parse_missions(text: str, source: str) -> list[MissionDefinition]:
-    """The missions of a YAML text. Raises ``InvalidValue``, which names ``source`` and the field."""
+def parse_missions(text: str, source: str, header: InspectionHeader, prompts: PromptTexts) -> dict[str, Mission]:
+    """The missions of a YAML text by name, asked and answered as the inspection of ``header`` and ``prompts`` is.
+
+    Raises ``InvalidValue``, which names ``source`` and the field.
+    """
     found = _validate(TypeAdapter(list[MissionDefinition]), _parse_yaml(text, source), source)
     if not 1 <= len(found) <= MAX_MISSIONS:
         raise InvalidValue(source, f"{len(found)} missions", f"must be 1 to {MAX_MISSIONS}")
@@ -121,7 +125,8 @@ def parse_missions(text: str, source: str) -> list[MissionDefinition]:
     for name in names:
         if names.count(name) > 1:
             raise InvalidValue(f"{source}: name", name, "must name one mission only")
-    return found
+    words, language = header.answer_words, header.language
+    return {one.name: Mission(**dict(one), prompts=prompts, words=words, language=language) for one in found}
 
 
 def _read_model(directory: Path, name: str, model: type[BaseModel]) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vqc.errors import InvalidValue
 from vqc.inspection import HEADER, HISTORY, MISSIONS, PROMPTS, Inspection, load_inspection
 from vqc.mission import Mission
-from vqc.missions import SHIPPED, shipped_names
+from vqc.missions import default_name, inspection_directory
 
 _FILES = (HEADER, MISSIONS, PROMPTS, HISTORY)
 
@@ -23,8 +23,7 @@ def copy_inspection(source: str | None, directory: Path, name: str) -> Inspectio
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InvalidValue("directory", str(directory), "must be empty or not exist")
-    source = source or (SHIPPED / "DEFAULT").read_text("utf-8").strip()
-    origin = SHIPPED / source if source in shipped_names() else Path(source)
+    origin = inspection_directory(source or default_name())
     existed = directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:

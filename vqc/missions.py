@@ -65,8 +65,7 @@ def activate(names: Sequence[str | Path]) -> ActiveInspections:
         InvalidValue: one that cannot be loaded, or names that are not distinct.
     """
     global _active
-    default = (SHIPPED / "DEFAULT").read_text("utf-8").strip()
-    _active = ActiveInspections(inspections=tuple(map(named_inspection, names or [default])))
+    _active = ActiveInspections(inspections=tuple(map(named_inspection, names or [default_name()])))
     return _active
 
 
@@ -77,15 +76,25 @@ def active() -> ActiveInspections:
 
 def named_inspection(name: str | Path) -> Inspection:
     """The inspection in a directory, or the shipped one of this name. Raises ``InvalidValue``."""
+    return load_inspection(inspection_directory(name))
+
+
+def inspection_directory(name: str | Path) -> Path:
+    """The directory itself, or that of the shipped inspection of this name. Raises ``InvalidValue`` where there is none."""
     shipped = shipped_names()
     if str(name) in shipped:
-        return load_inspection(SHIPPED / name)
+        return SHIPPED / name
     if not Path(name).is_dir():
         valid = (
             f"must be a directory with an inspection, or one of {', '.join(shipped)}; `vqc inspection new` makes one"
         )
         raise InvalidValue("inspection", str(name), valid)
-    return load_inspection(Path(name))
+    return Path(name)
+
+
+def default_name() -> str:
+    """The name of the shipped inspection that is active where none is named."""
+    return (SHIPPED / "DEFAULT").read_text("utf-8").strip()
 
 
 def shipped_names() -> list[str]:
@@ -132,10 +141,7 @@ def load_missions(path: Path) -> dict[str, Mission]:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(str(path), type(error).__name__, "must be a readable UTF-8 YAML file") from error
     default = active().inspections[0]
-    further = {
-        one.name: Mission(**dict(one), prompts=default.prompts, words=default.words, language=default.header.language)
-        for one in parse_missions(text, str(path))
-    }
+    further = parse_missions(text, str(path), default.header, default.prompts)
     for name in further:
         if name in missions():
             raise InvalidValue(f"{path}: name", name, "is a built-in mission; choose another name")

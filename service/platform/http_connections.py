@@ -22,7 +22,7 @@ class Connection(Protocol):
 class ConnectionTable:
     """Knows every connection of a server by its phase, longest in it first.
 
-    Above ``limit`` the oldest stranger ends for each new connection, so whoever comes to stay silent makes room for others.
+    Above ``limit`` the oldest stranger ends for each new connection, so a silent one makes room for others.
     """
 
     def __init__(self, limit: int, reserved: int) -> None:

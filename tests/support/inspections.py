@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vqc.inspection import MISSIONS
-from vqc.missions import SHIPPED, ActiveInspections, activate
+from vqc.missions import SHIPPED, ActiveInspections, activate, default_name
 
 TOWER_LIGHT = """
 - name: 塔灯检查
@@ -22,7 +22,7 @@ TOWER_LIGHT = """
 
 def copy_of_default(out: Path, *, further: str = "", name: str = "") -> Path:
     """A copy of the shipped default inspection with ``further`` missions, under its own or another ``name``."""
-    default = (SHIPPED / "DEFAULT").read_text("utf-8").strip()
+    default = default_name()
     shutil.copytree(SHIPPED / default, out)
     with (out / MISSIONS).open("a", encoding="utf-8") as file:
         file.write(further)
