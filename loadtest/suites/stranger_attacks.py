@@ -144,14 +144,16 @@ class Followers:
             target=_follow_all, args=(target, paths, followers, child), daemon=True
         )
         self.process.start()
+        child.close()
 
     async def receive(self) -> int:
         """The next number: how many streams were answered or cut off, then how many ended without the end of their ticket."""
         while not self._pipe.poll():
             await asyncio.sleep(0.02)
-            if not self.process.is_alive():
-                raise BenchFailed("the followers' process has ended")
-        return int(self._pipe.recv())
+        try:
+            return int(self._pipe.recv())
+        except EOFError:  # only when all that it sent before it ended has been read
+            raise BenchFailed("the followers' process has ended") from None
 
 
 def _follow_all(target: Target, paths: Sequence[str], followers: int, pipe: Any) -> None:
