@@ -148,10 +148,11 @@ class Followers:
 
     async def receive(self) -> int:
         """The next number: how many streams were answered or cut off, then how many ended without the end of their ticket."""
-        while not self._pipe.poll():
-            await asyncio.sleep(0.02)
         try:
-            return int(self._pipe.recv())
+            while True:
+                if self._pipe.poll():
+                    return int(self._pipe.recv())
+                await asyncio.sleep(0.02)
         except EOFError:  # only when all that it sent before it ended has been read
             raise BenchFailed("the followers' process has ended") from None
 
