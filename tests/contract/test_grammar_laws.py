@@ -168,6 +168,7 @@ def test_a_mask_is_mostly_known_beforehand(grammar):
         sorted(ids, key=ids.__getitem__), vocab_type=xgrammar.VocabType.BYTE_LEVEL, stop_token_ids=[len(ids) - 1]
     )
     compiled = xgrammar.GrammarCompiler(vocabulary, max_threads=2).compile_grammar(grammar)
-    states = json.loads(compiled.serialize_json())["adaptive_token_mask_cache"]
-    many = [state for state, mask in states if len(mask["uncertain_indices"]) > 20]
-    assert len(many) < len(states) / 20
+    text = compiled.serialize_json()  # 112 MB for captions: searched, not parsed
+    uncertain = [found.count(",") + 1 for found in re.findall(r'"uncertain_indices":\[([^\]]*)\]', text)]
+    assert uncertain
+    assert sum(tokens > 20 for tokens in uncertain) < len(uncertain) / 20

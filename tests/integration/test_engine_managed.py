@@ -20,7 +20,7 @@ from engine.protocol import DecodingParams, GenerateRequest, StartPhase
 from engine.shared_memory import shared_memory_of
 from tests.support.managed_engines import QUICK, alive, fake_command, managed, members
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 ASKED = GenerateRequest(
     request_id="r", system="", user=("问",), decoding=DecodingParams(max_new_tokens=100), timeout_s=30
 )
