@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 export HF_HUB_OFFLINE := 1
+unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes, each of which would compile the product again
 last = $$(ls -dv $(1)/checkpoint-* | tail -n 1)
 
 help:  ## Show this list
