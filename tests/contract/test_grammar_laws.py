@@ -159,6 +159,7 @@ def test_a_changed_verdict_is_accepted_only_if_it_is_one(answer, rng):
     assert accepts(VERDICT, text) == (verdict.parse(text).status is Status.PARSED)
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("grammar", [CAPTION, SUMMARY, VERDICT], ids=["caption", "summary", "verdict"])
 def test_a_mask_is_mostly_known_beforehand(grammar):
     """Each token that a state leaves open is tried at every mask, for every request (ADR 0003)."""

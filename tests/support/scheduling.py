@@ -15,6 +15,7 @@ _TORCH = (
     "tests/contract/test_trainer_sharding.py",
     "tests/unit/loadtest/targets/test_dummy_checkpoint.py",
     "tests/unit/registry/gates/test_reference.py",
+    "tests/unit/registry/gates/test_smoke.py",
     "tests/unit/trainer/evaluation/",
     "tests/unit/trainer/model/",
     "tests/unit/trainer/objectives/",
