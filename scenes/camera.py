@@ -7,13 +7,17 @@ the same plane with more pixels per unit. A camera maps plane units to photo pix
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from vqc.errors import InvalidValue
 from vqc.geometry import Point, SizeWH
 
 REFERENCE_WH = (512, 384)
+SMALLEST_WH = (256, 192)
+TILTED_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +82,21 @@ class Camera:
             zoom=self.zoom,
             keystone_xy=self.keystone_xy,
         )
+
+
+def handheld_camera(rng: random.Random, size_wh: SizeWH) -> Camera:
+    """A camera as fitters hold it: frontal, or in ``TILTED_SHARE`` of the photos a few degrees off."""
+    if rng.random() >= TILTED_SHARE:
+        return Camera(size_wh=size_wh)
+    return Camera(
+        size_wh=size_wh,
+        angle_deg=rng.choice((-1, 1)) * rng.uniform(4, 9),
+        zoom=rng.uniform(0.98, 1.06),
+        keystone_xy=(rng.uniform(-0.16, 0.16), rng.uniform(-0.12, 0.12)),
+    )
+
+
+def check_size(size_wh: SizeWH) -> None:
+    """Raises ``InvalidValue`` for a photo smaller than ``SMALLEST_WH``, on which nothing can be read."""
+    if size_wh[0] < SMALLEST_WH[0] or size_wh[1] < SMALLEST_WH[1]:
+        raise InvalidValue("size_wh", size_wh, f"must be at least {SMALLEST_WH}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFilter
 
-from scenes.camera import REFERENCE_WH, Camera
+from scenes.camera import REFERENCE_WH, Camera, check_size, handheld_camera
 from scenes.defect_rates import NATURAL, DefectRates, Hidden, Theme
 from scenes.layouts.ground import lay_ground_bar, lay_ground_cabinet
 from scenes.layouts.irrelevant import KINDS, lay_irrelevant
@@ -21,12 +21,9 @@ from scenes.line import stage_a_summary
 from scenes.stage import Stage
 from scenes.vocabulary import Domain
 from vqc.caption import CaptionObject, DenseCaption
-from vqc.errors import InvalidValue
 from vqc.geometry import SizeWH
 from vqc.summary import Summary
 
-TILTED_SHARE = 0.3
-SMALLEST_WH = (256, 192)
 MIX = {
     Theme.RACK: 0.36,
     Theme.PORTS: 0.14,
@@ -123,7 +120,7 @@ def draw_scene(
     """Draws a photo of the theme (None: chosen by ``MIX``) with defects at the given ``rates``.
 
     Raises:
-        InvalidValue: the photo is smaller than ``SMALLEST_WH``.
+        InvalidValue: the photo is smaller than ``scenes.camera.SMALLEST_WH``.
     """
     return plan_scene(seed, size_wh=size_wh, domain=domain, theme=theme, rates=rates, hidden=hidden).paint()
 
@@ -138,8 +135,7 @@ def plan_scene(
     hidden: Hidden | None = None,
 ) -> ScenePlan:
     """The scene that ``draw_scene`` would paint."""
-    if size_wh[0] < SMALLEST_WH[0] or size_wh[1] < SMALLEST_WH[1]:
-        raise InvalidValue("size_wh", size_wh, f"must be at least {SMALLEST_WH}")
+    check_size(size_wh)
     rng = random.Random(f"scenes/{domain}/{seed}")
     theme = theme or rng.choices(tuple(MIX), tuple(MIX.values()))[0]
     if theme is Theme.IRRELEVANT:
@@ -152,7 +148,7 @@ def _lay_out(
     rng: random.Random, theme: Theme, size_wh: SizeWH, domain: Domain, rates: DefectRates, hidden: Hidden | None
 ) -> Stage:
     """The theme's layout, tilted or frontal; a layout that does not fit a tilted photo is redone frontally."""
-    stage = Stage(_camera(rng, size_wh), rng, domain)
+    stage = Stage(handheld_camera(rng, size_wh), rng, domain)
     LAYOUTS[theme](stage, rates, hidden)
     while stage.needs_frontal or not stage.objects():
         stage = Stage(Camera(size_wh=size_wh), rng, domain)
@@ -160,19 +156,8 @@ def _lay_out(
     return stage
 
 
-def _camera(rng: random.Random, size_wh: SizeWH) -> Camera:
-    if rng.random() >= TILTED_SHARE:
-        return Camera(size_wh=size_wh)
-    return Camera(
-        size_wh=size_wh,
-        angle_deg=rng.choice((-1, 1)) * rng.uniform(4, 9),
-        zoom=rng.uniform(0.98, 1.06),
-        keystone_xy=(rng.uniform(-0.16, 0.16), rng.uniform(-0.12, 0.12)),
-    )
-
-
 def _irrelevant(rng: random.Random, seed: int, size_wh: SizeWH, domain: Domain) -> ScenePlan:
-    kind, stage = rng.choice(KINDS), Stage(_camera(rng, size_wh), rng, domain)
+    kind, stage = rng.choice(KINDS), Stage(handheld_camera(rng, size_wh), rng, domain)
     if kind == "blurred":
         lay_rack(stage, NATURAL)
     else:

@@ -6,15 +6,12 @@ Equal arguments give equal files for any number of workers: scene n depends only
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from PIL import Image
-
 from scenes.camera import REFERENCE_WH
+from scenes.files import SEEDS_APART, Progress, map_in_processes, save_jpeg, write_lines
 from scenes.scene import Scene, draw_scene
 from scenes.tickets import DrawnTicket, TicketMix, TicketPlan, draw_ticket, plan_ticket
 from scenes.vocabulary import Domain
@@ -23,15 +20,8 @@ from vqc.geometry import SizeWH
 from vqc.summary import render
 from vqc.verdict import Verdict
 
-JPEG_QUALITY = 92
-SEEDS_APART = 1_000_003
-"""Distance between the seeds of two data sets, so that they share no scene below a million photos."""
-
 DIRECTORY_OF = {Verdict.PASS: "审核通过", Verdict.FAIL: "审核不通过"}
 """The directory name is the label, as operators file tickets."""
-
-Progress = Callable[[int, int], None]
-"""Called with (written, total) after each photo or ticket."""
 
 
 def write_dataset(
@@ -47,7 +37,7 @@ def write_dataset(
     """Writes ``count`` photos to ``out/images`` and their records to ``out/data.jsonl``; returns the latter's path."""
     (out / "images").mkdir(parents=True, exist_ok=True)
     make = partial(_write_photo, out=out, seed=seed, size_wh=size_wh, domain=domain)
-    return _write_lines(out / "data.jsonl", _map_in_processes(make, count, workers), count, progress)
+    return write_lines(out / "data.jsonl", map_in_processes(make, count, workers), count, progress)
 
 
 def write_tickets(
@@ -78,7 +68,7 @@ def write_tickets(
         mix=mix or TicketMix(),
         summaries=summaries,
     )
-    return _write_lines(out / "tickets.jsonl", _map_in_processes(make, count, workers), count, progress)
+    return write_lines(out / "tickets.jsonl", map_in_processes(make, count, workers), count, progress)
 
 
 def record(scene: Scene, image: str) -> dict[str, object]:
@@ -117,11 +107,6 @@ def planned_tickets(
         yield plan_ticket(seed * SEEDS_APART + n, names[n % len(names)], domain=domain, mix=mix)
 
 
-def save_jpeg(image: Image.Image, path: Path) -> None:
-    """Saves a photo with the data sets' JPEG settings."""
-    image.save(path, quality=JPEG_QUALITY)
-
-
 def _write_photo(index: int, *, out: Path, seed: int, size_wh: SizeWH, domain: Domain) -> str:
     scene = draw_scene(seed * SEEDS_APART + index, size_wh=size_wh, domain=domain)
     name = f"images/{index + 1:06d}.jpg"
@@ -148,22 +133,3 @@ def _write_ticket(
     for scene, photo in zip(ticket.photos, photos, strict=True):
         save_jpeg(scene.image, out / photo)
     return json.dumps(ticket_record(ticket, photos, summaries=summaries), ensure_ascii=False)
-
-
-def _map_in_processes(make: Callable[[int], str], count: int, workers: int) -> Iterator[str]:
-    """``make`` of 0..count-1 in order, in ``workers`` processes (1: in this process)."""
-    if workers <= 1:
-        yield from map(make, range(count))
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(make, range(count), chunksize=16)
-
-
-def _write_lines(path: Path, lines: Iterator[str], count: int, progress: Progress | None) -> Path:
-    partial_path = path.with_name(f"{path.name}.part")
-    with partial_path.open("w", encoding="utf-8", newline="\n") as file:
-        for n, line in enumerate(lines, start=1):
-            file.write(f"{line}\n")
-            if progress:
-                progress(n, count)
-    return partial_path.replace(path)
