@@ -32,6 +32,8 @@ class Camera:
     angle_deg: float = 0.0
     zoom: float = 1.0
     keystone_xy: tuple[float, float] = (0.0, 0.0)
+    pan_xy: tuple[float, float] = (0.0, 0.0)
+    """Distance of the point in the photo's centre from that of the plane, in units."""
     scale: float = 0.0
     """Photo pixels per unit at the centre; derived."""
     _cos: float = 1.0
@@ -56,7 +58,7 @@ class Camera:
     def project(self, point: Point) -> Point:
         """The photo pixel position of a plane point."""
         plane_w, plane_h = self.plane_wh
-        dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
+        dx, dy = point[0] - plane_w / 2 - self.pan_xy[0], point[1] - plane_h / 2 - self.pan_xy[1]
         depth = 1 + self.keystone_xy[0] * dx / plane_w + self.keystone_xy[1] * dy / plane_w
         return (
             self.size_wh[0] / 2 + (dx * self._cos - dy * self._sin) / depth,
@@ -70,7 +72,7 @@ class Camera:
     def scale_at(self, point: Point) -> float:
         """Photo pixels per unit near a plane point."""
         plane_w, plane_h = self.plane_wh
-        dx, dy = point[0] - plane_w / 2, point[1] - plane_h / 2
+        dx, dy = point[0] - plane_w / 2 - self.pan_xy[0], point[1] - plane_h / 2 - self.pan_xy[1]
         return self.scale * self.zoom / (1 + (self.keystone_xy[0] * dx + self.keystone_xy[1] * dy) / plane_w)
 
     def with_supersampling(self, factor: int) -> Self:
@@ -81,6 +83,7 @@ class Camera:
             angle_deg=self.angle_deg,
             zoom=self.zoom,
             keystone_xy=self.keystone_xy,
+            pan_xy=self.pan_xy,
         )
 
 

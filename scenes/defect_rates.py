@@ -15,7 +15,16 @@ class Theme(StrEnum):
     GROUND_CABINET = "ground-cabinet"
     GROUND_BAR = "ground-bar"
     RRU = "rru"
+    RRU_SITE = "rru-site"
     IRRELEVANT = "irrelevant"
+
+
+class Condition(StrEnum):
+    """How a photo was taken that does not show its subject well: from too near, in the dark, or out of focus."""
+
+    CLOSE_UP = "close-up"
+    DARK = "dark"
+    BLURRED = "blurred"
 
 
 class Hidden(StrEnum):
@@ -25,6 +34,7 @@ class Hidden(StrEnum):
     UPSIDE_DOWN = "BBU设备倒装"
     CUT_WIRE = "接地线断开"
     TORN_FIBRE = "光纤外皮破损"
+    CRACKED_RRU = "RRU设备外壳破损"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,7 @@ class DefectRates:
     messy: float = 0.0
     rru_screw: float = 0.0
     bracket: float = 0.0
+    misplaced: float = 0.0
     unreadable: float = 0.25
 
     def __post_init__(self) -> None:
@@ -61,5 +72,6 @@ NATURAL = DefectRates(
     messy=0.4,
     rru_screw=0.3,
     bracket=0.3,
+    misplaced=0.4,
 )
 """The rates for training data."""

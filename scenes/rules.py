@@ -17,6 +17,7 @@ from scenes.vocabulary import (
     FIBRE,
     LABEL,
     MESSY,
+    MISPLACED,
     RRU,
     SHIELD,
     SHIELD_WRONG,
@@ -117,6 +118,7 @@ RULES: dict[str, MissionRules] = {
         },
         flaws=("rru_screw", "bracket"),
         pass_reason="有RRU设备，RRU安装螺丝与支架均符合要求",
+        hidden=Hidden.CRACKED_RRU,
     ),
     "RRU线缆": MissionRules(
         themes=(Theme.RRU,),
@@ -124,6 +126,15 @@ RULES: dict[str, MissionRules] = {
         violations={"RRU端线缆接头不符合要求": _is_bad(Fixing.RRU_PLUG), "光纤无保护措施": _is_unprotected},
         flaws=("plug", "unprotected"),
         pass_reason="RRU端线缆接头符合要求，光纤有保护措施且有标签",
+        hidden=Hidden.TORN_FIBRE,
+    ),
+    "RRU位置检查": MissionRules(
+        themes=(Theme.RRU_SITE,),
+        required={"RRU设备": "安装位置"},  # a close-up shows the unit, not its place
+        violations={"RRU设备安装位置不符合要求": lambda desc: MISPLACED in desc},
+        flaws=("misplaced",),
+        pass_reason="RRU设备安装位置符合要求",
+        hidden=Hidden.CRACKED_RRU,
     ),
 }
 """The missions whose tickets can be drawn, by name."""

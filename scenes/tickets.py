@@ -14,7 +14,7 @@ from scenes.camera import REFERENCE_WH
 from scenes.defect_rates import NATURAL, Hidden, Theme
 from scenes.rules import MissionRules, mission_rules, true_verdict
 from scenes.scene import Scene, ScenePlan, plan_scene
-from scenes.vocabulary import BBU, FIBRE, SHIELD, WIRE, Domain
+from scenes.vocabulary import BBU, FIBRE, RRU, SHIELD, WIRE, Domain
 from vqc.geometry import SizeWH
 from vqc.verdict import Verdict, VerdictAnswer
 
@@ -28,6 +28,7 @@ CARRIER = {
     Hidden.UPSIDE_DOWN: f"{BBU}/",
     Hidden.CUT_WIRE: f"{WIRE}/",
     Hidden.TORN_FIBRE: f"{FIBRE}/",
+    Hidden.CRACKED_RRU: f"{RRU}/",
 }
 """The object on which each hidden defect is visible."""
 

@@ -87,6 +87,7 @@ BEND_OK, BEND_TIGHT = "弯曲半径合理", "弯曲半径不合理（弯曲半�
 BBU, SHIELD, FIXING, LABEL, FIBRE, WIRE = "BBU设备", "挡风板", "螺丝、光纤插头", "标签", "光纤", "电线"
 RRU, BRACKET, ALARM = "RRU设备", "RRU支架", "告警箱"
 BRACKET_FIRM, BRACKET_TILTED = "安装端正", "安装倾斜"
+PLACED, MISPLACED = "安装位置符合要求", "安装位置不符合要求"
 
 
 def bbu(brand: Brand, whole: bool, need: Need) -> str:
@@ -132,9 +133,14 @@ def wire(tidy: bool) -> str:
     return f"{WIRE}/{TIDY if tidy else MESSY}"
 
 
-def rru(brand: Brand, whole: bool) -> str:
-    """The description of a remote radio unit."""
-    return f"{RRU}/{brand},{WHOLE if whole else PART}"
+def rru(brand: Brand, whole: bool, placed: bool | None = None) -> str:
+    """The description of a remote radio unit; ``placed`` is None where the photo does not show its place on the site.
+
+    >>> rru(Brand.ZTE, True, placed=False)
+    'RRU设备/中兴,显示完整,安装位置不符合要求'
+    """
+    place = "" if placed is None else f",{PLACED if placed else MISPLACED}"
+    return f"{RRU}/{brand},{WHOLE if whole else PART}{place}"
 
 
 def bracket(firm: bool) -> str:
@@ -162,7 +168,7 @@ def descs(domain: Domain = "base") -> tuple[str, ...]:
         *(label(word) for word in (*WORDS, UNREADABLE)),
         *(fibre(sheath, tight) for sheath, tight in product(Sheath, (False, True))),
         *(wire(tidy) for tidy in (True, False)),
-        *(rru(brand, whole) for brand in brands for whole in (True, False)),
+        *(rru(brand, whole, placed) for brand in brands for whole in (True, False) for placed in (None, True, False)),
         *(bracket(firm) for firm in (True, False)),
         *((alarm_box(),) if domain == "shifted" else ()),
     )

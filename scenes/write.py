@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scenes.camera import REFERENCE_WH
 from scenes.files import SEEDS_APART, Progress, map_in_processes, save_jpeg, write_lines
-from scenes.scene import Scene, draw_scene
+from scenes.lessons import plan_lesson
+from scenes.scene import Scene, plan_scene
 from scenes.tickets import DrawnTicket, TicketMix, TicketPlan, draw_ticket, plan_ticket
 from scenes.vocabulary import Domain
 from vqc.codec import as_dict
@@ -33,10 +34,14 @@ def write_dataset(
     domain: Domain = "base",
     workers: int = 1,
     progress: Progress | None = None,
+    lessons: bool = False,
 ) -> Path:
-    """Writes ``count`` photos to ``out/images`` and their records to ``out/data.jsonl``; returns the latter's path."""
+    """Writes ``count`` photos to ``out/images`` and their records to ``out/data.jsonl``; returns the latter's path.
+
+    ``lessons`` draws the photos of ``scenes.lessons`` instead of natural ones.
+    """
     (out / "images").mkdir(parents=True, exist_ok=True)
-    make = partial(_write_photo, out=out, seed=seed, size_wh=size_wh, domain=domain)
+    make = partial(_write_photo, out=out, seed=seed, size_wh=size_wh, domain=domain, lessons=lessons)
     return write_lines(out / "data.jsonl", map_in_processes(make, count, workers), count, progress)
 
 
@@ -72,13 +77,18 @@ def write_tickets(
 
 
 def record(scene: Scene, image: str) -> dict[str, object]:
-    """A photo's record in the trainer's format: pixel coordinates, the image's path as given."""
+    """A photo's record in the trainer's format: pixel coordinates, the image's path as given.
+
+    The trainer ignores ``theme`` and ``flaw``, from which ``scenes.compose`` makes tickets.
+    """
     return {
         "images": [image],
         "objects": [as_dict(item) for item in scene.objects],
         "width": scene.size_wh[0],
         "height": scene.size_wh[1],
         "summary": render(scene.summary),
+        "theme": scene.theme.value,
+        "flaw": scene.hidden.value if scene.hidden else None,
     }
 
 
@@ -107,8 +117,9 @@ def planned_tickets(
         yield plan_ticket(seed * SEEDS_APART + n, names[n % len(names)], domain=domain, mix=mix)
 
 
-def _write_photo(index: int, *, out: Path, seed: int, size_wh: SizeWH, domain: Domain) -> str:
-    scene = draw_scene(seed * SEEDS_APART + index, size_wh=size_wh, domain=domain)
+def _write_photo(index: int, *, out: Path, seed: int, size_wh: SizeWH, domain: Domain, lessons: bool) -> str:
+    plan = plan_lesson if lessons else plan_scene
+    scene = plan(seed * SEEDS_APART + index, size_wh=size_wh, domain=domain).paint()
     name = f"images/{index + 1:06d}.jpg"
     save_jpeg(scene.image, out / name)
     return json.dumps(record(scene, name), ensure_ascii=False)

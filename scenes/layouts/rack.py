@@ -54,7 +54,8 @@ def lay_rack(stage: Stage, rates: DefectRates, hidden: Hidden | None = None) -> 
 
 
 def add_bbu(stage: Stage, box: Box, brand: Brand, need: Need, *, logo_right: bool, upside_down: bool = False) -> None:
-    """Adds a BBU with its label."""
+    """Adds a BBU with its label; upside down, its plate is at the other end."""
+    logo_right = logo_right != upside_down
     paint = partial(
         paint_bbu, box=box, brand=brand, logo_right=logo_right, upside_down=upside_down, salt=stage.rng.getrandbits(30)
     )

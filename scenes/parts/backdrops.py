@@ -107,6 +107,13 @@ def paint_odf(canvas: Canvas, box: Box, color: RGB, ports: list[tuple[float, flo
         canvas.disc((x, y - 5), 5, (226, 226, 222))
 
 
+def paint_roof(canvas: Canvas, y: float) -> None:
+    """The flat roof on which masts stand, with its parapet."""
+    width, height = canvas.camera.plane_wh
+    canvas.gradient(-OVERSCAN, y, width + OVERSCAN, height + OVERSCAN, ((150, 146, 140), (122, 118, 114)))
+    canvas.rect(-OVERSCAN, y, width + OVERSCAN, y + 5, (186, 180, 172))
+
+
 def paint_sky(canvas: Canvas, top: RGB, bottom: RGB, skyline: list[tuple[float, float, float]]) -> None:
     """Sky with distant roofs (x, width, height in units)."""
     width, height = canvas.camera.plane_wh

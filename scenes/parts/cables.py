@@ -29,9 +29,9 @@ def paint_fibre(canvas: Canvas, path: Sequence[Point], sheath: Sheath, color: RG
     else:
         _tube(canvas, path, 4.5, color)
     if torn:
-        tear = resample(path, 17)[4:6]
-        canvas.stroke(tear, 15, (250, 250, 250))
-        canvas.stroke(tear, 9, (232, 30, 60))
+        tear = resample(path, 17)[4:7]
+        canvas.stroke(tear, 20, (250, 250, 250))
+        canvas.stroke(tear, 12, (232, 30, 60))
 
 
 def paint_wire(canvas: Canvas, path: Sequence[Point], color: RGB, cut: bool = False) -> None:

@@ -64,16 +64,17 @@ def paint_bbu(
 def _boards(canvas: Canvas, box: Box, look: UnitLook, rng: random.Random, upside_down: bool) -> None:
     x0, y0, x1, y1 = box
     fan = 44
-    canvas.rect(x0, y0, x0 + fan, y1, shade(look.board, 0.7))
+    vent, first = (x1 - fan, x0) if upside_down else (x0, x0 + fan + 4)
+    canvas.rect(vent, y0, vent + fan, y1, shade(look.board, 0.7))
     for k in range(6):
-        x = x0 + 5 + k * (fan - 8) / 5
+        x = vent + 5 + k * (fan - 8) / 5
         canvas.rect(x, y0 + 5, x + 3, y1 - 5, (28, 29, 32))
     middle = (y0 + y1) / 2
     columns = max(2, int((x1 - x0 - fan) // 70))
     step = (x1 - x0 - fan - 4) / columns
     for column in range(columns):
         for top, bottom in ((y0, middle - 1), (middle + 1, y1)):
-            left = x0 + fan + 4 + column * step
+            left = first + column * step
             canvas.rect(left, top, left + step - 3, bottom, shade(look.board, rng.uniform(0.92, 1.1)))
             if step < 30:
                 continue
@@ -113,8 +114,12 @@ def logo(canvas: Canvas, center: tuple[float, float], radius: float, brand: Bran
                 ((x - radius, y + offset + radius * 0.35), (x + radius, y + offset - radius * 0.35)), 2.6, accent
             )
     elif brand is Brand.ZTE:
-        canvas.rect(x - 2 * radius, y - radius * 0.8, x + 2 * radius, y - radius * 0.1, accent)
-        canvas.rect(x - 2 * radius, y + radius * 0.25, x + radius * 0.6, y + radius * 0.9, (90, 170, 240))
+        for left, top, right, bottom, color in (
+            (-2.0, -0.8, 2.0, -0.1, accent),
+            (-2.0, 0.25, 0.6, 0.9, (90, 170, 240)),
+        ):
+            (x0, x1), (y0, y1) = sorted((left * sign, right * sign)), sorted((top * sign, bottom * sign))
+            canvas.rect(x + x0 * radius, y + y0 * radius, x + x1 * radius, y + y1 * radius, color)
     else:
         canvas.disc(center, radius, accent)
         canvas.disc(center, radius * 0.55, LOOKS[brand].face)
@@ -144,11 +149,11 @@ def paint_shield(canvas: Canvas, box: Box, brand: Brand, logo_right: bool, right
     tip_x = plate_x + 60
     canvas.polygon(((tip_x - 13, arrow[1]), (tip_x + 13, arrow[1]), (tip_x, arrow[0])), color)
     if broken:
-        _hole(canvas, (start + end) / 2, middle, (y1 - y0) * 0.5)
+        paint_break(canvas, (start + end) / 2, middle, (y1 - y0) * 0.5)
     canvas.frame(x0, y0, x1, y1, 1.5, shade(face, 0.5))
 
 
-def _hole(canvas: Canvas, x: float, y: float, size: float) -> None:
+def paint_break(canvas: Canvas, x: float, y: float, size: float) -> None:
     """A jagged break with cracks."""
     edge = [
         (x + size * reach * 1.6 * math.cos(k * 0.7), y + size * reach * 0.8 * math.sin(k * 0.7))

@@ -30,6 +30,15 @@ class SceneSet(Section):
     tickets: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Number of additional tickets, alternately with summaries, with photos and with both."
     )
+    lessons: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Number of additional photos to learn verdicts from: flawless ones, flaws that no label names, close-ups, "
+        "dark and blurred ones.",
+    )
+    composed_tickets: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Number of additional tickets composed of the set's photos, with summaries, with photos and with both.",
+    )
     text_tickets: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Number of additional tickets with summaries only; their photos are not drawn."
     )

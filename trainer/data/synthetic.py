@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from trainer.config import SceneSet, ScenesSection
 from vqc.contract import digest
 
 if TYPE_CHECKING:
+    from scenes.compose import PhotoFacts
     from trainer.data.dataset import Split
 
 DONE = "drawn.json"
@@ -53,11 +55,76 @@ def _draw_split(part: SceneSet, section: ScenesSection, directory: Path, workers
         )
         with photos.open("a", encoding="utf-8") as file:
             file.writelines(_alternate_evidence(tickets))
+    if part.lessons:
+        _add_lessons(part, section, directory, photos, workers)
+    if part.composed_tickets:
+        records = list(_ticket_records(part, photos))
+        with photos.open("a", encoding="utf-8") as file:
+            file.writelines(records)
     if part.text_tickets:
         with photos.open("a", encoding="utf-8") as file:
             file.writelines(_text_only(part, section))
     done.write_text(json.dumps(wanted), "utf-8")
     return path
+
+
+def _add_lessons(part: SceneSet, section: ScenesSection, directory: Path, photos: Path, workers: int) -> None:
+    """Draws the lessons into a folder of their own and adds their records to those of the photos."""
+    from scenes.camera import REFERENCE_WH
+    from scenes.write import write_dataset
+
+    size_wh = section.size_wh or REFERENCE_WH
+    drawn = write_dataset(
+        directory / "lessons", seed=part.seed, count=part.lessons, size_wh=size_wh, domain=section.domain,
+        workers=workers, lessons=True,
+    )  # fmt: skip
+    with photos.open("a", encoding="utf-8") as file, drawn.open(encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            record["images"] = [f"lessons/{image}" for image in record["images"]]
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+EVIDENCE = {"summaries": 0.35, "photos": 0.4, "both": 0.25}
+"""Shares of composed tickets by what they show. Verdicts from photos are the hardest to learn."""
+
+
+def _ticket_records(part: SceneSet, photos: Path) -> Iterator[str]:
+    """Records of tickets composed of the photos in this file, missions in turn."""
+    from scenes.compose import MissionPhotos
+    from scenes.rules import RULES
+
+    pool = list(_facts(photos))
+    missions = [MissionPhotos(mission, pool) for mission in RULES]
+    for n in range(part.composed_tickets):
+        rng = random.Random(f"composed/{part.seed}/{n}")
+        evidence = rng.choices(tuple(EVIDENCE), tuple(EVIDENCE.values()))[0]
+        ticket = missions[n % len(missions)].compose(rng, lines_only=evidence == "summaries")
+        record = {
+            "task": "verdict",
+            "mission": ticket.mission,
+            "label": ticket.answer.verdict.value,
+            "reason": ticket.answer.reason,
+            "photos": [] if evidence == "summaries" else [photo.image for photo in ticket.photos],
+            "summaries": [] if evidence == "photos" else [photo.line for photo in ticket.photos],
+        }
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _facts(photos: Path) -> Iterator[PhotoFacts]:
+    from scenes.compose import PhotoFacts
+    from scenes.defect_rates import Hidden, Theme
+
+    with photos.open(encoding="utf-8") as file:
+        for record in map(json.loads, file):
+            if "theme" in record:
+                yield PhotoFacts(
+                    image=record["images"][0],
+                    theme=Theme(record["theme"]),
+                    descs=tuple(item["desc"] for item in record["objects"]),
+                    line=record["summary"],
+                    hidden=Hidden(record["flaw"]) if record["flaw"] else None,
+                )
 
 
 def _text_only(part: SceneSet, section: ScenesSection) -> Iterator[str]:

@@ -58,6 +58,23 @@ def test_text_tickets_are_others_than_the_painted_ones(tmp_path: Path) -> None:
     assert all(ticket["summaries"] and not ticket["photos"] for ticket in tickets[3:])
 
 
+def test_tickets_are_composed_of_the_photos_of_the_set(tmp_path: Path) -> None:
+    section = ScenesSection(train=SceneSet(seed=1, count=60, lessons=240, composed_tickets=28), size_wh=(256, 192))
+    (path,) = draw_data(section, tmp_path).values()
+    report = validate(path, summary_share=1.0)
+    assert report.errors == ()
+    assert dict(report.tasks) == {"dense": 300, "stage_a": 300, "verdict": 28}
+    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    drawn = {record["images"][0]: record["summary"] for record in records[:300]}
+    for ticket in records[300:]:
+        assert ticket["photos"] or ticket["summaries"]
+        assert set(ticket["photos"]) <= set(drawn)
+        assert set(ticket["summaries"]) <= set(drawn.values())
+        if ticket["photos"] and ticket["summaries"]:
+            assert [drawn[photo] for photo in ticket["photos"]] == ticket["summaries"]
+    assert len({(bool(ticket["photos"]), bool(ticket["summaries"])) for ticket in records[300:]}) == 3
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_images_of_tickets_come_by_turns(tmp_path: Path, columns: int) -> None:
     section = ScenesSection(train=SceneSet(seed=5, count=1, tickets=columns), size_wh=(256, 192))
