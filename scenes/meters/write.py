@@ -92,7 +92,7 @@ def _write_photo(index: int, *, out: Path, seed: int, size_wh: SizeWH) -> str:
 
 
 def _write_ticket(index: int, *, out: Path, seed: int, size_wh: SizeWH, mix: TicketMix) -> str:
-    ticket = _numbered(seed, index, size_wh=size_wh, mix=mix)
+    ticket = _plan_nth(seed, index, size_wh=size_wh, mix=mix)
     folder = Path("tickets", ticket.mission, verdict_word(ticket.label, WORDS["en"]), ticket.group_id)
     (out / folder).mkdir(parents=True, exist_ok=True)
     photos = [(folder / f"{n}.jpg").as_posix() for n in range(1, len(ticket.photos) + 1)]
@@ -101,7 +101,7 @@ def _write_ticket(index: int, *, out: Path, seed: int, size_wh: SizeWH, mix: Tic
     return json.dumps(meter_ticket_record(ticket, photos), ensure_ascii=False)
 
 
-def _numbered(seed: int, index: int, *, size_wh: SizeWH = PHOTO_WH, mix: TicketMix | None = None) -> MeterTicket:
+def _plan_nth(seed: int, index: int, *, size_wh: SizeWH = PHOTO_WH, mix: TicketMix | None = None) -> MeterTicket:
     missions = tuple(CHECKS)
     return plan_meter_ticket(seed * SEEDS_APART + index, missions[index % len(missions)], size_wh=size_wh, mix=mix)
 
@@ -120,4 +120,4 @@ def _ticket_lines(out: Path) -> Iterator[str]:
 def _text_lines(out: Path, seed: int, count: int) -> Iterator[str]:
     first = sum(1 for _ in _ticket_lines(out))
     for index in range(first, first + count):
-        yield json.dumps(meter_ticket_record(_numbered(seed, index), []), ensure_ascii=False)
+        yield json.dumps(meter_ticket_record(_plan_nth(seed, index), []), ensure_ascii=False)

@@ -13,10 +13,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,110 +23,16 @@ from PIL import Image
 
 from registry import open_registry
 from registry.cli import registry as registry_cli
-from tests.support.ports import free_port
+from tests.support.page_commands import ROOT, SERVER, Reader, page_commands, pretend_to_have_scored
 
 pytestmark = pytest.mark.engine
-ROOT = Path(__file__).parents[2]
-NEEDS_REVIEW = 3
-SERVER = re.compile(r"(^|\s)vqc (up|api)\b")
-
-
-def readme_commands() -> list[str]:
-    """The commands of the README's shell blocks, without comments and with continuation lines joined."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [command for line in lines if (command := re.sub(r"\s+#.*", "", line).strip())]
-
-
-class Reader:
-    """Someone who types the commands into one shell after the other, in a directory that looks like a clone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.output = ""
-        (folder / "output").mkdir()
-        (folder / "home").mkdir()
-        (folder / "home/.curlrc").write_text("silent\nfail-with-body\n")  # an HTTP error is an exit code
-        for name in ("deploy", "configs"):
-            (folder / name).symlink_to(ROOT / name)
-        (folder / ".venv").symlink_to(sys.prefix)
-        own = {name: value for name, value in os.environ.items() if not name.startswith("VQC_")}
-        self.environment = own | {
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(folder / "home"),
-            "VQC_PORT": str(self.port),
-            "VQC_CLIENT_URL": self.url,
-        }
-        self._server: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where the running server answers."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def run(self, command: str, **environment: str) -> int:
-        """The exit code; standard output is in ``output``."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command.replace("8080", str(self.port))],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        self.output = done.stdout
-        assert done.returncode in (0, NEEDS_REVIEW), f"{command}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-        return done.returncode
-
-    def export(self, command: str) -> None:
-        """Runs ``export NAME=VALUE`` and keeps its effect for what follows."""
-        self.run(f"{command}; env -0")
-        self.environment |= dict(pair.split("=", 1) for pair in self.output.split("\0") if "=" in pair)
-
-    def start(self, command: str, **environment: str) -> None:
-        """Starts a server and waits until it is ready."""
-        self.stop()
-        with (self.folder / "server.log").open("wb") as log:
-            self._server = subprocess.Popen(
-                ["bash", "-c", f"exec env {command}"], cwd=self.folder, env=self.environment | environment, stderr=log
-            )
-        deadline = time.monotonic() + 300
-        while not self._is_ready():
-            assert self._server.poll() is None, (self.folder / "server.log").read_text()[-4000:]
-            assert time.monotonic() < deadline, f"{command} did not become ready"
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        """Ends the server as a service manager does; it must exit cleanly."""
-        if self._server is not None:
-            self._server.send_signal(signal.SIGTERM)
-            code, self._server = self._server.wait(90), None
-            assert code == 0, (self.folder / "server.log").read_text()[-4000:]
-
-    def engine_url(self) -> str:
-        """The socket of the engine that the server has started."""
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = process.read_bytes().decode("utf-8", "replace").split("\0")
-            except OSError:
-                continue
-            if "--uds" in words and str(ROOT / "deploy/demo/model") in words:
-                return f"unix://{words[words.index('--uds') + 1]}"
-        raise AssertionError("no engine serves the demo model")
-
-    def _is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     if shutil.which("curl") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("curl is not installed")
+    (tmp_path / "output").mkdir()
     someone = Reader(tmp_path)
     yield someone
     someone.stop()
@@ -139,7 +41,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 def test_every_command_of_the_readme_runs_in_order(reader: Reader) -> None:
     engine: dict[str, str] = {}
     checked: set[str] = set()
-    for command in readme_commands():
+    for command in page_commands(ROOT / "README.md"):
         program = shlex.split(command)[0]
         if program == "make":
             check_make(command)
@@ -147,12 +49,12 @@ def test_every_command_of_the_readme_runs_in_order(reader: Reader) -> None:
             reader.export(command)
         elif SERVER.search(command):
             reader.start(command, **({"VQC_ENGINE": "scripted"} if engine else {}))
-            engine = engine or {"VQC_ENGINE_URL": reader.engine_url()}
+            engine = engine or {"VQC_ENGINE_URL": reader.engine_url(ROOT / "deploy/demo/model")}
         elif "smoke-serve" in command:
             attach_a_passing_smoke_report(reader, command)
         elif "vqc-train evaluate" in command:
             reader.run(f"{command} --limit 2")
-            pretend_to_have_scored(reader.folder / "output/report/report.json", 50)
+            pretend_to_have_scored(reader.folder / "output/report/report.json", num_images=50)
         else:
             reader.run(command, **(engine if "--model" in command else {}))
         for words, check in CHECKS.items():
@@ -179,10 +81,6 @@ def attach_a_passing_smoke_report(reader: Reader, command: str) -> None:
     report = reader.folder / "smoke.json"
     report.write_text(json.dumps({"num_photos": 7, "disagreeing": 0, "unreadable": 0}))
     reader.run(f"vqc-registry attach {arguments[0]} --type smoke-serve {report}")
-
-
-def pretend_to_have_scored(report: Path, photos: int) -> None:
-    report.write_text(json.dumps(json.loads(report.read_text("utf-8")) | {"num_images": photos}))
 
 
 def has_a_caption(reader: Reader) -> None:
