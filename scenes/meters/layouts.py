@@ -54,7 +54,7 @@ def lay_front(stage: Stage, rates: FlawRates, hidden: HiddenFlaw | None) -> None
     aside = swing * (0.5 if door_left else -0.5)
     x, y = width / 2 + aside + rng.uniform(-34, 34), height / 2 + rng.uniform(-24, 24)
     door = Door((x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2), door_left, swing)
-    body, color = _margined(door.box, 12), rng.choice(BODIES)
+    body, color = _with_margin(door.box, 12), rng.choice(BODIES)
     stage.add_clutter(partial(paint_body, box=body, color=color), BODY_DEPTH)
     paint = partial(paint_door, door=door, color=color, cracked=hidden is HiddenFlaw.CRACKED_COVER)
     if closed:
@@ -150,5 +150,5 @@ def _add_lead(stage: Stage, start: Point, rates: FlawRates, damaged: bool) -> No
         stage.add_clutter(partial(paint_clips, path=path), CLIP_DEPTH)
 
 
-def _margined(box: Box, by: float) -> Box:
+def _with_margin(box: Box, by: float) -> Box:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by

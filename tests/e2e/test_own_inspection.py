@@ -1,8 +1,9 @@
-"""Every command of "From an empty directory to served verdicts" runs as it is written, on the real engine.
+"""Every command of "From an empty directory to served verdicts" runs as it is written.
 
-Both languages of the page have the same commands and files. Two things are replaced: ``evaluate`` scores two of the photos and
-tickets, and its report then says what a trained model reaches, because four steps teach nothing. So it is the whole path of an
-inspection that is not the default, in its own words: check, draw, train, evaluate, promote, serve, judge.
+Both languages of the page have the same commands and files. Three things are replaced: ``evaluate`` scores two records each;
+its report then says what a trained model reaches, because four steps teach nothing; and the server answers from the scripted
+engine, which has something to say (vLLM serves the README's models). So it is the whole path of an inspection other than the
+default, in its own words: check, draw, train, evaluate, promote, serve, judge.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ import pytest
 
 from registry import open_registry
 from tests.support.page_commands import ROOT, SERVER, Reader, page_commands, page_files, pretend_to_have_scored
+from vqc.answer_words import WORDS
+from vqc.parser import Status
+from vqc.summary import parse
+from vqc.verdict import Verdict
 
-pytestmark = pytest.mark.engine
 PAGE = ROOT / "docs/bring-your-own-inspection.md"
 CHINESE = ROOT / "docs/zh-CN/bring-your-own-inspection.md"
-SHORT = {"VQC_STAGE_A_MAX_NEW_TOKENS": "24", "VQC_CAPTION_MAX_NEW_TOKENS": "48"}
-"""A model without training writes until it is stopped."""
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     if shutil.which("curl") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("curl is not installed")
-    someone = Reader(tmp_path, links=(), environment=SHORT)
+    someone = Reader(tmp_path, links=())
     someone.environment["PATH"] = f"{tmp_path / '.venv/bin'}:{someone.environment['PATH']}"
     yield someone
     someone.stop()
@@ -44,7 +46,7 @@ def test_every_command_of_the_page_runs_in_order(reader: Reader) -> None:
         if command.startswith("export "):
             reader.export(command)
         elif SERVER.search(command):
-            reader.start(command)
+            reader.start(command, VQC_ENGINE="scripted")
         elif "vqc-train evaluate" in command:
             reader.run(f"{command} --limit 2 --max-new-tokens 16")
             report = reader.folder / "report/report.json"
@@ -86,14 +88,14 @@ def has_a_caption(reader: Reader) -> None:
 def has_a_line_of_a_trained_mission(reader: Reader) -> None:
     answer = json.loads(reader.output)
     assert answer.get("trained", True) is True
-    assert len(answer["photos"]) == 1
+    (photo,) = answer["photos"]
+    assert parse(photo["summary"], WORDS["en"]).status is Status.PARSED
 
 
-def judged_in_its_own_words(reader: Reader) -> None:
-    """Which verdict a model without training gives is chance, but it is one, and the console shows the mission."""
-    ended = [httpx.get(f"{reader.url}/stage-b/groups?state={state}").json() for state in ("needs_review", "decided")]
-    (ticket,) = (one for page in ended for one in page["groups"])
-    assert (ticket["mission"], bool(ticket["finished_at"])) == ("Sealing", True)
+def is_judged_in_its_own_words(reader: Reader) -> None:
+    pages = [httpx.get(f"{reader.url}/stage-b/groups?state={state}").json() for state in ("needs_review", "decided")]
+    (ticket,) = (one for page in pages for one in page["groups"])
+    assert (ticket["mission"], ticket["machine_verdict"] in list(Verdict)) == ("Sealing", True)
     for path in (f"tickets/{ticket['id']}", "guidance"):
         page = httpx.get(f"{reader.url}/console/{path}", headers={"Accept": "text/html"})
         assert (page.status_code, "Sealing" in page.text) == (200, True), path
@@ -113,6 +115,6 @@ CHECKS: dict[str, Callable[[Reader], None]] = {
     "8080/caption": has_a_caption,
     "8080/stage-a": has_a_line_of_a_trained_mission,
     "stage-b submit": lambda reader: None,
-    "groups list": judged_in_its_own_words,
+    "groups list": is_judged_in_its_own_words,
 }
 """What a command must have left, by some of its words."""
