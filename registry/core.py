@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from registry.audit_log import check_log, new_entry, rollback_targets
 from registry.cache import assemble, materialise
 from registry.checkpoint import merged_facts, read_checkpoint
 from registry.errors import NotACheckpoint, UnknownVersion
-from registry.names import GUIDANCE_ALIAS, check_alias, is_digest, is_short_digest
+from registry.names import check_alias, is_digest, is_short_digest, kind_of_alias
 from registry.oci import (
     GUIDANCE_TYPE,
+    INSPECTION_TYPE,
     MANIFEST_TYPE,
     MAX_MANIFEST,
     MODEL_CONFIG_TYPE,
@@ -52,25 +54,28 @@ class Registry:
         alias: str | None = None,
         base: str | None = None,
         facts: VersionFacts | None = None,
+        inspections: Sequence[str] = (),
         progress: Progress | None = None,
         actor: str | None = None,
     ) -> Version:
         """Stores ``directory`` (a Hugging Face model or a peft adapter) as a version; identical content gives the same version.
 
         ``base`` is the version it builds on; an adapter requires one. ``facts`` override what the directory itself declares.
+        ``inspections`` are the digests of those that it is served with (``registry.inspections``).
 
         Raises:
             NotACheckpoint: the directory is incomplete, or an adapter was pushed without ``base``.
-            UnknownVersion: ``base`` is not in this registry.
+            UnknownVersion: ``base``, or one of the inspections, is not in this registry.
             StorageFull, RegistryUnavailable: nothing became visible; pushing again resumes.
         """
         checkpoint = read_checkpoint(Path(directory))
         if alias is not None:
-            check_alias(alias, guidance=False)
+            check_alias(alias, MODEL_TYPE)
         if checkpoint.kind == "adapter" and base is None:
             needed = checkpoint.facts.base_model or "its base model"
             raise NotACheckpoint(directory, f"it is an adapter: push {needed!r} first and pass that version as --base")
         base = self._base(base, checkpoint.kind) if base is not None else None
+        inspections = [self.resolve(digest) for digest in inspections]
         all_facts = merged_facts(checkpoint.facts, facts)
 
         def add_layer(name: str) -> Descriptor:
@@ -81,7 +86,7 @@ class Registry:
         with self._store.adding():
             layers = map_in_threads(add_layer, checkpoint.files)
             config = self._store.add_bytes(versions.model_config(checkpoint, layers, all_facts), MODEL_CONFIG_TYPE)
-            content = versions.manifest(checkpoint, config, layers, all_facts, base).to_bytes()
+            content = versions.manifest(checkpoint, config, layers, all_facts, base, inspections).to_bytes()
             if len(content) > MAX_MANIFEST:
                 raise NotACheckpoint(directory, f"its facts are too long: a manifest of {len(content):,} bytes")
             blob = descriptor_of(content, MANIFEST_TYPE, artifactType=MODEL_TYPE)
@@ -127,9 +132,7 @@ class Registry:
 
     def aliases(self) -> dict[str, str]:
         """Maps each model alias to a digest."""
-        return {
-            alias: digest for alias, digest in self._store.aliases().items() if not alias.startswith(GUIDANCE_ALIAS)
-        }
+        return {alias: digest for alias, digest in self._store.aliases().items() if kind_of_alias(alias) == MODEL_TYPE}
 
     def verify(self, ref: str, progress: Progress | None = None) -> None:
         """Reads every byte of a version and of the versions that it builds on.
@@ -199,10 +202,9 @@ class Registry:
             UnknownVersion, InvalidValue: no such version; not a valid alias.
         """
         target = self.resolve(to) if to is not None else None
-        is_guidance = (
-            alias.startswith(GUIDANCE_ALIAS) if target is None else self._manifest(target).kind == GUIDANCE_TYPE
-        )
-        check_alias(alias, guidance=is_guidance)
+        manifest = self._manifest(target) if target is not None else None
+        kind = kind_of_alias(alias) if manifest is None else MODEL_TYPE if manifest.is_model else manifest.kind
+        check_alias(alias, kind)
         entry = new_entry("move", alias=alias, after=target, actor=actor, reason=reason)
         blob = self._descriptor(target) if target is not None else None
         return self._store.move(alias, blob, expected, entry)
@@ -260,10 +262,12 @@ class Registry:
         return descriptor_of(self._bytes(digest), MANIFEST_TYPE, artifactType=self._manifest(digest).kind)
 
     def _manifest(self, digest: str) -> Manifest:
-        """The manifest of a model or of guidance. Raises ``UnknownVersion``, ``Corrupt``."""
+        """The manifest of a model, of guidance or of an inspection. Raises ``UnknownVersion``, ``Corrupt``."""
         content = self._bytes(digest)
         manifest = parse_manifest(digest, content)
-        return manifest if manifest.kind == GUIDANCE_TYPE else Version.parse(digest, content).manifest
+        return (
+            manifest if manifest.kind in (GUIDANCE_TYPE, INSPECTION_TYPE) else Version.parse(digest, content).manifest
+        )
 
     def _bytes(self, digest: str) -> bytes:
         content = self._store.manifest(digest)

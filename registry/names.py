@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 
+from registry.oci import GUIDANCE_TYPE, INSPECTION_TYPE, MODEL_TYPE
 from vqc.errors import InvalidValue
 
 GUIDANCE_ALIAS = "guidance-"
 """The prefix of guidance aliases."""
+
+INSPECTION_ALIAS = "inspection-"
+"""The prefix of aliases of inspections."""
+
+_PREFIXES = {GUIDANCE_TYPE: GUIDANCE_ALIAS, INSPECTION_TYPE: INSPECTION_ALIAS}
 
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = ("sha256-", "version.")
@@ -19,16 +25,29 @@ _SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
 _MAX_PATH, _MAX_NAME = 1000, 255
 
 
-def check_alias(alias: str, *, guidance: bool) -> None:
-    """Raises InvalidValue unless ``alias`` is a valid OCI tag of its kind that the registry does not use itself."""
+def kind_of_alias(alias: str) -> str:
+    """The artifact type of what an alias may point to.
+
+    >>> kind_of_alias("champion") == MODEL_TYPE
+    True
+    """
+    return next((kind for kind, prefix in _PREFIXES.items() if alias.startswith(prefix)), MODEL_TYPE)
+
+
+def check_alias(alias: str, kind: str) -> None:
+    """Raises InvalidValue unless ``alias`` is a valid OCI tag for artifacts of type ``kind``, and not the registry's own."""
     if not _ALIAS.fullmatch(alias) or alias.startswith(_RESERVED):
         raise InvalidValue(
             "alias",
             alias,
             "use up to 100 letters, digits, '.', '_' and '-'; the prefixes sha256- and version. are reserved",
         )
-    if alias.startswith(GUIDANCE_ALIAS) is not guidance:
-        raise InvalidValue("alias", alias, f"the prefix {GUIDANCE_ALIAS!r} is for guidance, and only for guidance")
+    if kind_of_alias(alias) != kind:
+        raise InvalidValue(
+            "alias",
+            alias,
+            f"the prefix {GUIDANCE_ALIAS!r} is for guidance, {INSPECTION_ALIAS!r} for inspections, and neither for models",
+        )
 
 
 def is_tag(name: str) -> bool:

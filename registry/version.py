@@ -7,6 +7,7 @@ closed set of fields; everything else is in the manifest's ``vqc.…`` annotatio
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,7 @@ from vqc.errors import short_repr
 
 _KIND = "vqc.kind"
 _BASE = "vqc.base"
+_INSPECTIONS = "vqc.inspections"
 _CONTRACT = "vqc.contract."
 _EVALUATION = "vqc.evaluation"
 _FACTS = {
@@ -72,6 +74,9 @@ class Version:
         version = cls(digest=digest, manifest=manifest)
         if version.base is not None and not is_digest(version.base):
             raise Corrupt(digest, expected="the digest of its base version", found=short_repr(version.base))
+        for named in version.inspections:
+            if not is_digest(named):
+                raise Corrupt(digest, expected="the digests of its inspections", found=short_repr(named))
         return version
 
     @property
@@ -93,6 +98,11 @@ class Version:
     def base(self) -> str | None:
         """The digest of the version it builds on; always set for an adapter."""
         return self._annotations.get(_BASE)
+
+    @property
+    def inspections(self) -> tuple[str, ...]:
+        """The digests of the inspections that it is served with; empty if it brings none."""
+        return tuple(self._annotations.get(_INSPECTIONS, "").split())
 
     @property
     def contract(self) -> dict[str, str]:
@@ -172,10 +182,15 @@ def model_config(checkpoint: Checkpoint, layers: list[Descriptor], facts: Versio
 
 
 def manifest(
-    checkpoint: Checkpoint, config: Descriptor, layers: list[Descriptor], facts: VersionFacts, base: str | None
+    checkpoint: Checkpoint,
+    config: Descriptor,
+    layers: list[Descriptor],
+    facts: VersionFacts,
+    base: str | None,
+    inspections: Sequence[str] = (),
 ) -> Manifest:
     """The version's manifest."""
-    notes: dict[str, str | None] = {_KIND: checkpoint.kind, _BASE: base}
+    notes: dict[str, str | None] = {_KIND: checkpoint.kind, _BASE: base, _INSPECTIONS: " ".join(inspections)}
     notes |= {key: getattr(facts, field) for field, key in _FACTS.items()}
     notes |= {_CONTRACT + part: value for part, value in facts.contract.items()}
     notes[_EVALUATION] = canonical(facts.evaluation).decode() if facts.evaluation else None

@@ -7,7 +7,7 @@ it has not seen is another matter: it is served, and its verdicts go to a person
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from vqc import grammar, image, prompts, verdict
 from vqc.answer_words import CHINESE
@@ -131,7 +131,7 @@ def _known_texts(known: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset(part for part, value in contract_digests().items() if part.startswith(_PROMPTS) and value in seen)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _inspection_digests(inspections: ActiveInspections) -> dict[str, str]:
     texts = {prompts_part(one.name): _texts_digest(one) for one in inspections.inspections}
     definitions = {

@@ -26,6 +26,7 @@ from vqc.mission import Mission, MissionDefinition
 from vqc.prompt_texts import PromptTexts
 
 HEADER, MISSIONS, PROMPTS, HISTORY = "inspection.yaml", "missions.yaml", "prompts.yaml", "history.yaml"
+FILES = (HEADER, MISSIONS, PROMPTS, HISTORY)
 MAX_FILE_BYTES = 2**20
 MAX_MISSIONS = 200
 """Missions are labels of metrics, so their number is bounded."""
@@ -58,13 +59,14 @@ class Inspection:
     """What an operator inspects, and how the model is asked.
 
     ``missions`` are by name, in the file's order. ``history`` maps the digest under which older checkpoints recorded prompts
-    and missions as one part to the parts of today (``vqc.contract``).
+    and missions as one part to the parts of today (``vqc.contract``). ``directory`` is where it was read.
     """
 
     header: InspectionHeader
     missions: Mapping[str, Mission]
     prompts: PromptTexts
     history: Mapping[str | None, Mapping[str, str]]
+    directory: Path | None = None
 
     @property
     def name(self) -> str:
@@ -110,7 +112,7 @@ def load_inspection(directory: Path) -> Inspection:
     if (directory / HISTORY).exists():
         past = _parse_yaml(_read_text(directory, HISTORY), str(directory / HISTORY))
         history |= _validate(TypeAdapter(dict[str, dict[str, str]]), past, str(directory / HISTORY))
-    return Inspection(header=header, missions=missions, prompts=prompts, history=history)
+    return Inspection(header=header, missions=missions, prompts=prompts, history=history, directory=directory)
 
 
 def parse_missions(text: str, source: str, header: InspectionHeader, prompts: PromptTexts) -> dict[str, Mission]:

@@ -8,11 +8,9 @@ from difflib import unified_diff
 from pathlib import Path
 
 from vqc.errors import InvalidValue
-from vqc.inspection import HEADER, HISTORY, MISSIONS, PROMPTS, Inspection, load_inspection
+from vqc.inspection import FILES, HEADER, Inspection, load_inspection
 from vqc.mission import Mission
 from vqc.missions import default_name, inspection_directory
-
-_FILES = (HEADER, MISSIONS, PROMPTS, HISTORY)
 
 
 def copy_inspection(source: str | None, directory: Path, name: str) -> Inspection:
@@ -28,7 +26,7 @@ def copy_inspection(source: str | None, directory: Path, name: str) -> Inspectio
     directory.mkdir(parents=True, exist_ok=True)
     try:
         load_inspection(origin)
-        for file in _FILES:
+        for file in FILES:
             if (origin / file).exists():
                 shutil.copyfile(origin / file, directory / file)
         header = (directory / HEADER).read_text("utf-8")
@@ -37,7 +35,7 @@ def copy_inspection(source: str | None, directory: Path, name: str) -> Inspectio
         (directory / HEADER).write_text(header, "utf-8")
         return load_inspection(directory)
     except BaseException:
-        for file in _FILES:
+        for file in FILES:
             (directory / file).unlink(missing_ok=True)
         if not existed:
             directory.rmdir()

@@ -1,13 +1,16 @@
 """The active inspections, and their missions by name.
 
-A process has one set of them for its whole life, and so do the processes that it starts: ``VQC_INSPECTIONS`` names them,
-else it is the inspection that is shipped. ADR 0014 says why this is no argument of every function.
+A process has one set of them, and so do the processes that it starts: ``VQC_INSPECTIONS`` names them, else it is the
+inspection that is shipped. A model that is swapped in may bring others (``replace_active``); what was begun under a set keeps
+it (``using``). ADRs 0014 and 0018 say why this is no argument of every function.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,16 +26,26 @@ SHIPPED = Path(__file__).parents[1] / "inspections"
 VARIABLE = "VQC_INSPECTIONS"
 """The active inspections: directories, or names of shipped ones, separated as in PATH."""
 
+REFERENCE = "inspection/"
+"""The prefix of ``inspection/NAME`` and ``inspection/NAME@VERSION``, versions in a registry."""
+
+MATERIALISED = "sha256-"
+"""The prefix of directories that hold a version of a registry; they are named by its digest."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ActiveInspections:
     """Inspections whose missions have distinct names. The first one's prompt asks for captions.
+
+    ``from_registry`` are the names of those that the operator took from a registry; ``by_default`` is whether none was named.
 
     Raises:
         InvalidValue: no inspection, or a name that two of them, or two of their missions, share.
     """
 
     inspections: tuple[Inspection, ...]
+    from_registry: frozenset[str] = frozenset()
+    by_default: bool = False
 
     def __post_init__(self) -> None:
         if not self.inspections:
@@ -56,6 +69,7 @@ class ActiveInspections:
 
 
 _active: ActiveInspections | None = None
+_in_use: ContextVar[ActiveInspections | None] = ContextVar("inspections", default=None)
 
 
 def activate(names: Sequence[str | Path]) -> ActiveInspections:
@@ -64,14 +78,37 @@ def activate(names: Sequence[str | Path]) -> ActiveInspections:
     Raises:
         InvalidValue: one that cannot be loaded, or names that are not distinct.
     """
+    found = tuple(map(named_inspection, names or [default_name()]))
+    pairs = zip(names, found, strict=False)
+    taken = frozenset(one.name for name, one in pairs if Path(name).name.startswith(MATERIALISED))
+    chosen = ActiveInspections(inspections=found, from_registry=taken, by_default=not names)
+    replace_active(chosen)
+    return chosen
+
+
+def replace_active(inspections: ActiveInspections) -> None:
+    """Makes these inspections the active ones, at once, except where ``using`` says otherwise."""
     global _active
-    _active = ActiveInspections(inspections=tuple(map(named_inspection, names or [default_name()])))
-    return _active
+    _active = inspections
+
+
+@contextmanager
+def using(inspections: ActiveInspections | None) -> Generator[None]:
+    """In this block, its tasks and its threads these inspections are the active ones; None changes nothing."""
+    before = _in_use.get()
+    _in_use.set(inspections or before)
+    try:
+        yield
+    finally:
+        # Not by the token: a block may end in another task than the one that began it, as a response that streams does.
+        _in_use.set(before)
 
 
 def active() -> ActiveInspections:
-    """The active inspections: those of the last ``activate``, else those that the environment names."""
-    return _active or activate([name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name])
+    """The active inspections: those of ``using`` around the caller, else of the last ``activate``, else of the environment."""
+    return (
+        _in_use.get() or _active or activate([name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name])
+    )
 
 
 def named_inspection(name: str | Path) -> Inspection:
@@ -84,6 +121,10 @@ def inspection_directory(name: str | Path) -> Path:
     shipped = shipped_names()
     if str(name) in shipped:
         return SHIPPED / name
+    if str(name).startswith(REFERENCE):
+        raise InvalidValue(
+            "inspection", str(name), f"names a version in a registry; set VQC_REGISTRY, or write ./{name}"
+        )
     if not Path(name).is_dir():
         valid = (
             f"must be a directory with an inspection, or one of {', '.join(shipped)}; `vqc inspection new` makes one"

@@ -16,21 +16,43 @@ from vqc.errors import InvalidValue
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--alias", metavar="NAME", help="Alias to point at the version.")
 @click.option("--base", metavar="REF", help="The version it builds on; required for a peft adapter.")
+@click.option(
+    "--inspection",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Inspection that it is served with: a directory, a shipped name, or a version in the registry (inspection/NAME). "
+    "Repeatable. [default: those of VQC_INSPECTIONS that it was trained under]",
+)
+@click.option("--no-inspection", is_flag=True, help="Bring no inspection: it is served with those of VQC_INSPECTIONS.")
 @click.option("--actor", metavar="NAME", help="Recorded in the log. [default: user@host]")
 @registry_option
 @json_option
-def push(directory: Path, alias: str | None, base: str | None, actor: str | None, where: str, as_json: bool) -> None:
+def push(
+    directory: Path,
+    alias: str | None,
+    base: str | None,
+    names: tuple[str, ...],
+    no_inspection: bool,
+    actor: str | None,
+    where: str,
+    as_json: bool,
+) -> None:
     """Store DIRECTORY (a Hugging Face model or a peft adapter) as a version; prints its digest.
 
-    Pushing it again is fast and prints the same digest. Optimizer states, logs and trainer arguments are left out;
+    Pushing it again is fast and prints the same digest. The inspections that it was trained under are stored too, and the
+    version names them: whoever serves it gets them with it. Optimizer states, logs and trainer arguments are left out;
     pickles, code, links that leave DIRECTORY, and a model that could not be loaded are refused.
     """
     from registry.checkpoint import read_checkpoint
+    from registry.inspections import inspections_for_push
 
-    left_out = read_checkpoint(directory).left_out
+    checkpoint = read_checkpoint(directory)
+    left_out = checkpoint.left_out
     registry = registry_at(where)
+    brought = [] if no_inspection else inspections_for_push(registry, checkpoint.facts.contract, names, actor)
     with bars() as progress:
-        version = registry.push(directory, alias=alias, base=base, actor=actor, progress=progress)
+        version = registry.push(directory, alias=alias, base=base, inspections=brought, actor=actor, progress=progress)
     if as_json:
         print_json(summary(version, registry.aliases()) | {"left_out": left_out})
         return

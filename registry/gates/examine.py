@@ -13,8 +13,10 @@ from registry.gates.reports import newest_report, report_of
 from registry.gates.signature import signature_problem
 from registry.gates.thresholds import check_report
 from registry.guidance import guidance_alias, guidance_version, is_guidance
+from registry.inspections import inspections_with, is_inspection
 from vqc.contract import contract_digests, current_form, differing_parts, same_part
 from vqc.errors import InvalidValue
+from vqc.missions import active, using
 
 if TYPE_CHECKING:
     from registry.core import Registry
@@ -71,7 +73,19 @@ def examine(
 
 
 def contract_findings(registry: Registry, version: str, contract: Contract = "required") -> list[Finding]:
-    """One finding for each part of the contract in which a version (by digest) differs from the running code."""
+    """One finding for each part of the contract in which a version (by digest) differs from the running code.
+
+    A model is compared under the inspections that it is served with.
+    """
+    if is_inspection(registry, version):
+        return []  # a model's contract names its inspection, not the other way round
+    if is_guidance(registry, version):
+        return _compare(registry, version, contract)
+    with using(inspections_with(registry, version, active())):
+        return _compare(registry, version, contract)
+
+
+def _compare(registry: Registry, version: str, contract: Contract) -> list[Finding]:
     running = contract_digests()
     if is_guidance(registry, version):
         declared = current_form(guidance_version(registry, version).contract)

@@ -19,7 +19,7 @@ from registry.audit_log import new_entry
 from registry.errors import Corrupt
 from registry.files import file_lock, read_regular, write_atomically
 from registry.layout.audit_file import AuditFile
-from registry.oci import GUIDANCE_TYPE, MODEL_TYPE, REF_NAME, Descriptor, Index
+from registry.oci import REF_NAME, VERSION_TYPES, Descriptor, Index
 from registry.values import AuditEntry
 
 _LOGGED = "vqc.audit-bytes"
@@ -124,7 +124,7 @@ class IndexFile:
                 aliases = aliases_in(index.manifests)
                 logged = {entry.after for entry in entries if entry.action == "push"}
                 for blob in by_digest(index.manifests).values():
-                    if blob.artifact_type in (MODEL_TYPE, GUIDANCE_TYPE) and blob.digest not in logged:
+                    if blob.artifact_type in VERSION_TYPES and blob.digest not in logged:
                         index.log(new_entry("push", after=blob.digest, actor=None, reason="repair: its entry was lost"))
                 for alias in sorted({name for name in last if name is not None} | aliases.keys()):
                     before, after = last.get(alias), aliases.get(alias)
@@ -164,9 +164,7 @@ def by_digest(manifests: Iterable[Descriptor]) -> dict[str, Descriptor]:
 
 def aliases_in(manifests: Iterable[Descriptor]) -> dict[str, str]:
     """Maps each alias to a digest, sorted by alias."""
-    named = {
-        alias_in(blob): blob.digest for blob in manifests if blob.artifact_type in (None, MODEL_TYPE, GUIDANCE_TYPE)
-    }
+    named = {alias_in(blob): blob.digest for blob in manifests if blob.artifact_type in (None, *VERSION_TYPES)}
     return {alias: named[alias] for alias in sorted(name for name in named if name is not None)}
 
 

@@ -18,7 +18,7 @@ from registry.files import file_lock, partial_file, read_regular, write_atomical
 from registry.layout.collect import plan_collection
 from registry.layout.index import IndexFile, alias_in, aliases_in, by_digest, with_alias, without_alias
 from registry.layout.leases import LeaseFiles
-from registry.oci import CREATED, GUIDANCE_TYPE, MODEL_TYPE, Descriptor, Manifest, descriptor_of
+from registry.oci import CREATED, MODEL_TYPE, VERSION_TYPES, Descriptor, Manifest, descriptor_of
 from registry.store import OnBytes, Store
 from registry.streams import (
     blocks,
@@ -151,7 +151,7 @@ class LayoutStore(Store):
     @override
     def versions(self) -> list[str]:
         known = by_digest(self._index.read().manifests)
-        return [digest for digest, blob in known.items() if self._kind(blob) in (MODEL_TYPE, GUIDANCE_TYPE)]
+        return [digest for digest, blob in known.items() if self._kind(blob) in VERSION_TYPES]
 
     @override
     def aliases(self) -> dict[str, str]:
