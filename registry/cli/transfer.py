@@ -40,8 +40,8 @@ def push(
 ) -> None:
     """Store DIRECTORY (a Hugging Face model or a peft adapter) as a version; prints its digest.
 
-    Pushing it again is fast and prints the same digest. The inspections that it was trained under are stored too, and the
-    version names them: whoever serves it gets them with it. Optimizer states, logs and trainer arguments are left out;
+    Pushing it again is fast and prints the same digest. The inspections that it was trained under are stored
+    too. The version names them, and a service gets them with it. Optimizer states, logs and trainer arguments are left out;
     pickles, code, links that leave DIRECTORY, and a model that could not be loaded are refused.
     """
     from registry.checkpoint import read_checkpoint
