@@ -1,1 +1,1 @@
-"""Draws telecom scenes with exact labels, for demo data, sample tickets, load tests and tests."""
+"""Draws scenes with exact labels, for demo data, sample tickets, load tests and tests: telecom here, meter boxes in ``meters``."""

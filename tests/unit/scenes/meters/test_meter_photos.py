@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from scenes.curves import BENT_VERTICES
@@ -21,6 +24,7 @@ from vqc.geometry import Kind, canonical
 from vqc.parser import Status, parse
 from vqc.summary import parse as parse_line
 
+ROOT = Path(__file__).parents[4]
 PLANS = [plan_photo(seed) for seed in range(300)]
 
 
@@ -42,16 +46,19 @@ def test_photos_too_small_to_read_are_refused() -> None:
         plan_photo(0, size_wh=(200, 150))
 
 
-def test_labels_are_canonical_inside_the_picture_and_large_enough_to_be_seen() -> None:
-    for plan in PLANS:
-        assert list(plan.objects) == in_reading_order(plan.objects)
-        for item in plan.objects:
-            xs, ys = item.shape.xy[0::2], item.shape.xy[1::2]
-            assert canonical(item.shape) == item.shape
-            assert 0 <= min(xs) <= max(xs) <= PHOTO_WH[0]
-            assert 0 <= min(ys) <= max(ys) <= PHOTO_WH[1]
-            smallest = 14 if item.shape.kind is not Kind.LINE else 0
-            assert min(max(xs) - min(xs), max(ys) - min(ys)) >= smallest, item
+@given(st.integers(0, 2**40), st.sampled_from([PHOTO_WH, (512, 384), (384, 512)]))
+def test_labels_are_canonical_inside_the_picture_and_large_enough_to_be_seen(
+    seed: int, size_wh: tuple[int, int]
+) -> None:
+    plan = plan_photo(seed, size_wh=size_wh)
+    assert list(plan.objects) == in_reading_order(plan.objects)
+    for item in plan.objects:
+        xs, ys = item.shape.xy[0::2], item.shape.xy[1::2]
+        assert canonical(item.shape) == item.shape
+        assert 0 <= min(xs) <= max(xs) <= size_wh[0]
+        assert 0 <= min(ys) <= max(ys) <= size_wh[1]
+        smallest = 14 if item.shape.kind is not Kind.LINE else 0
+        assert min(max(xs) - min(xs), max(ys) - min(ys)) >= smallest, item
 
 
 def test_every_view_and_every_description_occurs_and_nothing_else() -> None:
@@ -137,6 +144,13 @@ def test_a_hidden_flaw_shows_in_the_picture_and_in_no_label(check) -> None:
         assert _changed_pixels(sound, flawed) > 60
     assert not any(word in desc for word in ("cracked", "damaged", "dented") for desc in descs())
     assert len({check.hidden for check in CHECKS.values()}) == len(HiddenFlaw)
+
+
+def test_no_other_package_knows_of_meter_boxes() -> None:
+    """A second industry is an inspection and data: no package was edited for it."""
+    for package in ("vqc", "engine", "registry", "service", "trainer", "loadtest"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert "scenes.meters" not in path.read_text("utf-8"), path
 
 
 def test_rates_are_probabilities() -> None:
