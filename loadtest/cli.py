@@ -10,6 +10,7 @@ import click
 from typing_extensions import override
 
 from loadtest.errors import BenchFailed
+from registry.references import take_inspections
 from vqc.errors import VqcError
 
 _COMMANDS = {
@@ -58,6 +59,7 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="vqc")
 def bench() -> None:
     """Measure the cost and the speed of the product."""
+    take_inspections()
 
 
 def main(args: Sequence[str] | None = None) -> None:

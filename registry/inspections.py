@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -147,7 +147,7 @@ def pull_inspection(registry: Registry, ref: str, out: Path) -> Inspection:
 def read_inspection(registry: Registry, ref: str) -> Inspection:
     """The inspection of a version. Raises as ``pull_inspection`` does."""
     with TemporaryDirectory() as folder:
-        return pull_inspection(registry, ref, Path(folder))
+        return replace(pull_inspection(registry, ref, Path(folder)), directory=None)
 
 
 def inspections_for_push(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from registry.references import take_inspections
 from vqc.errors import VqcError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -28,6 +29,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Train, evaluate and export models for the service."""
+    take_inspections()
 
 
 @main.command()

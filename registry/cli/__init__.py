@@ -13,6 +13,7 @@ from registry.cli.guidance import guidance
 from registry.cli.promote import promote, rollback
 from registry.cli.transfer import gc, pull, push
 from registry.cli.versions import list_versions, show, verify
+from registry.references import take_inspections
 from vqc.errors import InvalidValue, VqcError
 
 
@@ -23,6 +24,7 @@ def registry() -> None:
 
     VQC_REGISTRY names the registry: a directory, or oci://host/repository. REF is an alias, a digest or a digest prefix.
     """
+    take_inspections()
 
 
 for command in (

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 
 import click
 
+from registry.references import take_inspections
 from service.cli.api import api
 from service.cli.audit import audit
 from service.cli.caption import caption
@@ -30,6 +31,7 @@ def vqc() -> None:
 
     Settings are VQC_… environment variables; `vqc settings` lists them.
     """
+    take_inspections()
 
 
 for command in (up, api, worker, caption, stage_a, stage_b, groups, webhooks, inspection, keys, audit, settings):

@@ -1,4 +1,4 @@
-"""``vqc inspection``: make, check, show and compare inspections. Nothing here needs a service."""
+"""``vqc inspection``: make, check, show, compare and store inspections. Nothing here needs a service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.cli.inspection_versions import VERSION_COMMANDS
+
 if TYPE_CHECKING:
+    from vqc.inspection import Inspection
     from vqc.missions import ActiveInspections
 
 
@@ -16,8 +19,13 @@ if TYPE_CHECKING:
 def inspection() -> None:
     """Make, check, show and compare inspections: an operator's own missions and prompts.
 
-    VQC_INSPECTIONS names the active ones: directories, or names of shipped ones, separated by colons.
+    VQC_INSPECTIONS names the active ones, separated by colons: directories, names of shipped ones, or versions in VQC_REGISTRY
+    (inspection/NAME for the active one, inspection/NAME@VERSION).
     """
+
+
+for command in VERSION_COMMANDS:
+    inspection.add_command(command)
 
 
 @inspection.command()
@@ -78,12 +86,15 @@ def show(names: tuple[str, ...], mission: str | None, as_json: bool) -> None:
 @inspection.command()
 @click.argument("before")
 @click.argument("after")
-def diff(before: str, after: str) -> None:
-    """Compare two inspections, and say what the difference means for checkpoints. Exit code 1 if they differ."""
-    from vqc.inspection_files import differences
-    from vqc.missions import named_inspection
+@click.option("--registry", "where", envvar="VQC_REGISTRY", metavar="WHERE", help="Registry of inspection/NAME.")
+def diff(before: str, after: str, where: str | None) -> None:
+    """Compare two inspections, and say what the difference means for checkpoints. Exit code 1 if they differ.
 
-    lines = differences(named_inspection(before), named_inspection(after))
+    Each is a directory, a shipped name, or a version in the registry (inspection/NAME, inspection/NAME@VERSION).
+    """
+    from vqc.inspection_files import differences
+
+    lines = differences(_named(before, where), _named(after, where))
     for line in lines:
         click.echo(line)
     if lines:
@@ -94,3 +105,14 @@ def _inspections_of(names: tuple[str, ...]) -> ActiveInspections:
     from vqc.missions import activate, active
 
     return activate(names) if names else active()
+
+
+def _named(name: str, where: str | None) -> Inspection:
+    from vqc.missions import REFERENCE, named_inspection
+
+    if where is None or not name.startswith((REFERENCE, "sha256:")):
+        return named_inspection(name)
+    from registry import open_registry
+    from registry.inspections import read_inspection
+
+    return read_inspection(open_registry(where), name)

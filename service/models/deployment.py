@@ -9,15 +9,20 @@ from pathlib import Path
 from engine.in_flight import InFlight
 from engine.protocol import Engine
 from service.models.roles import ServedModel
+from vqc.missions import ActiveInspections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A verified version on disk. ``base`` is the base model of a LoRA adapter; ``release`` ends the lease on the files."""
+    """A verified version on disk. ``base`` is the base model of a LoRA adapter; ``release`` ends the lease on the files.
+
+    ``inspections`` are those that it is served with; None: those of the process.
+    """
 
     model: ServedModel
     directory: Path
     base: Path | None = None
+    inspections: ActiveInspections | None = None
     release: Callable[[], None] = lambda: None
 
 
@@ -32,6 +37,11 @@ class Deployment:
         self.model = model
         self.checkpoint = checkpoint
         self.in_flight = InFlight()
+
+    @property
+    def inspections(self) -> ActiveInspections | None:
+        """The inspections of its requests; None: those of the process."""
+        return self.checkpoint.inspections if self.checkpoint else None
 
     def release_checkpoint(self) -> None:
         """Ends the lease on the checkpoint's files, if there is one."""

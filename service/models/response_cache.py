@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from time import monotonic
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from vqc import parser, summary
 from vqc.answer_words import AnswerWords
 from vqc.contract import digest, shared_digests
 from vqc.grammar import CAPTION_GRAMMAR, summary_grammar
-from vqc.missions import active
+from vqc.missions import ActiveInspections, active
 
 STORE_PAUSE_S = 5.0
 """For so long a store that failed is not called again: an outage costs one timeout, not one for each request."""
@@ -85,7 +85,6 @@ class ResponseCache:
         self._trusts_engine = trusts_engine
         self._store_paused_until = 0.0
         self._pending: dict[str, _Pending] = {}
-        self._readers = _readers()
 
     def wrap(self, engine: Engine, model_digest: str) -> Engine:
         """The engine, whose model has this digest, behind the cache."""
@@ -94,7 +93,7 @@ class ResponseCache:
     def key(self, request: GenerateRequest, model_digest: str) -> CacheKey | None:
         """The key of a request whose answer may be stored; None for one that is sampled or has another grammar."""
         decoding = request.decoding
-        if decoding.temperature or request.n > 1 or request.grammar not in self._readers:
+        if decoding.temperature or request.n > 1 or request.grammar not in _readers(active()):
             return None
         words = [part if isinstance(part, str) else [part.digest, part.media_type] for part in request.user]
         grammar = _grammar_digest(request.grammar)
@@ -138,7 +137,8 @@ class ResponseCache:
 
     async def store(self, key: CacheKey, request: GenerateRequest, text: str, end: Generation | Delta) -> None:
         """Stores a complete answer that can be read and is the model's. ``end`` carries its token counts and its model."""
-        if not self._readers[str(request.grammar)](text) or not self._is_of_model(key, end):
+        is_readable = _readers(active()).get(str(request.grammar))
+        if is_readable is None or not is_readable(text) or not self._is_of_model(key, end):
             return
         if monotonic() >= self._store_paused_until:
             answer = CachedAnswer(text=text, prompt_tokens=end.prompt_tokens, completion_tokens=end.completion_tokens)
@@ -229,9 +229,10 @@ def _is_complete_caption(text: str) -> bool:
     return outcome.caption is not None and not outcome.truncated
 
 
-def _readers() -> dict[str, Callable[[str], bool]]:
+@lru_cache(maxsize=8)
+def _readers(inspections: ActiveInspections) -> dict[str, Callable[[str], bool]]:
     """The grammars whose answers may be stored, and whether an answer can be read."""
-    lines = {summary_grammar(one.words): partial(_is_line, one.words) for one in active().inspections}
+    lines = {summary_grammar(one.words): partial(_is_line, one.words) for one in inspections.inspections}
     return {CAPTION_GRAMMAR: _is_complete_caption, **lines}
 
 

@@ -21,6 +21,7 @@ from service.models.response_cache import ResponseCache
 from service.models.roles import ServedModel
 from service.models.shadow import Shadow, ShadowedEngine
 from service.platform.shares import Role, Share
+from vqc.missions import replace_active, using
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ class ModelRouter:
     async def pin(self, key: str, *, timeout_s: float | None = None) -> AsyncGenerator[PinnedModel, None]:
         """One engine and its model for all that the request or ticket named ``key`` asks.
 
+        Inside, the active inspections are those of its deployment, also after a swap.
+
         Raises:
             EngineUnavailable: no model became active within ``wait_s`` (``timeout_s`` if that is less).
         """
@@ -95,16 +98,22 @@ class ModelRouter:
             if self._responses:
                 # Outside the shadow's wrapper: a cached answer cost no generation and is not compared again.
                 engine = self._responses.wrap(engine, deployment.model.digest)
-            yield PinnedModel(engine=engine, model=deployment.model, waited_s=waited_s)
+            with using(deployment.inspections):
+                yield PinnedModel(engine=engine, model=deployment.model, waited_s=waited_s)
         finally:
             deployment.in_flight.release()
 
     def activate(self, role: Role, deployment: Deployment) -> Deployment | None:
-        """Sends new requests to ``deployment``. Returns the one before, which the caller has to drain and stop."""
+        """Sends new requests to ``deployment``. Returns the one before, which the caller has to drain and stop.
+
+        A main model's inspections become the active ones.
+        """
         before = self._active.get(role)
         self._active[role] = deployment
         if role is Role.MAIN:
             self._model = deployment.model
+            if deployment.inspections is not None:
+                replace_active(deployment.inspections)
             self._main_present.set()
         self._report_active()
         return before

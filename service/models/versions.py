@@ -18,6 +18,7 @@ from service.models.roles import ServedModel
 from service.models.swap import ModelSource
 from service.platform.errors import NotSwappable
 from vqc.errors import InvalidValue, VqcError
+from vqc.missions import active, using
 
 if TYPE_CHECKING:
     from registry import Registry
@@ -32,11 +33,15 @@ class VersionUnavailable(VqcError):
 
 
 class RegistryVersions(ModelSource):
-    """Versions of a registry, verified and materialised below ``cache``; each is leased while it is served."""
+    """Versions of a registry, verified and materialised below ``cache``; each is leased while it is served.
+
+    The inspections that are active when this is made are the operator's choice (``registry.inspections.inspections_with``).
+    """
 
     def __init__(self, registry: Registry, cache: Path) -> None:
         self._registry = registry
         self._cache = cache
+        self._chosen = active()
 
     @override
     async def resolve(self, ref: str) -> str:
@@ -47,10 +52,12 @@ class RegistryVersions(ModelSource):
         return await _off_loop(lambda: self._fetch(digest, alias))
 
     def _fetch(self, digest: str, alias: str) -> Checkpoint:
-        version = self._registry.version(digest)
-        if version.contract:  # before the weights are downloaded
-            compare_contract(version.contract, digest)
-        with ExitStack() as stack:
+        from registry.inspections import inspections_with
+
+        version, inspections = self._registry.version(digest), inspections_with(self._registry, digest, self._chosen)
+        with ExitStack() as stack, using(inspections):
+            if version.contract:  # before the weights are downloaded
+                compare_contract(version.contract, digest)
             # Leased before it is materialised: garbage collection must not take files that are about to be served.
             stack.enter_context(self._registry.lease(digest, _holder(), LEASE_S))
             directory = self._registry.materialise(digest, self._cache)
@@ -62,6 +69,7 @@ class RegistryVersions(ModelSource):
                 model=ServedModel(alias=alias, digest=digest, untrained=check_contract(directory)),
                 directory=directory,
                 base=base,
+                inspections=inspections,
                 release=stack.pop_all().close,
             )
 

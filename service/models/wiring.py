@@ -24,7 +24,7 @@ from service.platform.tracing import collector
 from service.platform.version import VERSION
 from vqc.errors import InvalidValue
 from vqc.grammar import CAPTION_GRAMMAR, summary_grammar
-from vqc.missions import active
+from vqc.missions import active, using
 
 if TYPE_CHECKING:
     from service.models.registry_catalogue import RegistryCatalogue
@@ -154,6 +154,8 @@ class _Launcher:
             return ScriptedEngine()
         from engine.managed import ManagedEngine
 
+        with using(checkpoint.inspections):
+            grammars = [CAPTION_GRAMMAR, *_line_grammars()]
         log = self._settings.engine_log
         if self._launched:
             digest = checkpoint.model.digest.removeprefix("sha256:")
@@ -162,7 +164,7 @@ class _Launcher:
         engine = ManagedEngine(
             self.engine_settings(checkpoint),
             log_path=log,
-            warmup=[_grammar_warmup(grammar) for grammar in (CAPTION_GRAMMAR, *_line_grammars())],
+            warmup=[_grammar_warmup(grammar) for grammar in grammars],
         )
         await engine.start()
         return engine

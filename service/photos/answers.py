@@ -22,7 +22,6 @@ from vqc.caption import CaptionObject
 from vqc.codec import as_dict, objects_by_key
 from vqc.geometry import SizeWH
 from vqc.image import CanonicalPhoto
-from vqc.missions import Mission
 from vqc.summary import SummaryOutcome, render
 
 
@@ -57,7 +56,6 @@ def stage_a_out(
     names: list[str | None],
     *,
     request_id: str,
-    mission: Mission,
     total_ms: float,
 ) -> StageAOut:
     """The response of ``POST /stage-a``."""
@@ -66,10 +64,11 @@ def stage_a_out(
         request_id=request_id,
         model=model_out(result.model),
         prompt_digest=result.prompt_digest,
-        mission=mission.name,
-        trained=mission.name not in result.model.untrained,
+        mission=result.mission.name,
+        trained=result.mission.name not in result.model.untrained,
         photos=[
-            _stage_a_photo(f"image_{n}", name, entry, mission.words) for n, (name, entry) in enumerate(entries, start=1)
+            _stage_a_photo(f"image_{n}", name, entry, result.mission.words)
+            for n, (name, entry) in enumerate(entries, start=1)
         ],
         timings_ms=round(total_ms, 1),
     )

@@ -29,9 +29,6 @@ class CaptionPhoto:
         self._models = models
         self._reader = reader
         self._observer = observer
-        self._task = PhotoTask(
-            name="caption", prompt=dense_prompt(), grammar=CAPTION_GRAMMAR, priority=PRIORITY, parse=parse
-        )
 
     async def __call__(
         self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
@@ -45,7 +42,8 @@ class CaptionPhoto:
         """
         read = await self._reader.read(data)
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
-            answer = await self._task.run(
+            task = _caption_task()
+            answer = await task.run(
                 read,
                 pinned.engine,
                 self._observer,
@@ -53,7 +51,7 @@ class CaptionPhoto:
                 decoding=decoding,
                 timeout_s=timeout_s - pinned.waited_s,
             )
-        return self._result(pinned.model, answer)
+        return self._result(pinned.model, task, answer)
 
     async def stream(
         self, data: bytes, *, request_id: str, decoding: DecodingParams, timeout_s: float
@@ -64,10 +62,11 @@ class CaptionPhoto:
         """
         read = await self._reader.read(data)
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
+            task = _caption_task()
             yield CaptionStart(model=pinned.model, photo=read.photo)
             started, reader, last, has_object = perf_counter(), CaptionReader(), Delta(text=""), False
             timeout_s -= pinned.waited_s
-            request = self._task.request(read.photo, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
+            request = task.request(read.photo, request_id=request_id, decoding=decoding, timeout_s=timeout_s)
             async with aclosing(pinned.engine.stream(request)) as deltas:
                 async for last in deltas:
                     # A cached answer arrives in one piece and at once: it would only blur the engine's latencies.
@@ -79,10 +78,18 @@ class CaptionPhoto:
                             self._observer.record_first_object(perf_counter() - started)
                         yield item
         seconds = perf_counter() - started
-        yield self._result(pinned.model, self._task.answer(read, reader.outcome(), last, seconds, self._observer))
+        answer = task.answer(read, reader.outcome(), last, seconds, self._observer)
+        yield self._result(pinned.model, task, answer)
 
-    def _result(self, model: ServedModel, answer: PhotoAnswer[CaptionOutcome]) -> CaptionResult:
+    def _result(
+        self, model: ServedModel, task: PhotoTask[CaptionOutcome], answer: PhotoAnswer[CaptionOutcome]
+    ) -> CaptionResult:
         caption = answer.outcome.caption
         assert caption is not None  # a malformed answer was raised
         self._observer.record_caption(len(caption.objects), truncated=answer.outcome.truncated)
-        return CaptionResult(model=model, prompt_digest=self._task.prompt_digest, answer=answer)
+        return CaptionResult(model=model, prompt_digest=task.prompt_digest, answer=answer)
+
+
+def _caption_task() -> PhotoTask[CaptionOutcome]:
+    """What is asked about a photo, in the words of the inspections that are active where it is called."""
+    return PhotoTask(name="caption", prompt=dense_prompt(), grammar=CAPTION_GRAMMAR, priority=PRIORITY, parse=parse)

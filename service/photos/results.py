@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from service.models.roles import ServedModel
 from vqc.errors import VqcError
 from vqc.image import CanonicalPhoto
+from vqc.missions import Mission
 from vqc.parser import CaptionOutcome, Status
 from vqc.summary import SummaryOutcome
 
@@ -82,4 +83,5 @@ class StageAResult:
 
     model: ServedModel
     photos: tuple[PhotoAnswer[SummaryOutcome] | PhotoFailure, ...]
+    mission: Mission
     prompt_digest: str

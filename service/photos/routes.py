@@ -100,7 +100,6 @@ async def stage_a(request: Request, query: Annotated[DecodingIn, Query()]) -> Re
             result,
             [photo_name for photo_name, _ in photos],
             request_id=request_id,
-            mission=mission,
             total_ms=total_ms,
         ),
         answers.headers(result.model, result.prompt_digest, {"total": total_ms}),

@@ -18,7 +18,7 @@ from service.platform.mission_words import subject
 from vqc.errors import InvalidValue
 from vqc.grammar import summary_grammar
 from vqc.image import CanonicalPhoto
-from vqc.missions import Mission
+from vqc.missions import Mission, mission_named
 from vqc.prompts import stage_a_prompt
 from vqc.summary import SummaryOutcome, parse
 
@@ -60,13 +60,15 @@ class SummarisePhotos:
         """One line per photo, concurrently, order kept. An error that concerns one photo leaves the others their lines.
 
         Raises:
-            InvalidValue: no photo or more than ``MAX_PHOTOS``.
+            InvalidValue: no photo or more than ``MAX_PHOTOS``; a mission that the pinned model's inspections do not have.
             EngineError: the engine did not answer; the whole request is worth retrying.
         """
         if not 1 <= len(sources) <= MAX_PHOTOS:
             raise InvalidValue("photos", len(sources), f"a request holds 1 to {MAX_PHOTOS} photos")
 
         async with self._models.pin(request_id, timeout_s=timeout_s) as pinned:
+            # As the pinned model's inspections define it: a swap may have come since the request was read.
+            mission = mission_named(mission.name)
 
             async def summarise(position: int, source: PhotoSource) -> PhotoAnswer[SummaryOutcome] | PhotoFailure:
                 try:
@@ -82,7 +84,8 @@ class SummarisePhotos:
                     return PhotoFailure(error=error)
 
             photos = await gather_or_cancel(summarise(n, source) for n, source in enumerate(sources, start=1))
-        return StageAResult(model=pinned.model, photos=tuple(photos), prompt_digest=stage_a_task(mission).prompt_digest)
+        digest = stage_a_task(mission).prompt_digest
+        return StageAResult(model=pinned.model, photos=tuple(photos), mission=mission, prompt_digest=digest)
 
     async def photo(self, data: bytes) -> CanonicalPhoto:
         """A photo as the engine is shown it. Raises ``PhotoRejected``."""

@@ -85,9 +85,10 @@ class WorkOnTicket:
             InvalidValue, BlobMissing: the ticket cannot be judged at all.
             Superseded: the claim is no longer active.
         """
-        mission = mission_named(claim.ticket.mission)
+        mission_named(claim.ticket.mission)  # raises before it waits for a model
         sampler = self._judging.samplers[claim.ticket.evidence]
         async with self._models.pin(claim.ticket.id) as served:
+            mission = mission_named(claim.ticket.mission)  # as the pinned model's inspections define it
             guidance = await self._choose_guidance(claim.ticket, mission, served.model, sampler)
             pinned = _judged_with(served.model, guidance.digest, sampler)
             if claim.ticket.pinned != pinned:
