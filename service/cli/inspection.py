@@ -94,7 +94,7 @@ def diff(before: str, after: str, where: str | None) -> None:
     """
     from vqc.inspection_files import differences
 
-    lines = differences(_named(before, where), _named(after, where))
+    lines = differences(_read_inspection(before, where), _read_inspection(after, where))
     for line in lines:
         click.echo(line)
     if lines:
@@ -107,7 +107,7 @@ def _inspections_of(names: tuple[str, ...]) -> ActiveInspections:
     return activate(names) if names else active()
 
 
-def _named(name: str, where: str | None) -> Inspection:
+def _read_inspection(name: str, where: str | None) -> Inspection:
     from vqc.missions import REFERENCE, named_inspection
 
     if where is None or not name.startswith((REFERENCE, "sha256:")):

@@ -88,7 +88,7 @@ def pull(ref: str, out: Path, where: str) -> None:
 @_actor
 @_registry
 def make_active(ref: str, expected: str | None, reason: str, actor: str | None, where: str) -> None:
-    """Make version REF the active one of its name: what `inspection/NAME` stands for."""
+    """Make version REF the active one of its name: the one that `inspection/NAME` means."""
     from registry import ANY
     from registry.inspections import inspection_alias, inspection_version, resolve_inspection
 

@@ -204,8 +204,8 @@ class Settings(HttpSettings):
     inspections: str = Field(
         "",
         description="The active inspections, separated by colons: directories, names of shipped ones, or versions in "
-        "VQC_REGISTRY (inspection/NAME for the active one, inspection/NAME@VERSION). Default: those that the served model brings, else the "
-        "shipped one. `vqc inspection check` says whether they are valid.",
+        "VQC_REGISTRY (inspection/NAME for the active one, inspection/NAME@VERSION). Default: those that the served model "
+        "brings, else the shipped one. `vqc inspection check` says whether they are valid.",
     )
     guidance_dir: Path | None = Field(
         None, description="Directory for guidance versions and thresholds; API and workers must share it."
