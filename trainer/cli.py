@@ -93,7 +93,11 @@ def export(checkpoint: Path, out: Path, dtype: str, register: bool, where: str |
     registry = open_registry(where) if register and where else None
     click.echo(write(checkpoint, out, dtype=dtype))
     if registry is not None:
-        click.echo(registry.push(out, alias=alias).digest)
+        from registry.checkpoint import read_checkpoint
+        from registry.inspections import inspections_for_push
+
+        brought = inspections_for_push(registry, read_checkpoint(out).facts.contract, ())
+        click.echo(registry.push(out, alias=alias, inspections=brought).digest)
 
 
 @main.command()

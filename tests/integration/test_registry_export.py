@@ -8,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from registry import open_registry
+from registry.inspections import inspection_version
 from tests.support.registry_models import digests
 from trainer.cli import main
 from vqc.contract import contract_digests
+from vqc.missions import default_name
 
 
 def test_an_export_becomes_a_version_with_its_contract(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -22,6 +24,7 @@ def test_an_export_becomes_a_version_with_its_contract(tiny_checkpoint: Path, tm
     version = registry.version("candidate")
     assert ran.stdout.split() == [str(out), version.digest]
     assert contract_digests().items() <= version.contract.items()
+    assert [inspection_version(registry, one).name for one in version.inspections] == [default_name()]
     assert digests(registry.materialise("candidate", tmp_path / "cache")) == digests(out)
 
 
