@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.console.guidance_view import MissionRow, mission_row, mission_view
+from service.console.mission_view import asked_prompts, origin_of
 from service.console.render import page, short, words_of
 from service.console.visitor import actor_of
 from service.console.words import has_text
@@ -35,12 +37,18 @@ Note = Annotated[str, Form(max_length=2000)]
 async def every_mission(request: Request) -> Response:
     """The missions, each with its active version and the number of pending proposals."""
     services, read_release = guidance_services(request), _release_reader(request)
+    model = model_services(request).router.model
 
     def read_rows() -> list[MissionRow]:
         versions, proposals = services.versions, services.proposals
         return [mission_row(mission, versions, proposals, read_release) for mission in missions().values()]
 
-    return page(request, "guidance_missions.html", rows=await asyncio.to_thread(read_rows))
+    return page(
+        request,
+        "guidance_missions.html",
+        rows=await asyncio.to_thread(read_rows),
+        origin=partial(origin_of, model=model),
+    )
 
 
 @router.get("/{mission}")
@@ -135,6 +143,8 @@ async def _page(request: Request, mission: Mission, *, done: str = "", error: Vq
         status,
         view=view,
         release=release,
+        origin=origin_of(mission, model_services(request).router.model),
+        prompts=asked_prompts(mission, view.active),
         why=_why(error, words_of(request)) if error else "",
         done=done if has_text(f"guidance.done_{done}") else "",
         may_change=Scope.ADMIN in caller_of(request).scopes,

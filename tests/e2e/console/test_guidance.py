@@ -8,6 +8,7 @@ from playwright.async_api import expect
 
 from tests.support.browser import ON_THE_SESSIONS_LOOP, Served
 from tests.support.guidance_proposals import MISSION, proposal
+from vqc.prompts import stage_a_prompt
 
 pytestmark = ON_THE_SESSIONS_LOOP
 
@@ -65,4 +66,17 @@ async def test_without_admin_there_are_no_buttons_and_html_in_a_rule_stays_text(
     await expect(person.page.get_by_text("修改指导规则需要 admin 权限。").first).to_be_visible()
     await expect(person.page.locator("main button")).to_have_count(0)
     assert await person.page.locator("img[src=x]").count() == 0
+    assert (person.page_errors, person.foreign_requests) == ([], [])
+
+
+async def test_the_exact_prompts_of_a_mission_can_be_read(served: Served):
+    person = await served.person(viewport={"width": 390, "height": 800})
+    page = person.page
+    await page.goto(f"/console/guidance/{quote(MISSION.name)}")
+    await page.get_by_text("单张照片摘要的完整提示词").click()
+    await expect(page.get_by_text(stage_a_prompt(MISSION).system, exact=True)).to_be_visible()
+    await page.get_by_text("工单判定的完整提示词").click()
+    await expect(page.get_by_text(MISSION.requirement).last).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert await person.axe_violations() == []
     assert (person.page_errors, person.foreign_requests) == ([], [])

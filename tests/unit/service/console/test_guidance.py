@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,7 @@ from service.guidance.guidance import Add, apply_operations
 from service.judging.calibration import calibrate
 from tests.support.guidance_proposals import MISSION, proposal
 from vqc.missions import missions
+from vqc.prompts import stage_a_prompt, stage_b_prompt
 
 PATH = f"/console/guidance/{quote(MISSION.name, safe='')}"
 HOSTILE = "<script>alert(1)</script>"
@@ -160,3 +162,21 @@ async def test_notes_and_rules_are_escaped(visitor, context):
 async def test_an_unknown_mission_or_proposal(visitor):
     assert (await visitor.get("/console/guidance/nothing")).status_code == 422
     assert (await visitor.post(f"{PATH}/approve", proposal="0" * 16)).status_code == 404
+
+
+async def test_a_mission_says_where_it_comes_from_and_what_the_model_is_asked(visitor, context):
+    html = unescape((await visitor.get(PATH, **{"Accept-Language": "en"})).text)
+    guidance = context.guidance.versions.active_version(MISSION)
+    for prompt in (stage_a_prompt(MISSION), stage_b_prompt(MISSION, ("…",), guidance.prompt_rules)):
+        for text in (prompt.system, prompt.before, prompt.after):
+            assert text in html
+    for item in MISSION.key_items:
+        assert all(word in html for word in (*item.words, *item.positive, *item.negative))
+    assert "trained on this mission" in html
+
+
+async def test_a_mission_that_the_model_has_not_seen_is_marked(visitor, context, monkeypatch):
+    router = context.models.router
+    monkeypatch.setattr(router, "_model", replace(router.model, untrained=frozenset({MISSION.name})))
+    assert (await visitor.get("/console/guidance")).text.count("模型未学过") == 1
+    assert "校准之前，每个工单都由人判定。" in (await visitor.get(PATH)).text
