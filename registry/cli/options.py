@@ -57,6 +57,7 @@ def summary(version: Version, aliases: dict[str, str]) -> dict[str, object]:
         "aliases": sorted(alias for alias, digest in aliases.items() if digest == version.digest),
         "kind": version.kind,
         "base": version.base,
+        "inspections": list(version.inspections),
         "size_bytes": version.size_bytes,
         "files": [{"path": file.title, "digest": file.digest, "size_bytes": file.size} for file in version.files],
         "facts": asdict(version.facts),

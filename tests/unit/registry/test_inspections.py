@@ -159,5 +159,8 @@ def test_push_stores_and_names_the_inspection(tmp_path, capsys) -> None:
     digests, registry = capsys.readouterr().out.split(), open_registry(where)
     names = [[inspection_version(registry, one).name for one in registry.version(of).inspections] for of in digests]
     assert names == [[NAME], [], ["meters"]]
+    with pytest.raises(SystemExit):
+        main(["show", digests[0], "--registry", where, "--json"])
+    assert json.loads(capsys.readouterr().out)["inspections"] == [*registry.version(digests[0]).inspections]
     assert registry.gc().versions  # nothing names the models; the inspections are kept
     assert {one.name for one in inspection_versions(registry)} == {NAME, "meters"}
