@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vqc.missions import REFERENCE, VARIABLE
+_VARIABLE, _REFERENCE = "VQC_INSPECTIONS", "inspection/"
+"""As in ``vqc.missions``, which imports pydantic: every command calls this, `--help` too."""
 
 
 def take_inspections() -> None:
@@ -17,10 +18,10 @@ def take_inspections() -> None:
     Raises:
         VqcError: a version that does not exist or cannot be read.
     """
-    names, where = os.environ.get(VARIABLE, ""), os.environ.get("VQC_REGISTRY")
-    if where and any(name.startswith(REFERENCE) for name in names.split(os.pathsep)):
+    names, where = os.environ.get(_VARIABLE, ""), os.environ.get("VQC_REGISTRY")
+    if where and any(name.startswith(_REFERENCE) for name in names.split(os.pathsep)):
         from registry import open_registry
         from registry.inspections import materialise_references
 
         cache = Path(os.environ.get("VQC_MODEL_CACHE", "output/models"))
-        os.environ[VARIABLE] = materialise_references(names, open_registry(where), cache)
+        os.environ[_VARIABLE] = materialise_references(names, open_registry(where), cache)
