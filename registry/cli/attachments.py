@@ -98,17 +98,21 @@ def smoke_serve(
 ) -> None:
     """Serve VERSION, send it the golden photos, compare its answers with transformers and attach the report.
 
+    It is asked under the inspections that it brings.
+
     Exit code 1: the two disagree, or an answer under the grammar cannot be parsed. The report is attached in either case.
     """
     import structlog
 
     from registry.gates.golden import golden_questions
     from registry.gates.smoke import SmokeSettings, smoke_serve_version
-    from vqc.missions import mission_named
+    from registry.inspections import inspections_with
+    from vqc.missions import active, mission_named, using
 
-    questions = golden_questions(photos, mission_named(mission) if mission else None)
-    settings = SmokeSettings(profile=profile, dtype=dtype, max_new_tokens=max_new_tokens)
     registry = registry_at(where)
+    with using(inspections_with(registry, registry.resolve(version), active())):
+        questions = golden_questions(photos, mission_named(mission) if mission else None)
+    settings = SmokeSettings(profile=profile, dtype=dtype, max_new_tokens=max_new_tokens)
     log.parent.mkdir(parents=True, exist_ok=True)
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # standard output is for the report
     attached, report = smoke_serve_version(
