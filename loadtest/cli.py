@@ -29,6 +29,7 @@ _COMMANDS = {
     "registry": ("loadtest.suites.registry:registry", "Push and pull of a model against cp and a checksum."),
     "photos": ("loadtest.suites.photos:photos", "Damaged photo files: each is read alike by all readers, or rejected."),
     "strangers": ("loadtest.suites.strangers:strangers", "What others notice while strangers misuse connections."),
+    "fuzz": ("loadtest.suites.fuzz:fuzz", "Damaged photos and generated requests against the whole service."),
     "chaos": ("loadtest.suites.chaos:chaos", "Tickets while everything beneath them fails: each ends exactly once."),
     "console": ("loadtest.suites.console:console", "Pages of the review console as the queue grows."),
 }

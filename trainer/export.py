@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from trainer.training.logs import without_loading_bars
-from trainer.training.provenance import Provenance, copy_processor, file_digest, git_revision, local_directory
+from trainer.training.provenance import (
+    Provenance,
+    copy_processor,
+    file_digest,
+    git_revision,
+    local_directory,
+    require_qwen3_vl,
+)
 from vqc.contract import MANIFEST, contract_digests, current_form, differing_parts
 from vqc.errors import InvalidValue, VqcError
 
@@ -94,7 +101,7 @@ def _write_weights(checkpoint: Path, base: Path, out: Path, dtype: str) -> None:
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    model: Any = Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    model: Any = Qwen3VLForConditionalGeneration.from_pretrained(require_qwen3_vl(base), dtype=torch.float32)
     if (checkpoint / ADAPTER).exists():
         from peft import PeftModel
 

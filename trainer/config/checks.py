@@ -17,6 +17,8 @@ _OWN_KEYS = {
     "lora": ("lora_rank", "lora_alpha", "lora_dropout", "lora_bias", "use_dora", "use_rslora", "init_weights"),
     "adalora": ("lora_alpha", "lora_dropout"),
 }
+_PLACEHOLDERS = (("dummy",), ("placeholder",), ("[placeholder]",))
+"""What ms-swift needs in ``data.dataset`` when the records come from elsewhere."""
 _PREFIXES = {"adalora_": "adalora", "boft_": "boft", "fourier_": "fourierft"}
 _ADAPTER_KEYS = ("target_modules", "target_regex", "modules_to_save")
 
@@ -191,7 +193,7 @@ def _data(config: TrainConfig) -> Iterator[Finding]:
     custom = config.custom
     for name in ("dataset", "val_dataset"):
         value = getattr(config.data, name)
-        if value not in ((), ("dummy",)):
+        if value and value not in _PLACEHOLDERS:
             yield (
                 f"data.{name}",
                 f"{list(value)!r} is not read; name the records in custom.{'val' if 'val' in name else 'train'}_jsonl",

@@ -15,10 +15,12 @@ class DataSection(Section):
     """Accepted for files written for ms-swift; ``custom`` names the data."""
 
     dataset: Strings = Field(
-        default=(), description='`["dummy"]` is accepted and ignored; custom.train_jsonl names the data.'
+        default=(),
+        description='A placeholder such as `["dummy"]` is accepted and ignored; custom.train_jsonl names the data.',
     )
     val_dataset: Strings = Field(
-        default=(), description='`["dummy"]` is accepted and ignored; custom.val_jsonl names the data.'
+        default=(),
+        description='A placeholder such as `["dummy"]` is accepted and ignored; custom.val_jsonl names the data.',
     )
 
 

@@ -15,6 +15,7 @@ from trainer.data.images import ImageRef, canonical_pixels
 from trainer.evaluation.answers import Answerer, LabelledPhoto, LabelledTicket, batches
 from trainer.model.encode import Encoder
 from trainer.training.logs import without_loading_bars
+from trainer.training.provenance import require_qwen3_vl
 from vqc import parser, summary, verdict
 from vqc.parser import CaptionOutcome
 from vqc.prompts import Prompt, dense_prompt, stage_a_prompt, stage_b_prompt
@@ -42,7 +43,7 @@ class LocalModel(Answerer):
         self._encoder = Encoder.load(directory)
         cuda = torch.cuda.is_available()
         model: Any = Qwen3VLForConditionalGeneration.from_pretrained(
-            directory, dtype=torch.bfloat16 if cuda else torch.float32
+            require_qwen3_vl(directory), dtype=torch.bfloat16 if cuda else torch.float32
         )
         self._model = model.to("cuda" if cuda else "cpu").eval()
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
+from transformers.utils import is_flash_attn_2_available
 from transformers.utils.generic import ModelOutput
 
 from trainer.model import attention
@@ -24,7 +25,7 @@ from trainer.model.loss import TokenLoss, at, next_token_loss
 from trainer.model.low_rank import SharedInput
 from trainer.model.signature import with_arguments_of
 from trainer.model.vision import Trunk, VisionFeatures, align_trunk, encode_photos
-from vqc.errors import VqcError
+from vqc.errors import InvalidValue, VqcError
 
 _TEXT_INPUTS = (
     "position_ids",
@@ -264,7 +265,14 @@ def compile_blocks(model: Any) -> None:
 
 
 def attention_implementation(requested: str, *, packing: bool) -> str:
-    """The attention implementation to use: ``auto`` is varlen when packing on CUDA, else sdpa."""
+    """The attention implementation to use: ``auto`` is varlen when packing on CUDA, else sdpa.
+
+    Raises:
+        InvalidValue: flash_attention_2 without its package.
+    """
+    if requested == "flash_attention_2" and not is_flash_attn_2_available():
+        valid = "needs the package flash-attn and a GPU; use auto, which needs neither"
+        raise InvalidValue("model.attn_impl", requested, valid)
     if requested != "auto":
         return requested
     return "varlen" if packing and attention.available() else "sdpa"

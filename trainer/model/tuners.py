@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,22 +89,29 @@ def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
     every = [name for name, _ in model.named_modules() if name]
     if tuner.target_regex is not None:
         adapted = [name for name in every if re.fullmatch(tuner.target_regex, name)]
-    elif "all-linear" in tuner.target_modules:
-        frozen = frozen_towers(tuner)
-        adapted = [name for name in linear if name != HEAD and tower_of(name) not in frozen]
-        adapted = [name for name in adapted if not any(name.startswith(f"{saved}.") for saved in in_full)]
     else:
-        endings = tuple(tuner.target_modules)
-        adapted = [name for name in linear if any(name == end or name.endswith(f".{end}") for end in endings)]
-        missing = [end for end in endings if not any(n == end or n.endswith(f".{end}") for n in adapted)]
-        if missing:
-            raise InvalidValue("tuner.target_modules", missing, "name linear layers, such as q_proj or all-linear")
+        adapted = _named(linear, tuner)
+        if "all-linear" in tuner.target_modules:
+            frozen, chosen = frozen_towers(tuner), set(adapted)
+            every_linear = [name for name in linear if name != HEAD and tower_of(name) not in frozen]
+            chosen |= {n for n in every_linear if not any(n.startswith(f"{saved}.") for saved in in_full)}
+            adapted = [name for name in linear if name in chosen]
     both = [name for name in adapted if any(name == saved or name.startswith(f"{saved}.") for saved in in_full)]
     if both:
         raise InvalidValue(
             "tuner.modules_to_save", both[0], "a module can either get an adapter or be trained in full, not both"
         )
     return TunedModules(adapted=tuple(adapted), in_full=in_full)
+
+
+def _named(linear: Sequence[str], tuner: TunerSection) -> list[str]:
+    """The linear layers that ``target_modules`` names beside ``all-linear``."""
+    endings = [end for end in tuner.target_modules if end != "all-linear"]
+    adapted = [name for name in linear if any(name == end or name.endswith(f".{end}") for end in endings)]
+    missing = [end for end in endings if not any(name == end or name.endswith(f".{end}") for name in adapted)]
+    if missing:
+        raise InvalidValue("tuner.target_modules", missing, "name linear layers, such as q_proj or all-linear")
+    return adapted
 
 
 def frozen_towers(tuner: TunerSection) -> frozenset[Tower]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from vqc.errors import InvalidValue
 
 FILE = "vqc_training.json"
+MODEL_TYPE = "qwen3_vl"
 PROCESSOR_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -92,15 +93,36 @@ def local_directory(model: str | Path) -> Path:
     """The directory of a checkpoint given as a path or as the name of a model in the local Hugging Face cache.
 
     Raises:
-        InvalidValue: it is neither; nothing is ever downloaded.
+        InvalidValue: it is neither, or of another family than Qwen3-VL; nothing is ever downloaded.
     """
     if (directory := Path(model).expanduser()).is_dir():
-        return directory
+        return require_qwen3_vl(directory)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(model), local_files_only=True))
+        return require_qwen3_vl(Path(snapshot_download(str(model), local_files_only=True)))
     except (LocalEntryNotFoundError, HFValidationError) as error:
         valid = "must be a checkpoint directory, or a model in the local Hugging Face cache; nothing is downloaded"
         raise InvalidValue("model.model", str(model), valid) from error
+
+
+def require_qwen3_vl(directory: Path) -> Path:
+    """The directory, unless its ``config.json`` is that of another family.
+
+    transformers would load such a checkpoint as Qwen3-VL, and draw at random the layers that it does not find.
+
+    Raises:
+        InvalidValue: it is a mixture of experts, Qwen2.5-VL or another model.
+    """
+    file = directory / "config.json"
+    if not file.is_file():
+        return directory
+    try:
+        found = json.loads(file.read_bytes()).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise InvalidValue("model", str(directory), "its config.json is not a JSON object") from error
+    if found != MODEL_TYPE:
+        valid = f"its config.json is of model_type {found!r}; only {MODEL_TYPE!r}, the dense Qwen3-VL, can be trained"
+        raise InvalidValue("model", str(directory), valid)
+    return directory

@@ -92,6 +92,7 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
     checkpoints.check_named(config)
     if training.use_liger_kernel:
         require_liger()
+    attn_impl = network.attention_implementation(config.model.attn_impl, packing=training.packing)
     set_up_ranks(config)  # before anything is shared between ranks
     without_loading_bars()
     set_seed(training.seed)
@@ -109,7 +110,6 @@ def build_trainer(config: TrainConfig, *, debug: bool = False) -> RunTrainer:
         "%d of %d training samples, %.0f tokens on average, %d at most",
         len(records), len(tokens), tokens[records].mean(), tokens[records].max(),
     )  # fmt: skip
-    attn_impl = network.attention_implementation(config.model.attn_impl, packing=training.packing)
     model = network.load(base, dtype=weight_dtype(config), attn_impl=attn_impl, pixel_table=encoder.pixels.table_CV)
     if training.use_liger_kernel:
         use_liger_kernels(model)

@@ -10,10 +10,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from trainer.data.problems import DataError
 from trainer.model.collate import Collator
 from trainer.model.encode import Encoded, Encoder, TooLong
 from trainer.model.packing import BatchSampler, Key
 from trainer.training.logs import get_logger
+from vqc.errors import VqcError
 
 if TYPE_CHECKING:
     from trainer.data.example import Example, Outline
@@ -29,6 +31,15 @@ class Samples(Protocol):
     def example(self, record: int, epoch: int) -> Example: ...  # noqa: D102
 
 
+class SampleFailed(DataError):
+    """A sample that cannot be read, said by a loading process: file, line and rule."""
+
+    def __init__(self, text: str) -> None:
+        # PyTorch raises it again in the main process, with the whole traceback of the loading process for its text.
+        self.problems = ()
+        VqcError.__init__(self, text.rpartition(f"{type(self).__name__}: ")[2].strip())
+
+
 class EncodedSamples(Dataset[Any]):
     """Samples by ``Key``. A sample that augmentation makes longer than the limit is omitted (None) with a warning."""
 
@@ -40,7 +51,10 @@ class EncodedSamples(Dataset[Any]):
         return len(self._samples)
 
     def __getitem__(self, key: Key) -> Encoded | None:
-        example = self._samples.example(*key)
+        try:
+            example = self._samples.example(*key)
+        except DataError as error:
+            raise SampleFailed(str(error)) from None
         try:
             return self._encoder.encode(example)
         except TooLong as error:
@@ -103,7 +117,10 @@ class _Lengths(Dataset[Any]):
         return len(self._samples)
 
     def __getitem__(self, index: int) -> tuple[int, int, int]:
-        outline = self._samples.outline(index)
+        try:
+            outline = self._samples.outline(index)
+        except DataError as error:
+            raise SampleFailed(str(error)) from None
         length = self._encoder.length(outline.prompt, outline.sizes_wh, outline.answer)
         return outline.record, length, len(outline.sizes_wh)
 

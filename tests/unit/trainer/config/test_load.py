@@ -220,6 +220,12 @@ def test_old_names_are_accepted_and_a_child_may_override_them_by_the_new(tmp_pat
     assert notes(config) == ("data.dataset: ['dummy'] is a placeholder and is ignored",)
 
 
+@pytest.mark.parametrize("name", ["dummy", "placeholder", "'[placeholder]'"])
+def test_a_placeholder_for_ms_swift_is_accepted_and_records_there_are_not(tmp_path: Path, name: str) -> None:
+    assert "is a placeholder" in notes(load_config(write(tmp_path, main=HEAD + f"data: {{dataset: [{name}]}}")))[0]
+    assert "is not read" in problems(write(tmp_path, main=HEAD + "data: {dataset: [a/coco.jsonl]}"))[0]
+
+
 def test_two_names_of_one_key_must_agree(tmp_path: Path) -> None:
     path = write(tmp_path, main=HEAD + "tuner: {train_type: lora, tuner_type: full}")
     assert "another name of tuner.tuner_type; keep one" in problems(path)[0]

@@ -9,6 +9,7 @@ from tests.support.networks import load
 from trainer.model import network
 from trainer.model.collate import pack_samples
 from trainer.model.encode import Encoder
+from vqc.errors import InvalidValue
 from vqc.missions import missions
 from vqc.prompts import dense_prompt, stage_b_prompt
 
@@ -39,6 +40,12 @@ def test_autocast_over_either_precision_of_weights(checkpoint: Path, encoder: En
     assert output.loss.dtype is torch.float32
     assert output.loss.item() == pytest.approx(wanted, abs=0.03)
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {dtype}
+
+
+def test_flash_attention_without_its_package_is_refused_before_anything_loads(monkeypatch):
+    monkeypatch.setattr(network, "is_flash_attn_2_available", lambda: False)
+    with pytest.raises(InvalidValue, match="flash-attn"):
+        network.attention_implementation("flash_attention_2", packing=False)
 
 
 def test_a_text_only_batch_needs_no_vision(checkpoint: Path, encoder: Encoder):

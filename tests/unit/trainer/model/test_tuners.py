@@ -66,6 +66,15 @@ def test_all_linear_is_every_linear_layer(model):
     assert {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)} == found
 
 
+def test_layers_named_beside_all_linear_are_trained_or_refused_by_name(model):
+    every = set(tuners.targets(model, TunerSection()).adapted)
+    named = tuners.targets(model, TunerSection(target_modules=("all-linear", "lm_head"))).adapted
+    assert set(named) == every | {"lm_head"}
+    for wrong in ("all-embedding", "qq_proj"):
+        with pytest.raises(InvalidValue, match=wrong):
+            tuners.targets(model, TunerSection(target_modules=("all-linear", wrong)))
+
+
 def test_the_aligner_playbook_trains_exactly_the_named_modules(model):
     section = TunerSection(
         freeze_llm=True,
