@@ -36,7 +36,7 @@ class FuzzReport:
     findings: str | None
 
     @property
-    def failed(self) -> bool:
+    def is_failure(self) -> bool:
         """Whether anything was a server error, was not answered, restarted the engine or broke the API's own document."""
         unanswered = any(status == "lost" or status >= "500" for status in self.photos)
         return unanswered or bool(self.restarts) or self.findings is not None
@@ -67,7 +67,7 @@ def fuzz(seconds: float, model: str | None, seed: int, as_document: bool) -> Non
         Console().print(shown)
         click.echo(f"engine restarts: {report.restarts}")
         click.echo(report.findings or "schemathesis: no findings")
-    if report.failed:
+    if report.is_failure:
         raise BenchFailed("the service failed on what a stranger can send")
 
 

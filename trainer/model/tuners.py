@@ -90,7 +90,7 @@ def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
     if tuner.target_regex is not None:
         adapted = [name for name in every if re.fullmatch(tuner.target_regex, name)]
     else:
-        adapted = _named(linear, tuner)
+        adapted = _layers_of(linear, tuner)
         if "all-linear" in tuner.target_modules:
             frozen, chosen = frozen_towers(tuner), set(adapted)
             every_linear = [name for name in linear if name != HEAD and tower_of(name) not in frozen]
@@ -104,7 +104,7 @@ def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
     return TunedModules(adapted=tuple(adapted), in_full=in_full)
 
 
-def _named(linear: Sequence[str], tuner: TunerSection) -> list[str]:
+def _layers_of(linear: Sequence[str], tuner: TunerSection) -> list[str]:
     """The linear layers that ``target_modules`` names beside ``all-linear``."""
     endings = [end for end in tuner.target_modules if end != "all-linear"]
     adapted = [name for name in linear if any(name == end or name.endswith(f".{end}") for end in endings)]
