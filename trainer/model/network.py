@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 from transformers.models.qwen3_vl import modeling_qwen3_vl as upstream
-from transformers.utils.import_utils import is_flash_attn_2_available
 from transformers.utils.generic import ModelOutput
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from trainer.model import attention
 from trainer.model.collate import ModelFacts
