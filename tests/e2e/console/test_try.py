@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.async_api import expect
 
 from engine.scripted import ScriptedEngine
+from scenes.defect_rates import Theme
 from scenes.overlay import color_of
 from scenes.scene import draw_scene
 from service.models.deployment import Deployment
@@ -24,7 +25,7 @@ from vqc.missions import missions
 
 pytestmark = ON_THE_SESSIONS_LOOP
 
-SCENE = draw_scene(4)
+SCENE = draw_scene(3, theme=Theme.RRU)
 CAPTION = DenseCaption.from_pixels(SCENE.objects, SCENE.image.size)
 PHOTO = photos.encoded(SCENE.image, "JPEG")
 WATCH = """() => {
