@@ -60,7 +60,7 @@ async def all_jobs(bench: SpoiltRedis) -> list[str]:
         bench.parts.docket,
         minimum_check_interval=timedelta(milliseconds=5),
         scheduling_resolution=timedelta(milliseconds=5),
-        redelivery_timeout=timedelta(milliseconds=40),
+        redelivery_timeout=timedelta(milliseconds=500),
     ) as worker:
         await asyncio.wait_for(worker.run_until_finished(), 60)
     return sorted(seen)
@@ -260,7 +260,7 @@ async def test_an_entry_that_is_no_job_is_set_aside_and_work_goes_on(bench, entr
 async def test_an_entry_that_killed_a_worker_of_before_is_set_aside_when_it_is_redelivered(bench):
     await bench.admin.xadd(STREAM, {"hello": "world"})
     await bench.admin.xreadgroup(GROUP, "dead", {STREAM: ">"})
-    await asyncio.sleep(0.05)  # the redelivery timeout of ``all_jobs``
+    await asyncio.sleep(0.55)  # the redelivery timeout of ``all_jobs``
     async with set_aside(bench, 1):
         pass
 
