@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from registry.audit_log import new_entry
+from registry.artifacts import push_files, stored_manifest
 from registry.core import Registry
 from registry.errors import Corrupt
 from registry.names import GUIDANCE_ALIAS
-from registry.oci import EMPTY, EMPTY_TYPE, GUIDANCE_TYPE, MANIFEST_TYPE, TITLE, Manifest, canonical, descriptor_of
+from registry.oci import GUIDANCE_TYPE, canonical
 from registry.values import parse_json
-from registry.version import parse_manifest
 from vqc.contract import digest, mission_digests
 from vqc.errors import InvalidValue
 
@@ -58,15 +57,9 @@ def push_guidance(registry: Registry, content: bytes) -> GuidanceVersion:
     body = canonical(record)
     notes = {_MISSION: record["mission"], _STEP: str(record["step"]), _RECORD: record["version"]}
     notes |= {_CONTRACT + part: value for part, value in mission_digests(record["mission"]).items()}
-    store = registry.store
-    with store.adding():
-        layer = store.add_bytes(body, "application/json").model_copy(update={"annotations": {TITLE: FILE}})
-        config = store.add_bytes(EMPTY, EMPTY_TYPE)
-        manifest = Manifest(artifact_type=GUIDANCE_TYPE, config=config, layers=(layer,), annotations=notes).to_bytes()
-        blob = descriptor_of(manifest, MANIFEST_TYPE, artifactType=GUIDANCE_TYPE)
-        entry = new_entry("push", after=blob.digest, actor=None, reason=f"guidance of {record['mission']}")
-        store.add_manifest(manifest, blob, entry=entry)
-    return guidance_version(registry, blob.digest)
+    why = f"guidance of {record['mission']}"
+    stored = push_files(registry.store, GUIDANCE_TYPE, {FILE: body}, "application/json", notes, actor=None, reason=why)
+    return guidance_version(registry, stored)
 
 
 def guidance_version(registry: Registry, ref: str) -> GuidanceVersion:
@@ -78,7 +71,7 @@ def guidance_version(registry: Registry, ref: str) -> GuidanceVersion:
         Corrupt: its bytes do not match their digest.
     """
     found = registry.resolve(ref)
-    manifest = _manifest(registry, found)
+    manifest = stored_manifest(registry.store, found)
     if manifest.kind != GUIDANCE_TYPE:
         raise InvalidValue("version", ref, f"must be guidance, but its type is {manifest.kind}")
     notes = manifest.annotations or {}
@@ -107,14 +100,7 @@ def guidance_versions(registry: Registry, mission: str | None = None) -> list[Gu
 
 def is_guidance(registry: Registry, found: str) -> bool:
     """Whether the artifact with this digest is guidance."""
-    return _manifest(registry, found).kind == GUIDANCE_TYPE
-
-
-def _manifest(registry: Registry, found: str) -> Manifest:
-    content = registry.store.manifest(found)
-    if content is None:
-        raise Corrupt(found, expected="a manifest", found="missing")
-    return parse_manifest(found, content)
+    return stored_manifest(registry.store, found).kind == GUIDANCE_TYPE
 
 
 def _parse_record(content: bytes) -> dict[str, Any]:

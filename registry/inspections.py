@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from registry.audit_log import new_entry
+from registry.artifacts import push_files, stored_manifest
 from registry.core import Registry
 from registry.errors import Corrupt, UnknownVersion
 from registry.files import file_lock
 from registry.names import INSPECTION_ALIAS
-from registry.oci import EMPTY, EMPTY_TYPE, INSPECTION_TYPE, MANIFEST_TYPE, TITLE, Manifest, descriptor_of
+from registry.oci import INSPECTION_TYPE, Manifest
 from registry.version import parse_manifest
 from vqc.contract import contract_digests, current_form, prompts_part
 from vqc.errors import InvalidValue
@@ -68,19 +68,11 @@ def push_inspection(
         load_inspection(directory)  # names the files where they are, and refuses links that leave the directory
         inspection = load_inspection(copy)
         contents = {name: (copy / name).read_bytes() for name in FILES if (copy / name).exists()}
-    header, store = inspection.header, registry.store
+    header = inspection.header
     notes = {_NAME: header.name, _VERSION: str(header.version), _RECORD: inspection.digest}
-    with store.adding():
-        layers = tuple(
-            store.add_bytes(content, _FILE_TYPE).model_copy(update={"annotations": {TITLE: name}})
-            for name, content in contents.items()
-        )
-        config = store.add_bytes(EMPTY, EMPTY_TYPE)
-        manifest = Manifest(artifact_type=INSPECTION_TYPE, config=config, layers=layers, annotations=notes).to_bytes()
-        blob = descriptor_of(manifest, MANIFEST_TYPE, artifactType=INSPECTION_TYPE)
-        why = reason or f"inspection {header.name} {header.version}"
-        store.add_manifest(manifest, blob, entry=new_entry("push", after=blob.digest, actor=actor, reason=why))
-    return InspectionVersion(digest=blob.digest, name=header.name, version=header.version, record=inspection.digest)
+    why = reason or f"inspection {header.name} {header.version}"
+    stored = push_files(registry.store, INSPECTION_TYPE, contents, _FILE_TYPE, notes, actor=actor, reason=why)
+    return InspectionVersion(digest=stored, name=header.name, version=header.version, record=inspection.digest)
 
 
 def resolve_inspection(registry: Registry, ref: str) -> str:
@@ -205,10 +197,7 @@ def _contents(registry: Registry, digest: str) -> dict[str, bytes]:
 
 
 def _manifest(registry: Registry, digest: str) -> Manifest:
-    content = registry.store.manifest(digest)
-    if content is None:
-        raise Corrupt(digest, expected="a manifest", found="missing")
-    manifest = parse_manifest(digest, content)
+    manifest = stored_manifest(registry.store, digest)
     if manifest.kind != INSPECTION_TYPE:
         raise InvalidValue("inspection", digest, f"must be an inspection, but its type is {manifest.kind}")
     return manifest

@@ -18,7 +18,6 @@ from vqc.missions import mission_named
 from vqc.verdict import Verdict, VerdictAnswer
 
 ATTEMPTS = 200
-MOST_RELEVANT = 4
 STRANGE_SHARE = 0.3
 """Share of tickets with a photo that shows nothing of the mission, whatever the verdict."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
+
+from scenes.probabilities import check_probabilities
 
 
 class Theme(StrEnum):
@@ -55,9 +57,7 @@ class DefectRates:
     unreadable: float = 0.25
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) <= 1:
-                raise ValueError(f"{field.name} must be a probability, not {getattr(self, field.name)!r}")
+        check_probabilities(self)
 
 
 FLAWLESS = DefectRates()

@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 
 from scenes.camera import REFERENCE_WH
-from scenes.defect_rates import NATURAL, Condition
+from scenes.defect_rates import Condition
 from scenes.rules import RULES
 from scenes.scene import ScenePlan, plan_scene
 from scenes.vocabulary import Domain
@@ -26,7 +26,7 @@ def plan_lesson(seed: int, *, size_wh: SizeWH = REFERENCE_WH, domain: Domain = "
     """The photo with this seed: a theme of a random mission, without its flaws, with one of them, or with its hidden one."""
     rng = random.Random(f"lessons/{domain}/{seed}")
     rules = rng.choice(tuple(RULES.values()))
-    rates, draw = replace(NATURAL, **dict.fromkeys(rules.flaws, 0.0)), rng.random()
+    rates, draw = rules.clean_rates, rng.random()
     if draw < FLAWED:
         rates = replace(rates, **{rng.choice(rules.flaws): FLAW_RATE})
     return plan_scene(

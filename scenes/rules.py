@@ -6,9 +6,9 @@ A ticket fails at the first violation, photo by photo; otherwise at the first ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from scenes.defect_rates import Hidden, Theme
+from scenes.defect_rates import NATURAL, DefectRates, Hidden, Theme
 from scenes.vocabulary import (
     BAD,
     BBU,
@@ -46,6 +46,11 @@ class MissionRules:
     flaws: tuple[str, ...]
     pass_reason: str
     hidden: Hidden | None = None
+
+    @property
+    def clean_rates(self) -> DefectRates:
+        """The natural rates without the mission's flaws."""
+        return replace(NATURAL, **dict.fromkeys(self.flaws, 0.0))
 
 
 def _is_bad(kind: Fixing) -> Callable[[str], bool]:

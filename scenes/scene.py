@@ -94,6 +94,11 @@ class ScenePlan:
         return () if self.blur_px or self.light < 1 else self.stage.objects()
 
     @property
+    def descs(self) -> list[str]:
+        """The descriptions of the labels."""
+        return [item.desc for item in self.objects]
+
+    @property
     def summary(self) -> Summary:
         """The Stage-A line of the painted photo."""
         return stage_a_summary(self.objects, self.stage.camera.size_wh)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from scenes.camera import REFERENCE_WH
-from scenes.defect_rates import NATURAL, Hidden, Theme
+from scenes.defect_rates import Hidden, Theme
 from scenes.rules import MissionRules, mission_rules, true_verdict
 from scenes.scene import Scene, ScenePlan, plan_scene
 from scenes.vocabulary import BBU, FIBRE, RRU, SHIELD, WIRE, Domain
@@ -157,7 +157,7 @@ def _plans(
         place = rng.randint(0, len(themes))
         themes.insert(place, Theme.IRRELEVANT)
         flawed += place <= flawed
-    clean = replace(NATURAL, **dict.fromkeys(rules.flaws, 0.0))
+    clean = rules.clean_rates
     wanted = Verdict.FAIL if fails or hidden else Verdict.PASS
     for _ in range(ATTEMPTS):
         defective = replace(clean, **{rng.choice(rules.flaws): 0.6}) if fails else clean
@@ -180,7 +180,7 @@ def _plans(
 
 def _truth(mission: str, plans: Sequence[ScenePlan], flawed: int) -> VerdictAnswer | None:
     """The true verdict; None if the hidden defect would be invisible or the ticket would fail without it."""
-    photos = [[item.desc for item in plan.objects] for plan in plans]
+    photos = [plan.descs for plan in plans]
     flaw = plans[flawed].hidden
     if flaw is None:
         return true_verdict(mission, photos)

@@ -14,8 +14,8 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
-from scenes.defect_rates import NATURAL, Condition, Theme
-from scenes.files import SEEDS_APART, save_jpeg
+from scenes.defect_rates import Condition, Theme
+from scenes.files import SEEDS_APART, save_jpeg, write_lines
 from scenes.rules import RULES, MissionRules, true_verdict
 from scenes.scene import ScenePlan, plan_scene
 from scenes.tickets import TicketMix, TicketPlan, plan_ticket
@@ -25,7 +25,6 @@ from vqc.verdict import Verdict
 
 GOOD = TicketMix(fail=0.0)
 ATTEMPTS = 100
-
 
 WHOLE_SITE = Theme.RRU_SITE
 """A close-up of a roof still shows a unit, so its photos cannot be cropped past it."""
@@ -58,7 +57,7 @@ def plan_withheld(seed: int, mission: str, how: Withheld) -> TicketPlan:
         ticket = plan_ticket(rng.getrandbits(40), mission, mix=GOOD)
         mark = rng.choice(list(rules.required.values()))
         photos = _without(rng, ticket.photos, mark, how, rules, mission)
-        truth = true_verdict(mission, [_descs(photo) for photo in photos])
+        truth = true_verdict(mission, [photo.descs for photo in photos])
         if photos and truth.verdict is Verdict.FAIL and "未见" in truth.reason:
             return replace(
                 ticket, photos=tuple(photos), label=truth.verdict, true_label=truth.verdict, reason=truth.reason
@@ -72,7 +71,7 @@ def _without(
     """The photos without those that show ``mark``; what replaces one of them comes first in their place."""
     kept, replaced = list[ScenePlan](), False
     for photo in photos:
-        if not any(mark in desc for desc in _descs(photo)):
+        if not any(mark in desc for desc in photo.descs):
             kept.append(photo)
         elif not replaced:
             kept += _instead(rng, photo, mark, how, rules, mission)
@@ -93,22 +92,19 @@ def _instead(
         case Withheld.DARKENED:
             return [replace(photo, light=rng.uniform(0.02, 0.12))]
         case Withheld.CROPPED:
-            clean = replace(NATURAL, **dict.fromkeys(rules.flaws, 0.0))
             near = (
-                plan_scene(rng.getrandbits(40), theme=photo.theme, rates=clean, condition=Condition.CLOSE_UP)
+                plan_scene(
+                    rng.getrandbits(40), theme=photo.theme, rates=rules.clean_rates, condition=Condition.CLOSE_UP
+                )
                 for _ in range(ATTEMPTS)
             )
-            return [next((plan for plan in near if not any(mark in desc for desc in _descs(plan))), photo)]
+            return [next((plan for plan in near if not any(mark in desc for desc in plan.descs)), photo)]
         case Withheld.FOREIGN:
             here = mission_named(mission).domain
             there = [
                 theme for name, other in RULES.items() if mission_named(name).domain != here for theme in other.themes
             ]
             return [plan_scene(rng.getrandbits(40), theme=rng.choice(there))]
-
-
-def _descs(photo: ScenePlan) -> list[str]:
-    return [item.desc for item in photo.objects]
 
 
 def write_withheld(out: Path, *, seed: int, count: int, missions: Sequence[str] = tuple(RULES)) -> Path:
@@ -124,9 +120,8 @@ def write_withheld(out: Path, *, seed: int, count: int, missions: Sequence[str] 
                 for photo, name in zip(ticket.photos, names, strict=True):
                     save_jpeg(photo.paint().image, out / name)
                 records.append(ticket_record(ticket, names) | {"withheld": how.value})
-    path = out / "tickets.jsonl"
-    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
-    return path
+    lines = (json.dumps(record, ensure_ascii=False) for record in records)
+    return write_lines(out / "tickets.jsonl", lines, len(records))
 
 
 def main() -> None:

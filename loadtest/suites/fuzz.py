@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 
 import click
@@ -121,23 +122,17 @@ def _request(target: Target, n: int, photo: bytes) -> bytes:
 
 async def _call_operations(target: Target, seconds: float, seed: int) -> str | None:
     """Schemathesis over the service's own document; what it found."""
+    options = {
+        "--max-time": f"{seconds:g}",
+        "--seed": str(seed),
+        "--checks": _CHECKS,
+        "--suppress-health-check": "all",
+        "--exclude-path-regex": "^/models/",  # an operator's: `vqc-bench swap` measures replacing a model
+    }
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "fuzz", "--continue-on-failure"]
-    command += [
-        "--max-time",
-        f"{seconds:g}",
-        "--checks",
-        _CHECKS,
-        "--seed",
-        str(seed),
-        "--suppress-health-check",
-        "all",
-    ]
-    command += [
-        "--exclude-path-regex",
-        "^/models/",
-    ]  # an operator's: replacing the engine is what `vqc-bench swap` measures
     process = await asyncio.create_subprocess_exec(
         *command,
+        *chain.from_iterable(options.items()),
         f"http://{target.host}:{target.port}/openapi.json",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

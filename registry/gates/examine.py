@@ -80,19 +80,12 @@ def contract_findings(registry: Registry, version: str, contract: Contract = "re
     if is_inspection(registry, version):
         return []  # a model's contract names its inspection, not the other way round
     if is_guidance(registry, version):
-        return _compare(registry, version, contract)
-    with using(inspections_with(registry, version, active())):
-        return _compare(registry, version, contract)
-
-
-def _compare(registry: Registry, version: str, contract: Contract) -> list[Finding]:
-    running = contract_digests()
-    if is_guidance(registry, version):
-        declared = current_form(guidance_version(registry, version).contract)
+        running, declared = contract_digests(), current_form(guidance_version(registry, version).contract)
         differing = [part for part, value in declared.items() if not same_part(value, running.get(part))]
     else:
-        declared = current_form(registry.version(version).contract)
-        differing = differing_parts(declared)
+        with using(inspections_with(registry, version, active())):
+            running, declared = contract_digests(), current_form(registry.version(version).contract)
+            differing = differing_parts(declared)
     if not declared:
         return [] if contract == "when_named" else [Finding(gate="contract", code="no_contract")]
     return [

@@ -5,9 +5,11 @@ Everything in a description is visible in the picture (``scenes.meters.parts``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
+
+from scenes.probabilities import check_probabilities
 
 COVER, SEAL, WIRE, GLAND, DISPLAY, HOUSING = "cover", "seal", "wire", "gland", "display", "housing"
 CLOSED, OPEN = "closed", "open"
@@ -69,9 +71,7 @@ class FlawRates:
     rust: float = 0.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) <= 1:
-                raise ValueError(f"{field.name} must be a probability, not {getattr(self, field.name)!r}")
+        check_probabilities(self)
 
 
 USUAL = FlawRates(cover=0.3, seal=0.45, loose=0.35, bare=0.3, gland=0.3, reading=0.45, rust=0.4)

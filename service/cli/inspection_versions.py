@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from registry.cli.options import registry_at, registry_option
 from vqc.errors import InvalidValue
 
-if TYPE_CHECKING:
-    from registry import Registry
-
-_registry = click.option(
-    "--registry",
-    "where",
-    envvar="VQC_REGISTRY",
-    required=True,
-    show_envvar=True,
-    metavar="WHERE",
-    help="Directory, or oci://host[:port]/repository.",
-)
 _reason = click.option("--reason", default="", help="Recorded in the registry's log.")
 _actor = click.option("--actor", metavar="NAME", help="Recorded in the registry's log. [default: user@host]")
 
@@ -30,7 +18,7 @@ _actor = click.option("--actor", metavar="NAME", help="Recorded in the registry'
 @click.option("--activate", "makes_active", is_flag=True, help="Also make it the active version of its name.")
 @_reason
 @_actor
-@_registry
+@registry_option
 def push(directory: Path, makes_active: bool, reason: str, actor: str | None, where: str) -> None:
     """Store the inspection in DIRECTORY as a version; prints its digest.
 
@@ -41,7 +29,7 @@ def push(directory: Path, makes_active: bool, reason: str, actor: str | None, wh
     from vqc.inspection import load_inspection
     from vqc.missions import inspection_directory
 
-    registry, source = _open(where), inspection_directory(directory)
+    registry, source = registry_at(where), inspection_directory(directory)
     read = load_inspection(source)
     # Read before the version is judged against: a move meanwhile makes the one below fail.
     before = registry.store.aliases().get(inspection_alias(read.name))
@@ -57,12 +45,12 @@ def push(directory: Path, makes_active: bool, reason: str, actor: str | None, wh
 
 @click.command("list")
 @click.argument("name", required=False)
-@_registry
+@registry_option
 def list_inspections(name: str | None, where: str) -> None:
     """List the versions in the registry (of the inspection NAME); * marks the active one of each name."""
     from registry.inspections import inspection_alias, inspection_versions
 
-    registry = _open(where)
+    registry = registry_at(where)
     aliases = registry.store.aliases()
     for one in inspection_versions(registry, name):
         mark = "*" if aliases.get(inspection_alias(one.name)) == one.digest else " "
@@ -72,12 +60,12 @@ def list_inspections(name: str | None, where: str) -> None:
 @click.command()
 @click.argument("ref")
 @click.argument("out", type=click.Path(path_type=Path))
-@_registry
+@registry_option
 def pull(ref: str, out: Path, where: str) -> None:
     """Write version REF (inspection/NAME, inspection/NAME@VERSION or a digest) to OUT, a new directory."""
     from registry.inspections import pull_inspection
 
-    found = pull_inspection(_open(where), ref, out)
+    found = pull_inspection(registry_at(where), ref, out)
     click.echo(f"{out}: {found.name} {found.header.version} with {len(found.missions)} missions")
 
 
@@ -86,13 +74,13 @@ def pull(ref: str, out: Path, where: str) -> None:
 @click.option("--expected", metavar="REF", help="Only if this is the active version now ('none': if there is none).")
 @_reason
 @_actor
-@_registry
+@registry_option
 def make_active(ref: str, expected: str | None, reason: str, actor: str | None, where: str) -> None:
     """Make version REF the active one of its name: the one that `inspection/NAME` means."""
     from registry import ANY
     from registry.inspections import inspection_alias, inspection_version, resolve_inspection
 
-    registry = _open(where)
+    registry = registry_at(where)
     version = inspection_version(registry, ref)
     before = ANY if expected is None else None if expected == "none" else resolve_inspection(registry, expected)
     alias = inspection_alias(version.name)
@@ -105,22 +93,16 @@ def make_active(ref: str, expected: str | None, reason: str, actor: str | None, 
 @click.option("--to", metavar="REF", help="An earlier version. [default: the previous one]")
 @_reason
 @_actor
-@_registry
+@registry_option
 def rollback(name: str, to: str | None, reason: str, actor: str | None, where: str) -> None:
     """Make the version of the inspection NAME that was active before the active one again."""
     from registry.gates.promote import rollback as rolled_back
     from registry.inspections import inspection_alias, resolve_inspection
 
-    registry = _open(where)
+    registry = registry_at(where)
     target = resolve_inspection(registry, to) if to else None
     moved = rolled_back(registry, inspection_alias(name), to=target, actor=actor, reason=reason)
     click.echo(f"inspection/{name}: {moved.previous or 'nothing'} -> {moved.version}")
-
-
-def _open(where: str) -> Registry:
-    from registry import open_registry
-
-    return open_registry(where)
 
 
 VERSION_COMMANDS = (push, list_inspections, pull, make_active, rollback)

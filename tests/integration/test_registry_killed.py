@@ -13,6 +13,7 @@ import pytest
 
 from registry import ANY, Registry, open_registry
 from registry.guidance import push_guidance
+from tests.support.killed import is_killed
 from tests.support.registry_models import write_model
 from vqc.contract import digest
 
@@ -21,8 +22,8 @@ _WRITES = ("os.rename", "os.truncate", "os.mkdir", "os.remove", "os.rmdir", "os.
 
 def run_killed(work: Callable[[], object], at: int) -> bool:
     """Runs ``work`` in a child that dies before its write number ``at``; False if it had fewer writes."""
-    child = os.fork()
-    if child == 0:
+
+    def work_until_killed() -> None:
         count = 0
 
         def on_event(event: str, arguments: tuple[object, ...]) -> None:
@@ -34,16 +35,9 @@ def run_killed(work: Callable[[], object], at: int) -> bool:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(on_event)
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+        work()
+
+    return is_killed(work_until_killed)
 
 
 def check_agreement(registry: Registry) -> None:

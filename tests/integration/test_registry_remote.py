@@ -24,6 +24,7 @@ from registry.remote.store import RemoteStore
 from registry.remote.transport import Transport
 from registry.streams import file_digest
 from tests.support.docker_registry import DockerRegistry, running_registry
+from tests.support.killed import is_killed
 from tests.support.registry_models import BELONGS, digests, write_model, write_safetensors
 
 MB = 2**20
@@ -224,8 +225,8 @@ def test_our_layout_is_read_by_oras(docker_registry: DockerRegistry, tmp_path: P
 
 def run_killed(where: str, work: Callable[[Registry], object], at: int) -> bool:
     """Runs ``work`` in a child that dies before its request number ``at``; False if it made fewer."""
-    child = os.fork()
-    if child == 0:
+
+    def work_until_killed() -> None:
         count = 0
         send = httpx.Client.send
 
@@ -237,16 +238,9 @@ def run_killed(where: str, work: Callable[[Registry], object], at: int) -> bool:
             return send(*arguments, **options)
 
         httpx.Client.send = counted_send  # type: ignore[method-assign]
-        try:
-            work(open_registry(where))
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+        work(open_registry(where))
+
+    return is_killed(work_until_killed)
 
 
 def test_a_kill_before_any_request_leaves_no_version_without_its_entry(

@@ -90,12 +90,12 @@ def targets(model: nn.Module, tuner: TunerSection) -> TunedModules:
     if tuner.target_regex is not None:
         adapted = [name for name in every if re.fullmatch(tuner.target_regex, name)]
     else:
-        adapted = _layers_of(linear, tuner)
+        chosen = set(_layers_of(linear, tuner))
         if "all-linear" in tuner.target_modules:
-            frozen, chosen = frozen_towers(tuner), set(adapted)
-            every_linear = [name for name in linear if name != HEAD and tower_of(name) not in frozen]
-            chosen |= {n for n in every_linear if not any(n.startswith(f"{saved}.") for saved in in_full)}
-            adapted = [name for name in linear if name in chosen]
+            frozen, inside = frozen_towers(tuner), tuple(f"{saved}." for saved in in_full)
+            unfrozen = [name for name in linear if name != HEAD and tower_of(name) not in frozen]
+            chosen |= {name for name in unfrozen if not name.startswith(inside)}
+        adapted = [name for name in linear if name in chosen]
     both = [name for name in adapted if any(name == saved or name.startswith(f"{saved}.") for saved in in_full)]
     if both:
         raise InvalidValue(

@@ -10,7 +10,7 @@ from vqc.errors import InvalidValue
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({"model_type": "qwen3_vl_moe"}, "'qwen3_vl_moe'"),
         ({"model_type": "qwen2_5_vl"}, "'qwen2_5_vl'"),
@@ -18,9 +18,9 @@ from vqc.errors import InvalidValue
         ([], "not a JSON object"),
     ],
 )
-def test_a_checkpoint_of_another_family_is_refused_before_it_is_loaded(tmp_path: Path, config: object, told: str):
+def test_a_checkpoint_of_another_family_is_refused_before_it_is_loaded(tmp_path: Path, config: object, message: str):
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InvalidValue, match=told):
+    with pytest.raises(InvalidValue, match=message):
         local_directory(tmp_path)
 
 
